@@ -1,0 +1,31 @@
+"""What can go wrong, as names.
+
+Every error a user can meet is a `RucError`. Its message is one line: what was given, what was
+expected, and what to do. The command line prints it and exits with status 1.
+"""
+
+__all__ = ["InputError", "NothingToClusterError", "RucError", "RunFolderError", "UnreadableImageError", "WeightsError"]
+
+
+class RucError(Exception):
+    """Anything that stops the work and that a user can mend."""
+
+
+class InputError(RucError, ValueError):
+    """A parameter, a file of labels or an array is not what it has to be."""
+
+
+class UnreadableImageError(RucError):
+    """One image cannot be decoded; its message is the reason shown in `skipped.csv`."""
+
+
+class NothingToClusterError(InputError):
+    """No image, or too few of them, could be read."""
+
+
+class WeightsError(RucError):
+    """Pretrained weights cannot be had, or are not what they have to be."""
+
+
+class RunFolderError(RucError):
+    """A run folder cannot be read, or must not be written."""

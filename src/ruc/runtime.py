@@ -1,0 +1,67 @@
+"""Where and how the computing is done: device, precision, seeds."""
+
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+
+from ruc.errors import InputError
+
+__all__ = ["Runtime"]
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The device, the seed, and whether progress is shown.
+
+    Attributes
+    ----------
+    device_name
+        "auto" (CUDA, then Apple's MPS, then the CPU), or a torch device such as "cpu" or "cuda:1".
+    seed
+        All randomness derives from it; the same seed on the same machine gives the same result.
+    verbose
+        Whether progress bars (or, without a terminal, log lines) are shown.
+    """
+
+    device_name: str = "auto"
+    seed: int = 0
+    verbose: bool = False
+
+    @cached_property
+    def device(self) -> torch.device:
+        """The torch device; raises `InputError` when it does not exist here."""
+        if self.device_name == "auto":
+            if torch.cuda.is_available():
+                return torch.device("cuda")
+            return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        try:
+            device = torch.device(self.device_name)
+            torch.empty(1, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise InputError(
+                f"device {self.device_name!r} cannot be used here; expected 'auto', 'cpu', 'cuda' or 'mps' "
+                f"({str(error).splitlines()[0]}); leave --device away to take what there is"
+            ) from error
+        return device
+
+    @cached_property
+    def autocast_dtype(self) -> torch.dtype | None:
+        """bfloat16 where the hardware multiplies it natively, else None (float32).
+
+        Emulated bfloat16 is two orders of magnitude slower than float32 on a CPU without AVX512-BF16 or AMX.
+        """
+        if self.device.type == "cuda":
+            return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else None
+        if self.device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
+            return torch.bfloat16
+        return None
+
+    def generator(self, purpose: str) -> torch.Generator:
+        """A CPU generator of its own for each purpose, so that a resumed stage draws what it would have drawn."""
+        return torch.Generator().manual_seed(self.numpy_seed(purpose))
+
+    def numpy_seed(self, purpose: str) -> int:
+        """The seed in [0, 2**32) for a purpose, for NumPy and scikit-learn."""
+        return zlib.crc32(f"{purpose}/{self.seed}".encode())
