@@ -1,0 +1,437 @@
+"""The run folder: the only module that reads and writes one.
+
+Every file is written under a temporary name first and renamed when all are complete, so that a
+full disk or an interruption leaves what was there before.
+"""
+
+import csv
+import errno
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from ruc.errors import RunFolderError
+
+if TYPE_CHECKING:  # torch takes seconds to import, and most readers of a run don't need the model
+    from ruc.embed.embedder import State
+
+__all__ = [
+    "CHECKPOINTS",
+    "Run",
+    "by_file_name",
+    "check_output",
+    "read_model",
+    "read_run",
+    "replacing",
+    "write_metrics",
+    "write_report",
+    "write_run",
+]
+
+CONFIG: Final = "config.yaml"
+CHECKPOINTS: Final = ".checkpoints"
+TABLE_COLUMNS: Final = (
+    "file_name",
+    "cluster",
+    "confidence",
+    "initial_cluster",
+    "was_clean",
+    "is_clean",
+    "changed",
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """All that a finished run knows; what a run folder holds. n is the number of images or feature rows.
+
+    Attributes
+    ----------
+    settings
+        Every resolved setting, with seed, versions and device; `config.yaml`.
+    file_names
+        n names in the order of all arrays; row numbers for features without names.
+    cluster, initial_cluster
+        (n,) int64 in 0 … K-1; initial_cluster may be -1 (unknown).
+    confidence
+        (n,) float32: the estimated probability that the image is in the right cluster.
+    was_clean, is_clean
+        (n,) bool: trusted at the start, and at the end.
+    probabilities
+        (n, K) float32, calibrated.
+    initial_probabilities
+        (n, K) float32 of the base clustering, or None where it has none.
+    features
+        (n, n_features) float32, unit-norm rows.
+    cluster_names
+        K names; the numbers as text unless the labels were given as text or a cluster was renamed.
+    skipped
+        (file_name, reason) of each file that could not be read.
+    history
+        One mapping per epoch.
+    marks
+        Further columns of the table, each (n,): outliers, duplicates, names.
+    notes
+        What else the report shows: warnings, why an embedder was chosen, the curve over K.
+    metrics
+        What `evaluate` found, or None.
+    """
+
+    settings: dict[str, Any]
+    file_names: tuple[str, ...]
+    cluster: NDArray[np.int64]
+    confidence: NDArray[np.float32]
+    initial_cluster: NDArray[np.int64]
+    was_clean: NDArray[np.bool_]
+    is_clean: NDArray[np.bool_]
+    probabilities: NDArray[np.float32]
+    features: NDArray[np.float32]
+    cluster_names: tuple[str, ...]
+    initial_probabilities: NDArray[np.float32] | None = None
+    skipped: tuple[tuple[str, str], ...] = ()
+    history: tuple[dict[str, float], ...] = ()
+    marks: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] | None = None
+
+    @property
+    def changed(self) -> NDArray[np.bool_]:
+        """(n,) bool: the cluster is not the initial one."""
+        return self.cluster != self.initial_cluster
+
+    @property
+    def n_clusters(self) -> int:
+        """K, counting clusters that are empty."""
+        return self.probabilities.shape[1]
+
+
+def check_output(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> None:
+    """Make sure that a run may be written to `folder`, without touching what is there.
+
+    Raises
+    ------
+    RunFolderError
+        The folder holds something that is not a run, or a run with other settings and `overwrite` is false.
+    """
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise RunFolderError(f"{folder} is a file; expected a folder for the run: give another -o")
+    if not any(folder.iterdir()):
+        return
+    config = folder / CONFIG
+    if not config.exists():
+        if (folder / CHECKPOINTS).exists():
+            return
+        raise RunFolderError(
+            f"{folder} holds other files and is no run folder; expected a new or empty one: give another -o"
+        )
+    if overwrite:
+        return
+    before = _read_yaml(config)
+    differing = [name for name, value in settings.items() if before.get(name) != value]
+    if differing:
+        raise RunFolderError(
+            f"{folder} holds a run with other settings ({', '.join(sorted(differing))}); expected a new folder: "
+            "give another -o, or --overwrite to replace that run"
+        )
+
+
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder; when the block ends well, its files take their places in `folder`.
+
+    When the block fails, the temporary folder is removed, and `folder` too if it was made here.
+    """
+    existed = folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as name:
+            new = Path(name)
+            yield new
+            for path in sorted(new.iterdir()):
+                _move(path, folder / path.name)
+    except OSError as error:
+        if not existed:
+            shutil.rmtree(folder, ignore_errors=True)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise RunFolderError(
+                f"no space left while writing to {folder}; expected room for the results: "
+                "free some space or give an -o on another disk"
+            ) from error
+        if (
+            isinstance(error, (PermissionError, NotADirectoryError, FileExistsError))
+            or error.errno == errno.EROFS
+        ):
+            raise RunFolderError(
+                f"cannot write to {folder} ({error.strerror}); expected a folder that may be written: give another -o"
+            ) from error
+        raise
+    except BaseException:
+        if not existed:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def write_run(
+    folder: Path, run: Run, model: "Mapping[str, State] | None" = None, report: str | None = None
+) -> None:
+    """Write all files of a run; those of an earlier run in the same folder are replaced.
+
+    Parameters
+    ----------
+    folder
+        Where; made when it does not exist.
+    run
+        What came out.
+    model
+        "embedder" (absent for features) and "pair"; None leaves the model that is there.
+    report
+        The text of `report.html`; None leaves the report that is there.
+    """
+    with replacing(folder) as new:
+        (new / CONFIG).write_text(
+            yaml.safe_dump(run.settings, sort_keys=False, allow_unicode=True), encoding="utf-8"
+        )
+        _write_table(new, run)
+        np.save(new / "probabilities.npy", run.probabilities)
+        np.save(new / "features.npy", run.features)
+        if run.initial_probabilities is not None:
+            np.save(new / "initial_probabilities.npy", run.initial_probabilities)
+        _write_csv(new / "skipped.csv", ("file_name", "reason"), run.skipped)
+        columns = tuple(run.history[0]) if run.history else ("epoch",)
+        _write_csv(new / "history.csv", columns, [[row[c] for c in columns] for row in run.history])
+        _write_json(new / "notes.json", {**run.notes, "cluster_names": list(run.cluster_names)})
+        if run.metrics is not None:
+            _write_json(new / "metrics.json", run.metrics)
+        if model is not None:
+            (new / "model").mkdir()
+            for part, state in model.items():
+                _write_state(new / "model" / part, state)
+        if report is not None:
+            (new / "report.html").write_text(report, encoding="utf-8")
+    _remove_stale(folder, run)
+
+
+def write_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
+    """Write `metrics.json` beside the run that it belongs to."""
+    with replacing(folder) as new:
+        _write_json(new / "metrics.json", metrics)
+
+
+def write_report(folder: Path, report: str) -> None:
+    """Write `report.html` anew, e.g. once metrics are known."""
+    with replacing(folder) as new:
+        (new / "report.html").write_text(report, encoding="utf-8")
+
+
+def read_run(folder: str | Path) -> Run:
+    """Read a finished run.
+
+    Raises
+    ------
+    RunFolderError
+        The folder does not exist, holds no run, or its files do not fit together.
+    """
+    import pyarrow.parquet as parquet
+
+    folder = Path(folder)
+    missing = [
+        name for name in (CONFIG, "clusters.parquet", "probabilities.npy") if not (folder / name).exists()
+    ]
+    if missing:
+        raise RunFolderError(
+            f"{folder} is not a finished run ({', '.join(missing)} not found); "
+            "expected a folder that `ruc cluster` or `ruc refine` wrote with -o"
+        )
+    try:
+        table = parquet.read_table(folder / "clusters.parquet")
+        columns = {name: table.column(name).to_numpy(zero_copy_only=False) for name in table.column_names}
+        notes = json.loads((folder / "notes.json").read_text(encoding="utf-8"))
+        probabilities = np.load(folder / "probabilities.npy", allow_pickle=False)
+        run = Run(
+            settings=_read_yaml(folder / CONFIG),
+            file_names=tuple(str(name) for name in columns["file_name"]),
+            cluster=columns["cluster"].astype(np.int64),
+            confidence=columns["confidence"].astype(np.float32),
+            initial_cluster=columns["initial_cluster"].astype(np.int64),
+            was_clean=columns["was_clean"].astype(bool),
+            is_clean=columns["is_clean"].astype(bool),
+            probabilities=probabilities,
+            features=np.load(folder / "features.npy", allow_pickle=False),
+            cluster_names=tuple(notes.pop("cluster_names")),
+            initial_probabilities=_load_if_there(folder / "initial_probabilities.npy"),
+            skipped=tuple((row["file_name"], row["reason"]) for row in _read_csv(folder / "skipped.csv")),
+            history=tuple({k: float(v) for k, v in row.items()} for row in _read_csv(folder / "history.csv")),
+            marks={name: columns[name] for name in columns if name not in TABLE_COLUMNS},
+            notes=notes,
+            metrics=_read_json_if_there(folder / "metrics.json"),
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise RunFolderError(
+            f"{folder} cannot be read as a run ({type(error).__name__}: {str(error).splitlines()[0]}); "
+            "expected the files as `ruc` wrote them: run it again"
+        ) from error
+    if len(run.file_names) != len(run.probabilities):
+        raise RunFolderError(
+            f"{folder}: clusters.parquet has {len(run.file_names)} rows and probabilities.npy "
+            f"{len(run.probabilities)}; expected the same number: run it again"
+        )
+    return run
+
+
+def read_model(folder: str | Path) -> "dict[str, State]":
+    """The parts of a run's model by name: "embedder" (absent for features) and "pair".
+
+    Raises
+    ------
+    RunFolderError
+        The folder holds no model, or one that cannot be read.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from ruc.embed.embedder import State
+
+    model = Path(folder) / "model"
+    try:
+        parts = {
+            path.stem: State(
+                json.loads(path.read_text(encoding="utf-8")), load_file(path.with_suffix(".safetensors"))
+            )
+            for path in sorted(model.glob("*.json"))
+        }
+    except (OSError, ValueError, SafetensorError) as error:
+        raise RunFolderError(
+            f"{model} cannot be read ({str(error).splitlines()[0]}); expected JSON and safetensors as `ruc` wrote "
+            "them: run it again"
+        ) from error
+    if "pair" not in parts:
+        raise RunFolderError(
+            f"{model} holds no trained pair of networks; expected a run of `ruc cluster` or `ruc refine`"
+        )
+    return parts
+
+
+def by_file_name(run: Run) -> Run:
+    """The same run with all its rows sorted by file name."""
+    order = np.argsort(np.asarray(run.file_names, dtype=object), kind="stable")
+    rows: dict[str, Any] = {
+        name: getattr(run, name)[order]
+        for name in (
+            "cluster", "confidence", "initial_cluster", "was_clean", "is_clean", "probabilities", "features",
+        )
+    }  # fmt: skip
+    initial = run.initial_probabilities
+    return replace(
+        run,
+        file_names=tuple(run.file_names[i] for i in order),
+        initial_probabilities=None if initial is None else initial[order],
+        marks={name: column[order] for name, column in run.marks.items()},
+        **rows,
+    )
+
+
+def _move(path: Path, target: Path) -> None:
+    if target.is_dir():
+        shutil.rmtree(target)
+    path.replace(target)
+
+
+def _remove_stale(folder: Path, run: Run) -> None:
+    """An earlier run's optional files must not stand beside this run's."""
+    optional = {"initial_probabilities.npy": run.initial_probabilities, "metrics.json": run.metrics}
+    for name, value in optional.items():
+        if value is None:
+            (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+
+
+def _write_table(folder: Path, run: Run) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    columns: dict[str, Any] = {
+        "file_name": list(run.file_names),
+        "cluster": run.cluster,
+        "confidence": run.confidence,
+        "initial_cluster": run.initial_cluster,
+        "was_clean": run.was_clean,
+        "is_clean": run.is_clean,
+        "changed": run.changed,
+        **run.marks,
+    }
+    table = pa.table(columns)
+    parquet.write_table(table, folder / "clusters.parquet")
+    _write_csv(
+        folder / "clusters.csv",
+        tuple(columns),
+        zip(*(table.column(c).to_pylist() for c in columns), strict=True),
+    )
+
+
+def _write_csv(path: Path, columns: Sequence[str], rows: Any) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows([_shorter(value) for value in row] for row in rows)
+
+
+def _shorter(value: Any) -> Any:
+    return f"{value:.6g}" if isinstance(value, float) else value
+
+
+def _read_csv(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False, default=_as_json), encoding="utf-8")
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+def _read_json_if_there(path: Path) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def _load_if_there(path: Path) -> NDArray[np.float32] | None:
+    return np.load(path, allow_pickle=False) if path.exists() else None
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise RunFolderError(
+            f"{path} holds {type(content).__name__}; expected settings as `name: value` lines"
+        )
+    return content
+
+
+def _write_state(stem: Path, state: "State") -> None:
+    from safetensors.torch import save_file
+
+    _write_json(stem.with_suffix(".json"), state.config)
+    save_file(
+        {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.weights.items()},
+        stem.with_suffix(".safetensors"),
+    )
