@@ -1,0 +1,352 @@
+"""How well clusters agree with the truth: accuracy, purity, NMI, ARI, per-cluster and clean-set scores.
+
+Every function takes plain arrays and leaves the images with unknown truth out. An image without a
+cluster (-1) is counted, and counted as wrong.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ruc.errors import InputError
+
+__all__ = [
+    "ClusterScore",
+    "PrecisionRecall",
+    "Truth",
+    "accuracy",
+    "adjusted_rand_index",
+    "clean_set_scores",
+    "confusion_matrix",
+    "contingency",
+    "correct_under",
+    "encode_truth",
+    "match_clusters",
+    "normalized_mutual_information",
+    "per_cluster_scores",
+    "purity",
+]
+
+UNKNOWN = -1
+UNKNOWN_TEXTS = frozenset({"", "-1", "-1.0", "nan", "None", "<NA>"})
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The true class of each image.
+
+    Attributes
+    ----------
+    codes
+        (n_samples,) int64 index into `classes`; -1 where the truth is unknown.
+    classes
+        The class names, in numerical order when all are numbers, else in alphabetical order.
+    """
+
+    codes: NDArray[np.int64]
+    classes: tuple[str, ...]
+
+    @property
+    def is_known(self) -> NDArray[np.bool_]:
+        """(n_samples,) which images have a known truth."""
+        known: NDArray[np.bool_] = self.codes != UNKNOWN
+        return known
+
+
+@dataclass(frozen=True)
+class PrecisionRecall:
+    """Precision, recall and their harmonic mean, each in [0, 1]; NaN where there is nothing to divide by."""
+
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True)
+class ClusterScore:
+    """How well one cluster agrees with the class it was matched to.
+
+    Attributes
+    ----------
+    cluster
+        Its number.
+    matched_class
+        Name of the class it stands for, or None when there are more clusters than classes.
+    size
+        Number of its images with known truth.
+    precision
+        Share of the cluster's images that are of the matched class; NaN for an empty or unmatched cluster.
+    recall
+        Share of the class's images that are in the cluster; NaN for an unmatched cluster.
+    majority_class
+        Name of the class most of its images belong to (None when it is empty) …
+    majority_share
+        … and their share; NaN for an empty cluster.
+    """
+
+    cluster: int
+    matched_class: str | None
+    size: int
+    precision: float
+    recall: float
+    majority_class: str | None
+    majority_share: float
+
+
+def encode_truth(labels: ArrayLike | Sequence[object]) -> Truth:
+    """Turn true labels of any kind into codes.
+
+    Parameters
+    ----------
+    labels
+        (n_samples,) integers, text or a mixture. -1, "", None and NaN mean unknown; 6, 6.0 and "6" are one class.
+    """
+    values = np.asarray(labels)
+    if values.ndim != 1:
+        raise InputError(
+            f"truth has the shape {values.shape}; expected one label per image: a flat list or array"
+        )
+    if np.issubdtype(values.dtype, np.integer):
+        numbers, inverse = np.unique(np.maximum(values.astype(np.int64), UNKNOWN), return_inverse=True)
+        n_unknown = int(len(numbers) > 0 and numbers[0] == UNKNOWN)
+        return Truth(
+            inverse.astype(np.int64) - n_unknown, tuple(str(number) for number in numbers[n_unknown:])
+        )
+    texts = [_as_text(value) for value in values.tolist()]
+    names = sorted(set(texts) - UNKNOWN_TEXTS, key=_numbers_first)
+    index = {name: code for code, name in enumerate(names)}
+    codes = np.fromiter((index.get(text, UNKNOWN) for text in texts), dtype=np.int64, count=len(texts))
+    return Truth(codes, tuple(names))
+
+
+def contingency(clusters: ArrayLike, truth: ArrayLike | Truth) -> NDArray[np.int64]:
+    """Count the images of each cluster and class.
+
+    Returns
+    -------
+    (n_clusters + 1, n_classes) int64; the last row holds the images without a cluster.
+
+    Raises
+    ------
+    InputError
+        When the lengths differ, or no image has a known truth.
+    """
+    encoded, known = _known(clusters, truth)
+    n_clusters, n_classes = int(known.max(initial=UNKNOWN)) + 1, len(encoded.classes)
+    rows = np.where(known == UNKNOWN, n_clusters, known)
+    cells = rows * n_classes + encoded.codes
+    return np.bincount(cells, minlength=(n_clusters + 1) * n_classes).reshape(n_clusters + 1, n_classes)
+
+
+def match_clusters(counts: NDArray[np.int64], many_to_one: bool = False) -> NDArray[np.int64]:
+    """Find the class each cluster stands for.
+
+    Parameters
+    ----------
+    counts
+        (n_clusters + 1, n_classes), from `contingency`.
+    many_to_one
+        False: the one-to-one assignment with the most images right (Hungarian matching); with more clusters
+        than classes the rest stand for nothing. True: each cluster stands for its most frequent class.
+
+    Returns
+    -------
+    (n_clusters,) int64 class codes, -1 for a cluster that stands for nothing.
+    """
+    table = counts[:-1]
+    matching = np.full(len(table), UNKNOWN, dtype=np.int64)
+    if many_to_one:
+        filled = table.sum(axis=1) > 0
+        matching[filled] = table[filled].argmax(axis=1)
+        return matching
+    from scipy.optimize import linear_sum_assignment
+
+    rows, columns = linear_sum_assignment(table, maximize=True)
+    matching[rows] = columns
+    return matching
+
+
+def correct_under(
+    matching: NDArray[np.int64], clusters: NDArray[np.int64], codes: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """(n_samples,) whether each image's cluster stands for its true class; False without either."""
+    if len(matching) == 0:
+        return np.zeros(len(clusters), dtype=np.bool_)
+    stands_for = np.where(clusters == UNKNOWN, UNKNOWN, matching[clusters])
+    right: NDArray[np.bool_] = (stands_for == codes) & (codes != UNKNOWN)
+    return right
+
+
+def accuracy(clusters: ArrayLike, truth: ArrayLike | Truth) -> float:
+    """Share of the images that are right under the best one-to-one matching of clusters and classes."""
+    return _share_right(contingency(clusters, truth), many_to_one=False)
+
+
+def purity(clusters: ArrayLike, truth: ArrayLike | Truth) -> float:
+    """Share of the images that are right when each cluster stands for its most frequent class.
+
+    It can only grow with the number of clusters: compare it at equal numbers alone.
+    """
+    return _share_right(contingency(clusters, truth), many_to_one=True)
+
+
+def normalized_mutual_information(clusters: ArrayLike, truth: ArrayLike | Truth) -> float:
+    """Mutual information over the arithmetic mean of the two entropies, in [0, 1].
+
+    The images without a cluster are a group of their own. Two partitions of one group each agree: 1.
+    """
+    counts = contingency(clusters, truth)
+    joint = counts / counts.sum()
+    of_clusters, of_classes = joint.sum(axis=1), joint.sum(axis=0)
+    mean_entropy = (_entropy(of_clusters) + _entropy(of_classes)) / 2
+    if mean_entropy == 0.0:
+        return 1.0
+    information = _entropy(of_clusters) + _entropy(of_classes) - _entropy(joint.ravel())
+    return float(np.clip(information / mean_entropy, 0.0, 1.0))
+
+
+def adjusted_rand_index(clusters: ArrayLike, truth: ArrayLike | Truth) -> float:
+    """Rand index corrected for chance (Hubert and Arabie, 1985): 1 for equal partitions, 0 for random.
+
+    The images without a cluster are a group of their own.
+    """
+    counts = contingency(clusters, truth)
+    together = _pairs(counts)
+    in_clusters, in_classes = _pairs(counts.sum(axis=1)), _pairs(counts.sum(axis=0))
+    all_pairs = _pairs(np.array([counts.sum()]))
+    expected = in_clusters * in_classes / all_pairs if all_pairs else 0.0
+    largest = (in_clusters + in_classes) / 2
+    return 1.0 if largest == expected else float((together - expected) / (largest - expected))
+
+
+def per_cluster_scores(clusters: ArrayLike, truth: ArrayLike | Truth) -> tuple[ClusterScore, ...]:
+    """Precision and recall of each cluster against the class it is matched to, one-to-one."""
+    encoded = truth if isinstance(truth, Truth) else encode_truth(truth)
+    counts = contingency(clusters, encoded)
+    class_sizes = counts.sum(axis=0)
+    scores = []
+    for cluster, (row, code) in enumerate(zip(counts[:-1], match_clusters(counts), strict=True)):
+        size, matched = int(row.sum()), code != UNKNOWN
+        hits = int(row[code]) if matched else 0
+        scores.append(
+            ClusterScore(
+                cluster=cluster,
+                matched_class=encoded.classes[code] if matched else None,
+                size=size,
+                precision=_ratio(hits, size) if matched else float("nan"),
+                recall=_ratio(hits, int(class_sizes[code])) if matched else float("nan"),
+                majority_class=encoded.classes[row.argmax()] if size else None,
+                majority_share=_ratio(int(row.max()), size),
+            )
+        )
+    return tuple(scores)
+
+
+def clean_set_scores(is_clean: ArrayLike, labels: ArrayLike, truth: ArrayLike | Truth) -> PrecisionRecall:
+    """How well the clean set finds the images whose label is right.
+
+    Parameters
+    ----------
+    is_clean
+        (n_samples,) bool: the images that are trusted.
+    labels
+        (n_samples,) the cluster labels that are trusted; matched to the classes over all images, one-to-one.
+    truth
+        (n_samples,) true labels.
+
+    Returns
+    -------
+    Precision: share of the trusted images whose label is right. Recall: share of the right that are trusted.
+    """
+    encoded = truth if isinstance(truth, Truth) else encode_truth(truth)
+    clean = np.asarray(is_clean, dtype=np.bool_)
+    clusters = _as_clusters(labels)
+    if not len(clean) == len(clusters) == len(encoded.codes):
+        raise InputError(
+            f"is_clean has {len(clean)} rows, labels {len(clusters)} and truth {len(encoded.codes)}; "
+            "expected one each per image"
+        )
+    right = correct_under(match_clusters(contingency(clusters, encoded)), clusters, encoded.codes)
+    hits = int((clean & right).sum())
+    precision, recall = _ratio(hits, int((clean & encoded.is_known).sum())), _ratio(hits, int(right.sum()))
+    f1 = 0.0 if precision + recall == 0 else 2 * precision * recall / (precision + recall)
+    return PrecisionRecall(precision, recall, f1)
+
+
+def confusion_matrix(
+    clusters: ArrayLike, truth: ArrayLike | Truth
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Count the images with classes as rows and clusters as columns, matched clusters on the diagonal.
+
+    Returns
+    -------
+    (n_classes, n_columns) counts, and (n_columns,) the cluster of each column. The clusters come in the order
+    of the classes they are matched to, then the unmatched ones; images without a cluster come last, as column
+    -1, when there are any.
+    """
+    counts = contingency(clusters, truth)
+    matching = match_clusters(counts)
+    numbers = np.arange(len(matching))
+    order = numbers[np.lexsort((numbers, np.where(matching == UNKNOWN, counts.shape[1], matching)))]
+    if counts[-1].any():
+        order = np.append(order, UNKNOWN)
+    return counts[order].T, order
+
+
+def _known(clusters: ArrayLike, truth: ArrayLike | Truth) -> tuple[Truth, NDArray[np.int64]]:
+    """Keep the images whose truth is known."""
+    encoded = truth if isinstance(truth, Truth) else encode_truth(truth)
+    numbers = _as_clusters(clusters)
+    if len(numbers) != len(encoded.codes):
+        raise InputError(
+            f"{len(numbers)} clusters but {len(encoded.codes)} true labels; expected one of each per image"
+        )
+    known = encoded.is_known
+    if not known.any():
+        raise InputError(
+            f"none of the {len(known)} images has a known truth; nothing can be measured: give at least one"
+        )
+    return Truth(encoded.codes[known], encoded.classes), numbers[known]
+
+
+def _as_clusters(clusters: ArrayLike) -> NDArray[np.int64]:
+    """Cluster numbers as they are; text labels numbered in order."""
+    values = np.asarray(clusters)
+    if values.ndim == 1 and np.issubdtype(values.dtype, np.integer):
+        return np.maximum(values.astype(np.int64), UNKNOWN)
+    return encode_truth(values).codes
+
+
+def _share_right(counts: NDArray[np.int64], many_to_one: bool) -> float:
+    matching = match_clusters(counts, many_to_one)
+    matched = np.flatnonzero(matching != UNKNOWN)
+    return float(counts[matched, matching[matched]].sum() / counts.sum())
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()
+
+
+def _numbers_first(name: str) -> tuple[bool, float, str]:
+    try:
+        return (False, float(name), name)
+    except ValueError:
+        return (True, 0.0, name)
+
+
+def _entropy(shares: NDArray[np.float64]) -> float:
+    positive = shares[shares > 0]
+    return float(-(positive * np.log(positive)).sum())
+
+
+def _pairs(sizes: NDArray[np.int64]) -> float:
+    numbers = sizes.astype(np.float64)
+    return float((numbers * (numbers - 1) / 2).sum())
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else float("nan")
