@@ -4,7 +4,14 @@ Every error a user can meet is a `RucError`. Its message is one line: what was g
 expected, and what to do. The command line prints it and exits with status 1.
 """
 
-__all__ = ["InputError", "NothingToClusterError", "RucError", "RunFolderError", "UnreadableImageError", "WeightsError"]
+__all__ = [
+    "InputError",
+    "NothingToClusterError",
+    "RucError",
+    "RunFolderError",
+    "UnreadableImageError",
+    "WeightsError",
+]
 
 
 class RucError(Exception):

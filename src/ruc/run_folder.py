@@ -106,12 +106,12 @@ class Run:
     @property
     def changed(self) -> NDArray[np.bool_]:
         """(n,) bool: the cluster is not the initial one."""
-        return self.cluster != self.initial_cluster
+        return np.not_equal(self.cluster, self.initial_cluster)
 
     @property
     def n_clusters(self) -> int:
         """K, counting clusters that are empty."""
-        return self.probabilities.shape[1]
+        return int(self.probabilities.shape[1])
 
 
 def check_output(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> None:
@@ -141,8 +141,8 @@ def check_output(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> 
     differing = [name for name, value in settings.items() if before.get(name) != value]
     if differing:
         raise RunFolderError(
-            f"{folder} holds a run with other settings ({', '.join(sorted(differing))}); expected a new folder: "
-            "give another -o, or --overwrite to replace that run"
+            f"{folder} holds a run with other settings ({', '.join(sorted(differing))}); expected a new "
+            "folder: give another -o, or --overwrite to replace that run"
         )
 
 
@@ -173,7 +173,7 @@ def replacing(folder: Path) -> Iterator[Path]:
             or error.errno == errno.EROFS
         ):
             raise RunFolderError(
-                f"cannot write to {folder} ({error.strerror}); expected a folder that may be written: give another -o"
+                f"cannot write to {folder} ({error.strerror}); expected one that may be written: give another -o"
             ) from error
         raise
     except BaseException:
@@ -312,8 +312,8 @@ def read_model(folder: str | Path) -> "dict[str, State]":
         }
     except (OSError, ValueError, SafetensorError) as error:
         raise RunFolderError(
-            f"{model} cannot be read ({str(error).splitlines()[0]}); expected JSON and safetensors as `ruc` wrote "
-            "them: run it again"
+            f"{model} cannot be read ({str(error).splitlines()[0]}); expected what `ruc` "
+            "wrote there: run it again"
         ) from error
     if "pair" not in parts:
         raise RunFolderError(

@@ -59,9 +59,9 @@ class Runtime:
         return None
 
     def generator(self, purpose: str) -> torch.Generator:
-        """A CPU generator of its own for each purpose, so that a resumed stage draws what it would have drawn."""
+        """Return a CPU generator for one purpose, so that a resumed stage draws what it would have drawn."""
         return torch.Generator().manual_seed(self.numpy_seed(purpose))
 
     def numpy_seed(self, purpose: str) -> int:
-        """The seed in [0, 2**32) for a purpose, for NumPy and scikit-learn."""
+        """Return the seed in [0, 2**32) of one purpose, for NumPy and scikit-learn."""
         return zlib.crc32(f"{purpose}/{self.seed}".encode())

@@ -1,0 +1,139 @@
+"""The settings of a run: checked, resolved, and written to `config.yaml`."""
+
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from ruc.errors import InputError
+from ruc.refine.settings import RefineSettings
+
+__all__ = ["Settings", "load_config", "make_settings", "provenance"]
+
+PROVENANCE = "made_with"
+
+
+class Settings(BaseModel):
+    """Every setting of `ruc cluster` and `ruc refine`, as they stand in `config.yaml`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str | None = Field(None, description="Folder of images, or a CSV/Parquet table with `file_name`.")
+    features: str | None = Field(None, description="A .npy of (n_samples, n_features) instead of images.")
+    labels: str | None = Field(None, description="Labels to start from: CSV or Parquet of file_name,label, or .npy.")
+    probabilities: str | None = Field(None, description="Their probabilities, a .npy of (n_samples, n_clusters).")
+    output: str = Field("ruc_run", description="The run folder.")
+    n_clusters: int | str = Field("auto", description="A number, 'auto', or a range such as '5:50'.")
+    embedder: str = Field("auto", description="auto, scratch, contrastive, pixels, a Hugging Face id or a folder.")
+    image_size: int | None = Field(None, ge=8, le=1024, description="Side in pixels for learning from scratch.")
+    base: str = Field("auto", description="The base clustering.")
+    space: Literal["auto", "feature", "image"] = Field("auto", description="What RUC retrains: heads, or networks.")
+    refine: RefineSettings = Field(default_factory=RefineSettings, description="RUC's own constants.")
+    review: float = Field(0.05, ge=0, le=1, description="Share of the images that review.csv lists.")
+    max_skipped: float = Field(0.10, ge=0, le=1, description="Largest share of unreadable images to accept.")
+    seed: int = Field(0, ge=0, description="Seed of all randomness.")
+    device: str = Field("auto", description="auto, cpu, cuda, mps.")
+
+    @field_validator("n_clusters")
+    @classmethod
+    def _known_number(cls, value: int | str) -> int | str:
+        if isinstance(value, str) and value.isdigit():
+            value = int(value)
+        if isinstance(value, int):
+            if value < 2:
+                raise ValueError(f"{value} given, expected at least 2 clusters: give -k 2 or more, or -k auto")
+            return value
+        if value != "auto":
+            cluster_range(value)
+        return value
+
+    @model_validator(mode="after")
+    def _one_input(self) -> "Settings":
+        if self.source is None and self.features is None:
+            raise ValueError("neither images nor features given, expected one: name a folder, or --features f.npy")
+        return self
+
+    def as_yaml_dict(self) -> dict[str, Any]:
+        """Plain values that YAML and JSON can hold."""
+        return self.model_dump(mode="json")
+
+
+def cluster_range(text: str) -> tuple[int, int]:
+    """Read "5:50" as (5, 50).
+
+    Raises
+    ------
+    ValueError
+        It isn't two whole numbers, the first at least 2 and no larger than the second.
+    """
+    low, colon, high = text.partition(":")
+    if not (colon and low.isdigit() and high.isdigit() and 2 <= int(low) <= int(high)):
+        raise ValueError(f"{text!r} given, expected a number of at least 2, 'auto' or a range such as 5:50")
+    return int(low), int(high)
+
+
+def make_settings(given: Mapping[str, Any], config: Path | None = None) -> Settings:
+    """Put the command line's settings over those of a YAML file, and check them all.
+
+    Raises
+    ------
+    InputError
+        A setting is unknown or has a value that it cannot have.
+    """
+    merged = load_config(config) if config else {}
+    for name, value in given.items():
+        both_nested = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
+        merged[name] = {**merged[name], **value} if both_nested else value
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(_one_line(where, first)) from error
+
+
+def _one_line(where: str, error: Any) -> str:
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        known = ", ".join(Settings.model_fields)
+        return f"{where} is no setting; expected one of {known} (refine's constants stand under refine)"
+    given = "" if error["type"] == "value_error" else f" ({error['input']!r} given)"
+    return f"{where + ': ' if where else ''}{message}{given}"
+
+
+def load_config(path: Path) -> dict[str, Any]:
+    """Read settings from YAML, be it written by hand or the `config.yaml` of a run.
+
+    Raises
+    ------
+    InputError
+        There is no such file, or it isn't a mapping of settings.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); expected a YAML file of settings") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not YAML ({' '.join(str(error).split())}); expected `name: value` lines") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds {type(content).__name__}; expected `name: value` lines")
+    content.pop(PROVENANCE, None)
+    return content
+
+
+def provenance(device: str) -> dict[str, Any]:
+    """What made a run: versions and device, for `config.yaml`."""
+    from importlib.metadata import version
+
+    packages = ("ruc", "torch", "numpy", "scipy", "scikit-learn", "pillow", "transformers")
+    return {
+        PROVENANCE: {
+            "python": platform.python_version(),
+            "platform": f"{platform.system()} {platform.machine()}",
+            "device": device,
+            **{name: version(name) for name in packages},
+        }
+    }
