@@ -1,1 +1,29 @@
-"""."""
+"""Robust unsupervised clustering: turns a folder of unlabelled images into clusters that can be trusted."""
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ruc.estimators import ImageClusterer, RobustClusterer
+    from ruc.evaluate.evaluate import evaluate
+    from ruc.run_folder import Run, read_run
+
+__all__ = ["ImageClusterer", "RobustClusterer", "Run", "evaluate", "read_run"]
+__version__ = version("ruc")
+
+_HOMES = {
+    "ImageClusterer": "ruc.estimators",
+    "RobustClusterer": "ruc.estimators",
+    "Run": "ruc.run_folder",
+    "evaluate": "ruc.evaluate.evaluate",
+    "read_run": "ruc.run_folder",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for: torch alone takes longer than a user waits for --help."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ruc' has no attribute {name!r}; expected one of {', '.join(__all__)}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -173,7 +173,7 @@ def replacing(folder: Path) -> Iterator[Path]:
             or error.errno == errno.EROFS
         ):
             raise RunFolderError(
-                f"cannot write to {folder} ({error.strerror}); expected one that may be written: give another -o"
+                f"cannot write to {folder} ({error.strerror}); expected one to write into: give another -o"
             ) from error
         raise
     except BaseException:

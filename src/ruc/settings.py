@@ -23,14 +23,24 @@ class Settings(BaseModel):
 
     source: str | None = Field(None, description="Folder of images, or a CSV/Parquet table with `file_name`.")
     features: str | None = Field(None, description="A .npy of (n_samples, n_features) instead of images.")
-    labels: str | None = Field(None, description="Labels to start from: CSV or Parquet of file_name,label, or .npy.")
-    probabilities: str | None = Field(None, description="Their probabilities, a .npy of (n_samples, n_clusters).")
+    labels: str | None = Field(
+        None, description="Labels to start from: CSV or Parquet of file_name,label, or .npy."
+    )
+    probabilities: str | None = Field(
+        None, description="Their probabilities, a .npy of (n_samples, n_clusters)."
+    )
     output: str = Field("ruc_run", description="The run folder.")
     n_clusters: int | str = Field("auto", description="A number, 'auto', or a range such as '5:50'.")
-    embedder: str = Field("auto", description="auto, scratch, contrastive, pixels, a Hugging Face id or a folder.")
-    image_size: int | None = Field(None, ge=8, le=1024, description="Side in pixels for learning from scratch.")
+    embedder: str = Field(
+        "auto", description="auto, scratch, contrastive, pixels, a Hugging Face id or a folder."
+    )
+    image_size: int | None = Field(
+        None, ge=8, le=1024, description="Side in pixels for learning from scratch."
+    )
     base: str = Field("auto", description="The base clustering.")
-    space: Literal["auto", "feature", "image"] = Field("auto", description="What RUC retrains: heads, or networks.")
+    space: Literal["auto", "feature", "image"] = Field(
+        "auto", description="What RUC retrains: heads, or networks."
+    )
     refine: RefineSettings = Field(default_factory=RefineSettings, description="RUC's own constants.")
     review: float = Field(0.05, ge=0, le=1, description="Share of the images that review.csv lists.")
     max_skipped: float = Field(0.10, ge=0, le=1, description="Largest share of unreadable images to accept.")
@@ -44,7 +54,9 @@ class Settings(BaseModel):
             value = int(value)
         if isinstance(value, int):
             if value < 2:
-                raise ValueError(f"{value} given, expected at least 2 clusters: give -k 2 or more, or -k auto")
+                raise ValueError(
+                    f"{value} given, expected at least 2 clusters: give -k 2 or more, or -k auto"
+                )
             return value
         if value != "auto":
             cluster_range(value)
@@ -53,7 +65,9 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _one_input(self) -> "Settings":
         if self.source is None and self.features is None:
-            raise ValueError("neither images nor features given, expected one: name a folder, or --features f.npy")
+            raise ValueError(
+                "neither images nor features given, expected one: name a folder, or --features f.npy"
+            )
         return self
 
     def as_yaml_dict(self) -> dict[str, Any]:
@@ -115,9 +129,13 @@ def load_config(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); expected a YAML file of settings") from error
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}); expected a YAML file of settings"
+        ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not YAML ({' '.join(str(error).split())}); expected `name: value` lines") from error
+        raise InputError(
+            f"{path} is not YAML ({' '.join(str(error).split())}); expected `name: value` lines"
+        ) from error
     if not isinstance(content, dict):
         raise InputError(f"{path} holds {type(content).__name__}; expected `name: value` lines")
     content.pop(PROVENANCE, None)

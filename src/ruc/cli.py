@@ -1,0 +1,318 @@
+"""The command line: one command per door. Nothing here but parameters in, work called, results printed."""
+
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+
+from ruc.errors import RucError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Config = Annotated[Path | None, typer.Option("--config", help="Settings from YAML; options given here win.")]
+Output = Annotated[str | None, typer.Option("-o", "--output", help="Run folder.  [default: ruc_run]")]
+Clusters = Annotated[
+    str | None,
+    typer.Option("-k", "--n-clusters", help="Number, 'auto' or a range such as 5:50.  [default: auto]"),
+]
+Embedder = Annotated[
+    str | None,
+    typer.Option(
+        help="auto, scratch, contrastive, pixels, a Hugging Face id or a model folder.  [default: auto]"
+    ),
+]
+Base = Annotated[
+    str | None,
+    typer.Option(
+        help="Base clustering: auto, graph, kmeans, scan, mixture, spectral, density.  [default: auto]"
+    ),
+]
+Space = Annotated[
+    str | None, typer.Option(help="feature (heads, quick), image (whole networks) or auto.  [default: auto]")
+]
+Size = Annotated[int | None, typer.Option("--image-size", help="Side in pixels when learning from scratch.")]
+Preset = Annotated[str | None, typer.Option(help="RUC's constants: default or paper.")]
+Selection = Annotated[str | None, typer.Option(help="Clean samples by confidence, neighbors or hybrid.")]
+Epochs = Annotated[int | None, typer.Option("--epochs", help="Epochs of RUC.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="Any of RUC's constants, e.g. --set epsilon=0.3; repeatable."
+    ),
+]
+Review = Annotated[
+    str | None, typer.Option(help="Share of the images to list for review, e.g. 5%.  [default: 5%]")
+]
+MaxSkipped = Annotated[
+    str | None, typer.Option(help="Largest share of unreadable images to accept, e.g. 10%.  [default: 10%]")
+]
+Seed = Annotated[int | None, typer.Option(help="Seed of all randomness.  [default: 0]")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.  [default: auto]")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace a run with other settings in the folder.")
+]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, only the result.")]
+
+
+@app.callback()
+def _root() -> None:
+    """Turn a folder of unlabelled images into clusters that can be trusted.
+
+    ruc treats the labels of any clustering as noisy labels, keeps those it can trust, and retrains two
+    networks that correct the rest.
+
+    Start with:  ruc cluster photos/ -k 10 -o run/   and open run/report.html.
+
+    Any command takes --debug, which shows the traceback of an error.
+    """
+
+
+@app.command()
+def cluster(
+    source: Annotated[
+        str | None, typer.Argument(help="Folder of images, or a CSV/Parquet with file_name.")
+    ] = None,
+    n_clusters: Clusters = None,
+    output: Output = None,
+    features: Annotated[str | None, typer.Option(help="A .npy of features instead of images.")] = None,
+    embedder: Embedder = None,
+    base: Base = None,
+    space: Space = None,
+    image_size: Size = None,
+    preset: Preset = None,
+    selection: Selection = None,
+    epochs: Epochs = None,
+    constants: Set = None,
+    review: Review = None,
+    max_skipped: MaxSkipped = None,
+    seed: Seed = None,
+    device: Device = None,
+    config: Config = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Cluster a folder of images, or an array of features."""
+    given = _given(
+        source=source, features=features, n_clusters=n_clusters, output=output, embedder=embedder, base=base,
+        space=space, image_size=image_size, review=_share("--review", review),
+        max_skipped=_share("--max-skipped", max_skipped), seed=seed, device=device,
+    )  # fmt: skip
+    _run(given, _constants(preset, selection, epochs, constants), config, overwrite, quiet)
+
+
+@app.command()
+def refine(
+    source: Annotated[
+        str | None, typer.Argument(help="Folder of images, or a CSV/Parquet with file_name.")
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="CSV or Parquet of file_name,label, or .npy; -1: unknown.")
+    ] = None,
+    probabilities: Annotated[
+        str | None, typer.Option(help="Their probabilities: .npy (n_samples, n_clusters).")
+    ] = None,
+    features: Annotated[
+        str | None, typer.Option(help="A .npy of features, instead of images or beside them.")
+    ] = None,
+    output: Output = None,
+    embedder: Embedder = None,
+    space: Space = None,
+    image_size: Size = None,
+    preset: Preset = None,
+    selection: Selection = None,
+    epochs: Epochs = None,
+    constants: Set = None,
+    review: Review = None,
+    max_skipped: MaxSkipped = None,
+    seed: Seed = None,
+    device: Device = None,
+    config: Config = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Repair the labels that another clustering, a vendor or a crowd has given."""
+    given = _given(
+        source=source, features=features, labels=labels, probabilities=probabilities, output=output, embedder=embedder,
+        space=space, image_size=image_size, review=_share("--review", review),
+        max_skipped=_share("--max-skipped", max_skipped), seed=seed, device=device,
+    )  # fmt: skip
+    given.setdefault("base", "given")
+    _run(given, _constants(preset, selection, epochs, constants), config, overwrite, quiet)
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="A finished run folder.")],
+    source: Annotated[str | None, typer.Argument(help="New images: a folder or a table.")] = None,
+    output: Annotated[Path, typer.Option("-o", "--output", help="CSV to write.")] = Path("predictions.csv"),
+    features: Annotated[str | None, typer.Option(help="A .npy of features, for a run on features.")] = None,
+    max_skipped: MaxSkipped = None,
+    device: Device = None,
+    quiet: Quiet = False,
+) -> None:
+    """Give new images the clusters of a finished run."""
+    _logging(quiet)
+    from ruc.predict import predict_to_csv
+    from ruc.runtime import Runtime
+
+    runtime = Runtime(device or "auto", verbose=not quiet)
+    lost = _share("--max-skipped", max_skipped)
+    prediction = predict_to_csv(run, source, features, output, runtime, 0.10 if lost is None else lost)
+    typer.echo(f"{len(prediction.file_names)} predicted, {len(prediction.skipped)} skipped: {output}")
+
+
+@app.command()
+def evaluate(
+    runs: Annotated[list[Path], typer.Argument(help="One finished run folder, or several to compare.")],
+    truth: Annotated[Path, typer.Option(help="CSV or Parquet of file_name,label; for features also .npy.")],
+    attack: Annotated[str | None, typer.Option(help="fgsm, bim or fgsm,bim: accuracy under attack.")] = None,
+    corruptions: Annotated[bool, typer.Option("--corruptions", help="Accuracy on corrupted images.")] = False,
+    device: Device = None,
+    quiet: Quiet = False,
+) -> None:
+    """Measure a run against ground truth: accuracy, NMI, ARI, calibration, before and after."""
+    _logging(quiet)
+    from ruc.evaluation_door import evaluate_runs
+    from ruc.runtime import Runtime
+
+    runtime = Runtime(device or "auto", verbose=not quiet)
+    typer.echo(evaluate_runs(runs, truth, attack, corruptions, runtime))
+
+
+@app.command()
+def embed(
+    source: Annotated[str, typer.Argument(help="Folder of images, or a CSV/Parquet with file_name.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help=".npy to write; names go to a CSV beside it.")
+    ],
+    embedder: Embedder = None,
+    image_size: Size = None,
+    max_skipped: MaxSkipped = None,
+    seed: Seed = None,
+    device: Device = None,
+    quiet: Quiet = False,
+) -> None:
+    """Turn images into unit-norm features, for `--features` or for other tools."""
+    _logging(quiet)
+    from ruc.pipeline import embed_to_npy
+    from ruc.settings import make_settings
+
+    given = _given(
+        source=source, embedder=embedder, image_size=image_size, seed=seed, device=device,
+        max_skipped=_share("--max-skipped", max_skipped),
+    )  # fmt: skip
+    names, features = embed_to_npy(make_settings(given), output, verbose=not quiet)
+    typer.echo(f"{features.shape[0]} images, {features.shape[1]} features each: {output} (names: {names})")
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for images, truth and run.")] = Path(
+        "demo"
+    ),
+    quiet: Quiet = False,
+) -> None:
+    """Run the main job on scikit-learn's scanned digits: cluster, then evaluate."""
+    from ruc.demo import write_digits
+
+    images, truth = write_digits(output)
+    run = output / "run"
+    for arguments in (
+        ["cluster", str(images), "-k", "10", "-o", str(run), "--overwrite", *(["--quiet"] if quiet else [])],
+        ["evaluate", str(run), "--truth", str(truth)],
+    ):
+        typer.echo(f"\n$ ruc {' '.join(arguments)}")
+        app(arguments, standalone_mode=False)
+    typer.echo(f"\nReport: {run / 'report.html'}")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; exit with 0 when done, 1 when it can't be done, 2 for wrong usage."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in arguments
+    try:
+        app(
+            [argument for argument in arguments if argument != "--debug"],
+            prog_name="ruc",
+            standalone_mode=False,
+        )
+    except RucError as error:
+        if debug:
+            raise
+        typer.echo(f"ruc: {error}", err=True)
+        sys.exit(1)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("ruc: interrupted; the same command goes on where it was", err=True)
+        sys.exit(130)
+
+
+def _run(
+    given: dict[str, Any], constants: dict[str, Any], config: Path | None, overwrite: bool, quiet: bool
+) -> None:
+    _logging(quiet)
+    from ruc.pipeline import run_to_folder
+    from ruc.settings import make_settings
+    from ruc.summary import summary_lines
+
+    if constants:
+        given["refine"] = constants
+    settings = make_settings(given, config)
+    run = run_to_folder(settings, overwrite=overwrite, verbose=not quiet)
+    typer.echo("\n".join(summary_lines(run, Path(settings.output))))
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _constants(
+    preset: str | None, selection: str | None, epochs: int | None, constants: list[str] | None
+) -> dict[str, Any]:
+    import yaml
+
+    values = _given(preset=preset, selection=selection, n_epochs=epochs)
+    for item in constants or ():
+        name, equals, text = item.partition("=")
+        if not equals:
+            raise click.BadParameter(
+                f"{item!r} given, expected NAME=VALUE such as epsilon=0.3", param_hint="--set"
+            )
+        values[name.strip()] = yaml.safe_load(text)
+    return values
+
+
+def _share(option: str, text: str | None) -> float | None:
+    """Read "5%" or "0.05" as 0.05."""
+    if text is None:
+        return None
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise click.BadParameter(f"{text!r} given, expected a share such as 5% or 0.05", param_hint=option)
+    return value
+
+
+def _logging(quiet: bool) -> None:
+    logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, format="%(message)s", force=True)
+    for library in ("httpx", "urllib3", "fontTools", "matplotlib", "PIL", "transformers", "huggingface_hub"):
+        logging.getLogger(library).setLevel(logging.ERROR)
+    logging.captureWarnings(True)
