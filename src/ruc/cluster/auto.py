@@ -1,0 +1,58 @@
+"""The door to every base clustering that works from features alone."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ruc.cluster.clustering import Clustering
+from ruc.cluster.graph import graph
+from ruc.cluster.kmeans import kmeans
+from ruc.embed.neighbors import Neighbors
+from ruc.errors import InputError
+from ruc.runtime import Runtime
+
+__all__ = ["METHODS", "cluster"]
+
+METHODS = ("auto", "graph", "kmeans", "mixture", "spectral", "density", "scan")
+
+
+def cluster(
+    features: NDArray[np.floating],
+    n_clusters: int | None,
+    method: str,
+    runtime: Runtime,
+    neighbors: Neighbors | None = None,
+) -> Clustering:
+    """Cluster features by the named method.
+
+    "auto" is the one that was best on most of the data it was measured on (experiments/RESULTS.md).
+
+    Parameters
+    ----------
+    features
+        (n_samples, n_features).
+    n_clusters
+        Number of clusters; only "density" finds it itself when it's None.
+    method
+        One of `METHODS`.
+    runtime
+        The seed, and where to compute.
+    neighbors
+        Neighbours that were found already, for the methods on the neighbour graph.
+
+    Raises
+    ------
+    InputError
+        Unknown method, no number of clusters, or features that cannot be clustered.
+    """
+    if method not in METHODS:
+        raise InputError(f"base clustering {method!r} is unknown; expected one of {', '.join(METHODS)}")
+    if n_clusters is None and method != "density":
+        raise InputError(
+            f"base clustering {method!r} needs the number of clusters; give it, or take 'density'"
+        )
+    match method, n_clusters:
+        case (("auto" | "graph"), int(k)):
+            return graph(features, k, runtime, neighbors)
+        case "kmeans", int(k):
+            return kmeans(features, k, runtime)
+    raise InputError(f"base clustering {method!r} isn't there yet")
