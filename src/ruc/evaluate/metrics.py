@@ -101,7 +101,7 @@ def encode_truth(labels: ArrayLike | Sequence[object]) -> Truth:
     Parameters
     ----------
     labels
-        (n_samples,) integers, text or a mixture. -1, "", None and NaN mean unknown; 6, 6.0 and "6" are one class.
+        (n_samples,) integers, text or both. -1, "", None and NaN mean unknown; 6, 6.0 and "6" are one class.
     """
     values = np.asarray(labels)
     if values.ndim != 1:
