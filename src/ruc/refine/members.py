@@ -1,0 +1,142 @@
+"""The moving parts of a refinement: the two networks in training, what is trusted, and how to stop and go on."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ruc.cluster.clustering import Clustering
+from ruc.embed.embedder import State
+from ruc.errors import InputError
+from ruc.refine.refinement import Epoch
+from ruc.refine.settings import RefineSettings
+from ruc.refine.spaces import Space
+from ruc.runtime import Runtime
+
+__all__ = ["Member", "Trust", "batches", "learnable_logits", "make_members", "predict", "restore", "snapshot"]
+
+
+@dataclass
+class Member:
+    """One of the two networks: its optimiser, and what it said of every sample in its last pass."""
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    probabilities: Tensor  # (n_samples, n_clusters) on the plain view; zeros before the first pass
+
+
+@dataclass
+class Trust:
+    """The current label of every sample, and whether it is trusted; both networks read and extend it."""
+
+    pseudo_labels: Tensor
+    is_clean: Tensor
+
+    def promote(self, probabilities: Tensor, threshold: float) -> None:
+        """Trust the unclean samples that are predicted with more than the threshold, with that label, for good."""
+        confidence, opinion = probabilities.max(dim=1)
+        promoted = ~self.is_clean & (confidence > threshold)
+        self.pseudo_labels[promoted] = opinion[promoted]
+        self.is_clean |= promoted
+
+
+def make_members(
+    space: Space, base: Clustering, settings: RefineSettings, runtime: Runtime
+) -> tuple[Member, Member]:
+    """Two networks and their optimisers; without co-training twice the same one."""
+    members = []
+    for network in space.networks(base.n_clusters, runtime):
+        optimizer = torch.optim.SGD(
+            network.parameters(),
+            lr=settings.learning_rate,
+            momentum=settings.momentum,
+            weight_decay=settings.weight_decay,
+            nesterov=settings.momentum > 0,
+        )
+        probabilities = torch.zeros(space.n_samples, base.n_clusters, device=runtime.device)
+        members.append(Member(network, optimizer, probabilities))
+    return members[0], members[1 if settings.co_training else 0]
+
+
+def batches(
+    n_samples: int, batch_size: int, generator: torch.Generator, runtime: Runtime
+) -> Iterator[Tensor]:
+    """All rows in random order, in batches of nearly equal size, none larger than `batch_size`."""
+    n_batches = -(-n_samples // batch_size)
+    order = torch.randperm(n_samples, generator=generator).to(runtime.device)
+    yield from order.tensor_split(n_batches)
+
+
+def predict(network: nn.Module, views: Tensor, wanted: Tensor, settings: RefineSettings) -> Tensor:
+    """Logits of the wanted rows, by `settings.forwards`."""
+    if settings.forwards == "all":
+        logits: Tensor = network(views)
+        return logits[wanted]
+    learning = network.training
+    network.eval()
+    logits = network(views[wanted])
+    network.train(learning)
+    return logits
+
+
+def learnable_logits(
+    network: nn.Module,
+    inputs: Tensor,
+    rows: Tensor,
+    clean: Tensor,
+    space: Space,
+    settings: RefineSettings,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Logits of the mixed inputs, and of strong views of the clean rows where smoothed labels are learned."""
+    logits: Tensor
+    if not settings.label_smoothing:
+        logits = network(inputs)
+        return logits, logits.new_zeros((len(clean), logits.shape[1]))
+    if settings.forwards == "all":
+        logits = network(inputs)
+        return logits, network(space.strong(rows, generator))[clean]
+    logits = network(torch.cat([inputs, space.strong(rows[clean], generator)]))
+    return logits[: len(inputs)], logits[len(inputs) :]
+
+
+def snapshot(members: tuple[Member, Member], trust: Trust, history: list[Epoch]) -> State:
+    """Everything that the next epoch depends on."""
+    weights = {"trust.pseudo_labels": trust.pseudo_labels, "trust.is_clean": trust.is_clean}
+    for name, member in zip(("first", "second"), members, strict=True):
+        weights[f"{name}.probabilities"] = member.probabilities
+        weights |= {f"{name}.network.{key}": value for key, value in member.network.state_dict().items()}
+        for number, parameter in enumerate(member.network.parameters()):
+            momentum = member.optimizer.state[parameter].get("momentum_buffer")
+            if momentum is not None:
+                weights[f"{name}.momentum.{number}"] = momentum
+    copies = {key: value.detach().cpu().clone() for key, value in weights.items()}
+    return State({"kind": "refinement", "history": [asdict(epoch) for epoch in history]}, copies)
+
+
+def restore(state: State, members: tuple[Member, Member], trust: Trust) -> list[Epoch]:
+    """Put members and trust back to where the snapshot was taken; returns the history until then."""
+    if state.config.get("kind") != "refinement":
+        raise InputError(
+            f"cannot resume from a state of kind {state.config.get('kind')!r}; expected 'refinement'"
+        )
+    weights = state.weights
+    if len(weights["trust.is_clean"]) != len(trust.is_clean):
+        raise InputError(
+            f"the state to resume from has {len(weights['trust.is_clean'])} samples, the data has "
+            f"{len(trust.is_clean)}; resume with the same data, or start anew"
+        )
+    trust.pseudo_labels.copy_(weights["trust.pseudo_labels"])
+    trust.is_clean.copy_(weights["trust.is_clean"])
+    for name, member in zip(("first", "second"), members, strict=True):
+        member.probabilities.copy_(weights[f"{name}.probabilities"])
+        prefix = f"{name}.network."
+        member.network.load_state_dict(
+            {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
+        )
+        for number, parameter in enumerate(member.network.parameters()):
+            momentum = weights.get(f"{name}.momentum.{number}")
+            if momentum is not None:
+                member.optimizer.state[parameter]["momentum_buffer"] = momentum.to(parameter.device).clone()
+    return [Epoch(**record) for record in state.config["history"]]

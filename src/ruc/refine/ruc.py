@@ -1,0 +1,218 @@
+"""RUC: retrain two networks on the labels that can be trusted, and let them correct the rest.
+
+Park et al., *Improving Unsupervised Image Clustering With Robust Learning*, CVPR 2021. The algorithm is
+`refine`, `train_pass` and `batch_losses`, in the order in which things happen.
+"""
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ruc.cluster.clustering import Clustering
+from ruc.embed.embedder import State
+from ruc.embed.neighbors import Neighbors
+from ruc.progress import progress
+from ruc.refine.losses import soft_cross_entropy, squared_error
+from ruc.refine.members import (
+    Member,
+    Trust,
+    batches,
+    learnable_logits,
+    make_members,
+    predict,
+    restore,
+    snapshot,
+)
+from ruc.refine.refinement import PREDICT_ROWS, Epoch, Pair, Refinement
+from ruc.refine.select import CleanSelection, select_clean
+from ruc.refine.settings import RefineSettings
+from ruc.refine.spaces import Space
+from ruc.refine.targets import guess, mix_up, one_hot, refine_labels, smooth_labels
+from ruc.runtime import Runtime
+
+__all__ = ["refine"]
+
+
+def refine(
+    space: Space,
+    base: Clustering,
+    neighbors: Neighbors | None,
+    settings: RefineSettings,
+    runtime: Runtime,
+    on_epoch: Callable[[Epoch, Callable[[], State]], None] | None = None,
+    resume: State | None = None,
+) -> Refinement:
+    """Repair a clustering: keep the labels that can be trusted, retrain two networks, let them relabel the rest.
+
+    Parameters
+    ----------
+    space
+        Supplies the two networks and the views of the samples.
+    base
+        The initial clustering; its labels are taken as noisy.
+    neighbors
+        Nearest neighbours in an independent embedding, for selection by neighbours.
+    settings
+        Every constant.
+    runtime
+        Device and seed; the same seed gives the same result.
+    on_epoch
+        Called after each epoch with its record and a function that returns the state to resume from.
+    resume
+        Such a state: the run goes on where it was taken and ends as if it hadn't been interrupted.
+    """
+    selected = select_clean(base, neighbors, settings)
+    trust = Trust(
+        torch.as_tensor(base.labels, device=runtime.device).clone(),
+        torch.as_tensor(selected.is_clean, device=runtime.device).clone(),
+    )
+    first, second = members = make_members(space, base, settings, runtime)
+    turns = [(first, second), (second, first)] if settings.co_training else [(first, first)]
+    history = [] if resume is None else restore(resume, members, trust)
+    with progress("refining", settings.n_epochs - len(history), "epochs", runtime.verbose) as advance:
+        for epoch in range(len(history), settings.n_epochs):
+            started, clean_before = time.monotonic(), int(trust.is_clean.sum())
+            generator = runtime.generator(f"refine/epoch {epoch}")
+            losses = [train_pass(*turn, trust, space, settings, epoch, runtime, generator) for turn in turns]
+            if settings.promotion and settings.promotion_by == "confident":
+                surest = torch.maximum(first.probabilities, second.probabilities)
+                trust.promote(surest, settings.promotion_threshold_at(epoch))
+            record = _record(epoch, torch.stack(losses), clean_before, trust, members, settings, started)
+            history.append(record)
+            if on_epoch is not None:
+                on_epoch(record, lambda: snapshot(members, trust, history))
+            advance(1)
+    return _conclude(space, Pair(first.network, second.network), trust, selected, history, runtime)
+
+
+def train_pass(
+    student: Member,
+    peer: Member,
+    trust: Trust,
+    space: Space,
+    settings: RefineSettings,
+    epoch: int,
+    runtime: Runtime,
+    generator: torch.Generator,
+) -> Tensor:
+    """Show the student every sample once; returns the mean of each of the three losses."""
+    for group in student.optimizer.param_groups:
+        group["lr"] = settings.learning_rate_at(epoch)
+    student.network.train()
+    peer_weight = _spread(peer.probabilities.amax(dim=1))
+    totals = []
+    for rows in batches(space.n_samples, settings.batch_size, generator, runtime):
+        losses = batch_losses(student, peer, peer_weight, rows, trust, space, settings, generator)
+        clean_loss, unclean_loss, smoothing_loss = losses
+        loss = clean_loss + settings.unclean_weight_at(epoch) * unclean_loss + smoothing_loss
+        student.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        student.optimizer.step()
+        totals.append(torch.stack(losses).detach())
+    student.network.eval()
+    if settings.promotion and settings.promotion_by == "each":
+        trust.promote(student.probabilities, settings.promotion_threshold_at(epoch))
+    return torch.stack(totals).mean(dim=0)
+
+
+def batch_losses(
+    student: Member,
+    peer: Member,
+    peer_weight: Tensor,
+    rows: Tensor,
+    trust: Trust,
+    space: Space,
+    settings: RefineSettings,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The clean, the unclean and the smoothing loss of one batch (section 3.2 of the paper)."""
+    is_clean = trust.is_clean[rows]
+    clean, unclean = is_clean.nonzero().squeeze(1), (~is_clean).nonzero().squeeze(1)
+    labels = trust.pseudo_labels[rows[clean]]
+    plain, weak_a, weak_b = space.plain(rows), space.weak(rows, generator), space.weak(rows, generator)
+
+    with torch.no_grad():
+        everyone = torch.arange(len(rows), device=rows.device)
+        student.probabilities[rows] = predict(student.network, plain, everyone, settings).softmax(dim=1)
+        networks = [student.network, peer.network] if settings.co_training else [student.network]
+        opinions = [
+            predict(network, view, unclean, settings) for network in networks for view in (weak_a, weak_b)
+        ]
+        guessed = guess(opinions, settings.sharpening_temperature)
+        if settings.co_training:
+            peer_logits = predict(peer.network, plain, clean, settings)
+            refined = refine_labels(
+                labels, peer_logits, peer_weight[rows[clean]], settings.sharpening_temperature
+            )
+        else:
+            refined = one_hot(labels, guessed.shape[1])
+
+    inputs, targets = mix_up(
+        torch.cat([weak_a[clean], weak_b[clean], weak_a[unclean], weak_b[unclean]]),
+        torch.cat([refined, refined, guessed, guessed]),
+        settings.mixup_alpha,
+        generator,
+    )
+    logits, strong_logits = learnable_logits(student.network, inputs, rows, clean, space, settings, generator)
+    n_clean = 2 * len(clean)
+    clean_loss = soft_cross_entropy(logits[:n_clean], targets[:n_clean])
+    unclean_loss = squared_error(logits[n_clean:], targets[n_clean:])
+    epsilon = (
+        float(torch.rand((), generator=generator)) if settings.epsilon == "uniform" else settings.epsilon
+    )
+    smoothed = smooth_labels(labels, logits.shape[1], epsilon)
+    return clean_loss, unclean_loss, soft_cross_entropy(strong_logits, smoothed)
+
+
+def _spread(confidence: Tensor) -> Tensor:
+    """Min-max normalised over the data set; 0 where all are equal, as before the first pass."""
+    lowest, highest = confidence.min(), confidence.max()
+    return (confidence - lowest) / (highest - lowest).clamp_min(torch.finfo(confidence.dtype).tiny)
+
+
+def _record(
+    epoch: int,
+    losses: Tensor,
+    clean_before: int,
+    trust: Trust,
+    members: tuple[Member, Member],
+    settings: RefineSettings,
+    started: float,
+) -> Epoch:
+    clean_loss, unclean_loss, smoothing_loss = losses.mean(dim=0).tolist()
+    opinions = [member.probabilities.argmax(dim=1) for member in members]
+    n_clean = int(trust.is_clean.sum())
+    return Epoch(
+        epoch=epoch,
+        clean_loss=clean_loss,
+        unclean_loss=unclean_loss,
+        smoothing_loss=smoothing_loss,
+        clean_share=n_clean / len(trust.is_clean),
+        n_promoted=n_clean - clean_before,
+        learning_rate=settings.learning_rate_at(epoch),
+        promotion_threshold=settings.promotion_threshold_at(epoch),
+        agreement=float((opinions[0] == opinions[1]).float().mean()),
+        seconds=time.monotonic() - started,
+    )
+
+
+def _conclude(
+    space: Space, pair: Pair, trust: Trust, selected: CleanSelection, history: list[Epoch], runtime: Runtime
+) -> Refinement:
+    """The summed logits of the pair on the plain view, as labels and probabilities."""
+    rows = torch.arange(space.n_samples, device=runtime.device)
+    logits = torch.cat([pair.logits(space.plain(part)) for part in torch.split(rows, PREDICT_ROWS)])
+    raw = logits.softmax(dim=1)
+    return Refinement(
+        labels=logits.argmax(dim=1).cpu().numpy(),
+        probabilities=raw.cpu().numpy(),
+        raw_probabilities=raw.cpu().numpy(),
+        was_clean=selected.is_clean,
+        is_clean=trust.is_clean.cpu().numpy(),
+        history=tuple(history),
+        pair=pair,
+        temperature=1.0,
+        warnings=selected.notes,
+    )

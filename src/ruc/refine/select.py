@@ -1,0 +1,130 @@
+"""Choose the samples whose initial label is trusted (Park et al. 2021, section 3.1)."""
+
+import logging
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ruc.cluster.clustering import UNKNOWN, Clustering
+from ruc.embed.neighbors import Neighbors
+from ruc.errors import InputError
+from ruc.refine.settings import RefineSettings
+
+__all__ = ["CleanSelection", "NoCleanSamplesWarning", "neighbor_votes", "select_clean"]
+
+logger = logging.getLogger(__name__)
+RELAXED_SHARE = (
+    0.1  # of a cluster's members are trusted, the most typical ones, when none passes the threshold
+)
+
+
+class NoCleanSamplesWarning(UserWarning):
+    """A cluster has no clean sample by the settings; its most typical members are trusted instead."""
+
+
+@dataclass(frozen=True)
+class CleanSelection:
+    """Which samples are trusted at the start.
+
+    Attributes
+    ----------
+    is_clean
+        (n_samples,) bool.
+    selection
+        The selection that was used, which is not the one asked for when the base has no probabilities.
+    notes
+        One line for each thing the user should know: a fallback, a relaxed threshold, an empty cluster.
+    """
+
+    is_clean: NDArray[np.bool_]
+    selection: str
+    notes: tuple[str, ...]
+
+
+def select_clean(base: Clustering, neighbors: Neighbors | None, settings: RefineSettings) -> CleanSelection:
+    """Trust the labels that the base is sure of, that the neighbours share, or both.
+
+    *confidence* trusts `max(probabilities[i]) >= confidence_threshold`; *neighbors* trusts a label that no
+    other label outvotes among the nearest neighbours in an independent, self-supervised embedding; *hybrid*
+    asks for both. A label of -1 is never clean. Without probabilities `neighbors` is used, and said so. A
+    cluster left without a clean sample trusts its most typical tenth, with a `NoCleanSamplesWarning`.
+
+    Parameters
+    ----------
+    base
+        The initial clustering.
+    neighbors
+        Nearest neighbours of every sample; not needed for *confidence*.
+    settings
+        `selection`, `confidence_threshold` and `n_neighbors` are used.
+
+    Raises
+    ------
+    InputError
+        No sample has a label, or the neighbours that the selection needs are missing.
+    """
+    notes: list[str] = []
+    known = base.labels != UNKNOWN
+    if not known.any():
+        raise InputError(
+            f"all {len(base.labels)} initial labels are unknown (-1); expected at least one known label per "
+            "cluster; give labels, or let the tool cluster"
+        )
+    selection = settings.selection
+    if selection != "neighbors" and base.probabilities is None:
+        notes.append(f"selection is 'neighbors' instead of {selection!r}: {base.name} gives no probabilities")
+        logger.info("%s", notes[-1])
+        selection = "neighbors"
+    is_clean = known.copy()
+    typicality = np.zeros(len(known))
+    if selection in ("confidence", "hybrid") and base.probabilities is not None:
+        confidence = base.probabilities.max(axis=1)
+        is_clean &= confidence >= settings.confidence_threshold
+        typicality += confidence
+    if selection in ("neighbors", "hybrid"):
+        votes = neighbor_votes(base, neighbors, settings.n_neighbors)
+        own = votes[np.arange(len(known)), np.where(known, base.labels, 0)]
+        is_clean &= own >= votes.max(axis=1)
+        typicality += own
+    for cluster in range(base.n_clusters):
+        members = np.flatnonzero(base.labels == cluster)
+        if len(members) == 0:
+            notes.append(
+                f"cluster {cluster} is empty in the initial labels and stays so unless samples move in"
+            )
+            logger.warning("%s", notes[-1])
+        elif not is_clean[members].any():
+            n_trusted = max(1, round(RELAXED_SHARE * len(members)))
+            is_clean[members[np.argsort(-typicality[members], kind="stable")[:n_trusted]]] = True
+            notes.append(
+                f"cluster {cluster} has no clean sample among {len(members)} by selection={selection!r}; "
+                f"its {n_trusted} most typical are trusted instead"
+            )
+            warnings.warn(notes[-1], NoCleanSamplesWarning, stacklevel=2)
+    return CleanSelection(is_clean, selection, tuple(notes))
+
+
+def neighbor_votes(base: Clustering, neighbors: Neighbors | None, n_neighbors: int) -> NDArray[np.float32]:
+    """Share of the nearest neighbours with each label, (n_samples, n_clusters).
+
+    At most half the mean cluster size votes, so that a small cluster is not outvoted by geometry alone.
+    Neighbours without a label do not vote.
+    """
+    if neighbors is None:
+        raise InputError(
+            "selection by neighbours needs the nearest neighbours of every sample, and none were given; give "
+            "features, or use selection='confidence'"
+        )
+    n_samples = len(base.labels)
+    if len(neighbors.indices) != n_samples:
+        raise InputError(
+            f"neighbours of {len(neighbors.indices)} samples were given for {n_samples} labels; expected as many"
+        )
+    used = min(n_neighbors, max(1, n_samples // (2 * base.n_clusters)), neighbors.indices.shape[1])
+    voters = base.labels[neighbors.indices[:, :used]]
+    votes = np.zeros((n_samples, base.n_clusters), np.float32)
+    rows, columns = np.nonzero(voters != UNKNOWN)
+    np.add.at(votes, (rows, voters[rows, columns]), 1.0 / used)
+    return votes

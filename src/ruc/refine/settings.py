@@ -1,0 +1,173 @@
+"""Every constant of the method, as keywords."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, Literal, Self
+
+from ruc.errors import InputError
+
+__all__ = ["RefineSettings"]
+
+Selection = Literal["confidence", "neighbors", "hybrid"]
+
+
+@dataclass(frozen=True)
+class RefineSettings:
+    """The constants of RUC. The defaults are what won our measurements; `paper()` is what was published.
+
+    Attributes
+    ----------
+    selection
+        How clean samples are chosen: "confidence", "neighbors" (the paper's metric-based) or "hybrid" (both).
+    confidence_threshold
+        τ1: the base's probability from which *confidence* trusts a label.
+    n_neighbors
+        k: how many neighbours vote in *neighbors*; never more than half the mean cluster size is used.
+    n_epochs, batch_size, learning_rate, momentum, weight_decay
+        Stochastic gradient descent with Nesterov momentum and a cosine over the epochs.
+    sharpening_temperature
+        T: guesses and refined labels become `p ** (1 / T)`, normalised.
+    mixup_alpha
+        α: MixUp draws λ ~ Beta(α, α) and keeps the larger of λ and 1 - λ.
+    unclean_weight
+        λ_U: the weight of the unclean loss at the end of its ramp.
+    ramp_epochs, ramp_floor
+        The weight of the unclean loss grows linearly over so many epochs (None: all), from this share of it.
+    epsilon
+        ε: how much of a smoothed label is uniform; "uniform" draws it anew from U(0, 1) for each batch (paper).
+    promotion_threshold
+        τ2: the probability above which an unclean sample joins the clean ones. "stepped" is
+        0.90 + 0.02 · ⌊epoch / 40⌋ (official code on CIFAR-20 and STL-10).
+    promotion_by
+        "each": each network by itself, at the end of its pass; "confident": the more confident of the two, once
+        per epoch (paper).
+    promotion
+        Whether unclean samples can join the clean ones at all.
+    co_training
+        Whether the peer takes part: in the guesses, and in refining the labels of the clean samples. Without it
+        one network is trained, on the pseudo-labels as they are.
+    label_smoothing
+        Whether the strong views of the clean samples are learned against smoothed labels.
+    forwards
+        "needed" passes only the rows whose predictions are used, in evaluation mode; "all" passes whole batches
+        and the student in training mode, as the official code: BatchNorm then averages over other statistics.
+    """
+
+    selection: Selection = "hybrid"
+    confidence_threshold: float = 0.99
+    n_neighbors: int = 100
+    n_epochs: int = 40
+    batch_size: int = 250
+    learning_rate: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    sharpening_temperature: float = 0.5
+    mixup_alpha: float = 4.0
+    unclean_weight: float = 25.0
+    ramp_epochs: int | None = None
+    ramp_floor: float = 0.1
+    epsilon: float | Literal["uniform"] = 0.5
+    promotion_threshold: float | Literal["stepped"] = 0.99
+    promotion_by: Literal["each", "confident"] = "each"
+    promotion: bool = True
+    co_training: bool = True
+    label_smoothing: bool = True
+    forwards: Literal["needed", "all"] = "needed"
+
+    def __post_init__(self) -> None:
+        for name, (accepts, expected) in _RULES.items():
+            value = getattr(self, name)
+            if not accepts(value):
+                raise InputError(f"{name}={value!r} cannot be used; expected {expected}")
+
+    @classmethod
+    def paper(cls, **changes: Any) -> Self:
+        """All constants as published (Park et al., CVPR 2021, section 4.1 and the official code for CIFAR-10)."""
+        published: dict[str, Any] = {
+            "selection": "hybrid",
+            "n_epochs": 200,
+            "batch_size": 250,
+            "ramp_epochs": 200,
+            "epsilon": "uniform",
+            "promotion_by": "confident",
+            "forwards": "all",
+        }
+        return cls(**{**published, **changes})
+
+    @classmethod
+    def mixmatch(cls, **changes: Any) -> Self:
+        """MixMatch alone: no co-training, no label smoothing, no promotion (the last row of the paper's ablation)."""
+        return cls(**{"co_training": False, "label_smoothing": False, "promotion": False, **changes})
+
+    def learning_rate_at(self, epoch: int) -> float:
+        """A cosine from `learning_rate` to zero over the epochs."""
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * epoch / self.n_epochs))
+
+    def unclean_weight_at(self, epoch: int) -> float:
+        """λ_U times its ramp: linear over `ramp_epochs`, never below `ramp_floor`."""
+        length = self.ramp_epochs or self.n_epochs
+        return self.unclean_weight * min(max(epoch / length, self.ramp_floor), 1.0)
+
+    def promotion_threshold_at(self, epoch: int) -> float:
+        """τ2 in this epoch."""
+        if self.promotion_threshold == "stepped":
+            return min(0.90 + 0.02 * (epoch // 40), 1.0)
+        return self.promotion_threshold
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every setting by name, for `config.yaml`."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def _number(low: float, high: float = math.inf) -> tuple[Callable[[Any], bool], str]:
+    def accepts(value: Any) -> bool:
+        return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
+
+    return (
+        accepts,
+        f"a number from {low:g} to {high:g}" if high < math.inf else f"a number of at least {low:g}",
+    )
+
+
+def _count(low: int) -> tuple[Callable[[Any], bool], str]:
+    return (
+        lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= low,
+        f"an integer of at least {low}",
+    )
+
+
+def _one_of(*choices: Any) -> tuple[Callable[[Any], bool], str]:
+    return lambda value: any(value is c or value == c for c in choices), "one of " + ", ".join(
+        map(repr, choices)
+    )
+
+
+def _either(
+    first: tuple[Callable[[Any], bool], str], second: tuple[Callable[[Any], bool], str]
+) -> tuple[Callable[[Any], bool], str]:
+    return lambda value: first[0](value) or second[0](value), f"{first[1]}, or {second[1]}"
+
+
+_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "selection": _one_of("confidence", "neighbors", "hybrid"),
+    "confidence_threshold": _number(0, 1),
+    "n_neighbors": _count(1),
+    "n_epochs": _count(1),
+    "batch_size": _count(2),
+    "learning_rate": _number(1e-12),
+    "momentum": _number(0, 1),
+    "weight_decay": _number(0),
+    "sharpening_temperature": _number(1e-6),
+    "mixup_alpha": _number(1e-6),
+    "unclean_weight": _number(0),
+    "ramp_epochs": _either(_count(1), _one_of(None)),
+    "ramp_floor": _number(0, 1),
+    "epsilon": _either(_number(0, 1), _one_of("uniform")),
+    "promotion_threshold": _either(_number(0, 1), _one_of("stepped")),
+    "promotion_by": _one_of("each", "confident"),
+    "promotion": _one_of(True, False),
+    "co_training": _one_of(True, False),
+    "label_smoothing": _one_of(True, False),
+    "forwards": _one_of("needed", "all"),
+}
