@@ -1,1 +1,1 @@
-"""."""
+"""Images in: finding them, decoding them, batches of them."""
