@@ -26,4 +26,5 @@ def unit_features(features: NDArray[np.floating], n_clusters: int) -> NDArray[np
         )
     rows = np.asarray(features, dtype=np.float32)
     lengths = np.sqrt(np.square(rows).sum(axis=1, keepdims=True))
-    return rows / np.maximum(lengths, np.float32(1e-12))
+    unit: NDArray[np.float32] = rows / np.maximum(lengths, np.float32(1e-12))
+    return unit
