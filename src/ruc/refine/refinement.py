@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ruc.embed.embedder import State
-from ruc.errors import InputError
-from ruc.refine.spaces import Head
+from ruc.refine.networks import network_from_config
 
 __all__ = ["PREDICT_ROWS", "Epoch", "Pair", "Refinement"]
 
@@ -79,7 +78,7 @@ class Pair:
         """The pair that `state` was taken of."""
         networks = []
         for name in ("first", "second"):
-            network = _network(state.config["network"])
+            network = network_from_config(state.config["network"])
             own = {
                 key.removeprefix(f"{name}."): value
                 for key, value in state.weights.items()
@@ -124,10 +123,3 @@ class Refinement:
     pair: Pair
     temperature: float
     warnings: tuple[str, ...]
-
-
-def _network(config: dict[str, object]) -> nn.Module:
-    settings = {key: value for key, value in config.items() if key != "kind"}
-    if config.get("kind") == "head":
-        return Head(**settings)  # type: ignore[arg-type]
-    raise InputError(f"a network of kind {config.get('kind')!r} is unknown; expected 'head' or 'image'")

@@ -1,6 +1,7 @@
 """Where the algorithm runs: a space supplies networks and views of the samples, nothing else."""
 
-from typing import Any, Protocol
+import copy
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -8,9 +9,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ruc.embed.neighbors import Neighbors
+from ruc.images.views import ViewPolicy, random_view, strong_view, to_float
+from ruc.networks import ResNet, seeded_init
+from ruc.refine.networks import Head, ImageNetwork
 from ruc.runtime import Runtime
 
-__all__ = ["FeatureSpace", "Head", "Space"]
+__all__ = ["FeatureSpace", "ImageSpace", "Space"]
 
 
 class Space(Protocol):
@@ -31,30 +35,6 @@ class Space(Protocol):
 
     def strong(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """A randomly and heavily changed view."""
-
-
-class Head(nn.Module):
-    """One hidden layer on frozen features."""
-
-    def __init__(self, n_features: int, n_clusters: int, width: int) -> None:
-        super().__init__()
-        self.config: dict[str, Any] = {
-            "kind": "head",
-            "n_features": n_features,
-            "n_clusters": n_clusters,
-            "width": width,
-        }
-        self.layers = nn.Sequential(
-            nn.Linear(n_features, width, bias=False),
-            nn.BatchNorm1d(width),
-            nn.ReLU(),
-            nn.Linear(width, n_clusters),
-        )
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Logits (n, n_clusters) of features (n, n_features)."""
-        logits: Tensor = self.layers(features)
-        return logits
 
 
 class FeatureSpace:
@@ -110,8 +90,7 @@ class FeatureSpace:
 
     def networks(self, n_clusters: int, runtime: Runtime) -> tuple[nn.Module, nn.Module]:
         """Two heads with different initial weights."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(runtime.numpy_seed("refine/networks"))
+        with seeded_init(runtime.numpy_seed("refine/networks")):
             heads = [Head(self.features.shape[1], n_clusters, self.width) for _ in range(2)]
         return heads[0].to(runtime.device), heads[1].to(runtime.device)
 
@@ -137,3 +116,50 @@ class FeatureSpace:
         share = longest * torch.rand(len(rows), 1, generator=generator).to(rows.device)
         here = self.features[rows]
         return torch.lerp(here, self.features[self.nearest[rows, column]], share)
+
+
+class ImageSpace:
+    """Images; a view is an augmented image, and the networks are retrained from the backbone up.
+
+    Parameters
+    ----------
+    pixels
+        (n_samples, channels, side, side) uint8, held as one tensor on the device.
+    backbone
+        Where both networks start from: the base clustering's, or the embedding's. It is copied.
+    policy
+        What weak and strong views may change.
+    runtime
+        The device.
+    """
+
+    def __init__(
+        self, pixels: NDArray[np.uint8], backbone: ResNet, policy: ViewPolicy, runtime: Runtime
+    ) -> None:
+        self.pixels = torch.as_tensor(pixels, device=runtime.device)
+        self.backbone, self.policy = backbone, policy
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples."""
+        return len(self.pixels)
+
+    def networks(self, n_clusters: int, runtime: Runtime) -> tuple[nn.Module, nn.Module]:
+        """Two copies of the backbone under heads with different initial weights."""
+        with seeded_init(runtime.numpy_seed("refine/networks")):
+            networks = [ImageNetwork(copy.deepcopy(self.backbone), n_clusters) for _ in range(2)]
+        # Convolutions on a CPU are about twice as fast with the channels last.
+        first, second = (each.to(runtime.device, memory_format=torch.channels_last) for each in networks)  # type: ignore[call-overload]
+        return first, second
+
+    def plain(self, rows: Tensor) -> Tensor:
+        """The images as they are, in [0, 1]."""
+        return to_float(self.pixels[rows])
+
+    def weak(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """A random view."""
+        return random_view(self.plain(rows), self.policy, generator)
+
+    def strong(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """A random view, then RandAugment and cutout."""
+        return strong_view(self.plain(rows), self.policy, generator)
