@@ -1,1 +1,1 @@
-"""."""
+"""Embedding: images in, unit-norm features out."""

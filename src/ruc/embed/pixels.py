@@ -1,0 +1,90 @@
+"""The pixels themselves as features: principal components of small images."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from ruc.embed.embedder import State
+from ruc.images.views import to_float
+from ruc.runtime import Runtime
+
+__all__ = ["PixelEmbedder", "fit_pixels"]
+
+CHUNK = 4096
+
+
+@dataclass(frozen=True)
+class PixelEmbedder:
+    """Centred small images in the basis of their principal components, unit norm.
+
+    Attributes
+    ----------
+    side
+        Side to which images are shrunk.
+    mean
+        (channels * side * side,) mean of the flattened images.
+    components
+        (n_features, channels * side * side) orthonormal rows.
+    """
+
+    side: int
+    mean: torch.Tensor
+    components: torch.Tensor
+
+    @property
+    def name(self) -> str:
+        """How it is called in settings and reports."""
+        return "pixels"
+
+    def transform(self, pixels: NDArray[np.uint8], runtime: Runtime) -> NDArray[np.float32]:
+        """(n, channels, size, size) uint8 pixels as (n, n_features) unit-norm rows."""
+        projected = (_flat(pixels, self.side) - self.mean) @ self.components.T
+        features: NDArray[np.float32] = F.normalize(projected, dim=1).numpy()
+        return features
+
+    def state(self) -> State:
+        """Everything needed to make it again."""
+        config = {"kind": self.name, "side": self.side}
+        return State(config, {"mean": self.mean, "components": self.components})
+
+    @classmethod
+    def from_state(cls, state: State) -> "PixelEmbedder":
+        """The embedder whose `state()` this is."""
+        return cls(state.config["side"], state.weights["mean"], state.weights["components"])
+
+
+def fit_pixels(pixels: NDArray[np.uint8], n_features: int = 64, side: int = 32) -> PixelEmbedder:
+    """Principal components of the images, exact and without chance.
+
+    Parameters
+    ----------
+    pixels
+        (n, channels, size, size) uint8.
+    n_features
+        Most components to keep; fewer where images or pixels are fewer.
+    side
+        Larger images are shrunk to this side first.
+    """
+    side = min(side, pixels.shape[-1])
+    flat = _flat(pixels, side).double()
+    mean = flat.mean(dim=0)
+    flat -= mean
+    # Eigenvectors of the covariance: one pass over the images, and at most 3 · 32 · 32 squared numbers.
+    _, vectors = torch.linalg.eigh(flat.T @ flat)
+    components = vectors.flip(1).T[: min(n_features, len(flat))]
+    # An eigenvector's sign is arbitrary; make the largest entry positive, so that every machine agrees.
+    largest = components.gather(1, components.abs().argmax(dim=1, keepdim=True))
+    return PixelEmbedder(side, mean.float(), (components * largest.sign()).float().contiguous())
+
+
+def _flat(pixels: NDArray[np.uint8], side: int) -> torch.Tensor:
+    chunks = []
+    for start in range(0, len(pixels), CHUNK):
+        images = to_float(torch.from_numpy(pixels[start : start + CHUNK]))
+        if images.shape[-1] != side:
+            images = F.interpolate(images, size=(side, side), mode="area")
+        chunks.append(images.flatten(1))
+    return torch.cat(chunks)

@@ -1,0 +1,427 @@
+"""Random views of a batch of images, all images at once.
+
+A view is what augmentation makes of an image. Every function takes float images (n, channels, height,
+width) in [0, 1] with one or three channels and returns the same shape; nothing loops over images, and all
+chance comes from the generator that is passed in.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+__all__ = ["POLICIES", "ViewPolicy", "cutout", "rand_augment", "random_view", "strong_view", "to_float"]
+
+Range = tuple[float, float]
+ELASTIC_KNOTS = 4  # the warp is smooth: a 4 × 4 grid of random displacements, interpolated
+
+
+@dataclass(frozen=True)
+class ViewPolicy:
+    """How far a random view may be from its image. The defaults change nothing.
+
+    Lengths are shares of the image's side, angles are radians, chances are probabilities.
+
+    Attributes
+    ----------
+    area
+        Range of the area of the window that is shown, as a share of the image; above 1 the image shrinks.
+    aspect
+        The window's width over height is drawn from [1/aspect, aspect], uniformly in its logarithm.
+    wander
+        Where the window may lie: 0 in the middle, 1 anywhere within the image.
+    shift
+        Greatest further displacement of the window in each direction.
+    rotation, shear
+        Greatest angle, either way, and greatest shear coefficient.
+    elastic
+        Standard deviation of a smooth random displacement field.
+    flip
+        Whether half of the views are mirrored. Wrong for digits and text.
+    colour_chance
+        Chance that brightness, contrast, saturation and hue change.
+    brightness, contrast, saturation
+        Factors are drawn from [1 - x, 1 + x].
+    hue
+        Greatest turn of the colour wheel, as a share of a full turn.
+    grey_chance
+        Chance that colour is dropped.
+    blur_chance, blur
+        Chance of a Gaussian blur, and the range of its standard deviation in pixels at a side of 32.
+    noise
+        Greatest standard deviation of Gaussian noise.
+    operations, magnitude
+        RandAugment in `strong_view`: operations per image, and how far each goes, 0 to 10.
+    cutout
+        Side of the square that `strong_view` hides.
+    """
+
+    area: Range = (1.0, 1.0)
+    aspect: float = 1.0
+    wander: float = 1.0
+    shift: float = 0.0
+    rotation: float = 0.0
+    shear: float = 0.0
+    elastic: float = 0.0
+    flip: bool = False
+    colour_chance: float = 1.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+    grey_chance: float = 0.0
+    blur_chance: float = 0.0
+    blur: Range = (0.3, 1.0)
+    noise: float = 0.0
+    operations: int = 2
+    magnitude: float = 5.0
+    cutout: float = 0.5
+
+    @property
+    def moves(self) -> bool:
+        """Whether any geometric change is possible."""
+        still = self.area == (1.0, 1.0) and self.aspect == 1.0
+        return not still or any((self.shift, self.rotation, self.shear, self.elastic, self.flip))
+
+
+PLAIN = ViewPolicy()
+# Section 4.1 of the paper: random resized crop, scale 0.2–1, and flip.
+PAPER = ViewPolicy(area=(0.2, 1.0), aspect=4 / 3, flip=True)
+# For drawn things, where orientation and position carry meaning: digits, letters, symbols.
+GENTLE = ViewPolicy(
+    area=(0.5, 1.3),
+    aspect=1.2,
+    rotation=0.35,
+    shear=0.3,
+    shift=0.08,
+    elastic=0.03,
+    brightness=0.3,
+    cutout=0.3,
+)
+# SimCLR (Chen et al. 2020) for small photographs.
+PHOTO = ViewPolicy(
+    area=(0.2, 1.0), aspect=4 / 3, flip=True,
+    colour_chance=0.8, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, grey_chance=0.2,
+)  # fmt: skip
+
+POLICIES: Mapping[str, ViewPolicy] = MappingProxyType(
+    {"plain": PLAIN, "paper": PAPER, "gentle": GENTLE, "photo": PHOTO}
+)
+
+
+def to_float(pixels: Tensor) -> Tensor:
+    """uint8 pixels as floats in [0, 1]."""
+    return pixels.float().div_(255.0)
+
+
+def random_view(
+    images: Tensor, policy: ViewPolicy, generator: torch.Generator, size: int | None = None
+) -> Tensor:
+    """One random view of each image.
+
+    Parameters
+    ----------
+    images
+        (n, 1 or 3, height, width) in [0, 1], on any device.
+    policy
+        What may change, and how far.
+    generator
+        A CPU generator; the same state gives the same views.
+    size
+        Side of the views; by default they are as large as the images.
+
+    Returns
+    -------
+    Tensor
+        (n, channels, height, width), or (n, channels, size, size).
+    """
+    shape = images.shape[-2:] if size is None else torch.Size((size, size))
+    chance = _Chance(len(images), generator, images.device)
+    if policy.moves or shape != images.shape[-2:]:
+        images = _sample(images, _window(policy, chance), _warp(policy, chance, shape), shape)
+    images = _recolour(images, policy, chance)
+    if policy.blur_chance > 0:
+        sigma = chance.uniform(*policy.blur) * (shape[0] / 32)
+        images = _where(chance.event(policy.blur_chance), _blur(images, sigma), images)
+    if policy.noise > 0:
+        noise = torch.randn(images.shape, generator=generator).to(images.device)
+        images = (images + noise * _column(chance.uniform(0.0, policy.noise))).clamp_(0.0, 1.0)
+    return images
+
+
+def strong_view(images: Tensor, policy: ViewPolicy, generator: torch.Generator) -> Tensor:
+    """A random view, then RandAugment, then cutout (section 3.3 of the design; FixMatch's strong view).
+
+    Parameters and shapes are those of `random_view`.
+    """
+    views = random_view(images, policy, generator)
+    views = rand_augment(views, policy.operations, policy.magnitude, generator)
+    return cutout(views, policy.cutout, generator)
+
+
+def rand_augment(images: Tensor, operations: int, magnitude: float, generator: torch.Generator) -> Tensor:
+    """RandAugment (Cubuk et al. 2020): `operations` random changes of each image, one after the other.
+
+    Each image draws its own operations; those that drew the same one are changed together. `magnitude` is
+    in [0, 10]; directions are random.
+    """
+    images = images.clone()
+    for _ in range(operations):
+        drawn = torch.randint(len(_OPERATIONS), (len(images),), generator=generator)
+        for number, operation in enumerate(_OPERATIONS):
+            rows = (drawn == number).nonzero().squeeze(1)
+            if len(rows):
+                rows_there = rows.to(images.device)
+                sign = torch.randint(2, (len(rows),), generator=generator).to(images) * 2 - 1
+                images[rows_there] = operation(images[rows_there], sign * (magnitude / 10)).clamp_(0.0, 1.0)
+    return images
+
+
+def cutout(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Hide a square of side `share`, centred anywhere within the image, under the image's mean."""
+    if share <= 0:
+        return images
+    chance = _Chance(len(images), generator, images.device)
+    height, width = images.shape[-2:]
+    rows = (torch.arange(height, device=images.device) + 0.5) / height
+    columns = (torch.arange(width, device=images.device) + 0.5) / width
+    near_row = (rows - chance.uniform(0.0, 1.0)[:, None]).abs() < share / 2
+    near_column = (columns - chance.uniform(0.0, 1.0)[:, None]).abs() < share / 2
+    hidden = near_row[:, None, :, None] & near_column[:, None, None, :]
+    return torch.where(hidden, images.mean(dim=(2, 3), keepdim=True), images)
+
+
+class _Chance:
+    """Draws one number per image from a CPU generator, and hands it over on the images' device."""
+
+    def __init__(self, count: int, generator: torch.Generator, device: torch.device) -> None:
+        self.count = count
+        self.generator = generator
+        self.device = device
+
+    def uniform(self, low: float, high: float) -> Tensor:
+        return torch.rand(self.count, generator=self.generator).mul_(high - low).add_(low).to(self.device)
+
+    def symmetric(self, most: float) -> Tensor:
+        return self.uniform(-most, most)
+
+    def event(self, probability: float) -> Tensor:
+        return self.uniform(0.0, 1.0) < probability
+
+    def normal(self, *shape: int) -> Tensor:
+        return torch.randn(self.count, *shape, generator=self.generator).to(self.device)
+
+
+# --- geometry ----------------------------------------------------------------------------------------------
+
+
+def _window(policy: ViewPolicy, chance: _Chance) -> Tensor:
+    """(n, 2, 3) affine maps from the view's coordinates to the image's, both in [-1, 1]."""
+    side = chance.uniform(*policy.area).sqrt()
+    stretch = (chance.symmetric(math.log(policy.aspect)) / 2).exp()
+    # A stretched window must not become wider than the image when it could have fitted in.
+    width = torch.minimum(side * stretch, side.clamp(min=1.0))
+    height = torch.minimum(side / stretch, side.clamp(min=1.0))
+    angle, shear = chance.symmetric(policy.rotation), chance.symmetric(policy.shear)
+    across = policy.wander * (1 - width) * chance.symmetric(1.0) + 2 * chance.symmetric(policy.shift)
+    down = policy.wander * (1 - height) * chance.symmetric(1.0) + 2 * chance.symmetric(policy.shift)
+    mirror = torch.where(chance.event(0.5), -1.0, 1.0) if policy.flip else torch.ones_like(side)
+    cosine, sine = angle.cos(), angle.sin()
+    first = torch.stack([width * cosine * mirror, width * (shear * cosine - sine), across], dim=1)
+    second = torch.stack([height * sine * mirror, height * (shear * sine + cosine), down], dim=1)
+    return torch.stack([first, second], dim=1)
+
+
+def _warp(policy: ViewPolicy, chance: _Chance, shape: torch.Size) -> Tensor | None:
+    """(n, height, width, 2) smooth random displacements, or None."""
+    if policy.elastic == 0:
+        return None
+    knots = chance.normal(2, ELASTIC_KNOTS, ELASTIC_KNOTS) * (2 * policy.elastic)
+    field = F.interpolate(knots, size=tuple(shape), mode="bilinear", align_corners=True)
+    return field.permute(0, 2, 3, 1)
+
+
+def _sample(images: Tensor, window: Tensor, warp: Tensor | None, shape: torch.Size) -> Tensor:
+    """Every geometric change at once; beyond the border its nearest pixel is repeated."""
+    grid = F.affine_grid(window, [len(images), 1, *shape], align_corners=False)
+    if warp is not None:
+        grid = grid + warp
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+# --- colour ------------------------------------------------------------------------------------------------
+
+
+def _recolour(images: Tensor, policy: ViewPolicy, chance: _Chance) -> Tensor:
+    coloured = images.shape[1] == 3
+    changed = images
+    if policy.brightness > 0:
+        changed = (changed * _column(1 + chance.symmetric(policy.brightness))).clamp_(0.0, 1.0)
+    if policy.contrast > 0:
+        mean = _grey(changed).mean(dim=(2, 3), keepdim=True)
+        changed = torch.lerp(mean, changed, _column(1 + chance.symmetric(policy.contrast))).clamp_(0.0, 1.0)
+    if coloured and policy.saturation > 0:
+        factor = _column(1 + chance.symmetric(policy.saturation))
+        changed = torch.lerp(_grey(changed).expand_as(changed), changed, factor).clamp_(0.0, 1.0)
+    if coloured and policy.hue > 0:
+        changed = _turn_hue(changed, chance.symmetric(policy.hue)).clamp_(0.0, 1.0)
+    if changed is not images and policy.colour_chance < 1:
+        changed = _where(chance.event(policy.colour_chance), changed, images)
+    if coloured and policy.grey_chance > 0:
+        changed = _where(chance.event(policy.grey_chance), _grey(changed).expand_as(changed), changed)
+    return changed
+
+
+def _grey(images: Tensor) -> Tensor:
+    """(n, 1, height, width) luma with ITU-R 601 weights, as Pillow's "L"."""
+    if images.shape[1] == 1:
+        return images
+    return 0.299 * images[:, 0:1] + 0.587 * images[:, 1:2] + 0.114 * images[:, 2:3]
+
+
+def _turn_hue(images: Tensor, turns: Tensor) -> Tensor:
+    """Rotate colours about the grey axis of RGB space: hue turns, greys stay."""
+    angle = 2 * math.pi * turns
+    cosine, rest = angle.cos(), (1 - angle.cos()) / 3
+    side = angle.sin() / math.sqrt(3)
+    same, next_, previous = cosine + rest, rest - side, rest + side
+    rotation = torch.stack([same, next_, previous, previous, same, next_, next_, previous, same], dim=1)
+    return torch.bmm(rotation.view(-1, 3, 3), images.flatten(2)).view_as(images)
+
+
+def _blur(images: Tensor, sigma: Tensor) -> Tensor:
+    """Gaussian blur with a standard deviation (in pixels) for each image, cut off at two pixels or more."""
+    radius = max(2, math.ceil(2 * float(sigma.max())))
+    offsets = torch.arange(-radius, radius + 1, device=images.device)
+    taps = torch.exp(-0.5 * (offsets / sigma[:, None]) ** 2)
+    taps = taps / taps.sum(dim=1, keepdim=True)
+    for dim in (2, 3):
+        length = images.shape[dim]
+        places = torch.arange(length, device=images.device)
+        blurred = torch.zeros_like(images)
+        for number, offset in enumerate(offsets.tolist()):
+            shifted = images.index_select(dim, (places + offset).clamp(0, length - 1))
+            blurred += _column(taps[:, number]) * shifted
+        images = blurred
+    return images
+
+
+def _column(values: Tensor) -> Tensor:
+    return values[:, None, None, None]
+
+
+def _where(chosen: Tensor, yes: Tensor, no: Tensor) -> Tensor:
+    return torch.where(_column(chosen), yes, no)
+
+
+# --- RandAugment's operations: images and a signed strength in [-1, 1] for each ------------------------------
+# Ranges are those of RandAugment: rotation 30 degrees, shear 0.3, translation a third of the side, enhancement
+# factors 0.1 to 1.9, posterize down to 4 bits, solarize from above 1 down to 0.
+
+
+def _affine(images: Tensor, entries: Mapping[tuple[int, int], Tensor]) -> Tensor:
+    window = torch.eye(2, 3, device=images.device).repeat(len(images), 1, 1)
+    for (row, column), value in entries.items():
+        window[:, row, column] = value
+    return _sample(images, window, None, images.shape[-2:])
+
+
+def _identity(images: Tensor, strength: Tensor) -> Tensor:
+    return images
+
+
+def _autocontrast(images: Tensor, strength: Tensor) -> Tensor:
+    low, high = images.amin(dim=(2, 3), keepdim=True), images.amax(dim=(2, 3), keepdim=True)
+    return torch.where(high > low, (images - low) / (high - low).clamp(min=1e-6), images)
+
+
+def _equalize(images: Tensor, strength: Tensor) -> Tensor:
+    """Histogram equalization of each channel, on 256 levels, as Pillow does it."""
+    levels = (images * 255).round().long().flatten(2)
+    counts = torch.zeros(*levels.shape[:2], 256, dtype=torch.long, device=images.device)
+    counts.scatter_add_(2, levels, torch.ones_like(levels))
+    last = counts.gather(2, levels.amax(dim=2, keepdim=True))
+    step = (counts.sum(dim=2, keepdim=True) - last) // 255
+    below = counts.cumsum(dim=2) - counts
+    table = ((below + step // 2) // step.clamp(min=1)).clamp(max=255)
+    equalized = table.gather(2, levels).to(images.dtype).div_(255)
+    return torch.where(step > 0, equalized, levels / 255).view_as(images)
+
+
+def _rotate(images: Tensor, strength: Tensor) -> Tensor:
+    angle = strength * math.radians(30)
+    cosine, sine = angle.cos(), angle.sin()
+    return _affine(images, {(0, 0): cosine, (0, 1): -sine, (1, 0): sine, (1, 1): cosine})
+
+
+def _solarize(images: Tensor, strength: Tensor) -> Tensor:
+    return torch.where(images >= _column(1 - strength.abs()), 1 - images, images)
+
+
+def _posterize(images: Tensor, strength: Tensor) -> Tensor:
+    lost = _column(2.0 ** (strength.abs() * 4).round())
+    return ((images * 255).round() / lost).floor() * lost / 255
+
+
+def _blend(images: Tensor, other: Tensor, strength: Tensor) -> Tensor:
+    """`other` at strength -1 (nearly), the images at 0, away from `other` above."""
+    return torch.lerp(other.expand_as(images), images, _column(1 + 0.9 * strength))
+
+
+def _colour(images: Tensor, strength: Tensor) -> Tensor:
+    return _blend(images, _grey(images), strength)
+
+
+def _contrast(images: Tensor, strength: Tensor) -> Tensor:
+    return _blend(images, _grey(images).mean(dim=(2, 3), keepdim=True), strength)
+
+
+def _brightness(images: Tensor, strength: Tensor) -> Tensor:
+    return _blend(images, torch.zeros_like(images), strength)
+
+
+def _sharpness(images: Tensor, strength: Tensor) -> Tensor:
+    channels = images.shape[1]
+    kernel = torch.ones(3, 3, device=images.device)
+    kernel[1, 1] = 5
+    smooth = images.clone()  # the outermost pixels stay, as in Pillow
+    smooth[:, :, 1:-1, 1:-1] = F.conv2d(images, (kernel / 13).repeat(channels, 1, 1, 1), groups=channels)
+    return _blend(images, smooth, strength)
+
+
+def _shear_x(images: Tensor, strength: Tensor) -> Tensor:
+    return _affine(images, {(0, 1): 0.3 * strength})
+
+
+def _shear_y(images: Tensor, strength: Tensor) -> Tensor:
+    return _affine(images, {(1, 0): 0.3 * strength})
+
+
+def _translate_x(images: Tensor, strength: Tensor) -> Tensor:
+    return _affine(images, {(0, 2): 2 / 3 * strength})
+
+
+def _translate_y(images: Tensor, strength: Tensor) -> Tensor:
+    return _affine(images, {(1, 2): 2 / 3 * strength})
+
+
+_OPERATIONS: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
+    _identity,
+    _autocontrast,
+    _equalize,
+    _rotate,
+    _solarize,
+    _colour,
+    _posterize,
+    _contrast,
+    _brightness,
+    _sharpness,
+    _shear_x,
+    _shear_y,
+    _translate_x,
+    _translate_y,
+)

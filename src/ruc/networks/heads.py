@@ -1,0 +1,31 @@
+"""Heads: what stands on a backbone's features."""
+
+from torch import nn
+
+__all__ = ["linear_head", "mlp_head", "projection_head"]
+
+
+def linear_head(n_features: int, n_clusters: int) -> nn.Module:
+    """One linear layer, features to logits."""
+    return nn.Linear(n_features, n_clusters)
+
+
+def mlp_head(n_features: int, n_hidden: int, n_clusters: int, dropout: float = 0.0) -> nn.Module:
+    """One hidden layer with batch normalisation, features to logits."""
+    return nn.Sequential(
+        nn.Linear(n_features, n_hidden, bias=False),
+        nn.BatchNorm1d(n_hidden),
+        nn.ReLU(inplace=True),
+        nn.Dropout(dropout),
+        nn.Linear(n_hidden, n_clusters),
+    )
+
+
+def projection_head(n_features: int, n_hidden: int, n_out: int) -> nn.Module:
+    """SimCLR's projection: features to the space in which views are compared."""
+    return nn.Sequential(
+        nn.Linear(n_features, n_hidden, bias=False),
+        nn.BatchNorm1d(n_hidden),
+        nn.ReLU(inplace=True),
+        nn.Linear(n_hidden, n_out),
+    )
