@@ -11,9 +11,15 @@ __all__ = [
     "N_BINS",
     "Reliability",
     "brier_score",
+    "brier_scores",
+    "coverage_curve",
+    "equal_mass_bins",
+    "equal_width_bins",
     "expected_calibration_error",
     "match_probabilities",
+    "mean_among_ties",
     "negative_log_likelihood",
+    "negative_log_likelihoods",
     "reliability_curve",
 ]
 
@@ -85,13 +91,9 @@ def reliability_curve(
             f"confidence spans {confidences.min():.4g} to {confidences.max():.4g}; "
             "expected probabilities in [0, 1]"
         )
+    bins = equal_mass_bins(confidences, n_bins) if equal_mass else equal_width_bins(confidences, n_bins)
     if equal_mass:
-        bins = np.empty(len(confidences), dtype=np.int64)
-        order = np.argsort(confidences, kind="stable")
-        bins[order] = np.arange(len(confidences)) * n_bins // len(confidences)
-        rights = _mean_among_ties(rights, confidences)
-    else:
-        bins = np.clip(np.searchsorted(_equal_widths(n_bins), confidences, side="left") - 1, 0, n_bins - 1)
+        rights = mean_among_ties(rights, confidences)
     count = np.bincount(bins, minlength=n_bins)
     with np.errstate(invalid="ignore"):
         mean_confidence = np.bincount(bins, weights=confidences, minlength=n_bins) / count
@@ -111,6 +113,46 @@ def expected_calibration_error(
 ) -> float:
     """Mean distance of confidence and accuracy over bins, in [0, 1]; see `reliability_curve`."""
     return reliability_curve(confidence, is_right, n_bins, equal_mass).expected_calibration_error
+
+
+def equal_width_bins(confidence: NDArray[np.float64], n_bins: int = N_BINS) -> NDArray[np.int64]:
+    """(n_samples,) the bin of each confidence among n_bins of equal width over [0, 1], (lower, upper]."""
+    bins = np.searchsorted(_equal_widths(n_bins), confidence, side="left") - 1
+    clipped: NDArray[np.int64] = np.clip(bins, 0, n_bins - 1)
+    return clipped
+
+
+def equal_mass_bins(confidence: NDArray[np.float64], n_bins: int = N_BINS) -> NDArray[np.int64]:
+    """(n_samples,) the bin of each confidence among n_bins of equally many samples, in order of confidence."""
+    bins = np.empty(len(confidence), dtype=np.int64)
+    bins[np.argsort(confidence, kind="stable")] = np.arange(len(confidence)) * n_bins // len(confidence)
+    return bins
+
+
+def mean_among_ties(values: NDArray[np.float64], keys: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give each sample the mean value of all samples with the same key."""
+    _, tie, size = np.unique(keys, return_inverse=True, return_counts=True)
+    means: NDArray[np.float64] = (np.bincount(tie, weights=values) / size)[tie]
+    return means
+
+
+def coverage_curve(
+    confidence: ArrayLike, is_right: ArrayLike, n_points: int = 100
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Accuracy of the most confident images, against the share of images that are kept.
+
+    Images of equal confidence count with their mean accuracy, whatever their order.
+
+    Returns
+    -------
+    Up to n_points shares kept, in (0, 1] and rising to 1, and the accuracy among the images kept.
+    """
+    confidences = np.asarray(confidence, dtype=np.float64)
+    rights = mean_among_ties(np.asarray(is_right, dtype=np.float64), confidences)
+    n_samples = len(confidences)
+    kept = np.unique(np.linspace(0, n_samples, min(n_points, n_samples) + 1).round().astype(np.int64))[1:]
+    accuracy = rights[np.argsort(-confidences, kind="stable")].cumsum()[kept - 1] / kept
+    return kept / n_samples, accuracy
 
 
 def match_probabilities(
@@ -169,12 +211,6 @@ def negative_log_likelihoods(
     of_truth = class_probabilities[np.arange(len(codes)), codes]
     losses: NDArray[np.float64] = -np.log(np.maximum(of_truth, SMALLEST_PROBABILITY))
     return losses
-
-
-def _mean_among_ties(values: NDArray[np.float64], keys: NDArray[np.float64]) -> NDArray[np.float64]:
-    _, tie, size = np.unique(keys, return_inverse=True, return_counts=True)
-    means: NDArray[np.float64] = (np.bincount(tie, weights=values) / size)[tie]
-    return means
 
 
 def _equal_widths(n_bins: int) -> NDArray[np.float64]:

@@ -18,12 +18,15 @@ __all__ = [
     "Truth",
     "accuracy",
     "adjusted_rand_index",
+    "ari_of_counts",
+    "as_clusters",
     "clean_set_scores",
     "confusion_matrix",
     "contingency",
     "correct_under",
     "encode_truth",
     "match_clusters",
+    "nmi_of_counts",
     "normalized_mutual_information",
     "per_cluster_scores",
     "purity",
@@ -197,7 +200,11 @@ def normalized_mutual_information(clusters: ArrayLike, truth: ArrayLike | Truth)
 
     The images without a cluster are a group of their own. Two partitions of one group each agree: 1.
     """
-    counts = contingency(clusters, truth)
+    return nmi_of_counts(contingency(clusters, truth))
+
+
+def nmi_of_counts(counts: NDArray[np.int64] | NDArray[np.float64]) -> float:
+    """Normalized mutual information of the rows and columns of a contingency table."""
     joint = counts / counts.sum()
     of_clusters, of_classes = joint.sum(axis=1), joint.sum(axis=0)
     mean_entropy = (_entropy(of_clusters) + _entropy(of_classes)) / 2
@@ -212,7 +219,11 @@ def adjusted_rand_index(clusters: ArrayLike, truth: ArrayLike | Truth) -> float:
 
     The images without a cluster are a group of their own.
     """
-    counts = contingency(clusters, truth)
+    return ari_of_counts(contingency(clusters, truth))
+
+
+def ari_of_counts(counts: NDArray[np.int64] | NDArray[np.float64]) -> float:
+    """Adjusted Rand index of the rows and columns of a contingency table."""
     together = _pairs(counts)
     in_clusters, in_classes = _pairs(counts.sum(axis=1)), _pairs(counts.sum(axis=0))
     all_pairs = _pairs(np.array([counts.sum()]))
@@ -262,7 +273,7 @@ def clean_set_scores(is_clean: ArrayLike, labels: ArrayLike, truth: ArrayLike | 
     """
     encoded = truth if isinstance(truth, Truth) else encode_truth(truth)
     clean = np.asarray(is_clean, dtype=np.bool_)
-    clusters = _as_clusters(labels)
+    clusters = as_clusters(labels)
     if not len(clean) == len(clusters) == len(encoded.codes):
         raise InputError(
             f"is_clean has {len(clean)} rows, labels {len(clusters)} and truth {len(encoded.codes)}; "
@@ -295,10 +306,18 @@ def confusion_matrix(
     return counts[order].T, order
 
 
+def as_clusters(clusters: ArrayLike) -> NDArray[np.int64]:
+    """Cluster numbers as they are; text labels numbered in order."""
+    values = np.asarray(clusters)
+    if values.ndim == 1 and np.issubdtype(values.dtype, np.integer):
+        return np.maximum(values.astype(np.int64), UNKNOWN)
+    return encode_truth(values).codes
+
+
 def _known(clusters: ArrayLike, truth: ArrayLike | Truth) -> tuple[Truth, NDArray[np.int64]]:
     """Keep the images whose truth is known."""
     encoded = truth if isinstance(truth, Truth) else encode_truth(truth)
-    numbers = _as_clusters(clusters)
+    numbers = as_clusters(clusters)
     if len(numbers) != len(encoded.codes):
         raise InputError(
             f"{len(numbers)} clusters but {len(encoded.codes)} true labels; expected one of each per image"
@@ -309,14 +328,6 @@ def _known(clusters: ArrayLike, truth: ArrayLike | Truth) -> tuple[Truth, NDArra
             f"none of the {len(known)} images has a known truth; nothing can be measured: give at least one"
         )
     return Truth(encoded.codes[known], encoded.classes), numbers[known]
-
-
-def _as_clusters(clusters: ArrayLike) -> NDArray[np.int64]:
-    """Cluster numbers as they are; text labels numbered in order."""
-    values = np.asarray(clusters)
-    if values.ndim == 1 and np.issubdtype(values.dtype, np.integer):
-        return np.maximum(values.astype(np.int64), UNKNOWN)
-    return encode_truth(values).codes
 
 
 def _share_right(counts: NDArray[np.int64], many_to_one: bool) -> float:
@@ -343,7 +354,7 @@ def _entropy(shares: NDArray[np.float64]) -> float:
     return float(-(positive * np.log(positive)).sum())
 
 
-def _pairs(sizes: NDArray[np.int64]) -> float:
+def _pairs(sizes: NDArray[np.int64] | NDArray[np.float64]) -> float:
     numbers = sizes.astype(np.float64)
     return float((numbers * (numbers - 1) / 2).sum())
 

@@ -1,0 +1,84 @@
+"""Measure a finished run against the truth."""
+
+import warnings
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ruc.evaluate.evaluate import Evaluation, evaluate
+from ruc.evaluate.metrics import UNKNOWN
+from ruc.evaluate.truth import read_truth
+from ruc.run_folder import Run
+from ruc.runtime import Runtime
+
+__all__ = ["evaluate_run", "selections_of"]
+
+SELECTIONS: Final[tuple[Literal["confidence", "neighbors", "hybrid"], ...]] = (
+    "confidence",
+    "neighbors",
+    "hybrid",
+)
+
+
+def evaluate_run(
+    run: Run, truth: str | Path, runtime: Runtime | None = None, n_resamples: int = 1000
+) -> Evaluation:
+    """Measure the clusters and the clean set of a run, before and after refining.
+
+    Nothing is written.
+
+    Parameters
+    ----------
+    run
+        From `run_folder.read_run`.
+    truth
+        File of true labels; see `read_truth`.
+    runtime
+        Where to search neighbours for the clean sets of the other selections; None leaves them out.
+    n_resamples
+        Bootstrap samples for the intervals.
+
+    Raises
+    ------
+    InputError
+        A truth file that cannot be used.
+    """
+    has_base = bool((run.initial_cluster != UNKNOWN).any())
+    clean_sets: dict[str, NDArray[np.bool_]] = {}
+    if has_base:
+        clean_sets = {"start": run.was_clean, "end": run.is_clean}
+        if runtime is not None:
+            clean_sets |= {f"by {name}": mask for name, mask in selections_of(run, runtime).items()}
+    return evaluate(
+        run.cluster,
+        read_truth(truth, run.file_names),
+        probabilities=run.probabilities,
+        confidence=run.confidence,
+        initial_clusters=run.initial_cluster if has_base else None,
+        initial_probabilities=run.initial_probabilities if has_base else None,
+        clean_sets=clean_sets,
+        clean_since=run.marks.get("clean_since"),
+        n_resamples=n_resamples,
+    )
+
+
+def selections_of(run: Run, runtime: Runtime) -> dict[str, NDArray[np.bool_]]:
+    """Clean sets that each selection would have chosen at the start, with the run's thresholds."""
+    from ruc.cluster.clustering import Clustering
+    from ruc.embed.neighbors import nearest_neighbors
+    from ruc.refine.select import NoCleanSamplesWarning, select_clean
+    from ruc.refine.settings import RefineSettings
+
+    of_run = run.settings.get("refine") or {}
+    constants = {name: of_run[name] for name in ("confidence_threshold", "n_neighbors") if name in of_run}
+    base = Clustering(run.initial_cluster, run.initial_probabilities, run.n_clusters, "base")
+    most = RefineSettings(**constants).n_neighbors
+    neighbors = nearest_neighbors(run.features, min(most, len(run.features) - 1), runtime)
+    chosen: dict[str, NDArray[np.bool_]] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NoCleanSamplesWarning)  # the run has said so of its own selection
+        for name in SELECTIONS if base.probabilities is not None else ("neighbors",):
+            chosen[name] = select_clean(base, neighbors, RefineSettings(selection=name, **constants)).is_clean
+    return chosen

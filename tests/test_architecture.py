@@ -1,0 +1,154 @@
+"""Imports go one way, the truth stays in `evaluate`, and only the command line prints."""
+
+import ast
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "ruc"
+MODULES = {
+    path.relative_to(SOURCE).with_suffix("").as_posix().replace("/", "."): path
+    for path in SOURCE.rglob("*.py")
+}
+
+# What each part may import of the others. A part that isn't named here joins them (the pipeline, the estimators,
+# …) and may import anything but the command line.
+FOUNDATION = {"errors", "runtime", "progress"}
+MAY_IMPORT = {
+    "errors": set(),
+    "runtime": {"errors"},
+    "progress": set(),
+    "images": FOUNDATION,
+    "networks": FOUNDATION,
+    "embed": FOUNDATION | {"images", "networks", "run_folder"},
+    "cluster": FOUNDATION | {"images", "networks", "embed"},
+    "refine": FOUNDATION | {"images", "networks", "embed", "cluster"},
+    "run_folder": FOUNDATION | {"embed"},
+    "evaluate": FOUNDATION | {"images", "networks", "embed", "cluster", "refine", "run_folder"},
+}  # fmt: skip
+FIT = {"refine", "cluster", "embed", "images", "networks", "runtime", "pipeline", "estimators"}
+SCORING_NAMES = {
+    "linear_sum_assignment", "accuracy_score", "normalized_mutual_info_score", "adjusted_rand_score",
+    "contingency_matrix", "confusion_matrix", "match_clusters",
+}  # fmt: skip
+
+
+def part_of(module):
+    return module.split(".")[0]
+
+
+@cache
+def parsed(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports_of(path, module):
+    """Absolute names of all that a file imports, at its top or inside functions."""
+    package = ["ruc", *module.split(".")[:-1]]  # of `refine.ruc` and of `refine.__init__` alike
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            source = ".".join([*base, *([node.module] if node.module else [])])
+            yield from (f"{source}.{alias.name}" for alias in node.names)
+
+
+def own_parts(path, module):
+    for name in imports_of(path, module):
+        first, _, rest = name.partition(".")
+        if first == "ruc" and rest:
+            yield part_of(rest)
+
+
+def top_level_graph():
+    """Part to parts it imports, directly."""
+    graph = {}
+    for module, path in MODULES.items():
+        graph.setdefault(part_of(module), set()).update(own_parts(path, module))
+    return graph
+
+
+def reachable(graph, start):
+    found, ahead = set(), [start]
+    while ahead:
+        for part in graph.get(ahead.pop(), set()) - found:
+            found.add(part)
+            ahead.append(part)
+    return found
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_imports_go_one_way(module):
+    part = part_of(module)
+    imported = set(own_parts(MODULES[module], module)) - {part}
+    if part in MAY_IMPORT:
+        wrong = imported - MAY_IMPORT[part]
+    else:
+        wrong = imported & {"cli"} if part != "__main__" else set()
+    assert not wrong, f"{module} imports {', '.join(sorted(wrong))}"
+
+
+@pytest.mark.parametrize("part", ["refine", "cluster", "embed", "images", "networks"])
+def test_training_never_reaches_evaluate_or_report_even_indirectly(part):
+    assert not reachable(top_level_graph(), part) & {"evaluate", "report", "cli", "pipeline", "estimators"}
+
+
+@pytest.mark.parametrize("module", sorted(module for module in MODULES if part_of(module) in FIT))
+def test_no_scoring_is_within_reach_of_fit(module):
+    wrong = [
+        name
+        for name in imports_of(MODULES[module], module)
+        if name.split(".")[-1] in SCORING_NAMES or name.startswith(("ruc.evaluate", "torchmetrics"))
+    ]
+    names = {node.attr for node in ast.walk(parsed(MODULES[module])) if isinstance(node, ast.Attribute)}
+    assert not wrong and not names & SCORING_NAMES, f"{module} reaches {wrong or names & SCORING_NAMES}"
+
+
+def test_what_fit_loads_holds_no_scoring():
+    """The same at run time: everything under `fit` imported, nothing of `evaluate` is loaded with it."""
+    import subprocess
+    import sys
+
+    names = [
+        f"ruc.{module}" for module in sorted(MODULES) if part_of(module) in {"refine", "cluster", "embed"}
+    ]
+    names = [name.removesuffix(".__init__") for name in names]
+    code = (
+        f"import importlib, sys\nfor name in {names!r}: importlib.import_module(name)\n"
+        "print([name for name in sys.modules if name.startswith(('ruc.evaluate', 'ruc.report'))])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("module", sorted(module for module in MODULES if module != "cli"))
+def test_only_the_command_line_prints(module):
+    calls = (node for node in ast.walk(parsed(MODULES[module])) if isinstance(node, ast.Call))
+    prints = [call.lineno for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
+    assert not prints, f"{module} prints on lines {prints}"
+
+
+def test_the_run_folder_is_read_and_written_in_one_place():
+    for module, path in MODULES.items():
+        if part_of(module) in {"refine", "cluster", "evaluate", "report", "networks"}:
+            assert '"clusters.parquet"' not in path.read_text(), f"{module} knows the files of a run folder"
+
+
+@pytest.mark.parametrize(
+    ("text", "module", "expected"),
+    [
+        ("import ruc.evaluate.metrics", "refine.x", ["ruc.evaluate.metrics"]),
+        ("def f():\n    from ruc.report import report", "refine.x", ["ruc.report.report"]),
+        ("from ..evaluate import metrics", "refine.x", ["ruc.evaluate.metrics"]),
+        ("from . import targets", "refine.x", ["ruc.refine.targets"]),
+        ("from ruc import evaluate", "refine.x", ["ruc.evaluate"]),
+        ("from .. import evaluate", "refine.__init__", ["ruc.evaluate"]),
+    ],
+)
+def test_the_reader_of_imports_sees_every_form(tmp_path, text, module, expected):
+    path = tmp_path / f"{module.split('.')[-1]}.py"
+    path.write_text(text)
+    assert list(imports_of(path, module)) == expected
