@@ -184,11 +184,17 @@ def evaluate(
 ) -> None:
     """Measure a run against ground truth: accuracy, NMI, ARI, calibration, before and after."""
     _logging(quiet)
-    from ruc.evaluation_door import evaluate_runs
+    from ruc.evaluate.evaluate import compare
+    from ruc.measure import measure_runs
     from ruc.runtime import Runtime
 
-    runtime = Runtime(device or "auto", verbose=not quiet)
-    typer.echo(evaluate_runs(runs, truth, attack, corruptions, runtime))
+    evaluations = measure_runs(runs, truth, Runtime(device or "auto", verbose=not quiet))
+    if len(evaluations) > 1:
+        _table(compare(evaluations))
+        return
+    (evaluation,) = evaluations.values()
+    _table([("", "base", "refined", "difference"), *evaluation.rows()])
+    typer.echo("\n".join(evaluation.lines()))
 
 
 @app.command()
@@ -276,6 +282,13 @@ def _run(
     settings = make_settings(given, config)
     run = run_to_folder(settings, overwrite=overwrite, verbose=not quiet)
     typer.echo("\n".join(summary_lines(run, Path(settings.output))))
+
+
+def _table(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows in columns; the first row is the header."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _given(**values: Any) -> dict[str, Any]:

@@ -25,19 +25,21 @@ if TYPE_CHECKING:  # torch takes seconds to import, and most readers of a run do
     from ruc.embed.embedder import State
 
 __all__ = [
-    "CHECKPOINTS",
+    "Checkpoints",
     "Run",
     "by_file_name",
     "check_output",
+    "checkpoints",
     "read_model",
     "read_run",
     "replacing",
     "write_metrics",
-    "write_report",
+    "write_report_file",
     "write_run",
 ]
 
 CONFIG: Final = "config.yaml"
+NOTES: Final = "notes.json"
 CHECKPOINTS: Final = ".checkpoints"
 TABLE_COLUMNS: Final = (
     "file_name",
@@ -122,63 +124,108 @@ def check_output(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> 
     RunFolderError
         The folder holds something that is not a run, or a run with other settings and `overwrite` is false.
     """
-    if not folder.exists():
-        return
-    if not folder.is_dir():
+    if folder.exists() and not folder.is_dir():
         raise RunFolderError(f"{folder} is a file; expected a folder for the run: give another -o")
-    if not any(folder.iterdir()):
+    if not folder.exists() or not any(folder.iterdir()) or (folder / CHECKPOINTS).exists():
         return
-    config = folder / CONFIG
-    if not config.exists():
-        if (folder / CHECKPOINTS).exists():
-            return
+    if not (folder / CONFIG).exists():
         raise RunFolderError(
             f"{folder} holds other files and is no run folder; expected a new or empty one: give another -o"
         )
     if overwrite:
         return
-    before = _read_yaml(config)
-    differing = [name for name, value in settings.items() if before.get(name) != value]
+    resolved = _read_yaml(folder / CONFIG)
+    given = (_read_json_if_there(folder / NOTES) or {}).get("given_settings", resolved)
+    differing = {
+        name
+        for name in settings
+        if name != "output" and all(settings[name] != before.get(name) for before in (given, resolved))
+    }
     if differing:
         raise RunFolderError(
-            f"{folder} holds a run with other settings ({', '.join(sorted(differing))}); expected a new "
-            "folder: give another -o, or --overwrite to replace that run"
+            f"{folder} holds a run with other settings ({', '.join(sorted(differing))}); expected a new folder: "
+            "give another -o, or --overwrite to replace that run"
         )
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """What finished stages left in a run folder, so that an interrupted run can go on.
+
+    Attributes
+    ----------
+    folder
+        Where they are kept; None keeps nothing.
+    """
+
+    folder: Path | None = None
+
+    def load(self, stage: str) -> "State | None":
+        """What the stage left, or None."""
+        if self.folder is None or not (self.folder / f"{stage}.safetensors").exists():
+            return None
+        return _read_state(self.folder / stage)
+
+    def save(self, stage: str, state: "State") -> None:
+        """Keep what a stage left, replacing what it left before."""
+        if self.folder is None:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        _write_state(self.folder / f"{stage}.new", state)
+        # The tensors are renamed last: `load` takes a stage as done when they are there.
+        for suffix in (".json", ".safetensors"):
+            (self.folder / f"{stage}.new{suffix}").replace(self.folder / f"{stage}{suffix}")
+
+
+@contextmanager
+def checkpoints(folder: Path, fingerprint: str) -> Iterator[Checkpoints]:
+    """Yield the checkpoints of a run folder; those of a run with another fingerprint are dropped first.
+
+    They outlast an interruption. When the run can't be done they are removed, and the folder too if it was
+    made here.
+    """
+    existed = folder.exists()
+    place = folder / CHECKPOINTS
+    mark = place / "fingerprint"
+    if place.exists() and not (mark.exists() and mark.read_text(encoding="utf-8") == fingerprint):
+        shutil.rmtree(place)
+    try:
+        with _explained(folder):
+            place.mkdir(parents=True, exist_ok=True)
+            mark.write_text(fingerprint, encoding="utf-8")
+            yield Checkpoints(place)
+    except Exception:
+        shutil.rmtree(place if existed else folder, ignore_errors=True)
+        raise
 
 
 @contextmanager
 def replacing(folder: Path) -> Iterator[Path]:
-    """Yield a temporary folder; when the block ends well, its files take their places in `folder`.
-
-    When the block fails, the temporary folder is removed, and `folder` too if it was made here.
-    """
-    existed = folder.exists()
-    try:
+    """Yield a temporary folder; when the block ends well, its files take their places in `folder`."""
+    with _explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as name:
             new = Path(name)
             yield new
             for path in sorted(new.iterdir()):
                 _move(path, folder / path.name)
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    """Turn the system's errors while writing to `folder` into messages for users."""
+    try:
+        yield
     except OSError as error:
-        if not existed:
-            shutil.rmtree(folder, ignore_errors=True)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise RunFolderError(
                 f"no space left while writing to {folder}; expected room for the results: "
                 "free some space or give an -o on another disk"
             ) from error
-        if (
-            isinstance(error, (PermissionError, NotADirectoryError, FileExistsError))
-            or error.errno == errno.EROFS
-        ):
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
             raise RunFolderError(
                 f"cannot write to {folder} ({error.strerror}); expected one to write into: give another -o"
             ) from error
-        raise
-    except BaseException:
-        if not existed:
-            shutil.rmtree(folder, ignore_errors=True)
         raise
 
 
@@ -210,7 +257,7 @@ def write_run(
         _write_csv(new / "skipped.csv", ("file_name", "reason"), run.skipped)
         columns = tuple(run.history[0]) if run.history else ("epoch",)
         _write_csv(new / "history.csv", columns, [[row[c] for c in columns] for row in run.history])
-        _write_json(new / "notes.json", {**run.notes, "cluster_names": list(run.cluster_names)})
+        _write_json(new / NOTES, {**run.notes, "cluster_names": list(run.cluster_names)})
         if run.metrics is not None:
             _write_json(new / "metrics.json", run.metrics)
         if model is not None:
@@ -228,7 +275,7 @@ def write_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
         _write_json(new / "metrics.json", metrics)
 
 
-def write_report(folder: Path, report: str) -> None:
+def write_report_file(folder: Path, report: str) -> None:
     """Write `report.html` anew, e.g. once metrics are known."""
     with replacing(folder) as new:
         (new / "report.html").write_text(report, encoding="utf-8")
@@ -256,7 +303,7 @@ def read_run(folder: str | Path) -> Run:
     try:
         table = parquet.read_table(folder / "clusters.parquet")
         columns = {name: table.column(name).to_numpy(zero_copy_only=False) for name in table.column_names}
-        notes = json.loads((folder / "notes.json").read_text(encoding="utf-8"))
+        notes = json.loads((folder / NOTES).read_text(encoding="utf-8"))
         probabilities = np.load(folder / "probabilities.npy", allow_pickle=False)
         run = Run(
             settings=_read_yaml(folder / CONFIG),
@@ -298,18 +345,10 @@ def read_model(folder: str | Path) -> "dict[str, State]":
         The folder holds no model, or one that cannot be read.
     """
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    from ruc.embed.embedder import State
 
     model = Path(folder) / "model"
     try:
-        parts = {
-            path.stem: State(
-                json.loads(path.read_text(encoding="utf-8")), load_file(path.with_suffix(".safetensors"))
-            )
-            for path in sorted(model.glob("*.json"))
-        }
+        parts = {path.stem: _read_state(path.with_suffix("")) for path in sorted(model.glob("*.json"))}
     except (OSError, ValueError, SafetensorError) as error:
         raise RunFolderError(
             f"{model} cannot be read ({str(error).splitlines()[0]}); expected what `ruc` "
@@ -430,8 +469,17 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 def _write_state(stem: Path, state: "State") -> None:
     from safetensors.torch import save_file
 
-    _write_json(stem.with_suffix(".json"), state.config)
+    _write_json(stem.with_name(stem.name + ".json"), state.config)
     save_file(
         {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.weights.items()},
-        stem.with_suffix(".safetensors"),
+        stem.with_name(stem.name + ".safetensors"),
     )
+
+
+def _read_state(stem: Path) -> "State":
+    from safetensors.torch import load_file
+
+    from ruc.embed.embedder import State
+
+    config = json.loads(stem.with_name(stem.name + ".json").read_text(encoding="utf-8"))
+    return State(config, load_file(stem.with_name(stem.name + ".safetensors")))

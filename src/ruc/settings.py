@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -61,6 +62,21 @@ class Settings(BaseModel):
         if value != "auto":
             cluster_range(value)
         return value
+
+    @field_validator("refine", mode="before")
+    @classmethod
+    def _from_preset(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        constants = dict(value)
+        preset = constants.pop("preset", "default")
+        if preset not in ("default", "paper"):
+            raise ValueError(f"preset {preset!r} given, expected 'default' or 'paper'")
+        unknown = [name for name in constants if name not in {field.name for field in fields(RefineSettings)}]
+        if unknown:
+            known = ", ".join(field.name for field in fields(RefineSettings))
+            raise ValueError(f"{unknown[0]!r} is no constant of RUC, expected one of {known}")
+        return RefineSettings.paper(**constants) if preset == "paper" else RefineSettings(**constants)
 
     @model_validator(mode="after")
     def _one_input(self) -> "Settings":

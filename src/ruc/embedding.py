@@ -1,0 +1,209 @@
+"""The stage that turns images into features: which embedder, and what it makes of the images."""
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ruc.embed import embedder_from_state
+from ruc.embed.contrastive import ContrastiveEmbedder, fit_contrastive
+from ruc.embed.embedder import Embedder, State
+from ruc.embed.pixels import fit_pixels
+from ruc.embed.pretrained import DEFAULT_MODEL, PretrainedEmbedder, load_pretrained, weights_at_hand
+from ruc.embed.scratch import fit_scratch
+from ruc.errors import InputError
+from ruc.images.load import ImageSet, choose_size, load_pixels
+from ruc.images.source import ImageSource
+from ruc.run_folder import Checkpoints
+from ruc.runtime import Runtime
+
+__all__ = ["Embedding", "FittedEmbedder", "embed_images", "given_features", "load_features"]
+
+logger = logging.getLogger(__name__)
+
+FROM_SCRATCH = ("scratch", "contrastive", "pixels")
+FittedEmbedder = Embedder | PretrainedEmbedder
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Images as features.
+
+    Attributes
+    ----------
+    name
+        The embedder as the settings call it, "auto" resolved.
+    file_names
+        Of the images that could be read, or row numbers.
+    features
+        (n_samples, n_features) float32, unit-norm rows.
+    rows
+        (n_samples,) int64: where each stands in the source.
+    embedder
+        The fitted embedder, or None where features were given.
+    images
+        All of them in memory where networks may be retrained on them, else None.
+    skipped
+        (file_name, reason) of the others.
+    why
+        One line: which embedder, and why.
+    """
+
+    name: str
+    file_names: tuple[str, ...]
+    features: NDArray[np.float32]
+    rows: NDArray[np.int64]
+    embedder: FittedEmbedder | None = None
+    images: ImageSet | None = None
+    skipped: tuple[tuple[str, str], ...] = ()
+    why: str = ""
+
+    @property
+    def contrastive(self) -> ContrastiveEmbedder | None:
+        """The embedder whose network RUC can retrain, or None."""
+        return self.embedder if isinstance(self.embedder, ContrastiveEmbedder) else None
+
+
+def load_features(path: Path) -> NDArray[np.float32]:
+    """Read a matrix of features from .npy.
+
+    Raises
+    ------
+    InputError
+        No such file, not .npy, not a finite matrix.
+    """
+    try:
+        features = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"--features {path} cannot be read ({str(error).splitlines()[0]}); expected a .npy of numbers"
+        ) from error
+    if not isinstance(features, np.ndarray) or features.ndim != 2 or features.dtype.kind not in "fiu":
+        shape = getattr(features, "shape", None)
+        raise InputError(
+            f"--features {path} holds shape {shape}; expected numbers of (n_samples, n_features)"
+        )
+    bad = ~np.isfinite(features).all(axis=1)
+    if bad.any():
+        raise InputError(
+            f"--features {path}: row {int(bad.argmax())} holds NaN or infinity; expected finite numbers"
+        )
+    return features.astype(np.float32)
+
+
+def given_features(features: NDArray[np.float32], file_names: tuple[str, ...] | None = None) -> Embedding:
+    """Features that somebody else made; row numbers stand for names where there are none.
+
+    Raises
+    ------
+    InputError
+        There is not one row a name.
+    """
+    names = tuple(str(row) for row in range(len(features))) if file_names is None else file_names
+    if len(names) != len(features):
+        raise InputError(
+            f"{len(features)} rows of features given for {len(names)} images that can be read; "
+            "expected a row an image, sorted by file name"
+        )
+    norms = np.linalg.norm(features, axis=1, keepdims=True)
+    return Embedding(
+        "given", names, features / np.maximum(norms, np.finfo(np.float32).tiny), why="features given"
+    )
+
+
+def embed_images(
+    source: ImageSource,
+    embedder: str,
+    image_size: int | None,
+    max_skipped: float,
+    runtime: Runtime,
+    kept: Checkpoints | None = None,
+) -> Embedding:
+    """Embed all images that can be read.
+
+    Parameters
+    ----------
+    source
+        The images.
+    embedder
+        "auto", "scratch", "contrastive", "pixels", a Hugging Face id or a folder with a model.
+    image_size
+        Side for learning from scratch; None takes that of the images, within bounds.
+    max_skipped
+        Largest share of the images that may be unreadable.
+    runtime
+        Device, seed, whether progress is shown.
+    kept
+        Checkpoints: a fitted embedder is taken from there, and left there.
+
+    Raises
+    ------
+    NothingToClusterError
+        Too many of the images can't be read.
+    WeightsError
+        A pretrained model can't be had.
+    """
+    name, why = resolve(embedder)
+    logger.info("embedder: %s", why)
+    if name not in FROM_SCRATCH:
+        return _embed_pretrained(source, name, why, max_skipped, runtime, kept or Checkpoints())
+    images = load_pixels(source, image_size or choose_size(source), runtime, max_skipped)
+    return _embed_from_scratch(images, name, why, runtime, kept or Checkpoints())
+
+
+def resolve(embedder: str) -> tuple[str, str]:
+    """What "auto" means here and now, and one line that says why."""
+    if embedder != "auto":
+        return embedder, f"{embedder}, as asked"
+    pretrained = weights_at_hand()
+    if pretrained.at_hand:
+        return DEFAULT_MODEL, pretrained.reason
+    return "scratch", f"scratch, learned from the images themselves: {pretrained.reason}"
+
+
+def _embed_pretrained(
+    source: ImageSource, name: str, why: str, max_skipped: float, runtime: Runtime, kept: Checkpoints
+) -> Embedding:
+    embedder = load_pretrained(name, runtime)
+    done = kept.load("embedding")
+    if done is None:
+        features, indices, skipped = embedder.embed(source, runtime, max_skipped)
+        pairs = tuple((one.file_name, one.reason) for one in skipped)
+        weights = {"features": torch.from_numpy(features), "indices": torch.from_numpy(indices)}
+        kept.save("embedding", State({"skipped": pairs}, weights))
+    else:
+        logger.info("embedding: taken from the interrupted run")
+        features, indices = done.weights["features"].numpy(), done.weights["indices"].numpy()
+        pairs = tuple((file_name, reason) for file_name, reason in done.config["skipped"])
+    names = tuple(source.file_names[index] for index in indices)
+    return Embedding(name, names, features, indices, embedder, None, pairs, why)
+
+
+def _embed_from_scratch(
+    images: ImageSet, name: str, why: str, runtime: Runtime, kept: Checkpoints
+) -> Embedding:
+    done = kept.load("embedder")
+    if done is None:
+        fitted, why = _fit(images.pixels, name, why, runtime)
+        state = fitted.state()
+        kept.save("embedder", replace(state, config={"embedder": state.config, "why": why}))
+    else:
+        logger.info("embedder: taken from the interrupted run")
+        fitted = embedder_from_state(State(done.config["embedder"], done.weights))
+        why = done.config["why"]
+    features = fitted.transform(images.pixels, runtime)
+    skipped = tuple((one.file_name, one.reason) for one in images.skipped)
+    return Embedding(name, images.file_names, features, images.indices, fitted, images, skipped, why)
+
+
+def _fit(pixels: NDArray[np.uint8], name: str, why: str, runtime: Runtime) -> tuple[Embedder, str]:
+    if name == "pixels":
+        return fit_pixels(pixels), why
+    if name == "contrastive":
+        return fit_contrastive(pixels, runtime), why
+    choice = fit_scratch(pixels, runtime)
+    logger.info("scratch: %s", choice.why)
+    return choice.embedder, f"{why}; {choice.why}"

@@ -1,0 +1,101 @@
+"""What a person should look at: doubtful images, outliers, copies and near-copies. Nothing is dropped."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ruc.embed.neighbors import Neighbors
+
+__all__ = ["Marks", "find_marks", "for_review"]
+
+N_NEAREST = 10
+OUTLIER_FENCE = 3.0
+NEAR_COPY = 0.05
+
+
+@dataclass(frozen=True)
+class Marks:
+    """Further columns of the table, each (n_samples,).
+
+    Attributes
+    ----------
+    doubt
+        float32 in [0, 1]: how likely the cluster is wrong, for ranking; 1 - confidence, raised where the
+        nearest neighbours are in other clusters.
+    is_outlier
+        bool: unlike all other images, whatever its cluster.
+    copy_of
+        Text: the first image with the same bytes, or "".
+    near_copy_of
+        Text: an earlier image that is almost the same in the embedding, or "".
+    """
+
+    doubt: NDArray[np.float32]
+    is_outlier: NDArray[np.bool_]
+    copy_of: NDArray[np.str_]
+    near_copy_of: NDArray[np.str_]
+
+
+def find_marks(
+    labels: NDArray[np.int64],
+    confidence: NDArray[np.float32],
+    neighbors: Neighbors,
+    file_names: tuple[str, ...],
+    hashes: list[str] | None,
+) -> Marks:
+    """Mark samples from their neighbours in the embedding and from the bytes of their files.
+
+    Parameters
+    ----------
+    labels, confidence
+        (n_samples,) the refined clusters and how sure they are.
+    neighbors
+        Nearest neighbours, nearest first.
+    file_names
+        n_samples names.
+    hashes
+        Of each file's bytes, or None where there are no files.
+    """
+    indices = neighbors.indices[:, :N_NEAREST]
+    similarity = neighbors.similarities[:, :N_NEAREST]
+    agreement = (labels[indices] == labels[:, None]).mean(axis=1)
+    doubt = 1.0 - confidence * (0.5 + 0.5 * agreement)
+    return Marks(
+        doubt=doubt.astype(np.float32),
+        is_outlier=_outliers(similarity.mean(axis=1)),
+        copy_of=_exact_copies(file_names, hashes),
+        near_copy_of=_near_copies(file_names, neighbors),
+    )
+
+
+def for_review(doubt: NDArray[np.float32], share: float) -> NDArray[np.int64]:
+    """Rows most worth a person's look, most doubtful first: the given share of them, rounded up."""
+    n = int(np.ceil(share * len(doubt)))
+    return np.argsort(-doubt, kind="stable")[:n].astype(np.int64)
+
+
+def _outliers(similarity: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Below Tukey's outer fence of the mean similarity to the nearest neighbours."""
+    low, high = np.percentile(similarity, (25, 75))
+    return np.asarray(similarity < low - OUTLIER_FENCE * (high - low))
+
+
+def _exact_copies(file_names: tuple[str, ...], hashes: list[str] | None) -> NDArray[np.str_]:
+    first: dict[str, str] = {}
+    copies = []
+    for name, digest in zip(file_names, hashes or [""] * len(file_names), strict=True):
+        original = first.setdefault(digest, name) if digest else name
+        copies.append("" if original == name else original)
+    return np.asarray(copies, dtype=np.str_)
+
+
+def _near_copies(file_names: tuple[str, ...], neighbors: Neighbors) -> NDArray[np.str_]:
+    """Pairs much closer than neighbours usually are: a twentieth of the median distance to the nearest one."""
+    distance = np.sqrt(np.maximum(2.0 - 2.0 * neighbors.similarities[:, 0], 0.0))
+    nearest = neighbors.indices[:, 0]
+    rows = np.arange(len(nearest))
+    is_copy = (distance < NEAR_COPY * np.median(distance)) & (nearest < rows)
+    return np.asarray(
+        [file_names[n] if c else "" for n, c in zip(nearest, is_copy, strict=True)], dtype=np.str_
+    )

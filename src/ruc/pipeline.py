@@ -1,0 +1,292 @@
+"""The stages in order: images → embedding → initial clustering → two networks retrained → a run folder.
+
+Data flows one way: each stage takes what the one before returned. An interrupted run goes on from the
+checkpoints of the stages that were finished.
+"""
+
+import csv
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ruc.cluster.auto import cluster
+from ruc.cluster.clustering import Clustering
+from ruc.cluster.given import read_given
+from ruc.cluster.n_clusters import estimate_n_clusters
+from ruc.embed.embedder import State
+from ruc.embed.neighbors import Neighbors, nearest_neighbors
+from ruc.embedding import Embedding, embed_images, given_features, load_features
+from ruc.errors import InputError, NothingToClusterError
+from ruc.images.load import content_hashes
+from ruc.images.source import ImageSource, find_images
+from ruc.marks import find_marks
+from ruc.refine.refinement import Epoch, Refinement
+from ruc.refine.ruc import refine
+from ruc.refine.spaces import FeatureSpace, ImageSpace, Space
+from ruc.report.data import report_data
+from ruc.report.report import write_report
+from ruc.run_folder import Checkpoints, Run, by_file_name, check_output, checkpoints, write_run
+from ruc.runtime import Runtime
+from ruc.settings import Settings, cluster_range, provenance
+
+__all__ = ["Base", "Outcome", "run_pipeline", "run_to_folder"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Base:
+    """The initial clustering, and how its clusters are called and counted."""
+
+    clustering: Clustering
+    names: tuple[str, ...]
+    curve: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A run, and the model that predicts as it did."""
+
+    run: Run
+    model: Mapping[str, State]
+
+
+def run_to_folder(settings: Settings, overwrite: bool, verbose: bool) -> Run:
+    """Run all stages and write the run folder; when it can't be done, nothing new stays behind.
+
+    Raises
+    ------
+    RucError
+        Input, settings or the output folder are not what they have to be.
+    """
+    folder = Path(settings.output)
+    check_output(folder, settings.as_yaml_dict(), overwrite)
+    runtime = Runtime(settings.device, settings.seed, verbose)
+    source = find_images(settings.source) if settings.source else None
+    with checkpoints(folder, fingerprint(settings, source)) as kept:
+        outcome = run_pipeline(settings, source, runtime, kept)
+        write_run(folder, outcome.run, outcome.model, write_report(report_data(outcome.run)))
+    return outcome.run
+
+
+def run_pipeline(
+    settings: Settings, source: ImageSource | None, runtime: Runtime, kept: Checkpoints | None = None
+) -> Outcome:
+    """All stages in order, each taken from its checkpoint where there is one."""
+    kept = kept or Checkpoints()
+    embedded = embed(settings, source, runtime, kept)
+    neighbors = find_neighbors(embedded, settings, runtime)
+    base = initial_clustering(settings, embedded, neighbors, runtime, kept)
+    space = choose_space(settings, embedded, neighbors, runtime)
+    refinement = retrain(settings, space, base, neighbors, runtime, kept)
+    hashes = None if source is None else content_hashes(source.take(embedded.rows))
+    return conclude(settings, embedded, neighbors, base, space, refinement, runtime, hashes)
+
+
+def embed(settings: Settings, source: ImageSource | None, runtime: Runtime, kept: Checkpoints) -> Embedding:
+    """Images, or the features given, as unit-norm features."""
+    if settings.features is not None:
+        names = None if source is None else source.file_names
+        return given_features(load_features(Path(settings.features)), names)
+    if source is None:
+        raise InputError(
+            "neither images nor features given; expected one: name a folder, or --features f.npy"
+        )
+    return embed_images(source, settings.embedder, settings.image_size, settings.max_skipped, runtime, kept)
+
+
+def find_neighbors(embedded: Embedding, settings: Settings, runtime: Runtime) -> Neighbors:
+    """The nearest neighbours that selection, views and the graph all use."""
+    n_samples = len(embedded.features)
+    smallest = settings.n_clusters if isinstance(settings.n_clusters, int) else 2
+    if n_samples <= smallest:
+        raise NothingToClusterError(
+            f"{n_samples} images given for {smallest} clusters; expected more images than clusters: "
+            "lower -k or add images"
+        )
+    return nearest_neighbors(embedded.features, min(settings.refine.n_neighbors, n_samples - 1), runtime)
+
+
+def initial_clustering(
+    settings: Settings, embedded: Embedding, neighbors: Neighbors, runtime: Runtime, kept: Checkpoints
+) -> Base:
+    """What the base clustering, or the table of labels, says about the images."""
+    if settings.labels is not None:
+        clustering, names = read_given(
+            Path(settings.labels),
+            len(embedded.features),
+            embedded.file_names if settings.source else None,
+            Path(settings.probabilities) if settings.probabilities else None,
+            settings.n_clusters if isinstance(settings.n_clusters, int) else None,
+            [file_name for file_name, _ in embedded.skipped],
+        )
+        return Base(clustering, names or _numbers(clustering.n_clusters))
+    done = kept.load("base")
+    if done is not None:
+        return _base_from_state(done)
+    n_clusters, curve = choose_n_clusters(settings, embedded.features, neighbors, runtime)
+    clustering = cluster(embedded.features, n_clusters, settings.base, runtime, neighbors)
+    base = Base(clustering, _numbers(clustering.n_clusters), curve)
+    kept.save("base", _base_state(base))
+    logger.info("base clustering: %s, %d clusters", clustering.name, clustering.n_clusters)
+    return base
+
+
+def choose_n_clusters(
+    settings: Settings, features: NDArray[np.float32], neighbors: Neighbors, runtime: Runtime
+) -> tuple[int | None, dict[str, Any]]:
+    """K as given, or estimated, with the curve that the estimate was read off."""
+    if isinstance(settings.n_clusters, int):
+        return settings.n_clusters, {}
+    if settings.base == "density":
+        return None, {}
+    low, high = (2, 60) if settings.n_clusters == "auto" else cluster_range(settings.n_clusters)
+    estimate = estimate_n_clusters(features, neighbors, low, min(high, len(features) - 1), runtime)
+    logger.info("number of clusters: %s", estimate.confidence)
+    return estimate.n_clusters, asdict(estimate)
+
+
+def choose_space(settings: Settings, embedded: Embedding, neighbors: Neighbors, runtime: Runtime) -> Space:
+    """Heads on features, or whole networks on the images: see DESIGN of the two spaces in the documentation."""
+    contrastive = embedded.contrastive
+    wanted = settings.space
+    if wanted == "auto":
+        wanted = "feature" if contrastive is None else "image"
+    if wanted == "feature":
+        return FeatureSpace(embedded.features, neighbors, runtime)
+    if embedded.images is None or contrastive is None:
+        raise InputError(
+            f"--space image given with the embedder {embedded.name!r}; expected one with a network to retrain: "
+            "--embedder contrastive, or --space feature"
+        )
+    return ImageSpace(embedded.images.pixels, contrastive.network, contrastive.policy, runtime)
+
+
+def retrain(
+    settings: Settings, space: Space, base: Base, neighbors: Neighbors, runtime: Runtime, kept: Checkpoints
+) -> Refinement:
+    """RUC itself."""
+
+    def keep(epoch: Epoch, snapshot: Any) -> None:
+        kept.save("refine", snapshot())
+
+    on_epoch = keep if kept.folder is not None and isinstance(space, ImageSpace) else None
+    return refine(space, base.clustering, neighbors, settings.refine, runtime, on_epoch, kept.load("refine"))
+
+
+def conclude(
+    settings: Settings,
+    embedded: Embedding,
+    neighbors: Neighbors,
+    base: Base,
+    space: Space,
+    refinement: Refinement,
+    runtime: Runtime,
+    hashes: list[str] | None = None,
+) -> Outcome:
+    """Everything as one run, rows sorted by file name."""
+    resolved = {
+        **settings.as_yaml_dict(),
+        "n_clusters": base.clustering.n_clusters,
+        "embedder": settings.embedder if embedded.embedder is None else embedded.name,
+        "image_size": settings.image_size
+        if embedded.images is None
+        else int(embedded.images.pixels.shape[-1]),
+        "base": base.clustering.name,
+        "space": "image" if isinstance(space, ImageSpace) else "feature",
+        **provenance(str(runtime.device)),
+    }
+    confidence = refinement.probabilities.max(axis=1)
+    marks = find_marks(refinement.labels, confidence, neighbors, embedded.file_names, hashes)
+    run = Run(
+        settings=resolved,
+        file_names=embedded.file_names,
+        cluster=refinement.labels,
+        confidence=confidence,
+        initial_cluster=base.clustering.labels,
+        was_clean=refinement.was_clean,
+        is_clean=refinement.is_clean,
+        probabilities=refinement.probabilities,
+        features=embedded.features,
+        cluster_names=base.names,
+        initial_probabilities=base.clustering.probabilities,
+        skipped=embedded.skipped,
+        history=tuple(asdict(epoch) for epoch in refinement.history),
+        marks=asdict(marks),
+        notes={
+            "given_settings": settings.as_yaml_dict(),
+            "embedder": embedded.why,
+            "warnings": list(refinement.warnings),
+            "k_curve": dict(base.curve),
+        },
+    )
+    pair = refinement.pair.state()
+    about = {
+        "space": resolved["space"],
+        "temperature": refinement.temperature,
+        "image_size": resolved["image_size"],
+    }
+    model = {"pair": replace(pair, config={**pair.config, **about})}
+    if embedded.embedder is not None:
+        model["embedder"] = embedded.embedder.state()
+    return Outcome(by_file_name(run) if settings.source else run, model)
+
+
+def embed_to_npy(settings: Settings, output: Path, verbose: bool) -> tuple[Path, NDArray[np.float32]]:
+    """The door `ruc embed`: features as .npy, and the file names of its rows as CSV beside it."""
+    if output.suffix != ".npy":
+        raise InputError(f"-o {output} given, expected a file that ends in .npy")
+    runtime = Runtime(settings.device, settings.seed, verbose)
+    source = find_images(str(settings.source))
+    embedded = embed_images(source, settings.embedder, settings.image_size, settings.max_skipped, runtime)
+    names = output.with_suffix(".csv")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    np.save(output, embedded.features)
+    with names.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("file_name",), *((name,) for name in embedded.file_names)])
+    return names, embedded.features
+
+
+def fingerprint(settings: Settings, source: ImageSource | None) -> str:
+    """Changes whenever a checkpoint would no longer fit: other settings, other files, other contents."""
+    digest = hashlib.sha256(json.dumps(settings.as_yaml_dict(), sort_keys=True).encode())
+    paths = [Path(p) for p in (settings.features, settings.labels, settings.probabilities) if p]
+    if source is not None and not isinstance(source.items, np.ndarray):
+        paths.extend(source.items)
+    for path in paths:
+        if path.exists():
+            stat = path.stat()
+            digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _numbers(n_clusters: int) -> tuple[str, ...]:
+    return tuple(str(number) for number in range(n_clusters))
+
+
+def _base_state(base: Base) -> State:
+    clustering = base.clustering
+    weights = {"labels": torch.from_numpy(clustering.labels)}
+    if clustering.probabilities is not None:
+        weights["probabilities"] = torch.from_numpy(clustering.probabilities)
+    config = {"n_clusters": clustering.n_clusters, "name": clustering.name, "curve": dict(base.curve)}
+    return State(config, weights)
+
+
+def _base_from_state(state: State) -> Base:
+    probabilities = state.weights.get("probabilities")
+    clustering = Clustering(
+        labels=state.weights["labels"].numpy(),
+        probabilities=None if probabilities is None else probabilities.numpy(),
+        n_clusters=state.config["n_clusters"],
+        name=state.config["name"],
+    )
+    return Base(clustering, _numbers(clustering.n_clusters), state.config["curve"])

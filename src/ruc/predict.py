@@ -1,0 +1,128 @@
+"""New images, or new features, into the clusters of a finished run."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ruc.embed import embedder_from_state
+from ruc.embed.pretrained import load_pretrained
+from ruc.embedding import load_features
+from ruc.errors import InputError
+from ruc.images.load import load_pixels
+from ruc.images.source import ImageSource, find_images
+from ruc.images.views import to_float
+from ruc.refine.refinement import Pair
+from ruc.run_folder import read_model, read_run
+from ruc.runtime import Runtime
+
+__all__ = ["Prediction", "predict", "predict_to_csv"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Clusters of new samples.
+
+    Attributes
+    ----------
+    file_names
+        Of the images that could be read, or row numbers.
+    cluster
+        (n_samples,) int64.
+    probabilities
+        (n_samples, n_clusters) float32, calibrated as in the run.
+    skipped
+        (file_name, reason) of the images that couldn't be read.
+    """
+
+    file_names: tuple[str, ...]
+    cluster: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+    skipped: tuple[tuple[str, str], ...] = ()
+
+
+def predict(
+    run: str | Path, samples: ImageSource | NDArray[np.float32], runtime: Runtime, max_skipped: float = 0.10
+) -> Prediction:
+    """Predict new images by a run on images, or (n_samples, n_features) features by a run on features.
+
+    Raises
+    ------
+    RunFolderError
+        `run` isn't a finished run.
+    InputError
+        Samples of the wrong kind or width.
+    NothingToClusterError
+        More than `max_skipped` of the images can't be read.
+    """
+    model = read_model(run)
+    about = model["pair"].config
+    pair = Pair.from_state(model["pair"], runtime.device)
+    if not isinstance(samples, ImageSource):
+        return _predict_features(samples, pair, about, runtime)
+    if "embedder" not in model:
+        raise InputError(f"{run} was made from features; expected --features with a .npy instead of images")
+    state = model["embedder"]
+    if state.config["kind"] == "pretrained":
+        features, indices, lost = load_pretrained(
+            state.config["name"], runtime, state.config["revision"]
+        ).embed(samples, runtime, max_skipped)
+        inputs = torch.from_numpy(features)
+        names = tuple(samples.file_names[index] for index in indices)
+    else:
+        images = load_pixels(samples, about["image_size"], runtime, max_skipped)
+        names, lost = images.file_names, images.skipped
+        if about["space"] == "image":
+            inputs = to_float(torch.from_numpy(images.pixels))
+        else:
+            inputs = torch.from_numpy(embedder_from_state(state).transform(images.pixels, runtime))
+    cluster, probabilities = _apply(pair, inputs, about, runtime)
+    return Prediction(names, cluster, probabilities, tuple((one.file_name, one.reason) for one in lost))
+
+
+def predict_to_csv(
+    run: Path, source: str | None, features: str | None, output: Path, runtime: Runtime, max_skipped: float
+) -> Prediction:
+    """The door `ruc predict`: write `file_name, cluster, confidence`, with the clusters' names where they have some."""
+    if (source is None) == (features is None):
+        raise InputError(
+            "expected either new images or --features, and one of them: ruc predict run/ new_photos/"
+        )
+    names = read_run(run).cluster_names
+    samples = find_images(source) if source is not None else load_features(Path(str(features)))
+    prediction = predict(run, samples, runtime, max_skipped)
+    named = names != tuple(str(number) for number in range(len(names)))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with output.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file_name", "cluster", "confidence", *(["cluster_name"] if named else [])])
+        confidence = prediction.probabilities.max(axis=1)
+        for name, cluster, sure in zip(prediction.file_names, prediction.cluster, confidence, strict=True):
+            writer.writerow([name, int(cluster), f"{sure:.6g}", *([names[cluster]] if named else [])])
+    return prediction
+
+
+def _predict_features(
+    features: NDArray[np.float32], pair: Pair, about: dict[str, Any], runtime: Runtime
+) -> Prediction:
+    expected = about["network"].get("n_features")
+    if about["space"] != "feature" or features.ndim != 2 or features.shape[1] != expected:
+        raise InputError(
+            f"features of shape {features.shape} given; expected (n_samples, {expected}) as in the run"
+        )
+    norms = np.linalg.norm(features, axis=1, keepdims=True)
+    unit = torch.from_numpy(features / np.maximum(norms, np.finfo(np.float32).tiny))
+    cluster, probabilities = _apply(pair, unit, about, runtime)
+    return Prediction(tuple(str(row) for row in range(len(features))), cluster, probabilities)
+
+
+def _apply(
+    pair: Pair, inputs: torch.Tensor, about: dict[str, Any], runtime: Runtime
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    logits = pair.logits(inputs.to(runtime.device))
+    probabilities = (logits / about["temperature"]).softmax(dim=1)
+    return logits.argmax(dim=1).cpu().numpy(), probabilities.cpu().numpy()
