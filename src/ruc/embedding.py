@@ -109,9 +109,8 @@ def given_features(features: NDArray[np.float32], file_names: tuple[str, ...] | 
             "expected a row an image, sorted by file name"
         )
     norms = np.linalg.norm(features, axis=1, keepdims=True)
-    return Embedding(
-        "given", names, features / np.maximum(norms, np.finfo(np.float32).tiny), why="features given"
-    )
+    unit = features / np.maximum(norms, np.finfo(np.float32).tiny)
+    return Embedding("given", names, unit, np.arange(len(unit)), why="features given")
 
 
 def embed_images(

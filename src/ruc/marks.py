@@ -76,9 +76,10 @@ def for_review(doubt: NDArray[np.float32], share: float) -> NDArray[np.int64]:
 
 
 def _outliers(similarity: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Below Tukey's outer fence of the mean similarity to the nearest neighbours."""
-    low, high = np.percentile(similarity, (25, 75))
-    return np.asarray(similarity < low - OUTLIER_FENCE * (high - low))
+    """Beyond Tukey's outer fence of the distance to the nearest neighbours, in logarithms: distances are skewed."""
+    distance = np.log(np.sqrt(np.maximum(2.0 - 2.0 * similarity, 1e-12)))
+    low, high = np.percentile(distance, (25, 75))
+    return np.asarray(distance > high + OUTLIER_FENCE * (high - low))
 
 
 def _exact_copies(file_names: tuple[str, ...], hashes: list[str] | None) -> NDArray[np.str_]:

@@ -1,0 +1,183 @@
+"""The run folder: what is written is read back, and nothing is lost or left behind when it fails."""
+
+import errno
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as parquet
+import pytest
+import torch
+
+from ruc.embed.embedder import State
+from ruc.errors import RunFolderError
+from ruc.run_folder import (
+    Run,
+    by_file_name,
+    check_output,
+    checkpoints,
+    read_model,
+    read_run,
+    write_metrics,
+    write_run,
+)
+
+
+@pytest.fixture
+def run() -> Run:
+    return Run(
+        settings={"source": "photos", "seed": 3, "refine": {"epsilon": 0.5}},
+        file_names=("c,d.png", "a.png", "b é.png"),
+        cluster=np.array([1, 0, 1]),
+        confidence=np.array([0.75, 0.5, 0.875], np.float32),
+        initial_cluster=np.array([1, 1, -1]),
+        was_clean=np.array([True, False, False]),
+        is_clean=np.array([True, True, False]),
+        probabilities=np.array([[0.25, 0.75], [0.5, 0.5], [0.125, 0.875]], np.float32),
+        features=np.eye(3, 4, dtype=np.float32),
+        cluster_names=("0", "sea"),
+        skipped=(("bad.jpg", "truncated"),),
+        history=({"epoch": 0, "clean_loss": 0.5},),
+        marks={"copy_of": np.array(["", "", "a.png"]), "is_outlier": np.array([False, True, False])},
+        notes={"warnings": ["one"]},
+    )
+
+
+MODEL = {"pair": State({"kind": "pair"}, {"w": torch.arange(3.0)})}
+
+
+def test_written_run_is_read_back(tmp_path: Path, run: Run) -> None:
+    write_run(tmp_path / "run", run, MODEL, "<html>")
+    again = read_run(tmp_path / "run")
+    assert again.settings == run.settings
+    assert again.file_names == run.file_names
+    assert again.skipped == run.skipped
+    assert again.history == run.history
+    assert again.cluster_names == run.cluster_names
+    assert again.notes == run.notes
+    assert again.metrics is None and again.initial_probabilities is None
+    for name in (
+        "cluster",
+        "confidence",
+        "initial_cluster",
+        "was_clean",
+        "is_clean",
+        "probabilities",
+        "features",
+    ):
+        np.testing.assert_array_equal(getattr(again, name), getattr(run, name))
+    np.testing.assert_array_equal(again.changed, [False, True, True])
+    assert list(again.marks["copy_of"]) == ["", "", "a.png"]
+    torch.testing.assert_close(read_model(tmp_path / "run")["pair"].weights["w"], torch.arange(3.0))
+
+
+def test_folder_holds_what_the_contract_names(tmp_path: Path, run: Run) -> None:
+    write_run(tmp_path, by_file_name(run), MODEL, "<html>")
+    expected = {
+        "config.yaml", "clusters.csv", "clusters.parquet", "probabilities.npy", "features.npy", "skipped.csv",
+        "history.csv", "model", "report.html", "notes.json",
+    }  # fmt: skip
+    assert {path.name for path in tmp_path.iterdir()} == expected
+    lines = (tmp_path / "clusters.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith("file_name,cluster,confidence,initial_cluster,was_clean,is_clean,changed")
+    assert lines[1].startswith("a.png,0,0.5,1,False,True,True")
+    assert lines[3].startswith('"c,d.png",1,0.75,1,True,True,False')
+    assert parquet.read_table(tmp_path / "clusters.parquet").column("file_name").to_pylist() == [
+        "a.png", "b é.png", "c,d.png",
+    ]  # fmt: skip
+    assert {path.suffix for path in (tmp_path / "model").iterdir()} == {".json", ".safetensors"}
+
+
+def test_sorting_moves_whole_rows(run: Run) -> None:
+    ordered = by_file_name(replace(run, initial_probabilities=run.probabilities))
+    np.testing.assert_array_equal(ordered.cluster, [0, 1, 1])
+    np.testing.assert_array_equal(ordered.features, run.features[[1, 2, 0]])
+    np.testing.assert_array_equal(ordered.initial_probabilities, run.probabilities[[1, 2, 0]])
+    assert list(ordered.marks["copy_of"]) == ["", "a.png", ""]
+
+
+def test_stale_files_go_when_a_run_is_replaced(tmp_path: Path, run: Run) -> None:
+    write_run(tmp_path, replace(run, initial_probabilities=run.probabilities), MODEL, "<html>")
+    write_metrics(tmp_path, {"accuracy": 1.0})
+    assert read_run(tmp_path).metrics == {"accuracy": 1.0}
+    write_run(tmp_path, run, MODEL, "<html>")
+    assert read_run(tmp_path).metrics is None
+    assert read_run(tmp_path).initial_probabilities is None
+
+
+def test_full_disk_keeps_the_old_run(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_run(tmp_path, run, MODEL, "<html>")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(RunFolderError, match="no space left"):
+        write_run(tmp_path, replace(run, cluster=np.array([0, 0, 0])), MODEL, "<html>")
+    monkeypatch.undo()
+    np.testing.assert_array_equal(read_run(tmp_path).cluster, run.cluster)
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("content", ["file", "other", "run"])
+def test_output_that_is_something_else_is_refused_and_kept(tmp_path: Path, run: Run, content: str) -> None:
+    folder = tmp_path / "out"
+    if content == "file":
+        folder.write_text("mine")
+    elif content == "other":
+        folder.mkdir()
+        (folder / "thesis.tex").write_text("mine")
+    else:
+        write_run(folder, run, MODEL, "<html>")
+    before = sorted(path.name for path in tmp_path.rglob("*"))
+    with pytest.raises(RunFolderError, match=r"out .*expected.*: give another -o"):
+        check_output(folder, {"source": "elsewhere"}, overwrite=False)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == before
+
+
+def test_the_same_settings_may_run_again(tmp_path: Path, run: Run) -> None:
+    given = {"source": "photos", "seed": 3, "embedder": "auto", "output": "x"}
+    write_run(tmp_path, replace(run, notes={"given_settings": given}), MODEL, "<html>")
+    check_output(tmp_path, {**given, "output": "y"}, overwrite=False)  # as given
+    check_output(tmp_path, run.settings, overwrite=False)  # as resolved
+    with pytest.raises(RunFolderError, match="other settings \\(seed\\)"):
+        check_output(tmp_path, {**given, "seed": 4}, overwrite=False)
+    check_output(tmp_path, {**given, "seed": 4}, overwrite=True)
+
+
+def test_checkpoints_outlast_an_interruption_but_not_other_settings(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt), checkpoints(folder, "one") as kept:
+        kept.save("base", State({"n": 2}, {"labels": torch.arange(4)}))
+        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt), checkpoints(folder, "one") as kept:
+        state = kept.load("base")
+        assert state is not None and state.config == {"n": 2}
+        assert kept.load("refine") is None
+        raise KeyboardInterrupt
+    with checkpoints(folder, "two") as kept:
+        assert kept.load("base") is None
+
+
+def test_checkpoints_go_when_it_cannot_be_done(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    with pytest.raises(RunFolderError), checkpoints(folder, "one") as kept:
+        kept.save("base", State({}, {"labels": torch.arange(4)}))
+        raise RunFolderError("no")
+    assert not folder.exists()
+
+
+def test_reading_what_is_no_run(tmp_path: Path, run: Run) -> None:
+    with pytest.raises(RunFolderError, match="not a finished run"):
+        read_run(tmp_path / "nowhere")
+    write_run(tmp_path, run, MODEL, "<html>")
+    np.save(tmp_path / "probabilities.npy", run.probabilities[:2])
+    with pytest.raises(RunFolderError, match="3 rows and probabilities.npy 2"):
+        read_run(tmp_path)
+    (tmp_path / "notes.json").write_text(json.dumps({"no": "names"}))
+    with pytest.raises(RunFolderError, match="cannot be read as a run"):
+        read_run(tmp_path)
+    (tmp_path / "model" / "pair.safetensors").write_bytes(b"\x80\x04pickle")
+    with pytest.raises(RunFolderError, match="cannot be read"):
+        read_model(tmp_path)
