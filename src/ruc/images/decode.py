@@ -5,6 +5,7 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from os import SEEK_END
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ DAMAGED = (
     OverflowError,
     ZeroDivisionError,
     MemoryError,
+    RuntimeError,
     struct.error,
     zlib.error,
     UserWarning,
@@ -152,6 +154,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             header = file.read(HEADER_BYTES)
             if not header:
                 raise UnreadableImageError("empty file")
+            if header[:4] == b"RIFF" and int.from_bytes(header[4:8], "little") + 8 > file.seek(0, SEEK_END):
+                raise UnreadableImageError("truncated")  # Pillow's words for it in a WebP say nothing
             file.seek(0)
             image = Image.open(file, formats=_available_formats())
         except UnidentifiedImageError as error:

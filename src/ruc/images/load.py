@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,9 @@ from ruc.errors import InputError, NothingToClusterError, UnreadableImageError
 from ruc.images.decode import decode, pillow_warnings_ignored, size_of
 from ruc.images.source import ImageSource
 from ruc.progress import progress
-from ruc.runtime import Runtime
+
+if TYPE_CHECKING:  # it imports torch, which takes seconds and is not needed here
+    from ruc.runtime import Runtime
 
 __all__ = [
     "Batch",
@@ -93,7 +95,7 @@ def plain_view(image: Image.Image, size: int) -> NDArray[np.uint8]:
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
-def load_pixels(source: ImageSource, size: int, runtime: Runtime, max_skipped: float = 0.10) -> ImageSet:
+def load_pixels(source: ImageSource, size: int, runtime: "Runtime", max_skipped: float = 0.10) -> ImageSet:
     """Read all images at one size into one array, decoding in parallel.
 
     Parameters

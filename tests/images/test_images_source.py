@@ -1,0 +1,185 @@
+"""Which images are found, and what they are called."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from ruc.errors import InputError, NothingToClusterError
+from ruc.images.source import find_images
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(30)
+JPEG = b"\xff\xd8\xff\xe0" + bytes(30)
+
+
+def touch(folder: Path, **files: bytes) -> None:
+    """Files by name, with `__` for a folder and `_dot_` for a dot."""
+    for name, content in files.items():
+        path = folder / name.replace("__", "/").replace("_dot_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def test_folder_is_searched_below_and_sorted(tmp_path: Path) -> None:
+    touch(tmp_path, b_dot_png=PNG, a__z_dot_JPG=JPEG, a__b__c_dot_webp=b"", B_dot_gif=b"")
+    source = find_images(tmp_path)
+    assert source.file_names == ("B.gif", "a/b/c.webp", "a/z.JPG", "b.png")
+    assert [path.relative_to(tmp_path).as_posix() for path in source.items] == list(source.file_names)
+    assert sorted(source.rows) == [0, 1, 2, 3]
+
+
+def test_suffix_or_first_bytes_make_an_image(tmp_path: Path) -> None:
+    touch(
+        tmp_path, no_suffix=JPEG, wrong_dot_dat=PNG, notes_dot_txt=b"notes", text_dot_jpg=b"text", empty=b""
+    )
+    touch(tmp_path, letters_dot_text=b"BM, dear friend, is no bitmap")
+    assert find_images(tmp_path).file_names == ("no_suffix", "text.jpg", "wrong.dat")
+
+
+def test_hidden_files_and_folders_are_left_out(tmp_path: Path) -> None:
+    touch(tmp_path, _dot_hidden_dot_png=PNG, _dot_cache__a_dot_png=PNG, a_dot_png=PNG, _dot_DS_Store=PNG)
+    assert find_images(tmp_path).file_names == ("a.png",)
+
+
+def test_links_are_followed_within_the_folder_alone(tmp_path: Path) -> None:
+    touch(tmp_path, inside__a_dot_png=PNG, outside__b_dot_png=PNG)
+    inside, outside = tmp_path / "inside", tmp_path / "outside"
+    (inside / "again.png").symlink_to(inside / "a.png")
+    (inside / "out.png").symlink_to(outside / "b.png")
+    (inside / "folder").symlink_to(outside)
+    (inside / "loop").symlink_to(inside)
+    assert find_images(inside).file_names == ("a.png", "again.png")
+    (tmp_path / "link").symlink_to(inside)
+    assert find_images(tmp_path / "link").file_names == ("a.png", "again.png")
+
+
+def test_folder_of_links_says_why_it_is_empty(tmp_path: Path) -> None:
+    touch(tmp_path, outside__b_dot_png=PNG, inside__notes_dot_txt=b"x")
+    (tmp_path / "inside/out.png").symlink_to(tmp_path / "outside/b.png")
+    with pytest.raises(NothingToClusterError, match="2 files, 1 of them links that lead out of it"):
+        find_images(tmp_path / "inside")
+
+
+def test_unicode_names_stay_as_they_are(tmp_path: Path) -> None:
+    names = ["이미지 café.jpg", "cafe\u0301.jpg", "caf\u00e9.jpg"]
+    for name in names:
+        (tmp_path / name).write_bytes(JPEG)
+    assert find_images(tmp_path).file_names == tuple(sorted(names))
+
+
+def test_names_that_are_no_unicode_are_escaped(tmp_path: Path) -> None:
+    try:
+        (tmp_path / "caf\udce9.jpg").write_bytes(JPEG)
+    except (OSError, UnicodeEncodeError):
+        pytest.skip("this file system takes Unicode names alone")
+    source = find_images(tmp_path)
+    assert source.file_names == (r"caf\udce9.jpg",)
+    assert source.items[0].is_file()
+
+
+def test_list_of_absolute_paths_is_named_from_the_common_folder(tmp_path: Path) -> None:
+    touch(tmp_path, a__2_dot_png=PNG, b__1_dot_png=PNG)
+    source = find_images([tmp_path / "b/1.png", str(tmp_path / "a/2.png")])
+    assert source.file_names == ("a/2.png", "b/1.png")
+    assert source.rows.tolist() == [1, 0]
+    assert find_images([tmp_path / "a/2.png"]).file_names == ("2.png",)
+
+
+def test_list_of_relative_paths_keeps_its_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, a__2_dot_png=PNG, a__1_dot_png=PNG)
+    monkeypatch.chdir(tmp_path)
+    source = find_images(["a/2.png", Path("./a/1.png")])
+    monkeypatch.chdir("/")
+    assert source.file_names == ("a/1.png", "a/2.png")
+    assert all(path.is_file() for path in source.items)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_table_names_are_relative_to_its_folder(tmp_path: Path, suffix: str) -> None:
+    touch(tmp_path, images__007=PNG, images__8=PNG)
+    table = tmp_path / f"images/table.{suffix}"
+    if suffix == "csv":
+        table.write_text("\ufefffile_name,label\n8,x\n007,\n", encoding="utf-8")
+    else:
+        pq.write_table(pa.table({"label": ["x", None], "file_name": ["8", "007"]}), table)
+    source = find_images(str(table))
+    assert source.file_names == ("007", "8")  # text, though it looks like numbers
+    assert source.rows.tolist() == [1, 0]
+    assert [path.parent.name for path in source.items] == ["images", "images"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("file_name\na.png\nb.png\n./a.png\n", "'a.png'"),
+        ("name\na.png\n", r"columns \['name'\]; expected one called file_name"),
+        ("file_name,x\na.png,1\n,2\n", "no file_name in row 2"),
+        ("file_name,x\na.png,1,3,4\n", "cannot be read as a table"),
+        ("file_name\n", "list of images is empty"),
+        ("", "cannot be read as a table"),
+    ],
+)
+def test_wrong_table_says_what_is_wrong(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "t.csv").write_text(content)
+    with pytest.raises(InputError, match=message):
+        find_images(tmp_path / "t.csv")
+
+
+def test_listing_an_image_twice_is_an_error_that_names_it(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"more than once: 'a\.png'"):
+        find_images([tmp_path / "a.png", tmp_path / "b.png", tmp_path / "a.png"])
+
+
+@pytest.mark.parametrize("shape", [(5, 8, 9), (5, 8, 9, 1), (5, 8, 9, 3), (5, 8, 9, 4)])
+def test_array_rows_are_named_by_number(shape: tuple[int, ...]) -> None:
+    source = find_images(np.zeros((12, *shape[1:]), dtype=np.uint8))
+    assert source.file_names == ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11")
+    assert len(source) == 12
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((5, 3, 8, 8), np.uint8), r"transpose\(0, 2, 3, 1\)"),
+        (np.zeros((32, 32, 3), np.uint8), "single image"),
+        (np.zeros((5, 64), np.uint8), r"shape \(5, 64\)"),
+        (np.zeros((0, 8, 8), np.uint8), "no image"),
+        (np.zeros((2, 8, 8), np.int64), "int64"),
+        (np.full((2, 8, 8), 255.0), r"\[255, 255\]; expected values in \[0, 1\]"),
+        (np.full((2, 8, 8), np.nan), "nan"),
+    ],
+)
+def test_wrong_array_says_what_is_wrong(array: np.ndarray, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        find_images(array)
+
+
+def test_things_that_are_no_source(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        find_images(tmp_path / "nowhere")
+    Image.new("L", (4, 4)).save(tmp_path / "a.png")
+    with pytest.raises(InputError, match="is a file"):
+        find_images(tmp_path / "a.png")
+    with pytest.raises(InputError, match="holds the folder"):
+        find_images([tmp_path])
+    with pytest.raises(InputError, match="hold a int"):
+        find_images([1, 2])  # type: ignore[list-item]
+    with pytest.raises(NothingToClusterError, match="empty"):
+        find_images([])
+    with pytest.raises(NothingToClusterError, match="no image in"):
+        find_images(tmp_path.joinpath("empty").resolve().mkdir() or tmp_path / "empty")
+
+
+def test_take_keeps_names_and_rows(tmp_path: Path) -> None:
+    array = find_images(np.arange(4, dtype=np.uint8)[:, None, None] * np.ones((4, 8, 8), np.uint8)).take(
+        [3, 1]
+    )
+    assert array.file_names == ("3", "1")
+    assert [row[0, 0] for row in array.items] == [3, 1]
+    files = find_images([tmp_path / name for name in "cab"]).take(np.array([2, 0]))
+    assert files.file_names == ("c", "a")
+    assert files.rows.tolist() == [0, 1]
+    assert find_images(files) is files
