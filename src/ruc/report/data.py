@@ -1,0 +1,162 @@
+"""What the report shows: plain arrays, whatever they come from."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ruc.errors import InputError, UnreadableImageError
+from ruc.images.load import open_thumbnail
+from ruc.images.source import ImageSource, find_images
+from ruc.run_folder import Run
+
+__all__ = ["OpenThumbnail", "ReportData", "report_data"]
+
+OpenThumbnail = Callable[[int, int], Image.Image]
+"""(row, size in pixels) → the image of that row, its shorter side not much larger than needed."""
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """The input of the report. n is the number of images or feature rows, K of clusters.
+
+    Attributes
+    ----------
+    title
+        What was clustered, e.g. the name of the folder.
+    file_names
+        n names.
+    cluster, initial_cluster
+        (n,) integers in 0 … K-1; initial_cluster may be -1 (unknown).
+    confidence
+        (n,) in [0, 1].
+    was_clean, is_clean
+        (n,) bool: trusted at the start, and at the end.
+    cluster_names
+        K names; a name that is the cluster's number as text counts as none.
+    probabilities
+        (n, K), or None: then no second-best cluster is shown.
+    features
+        (n, n_features) unit-norm, or None: then there is no map and "typical" means confident.
+    positions
+        (n, 2) of the map where they are known already; else they are computed from the features.
+    positions_name
+        How the positions came about, shown below the map.
+    junk
+        Clusters that were marked as junk.
+    moved_by_hand
+        (n,) bool: images that a person moved or confirmed, or None.
+    doubt
+        (n,) in [0, 1], how likely the cluster is wrong, for ranking; None: 1 - confidence.
+    marks
+        Further columns, each (n,): bool (a filter of the table), numbers or text.
+    open_thumbnail
+        Opens the image of a row, or None where there are no images.
+    skipped
+        (file_name, reason) of each file that could not be read.
+    history
+        One mapping per epoch.
+    k_curve
+        How the number of clusters was found, as `dataclasses.asdict` of the estimate, or empty.
+    metrics
+        What `ruc evaluate` found, or None.
+    warnings
+        What the user has to know.
+    settings
+        All that is needed to repeat the run.
+    command
+        The command that made the run, or "".
+    """
+
+    title: str
+    file_names: Sequence[str]
+    cluster: NDArray[np.integer[Any]]
+    confidence: NDArray[np.floating[Any]]
+    initial_cluster: NDArray[np.integer[Any]]
+    was_clean: NDArray[np.bool_]
+    is_clean: NDArray[np.bool_]
+    cluster_names: Sequence[str]
+    probabilities: NDArray[np.floating[Any]] | None = None
+    features: NDArray[np.floating[Any]] | None = None
+    positions: NDArray[np.floating[Any]] | None = None
+    positions_name: str = ""
+    junk: frozenset[int] = frozenset()
+    moved_by_hand: NDArray[np.bool_] | None = None
+    doubt: NDArray[np.floating[Any]] | None = None
+    marks: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    open_thumbnail: OpenThumbnail | None = None
+    skipped: Sequence[tuple[str, str]] = ()
+    history: Sequence[Mapping[str, float]] = ()
+    k_curve: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] | None = None
+    warnings: Sequence[str] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    command: str = ""
+
+    @property
+    def n_clusters(self) -> int:
+        """K, counting clusters that are empty."""
+        return len(self.cluster_names)
+
+
+def report_data(run: Run, images: ImageSource | None = None) -> ReportData:
+    """What the report shows of a run.
+
+    Parameters
+    ----------
+    run
+        A finished run.
+    images
+        Its images; found from the run's settings when None. Where they cannot be found any more, the
+        report has no thumbnails and says so.
+    """
+    marks = dict(run.marks)
+    doubt = marks.pop("doubt", None)
+    by_hand = marks.pop("moved_by_hand", None)
+    warnings = [str(text) for text in run.notes.get("warnings", ())]
+    source = run.settings.get("source")
+    if images is None and source is not None:
+        try:
+            images = find_images(source)
+        except InputError:
+            warnings.append(f"The images in {source} cannot be found any more, so there are no pictures here.")
+    return ReportData(
+        title=Path(str(source or run.settings.get("features") or "Clusters")).resolve().name,
+        file_names=run.file_names,
+        cluster=run.cluster,
+        confidence=run.confidence,
+        initial_cluster=run.initial_cluster,
+        was_clean=run.was_clean,
+        is_clean=run.is_clean,
+        cluster_names=run.cluster_names,
+        probabilities=run.probabilities,
+        features=run.features,
+        junk=frozenset(int(cluster) for cluster in run.notes.get("junk_clusters", ())),
+        moved_by_hand=by_hand,
+        doubt=doubt,
+        marks=marks,
+        open_thumbnail=None if images is None else _opener(run.file_names, images),
+        skipped=run.skipped,
+        history=run.history,
+        k_curve=run.notes.get("k_curve") or {},
+        metrics=run.metrics,
+        warnings=warnings,
+        settings=run.settings,
+    )
+
+
+def _opener(file_names: Sequence[str], images: ImageSource) -> OpenThumbnail:
+    """By name, since skipped files are in the source but not in the run."""
+    positions = {name: position for position, name in enumerate(images.file_names)}
+
+    def open_row(row: int, size: int) -> Image.Image:
+        position = positions.get(file_names[row])
+        if position is None:
+            raise UnreadableImageError(f"{file_names[row]} is not among the images any more")
+        return open_thumbnail(images, position, size)
+
+    return open_row

@@ -1,0 +1,178 @@
+"""What the page's script reads: one JSON object, long columns packed as bytes."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from ruc.report.data import ReportData
+
+__all__ = ["as_script_json", "packed", "payload", "run_id", "typicality"]
+
+FINENESS: Final = 10_000  # confidences in steps of 1e-4
+MAP_EXTENT: Final = 65_535
+
+
+def payload(
+    data: ReportData, typical: NDArray[np.float32], nearest: NDArray[np.int64], shown: NDArray[np.int64]
+) -> dict[str, Any]:
+    """Everything but the thumbnails.
+
+    Parameters
+    ----------
+    data
+        What to show.
+    typical, nearest
+        From `typicality`.
+    shown
+        Rows that have a thumbnail, in the order of the thumbnails.
+    """
+    thumbnail = np.full(len(data.file_names), -1)
+    thumbnail[shown] = np.arange(len(shown))
+    by_hand = data.moved_by_hand if data.moved_by_hand is not None else np.zeros_like(data.is_clean)
+    flags = data.was_clean * 1 + data.is_clean * 2 + by_hand * 4
+    columns = {
+        "cluster": packed(data.cluster, "<i4"),
+        "initial": packed(data.initial_cluster, "<i4"),
+        "confidence": packed(data.confidence * FINENESS, "<u2"),
+        "flags": packed(flags, "u1"),
+        "typical": packed((typical + 1) / 2 * FINENESS, "<u2"),
+        "nearest": packed(nearest, "<i4"),
+        "doubt": packed((1 - data.confidence if data.doubt is None else data.doubt) * FINENESS, "<u2"),
+        "thumbnail": packed(thumbnail, "<i4"),
+    }
+    if data.probabilities is not None and data.probabilities.shape[1] > 1:
+        second, probability = _second_best(data.probabilities, data.cluster)
+        columns["second"] = packed(second, "<i4")
+        columns["secondConfidence"] = packed(probability * FINENESS, "<u2")
+    if data.positions is not None:
+        positions = _into_square(data.positions)
+        columns["x"] = packed(positions[:, 0] * MAP_EXTENT, "<u2")
+        columns["y"] = packed(positions[:, 1] * MAP_EXTENT, "<u2")
+    return {
+        "title": data.title,
+        "run": run_id(data.file_names, data.cluster),
+        "names": [
+            "" if name == str(number) else name for number, name in enumerate(map(str, data.cluster_names))
+        ],
+        "junk": sorted(data.junk),
+        "fileNames": list(data.file_names),
+        "hasImages": data.open_thumbnail is not None,
+        "columns": columns,
+        "positionsName": data.positions_name,
+        "marks": [_mark(name, values) for name, values in data.marks.items()],
+        "skipped": [list(pair) for pair in data.skipped],
+        "history": [dict(row) for row in data.history],
+        "kCurve": dict(data.k_curve),
+        "metrics": data.metrics,
+        "warnings": list(data.warnings),
+        "settings": yaml.safe_dump(
+            json.loads(json.dumps(dict(data.settings), default=str)), sort_keys=False, allow_unicode=True
+        )
+        if data.settings
+        else "",
+        "command": data.command,
+    }
+
+
+def run_id(file_names: Sequence[str], cluster: NDArray[np.integer[Any]]) -> str:
+    """A name for this state of a run: edits made on one state are not applied to another."""
+    digest = hashlib.sha256()
+    for name, number in zip(file_names, np.asarray(cluster).tolist(), strict=True):
+        digest.update(f"{number} {name}\n".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()[:16]
+
+
+def typicality(data: ReportData) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """How close each image is to the centre of its cluster, and whose centre is nearest.
+
+    The centre is the mean feature of the cluster's trusted images (of all where none is trusted).
+
+    Returns
+    -------
+    typical, nearest
+        (n,) cosine to the own centre, in [-1, 1] (the confidence where there are no features), and
+        (n,) the cluster of the nearest centre (the own one where there are no features).
+    """
+    cluster = np.asarray(data.cluster, dtype=np.int64)
+    if data.features is None:
+        return np.asarray(data.confidence, dtype=np.float32), cluster
+    features = np.asarray(data.features, dtype=np.float32)
+    centres = np.zeros((data.n_clusters, features.shape[1]), dtype=np.float32)
+    is_empty = np.ones(data.n_clusters, dtype=bool)
+    for one in np.unique(cluster[cluster >= 0]):
+        members = cluster == one
+        trusted = members & data.is_clean
+        centre = features[trusted if trusted.any() else members].mean(axis=0)
+        centres[one] = centre / max(float(np.linalg.norm(centre)), 1e-12)
+        is_empty[one] = False
+    similarities = features @ centres.T
+    similarities[:, is_empty] = -np.inf
+    own = np.where(cluster >= 0, similarities[np.arange(len(cluster)), cluster], 0)
+    return np.clip(own, -1, 1).astype(np.float32), similarities.argmax(axis=1)
+
+
+def packed(values: NDArray[Any], dtype: str) -> str:
+    """Little-endian bytes as base64; floats are rounded to the integers they are sent as."""
+    values = np.asarray(values)
+    if values.dtype.kind == "f":
+        limits = np.iinfo(dtype)
+        values = np.clip(np.rint(np.nan_to_num(values)), limits.min, limits.max)
+    return base64.b64encode(values.astype(dtype).tobytes()).decode("ascii")
+
+
+def as_script_json(content: Any) -> str:
+    """JSON that can stand inside a <script> element: nothing in it can end the element or start a comment.
+
+    Not-a-number becomes null; lone surrogates, as in undecodable file names, stay escaped.
+    """
+    text = json.dumps(_finite(content), separators=(",", ":"), allow_nan=False)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _second_best(
+    probabilities: NDArray[np.floating[Any]], cluster: NDArray[np.integer[Any]]
+) -> tuple[NDArray[np.int64], NDArray[np.floating[Any]]]:
+    """The most probable cluster that is not the image's own."""
+    others = np.array(probabilities, dtype=np.float32)
+    rows = np.arange(len(others))
+    known = np.asarray(cluster) >= 0
+    others[rows[known], np.asarray(cluster)[known]] = -1
+    second = others.argmax(axis=1)
+    return second, others[rows, second]
+
+
+def _into_square(positions: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Scale to [0, 1]², keeping proportions, the middle in the middle; outliers are drawn at the edge."""
+    low, high = np.percentile(positions, (0.1, 99.9), axis=0)
+    extent = max(float((high - low).max()), 1e-12)
+    return np.clip((positions - (low + high) / 2) / extent + 0.5, 0, 1)
+
+
+def _mark(name: str, values: NDArray[Any]) -> dict[str, Any]:
+    values = np.asarray(values)
+    if values.dtype.kind == "b":
+        return {"name": name, "kind": "bool", "rows": np.flatnonzero(values).tolist()}
+    if values.dtype.kind in "iuf":
+        return {"name": name, "kind": "number", "values": [float(f"{value:.4g}") for value in values.tolist()]}
+    return {"name": name, "kind": "text", "values": ["" if value is None else str(value) for value in values]}
+
+
+def _finite(content: Any) -> Any:
+    """The same with Python's own types, and None for not-a-number."""
+    if isinstance(content, Mapping):
+        return {str(key): _finite(value) for key, value in content.items()}
+    if isinstance(content, np.ndarray):
+        return _finite(content.tolist())
+    if isinstance(content, np.generic):
+        return _finite(content.item())
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    if isinstance(content, float) and not np.isfinite(content):
+        return None
+    return content

@@ -1,0 +1,101 @@
+"""The report: one HTML file that works offline, with the thumbnails inside."""
+
+import base64
+import hashlib
+from dataclasses import replace
+from importlib import resources
+from typing import Final
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+
+from ruc.report.data import ReportData
+from ruc.report.layout import MapMethod, map_positions
+from ruc.report.payload import as_script_json, payload, typicality
+from ruc.report.thumbnails import MOST_SHOWN, choose_shown, make_thumbnails
+
+__all__ = ["write_report"]
+
+SCRIPTS: Final = (
+    "dom.js",
+    "data.js",
+    "edits.js",
+    "gallery.js",
+    "detail.js",
+    "summary.js",
+    "clusters.js",
+    "table.js",
+    "map.js",
+    "charts.js",
+    "closing.js",
+    "main.js",
+)
+IMAGES_PER_SHEET: Final = 250  # parsed together, when the first of them is looked at
+
+
+def write_report(
+    data: ReportData,
+    n_thumbnails: int = MOST_SHOWN,
+    map_method: MapMethod = "auto",
+    seed: int = 0,
+) -> str:
+    """Write the report as the text of one HTML file.
+
+    The page makes no request: style, script and images are inside, and its content security policy
+    allows nothing else. File names, labels and settings reach it as JSON and are only ever set as
+    text, so that nothing in them can run.
+
+    Parameters
+    ----------
+    data
+        What to show.
+    n_thumbnails
+        Most images inside the page; of more, a fair sample of each cluster is shown, and the page says so.
+    map_method
+        How the 2-D map is computed where `data.positions` is absent; see `map_positions`.
+    seed
+        Of the map.
+    """
+    if data.positions is None and data.features is not None and len(data.file_names) > 1:
+        positions, name = map_positions(data.features, map_method, seed)
+        data = replace(data, positions=positions, positions_name=name)
+    typical, nearest = typicality(data)
+    images: tuple[str, ...] = ()
+    shown = np.zeros(0, dtype=np.int64)
+    if data.open_thumbnail is not None:
+        chosen = choose_shown(
+            data.cluster, typical, data.confidence, data.cluster != data.initial_cluster, n_thumbnails
+        )
+        # neighbours on the page are neighbours in the file: a gallery reads few sheets
+        thumbnails = make_thumbnails(data.open_thumbnail, chosen[np.argsort(data.cluster[chosen], kind="stable")])
+        shown, images = thumbnails.rows, thumbnails.images
+    script = "\n".join(_template_text(name) for name in SCRIPTS)
+    script = f"(function () {{\n'use strict';\n{script}\n}})();"
+    style = _template_text("report.css")
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    return environment.from_string(_template_text("report.html")).render(
+        title=data.title.encode("utf-8", "replace").decode("utf-8"),
+        n_images=f"{len(data.file_names):,}",
+        n_clusters=len(np.unique(data.cluster[data.cluster >= 0])),
+        style=Markup(style),
+        script=Markup(script),
+        style_hash=_csp_hash(style),
+        script_hash=_csp_hash(script),
+        data=Markup(as_script_json(payload(data, typical, nearest, shown))),
+        sheets=[
+            Markup(as_script_json(images[start : start + IMAGES_PER_SHEET]))
+            for start in range(0, len(images), IMAGES_PER_SHEET)
+        ],
+        images_per_sheet=IMAGES_PER_SHEET,
+    )
+
+
+def _template_text(name: str) -> str:
+    return (resources.files("ruc.report") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _csp_hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")

@@ -1,0 +1,133 @@
+// Curves and grids as SVG: training, the number of clusters, and what `ruc evaluate` found.
+
+function scale(low, high, from, to) {
+  const span = high - low || 1;
+  return (value) => from + (value - low) / span * (to - from);
+}
+
+function ticks(low, high, count = 4) {
+  const span = high - low;
+  if (!(span > 0)) return [low];
+  const rough = span / count;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 2.5, 5, 10].map((each) => each * power).find((each) => span / each <= count) || 10 * power;
+  const found = [];
+  for (let value = Math.ceil(low / step - 1e-9) * step; value <= high + step * 1e-9; value += step) found.push(Number(value.toPrecision(10)));
+  return found;
+}
+
+// points: [x, y]; one series a chart, so that no legend is needed.
+function lineChart(title, points, options = {}) {
+  const [width, height, left, right, top, bottom] = [320, 180, 44, 12, 12, 26];
+  const xs = points.map(([x]) => x);
+  const ys = points.map(([, y]) => y);
+  const lowX = Math.min(...xs), highX = Math.max(...xs);
+  let lowY = options.low ?? Math.min(...ys);
+  let highY = options.high ?? Math.max(...ys);
+  if (lowY === highY) { lowY -= Math.abs(lowY) * 0.1 || 0.5; highY += Math.abs(highY) * 0.1 || 0.5; }
+  const toX = scale(lowX, highX, left, width - right);
+  const toY = scale(lowY, highY, height - bottom, top);
+  const last = points[points.length - 1];
+  const readout = h('span', { class: 'readout' }, tidy(last[1]));
+  const cursor = svg('g', { class: 'cursor', visibility: 'hidden' }, svg('line', { y1: top, y2: height - bottom }), svg('circle', { r: 4 }));
+  const plot = svg('svg', { viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': `${title}: from ${tidy(points[0][1])} to ${tidy(last[1])}` },
+    ticks(lowY, highY).map((value) => [
+      svg('line', { class: 'gridline', x1: left, x2: width - right, y1: toY(value), y2: toY(value) }),
+      svg('text', { class: 'tick', x: left - 6, y: toY(value) + 3.5, 'text-anchor': 'end' }, tidy(value))]),
+    ticks(lowX, highX, 5).filter(Number.isInteger).map((value) => svg('text', { class: 'tick', x: toX(value), y: height - 8, 'text-anchor': 'middle' }, number(value))),
+    options.mark !== undefined && svg('line', { class: 'marked', x1: toX(options.mark), x2: toX(options.mark), y1: top, y2: height - bottom }),
+    svg('polyline', { class: 'curve', points: points.map(([x, y]) => `${toX(x).toFixed(1)},${toY(y).toFixed(1)}`).join(' ') }),
+    points.length < 30 && points.map(([x, y]) => svg('circle', { class: 'dot', cx: toX(x), cy: toY(y), r: 2 })),
+    cursor);
+  plot.addEventListener('pointermove', (event) => {
+    const box = plot.getBoundingClientRect();
+    const x = (event.clientX - box.left) / box.width * width;
+    const near = points.reduce((a, b) => (Math.abs(toX(b[0]) - x) < Math.abs(toX(a[0]) - x) ? b : a));
+    cursor.setAttribute('visibility', 'visible');
+    cursor.firstChild.setAttribute('x1', toX(near[0]));
+    cursor.firstChild.setAttribute('x2', toX(near[0]));
+    cursor.lastChild.setAttribute('cx', toX(near[0]));
+    cursor.lastChild.setAttribute('cy', toY(near[1]));
+    readout.textContent = `${options.x || 'epoch'} ${tidy(near[0])}: ${tidy(near[1])}`;
+  });
+  plot.addEventListener('pointerleave', () => { cursor.setAttribute('visibility', 'hidden'); readout.textContent = tidy(last[1]); });
+  return h('figure', { class: 'chart' }, h('figcaption', null, h('strong', null, title), readout, options.note && h('span', { class: 'note' }, options.note)), plot);
+}
+
+const curveNames = {
+  clean_loss: 'Loss on clean images', unclean_loss: 'Loss on unclean images', smoothing_loss: 'Label smoothing loss',
+  clean_share: 'Share of trusted images', n_promoted: 'Images that became trusted', agreement: 'Agreement of the two networks',
+  promotion_threshold: 'Promotion threshold', learning_rate: 'Learning rate',
+};
+const hiddenCurves = new Set(['epoch', 'seconds']);
+
+function buildTraining() {
+  const rows = data.history;
+  if (!rows.length) return;
+  const known = Object.keys(curveNames);
+  const keys = Object.keys(rows[0]).filter((key) => !hiddenCurves.has(key))
+    .sort((a, b) => (known.indexOf(a) + 1 || 99) - (known.indexOf(b) + 1 || 99));
+  const charts = keys.map((key) => {
+    const points = rows.map((row, index) => [row.epoch ?? index, row[key]]).filter(([, y]) => Number.isFinite(y));
+    return points.length > 1 && new Set(points.map(([, y]) => y)).size > 1 && lineChart(curveNames[key] || key.replaceAll('_', ' '), points);
+  }).filter(Boolean);
+  if (charts.length) section('training', 'Training', 'The losses fall, and more images become trusted. Where the two networks agree less and less, be careful with the result.', h('div', { class: 'charts' }, charts));
+}
+
+// The curve over K: whatever lists of numbers lie beside the numbers of clusters that were tried.
+function buildNumberOfClusters() {
+  const curve = data.kCurve || {};
+  const tried = Object.keys(curve).find((key) => Array.isArray(curve[key]) && /^(tried|n_clusters|k|candidates|ks)/i.test(key) && curve[key].every(Number.isInteger));
+  if (!tried || curve[tried].length < 2) return;
+  const charts = Object.keys(curve).filter((key) => key !== tried && Array.isArray(curve[key]) && curve[key].length === curve[tried].length && curve[key].some(Number.isFinite))
+    .map((key) => lineChart(key.replaceAll('_', ' '), curve[tried].map((x, index) => [x, curve[key][index]]).filter(([, y]) => Number.isFinite(y)), { x: 'K', mark: Number.isFinite(curve.n_clusters) ? curve.n_clusters : undefined }));
+  const chosen = Number.isFinite(curve.n_clusters) ? `${curve.n_clusters} were chosen. ` : '';
+  section('number', 'Number of clusters', `${chosen}${typeof curve.confidence === 'string' ? curve.confidence : ''}`, h('div', { class: 'charts' }, charts));
+}
+
+function reliabilityChart(reliability) {
+  const [width, height, pad] = [320, 320, 40];
+  const to = scale(0, 1, pad, width - 12);
+  const toY = scale(0, 1, height - pad, 12);
+  const bins = reliability.count.map((count, index) => ({ count, confidence: reliability.confidence[index], accuracy: reliability.accuracy[index], lower: reliability.lower[index], upper: reliability.upper[index] })).filter((bin) => bin.count > 0);
+  return h('figure', { class: 'chart' }, h('figcaption', null, h('strong', null, 'Reliability'), h('span', { class: 'note' }, 'On the line, a confidence of 90 % is right nine times in ten; below it, the result is over-confident.')),
+    svg('svg', { viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': `Accuracy by confidence: ${bins.map((bin) => `${percent(bin.confidence)} sure, ${percent(bin.accuracy)} right`).join('; ')}` },
+      ticks(0, 1, 5).map((value) => [
+        svg('line', { class: 'gridline', x1: pad, x2: width - 12, y1: toY(value), y2: toY(value) }),
+        svg('text', { class: 'tick', x: pad - 6, y: toY(value) + 3.5, 'text-anchor': 'end' }, percent(value)),
+        svg('text', { class: 'tick', x: to(value), y: height - pad + 16, 'text-anchor': 'middle' }, percent(value))]),
+      svg('text', { class: 'tick', x: (pad + width) / 2, y: height - 6, 'text-anchor': 'middle' }, 'confidence → share that is right ↑'),
+      bins.map((bin) => svg('rect', { class: 'bin', x: to(bin.lower) + 1, width: Math.max(1, to(bin.upper) - to(bin.lower) - 2), y: toY(bin.accuracy), height: toY(0) - toY(bin.accuracy) }, svg('title', null, `${percent(bin.confidence, 1)} sure, ${percent(bin.accuracy, 1)} right, ${plural(bin.count, 'image')}`))),
+      svg('line', { class: 'diagonal', x1: to(0), y1: toY(0), x2: to(1), y2: toY(1) }),
+      bins.map((bin) => svg('circle', { class: 'dot', cx: to(bin.confidence), cy: toY(bin.accuracy), r: 3 }))));
+}
+
+function confusionTable(scores, classes) {
+  const columns = scores.confusion_clusters || scores.confusion[0].map((_, index) => index);
+  return h('figure', { class: 'chart wide' }, h('figcaption', null, h('strong', null, 'Classes and clusters'), h('span', { class: 'note' }, 'Each row is a true class; the darker, the larger the share of it in that cluster.')),
+    h('div', { class: 'table-frame' }, h('table', { class: 'confusion' },
+      h('thead', null, h('tr', null, h('th', { scope: 'col' }, 'class'), columns.map((cluster) => h('th', { scope: 'col' }, cluster < 0 ? 'none' : chip(cluster))))),
+      h('tbody', null, scores.confusion.map((counts, index) => {
+        const total = counts.reduce((a, b) => a + b, 0) || 1;
+        return h('tr', null, h('th', { scope: 'row' }, classes[index]), counts.map((count) => h('td', { class: count / total > 0.55 ? 'dark' : '', style: { '--share': `${Math.round(count / total * 100)}%` } }, count ? number(count) : h('span', { class: 'faint' }, '·'))));
+      })))));
+}
+
+const scoreNames = { accuracy: 'accuracy', nmi: 'NMI', ari: 'ARI', purity: 'purity', ece: 'calibration error' };
+
+function buildEvaluation() {
+  const found = data.metrics;
+  const refined = found && found.refined;
+  if (!refined || !refined.numbers) return;
+  const before = found.base && found.base.numbers;
+  const tiles = Object.entries(scoreNames).filter(([key]) => refined.numbers[key]).map(([key, name]) => {
+    const { value, low, high } = refined.numbers[key];
+    return h('div', { class: 'stat' }, h('span', { class: 'stat-value' }, percent(value, 1)), h('span', { class: 'stat-label' }, name),
+      h('span', { class: 'note' }, `${percent(low, 1)} to ${percent(high, 1)}`, before && before[key] && `, before ${percent(before[key].value, 1)}`));
+  });
+  const changes = found.changes;
+  section('evaluation', 'Against the truth', `Measured on ${plural(found.n_with_truth, 'image')} whose class is known. Nothing of it was used to make the clusters.`,
+    h('div', { class: 'tiles' }, tiles),
+    changes && h('p', { class: 'lead' }, `Of ${number(changes.n_changed)} changed labels, ${number(changes.n_mended)} were mended, ${number(changes.n_broken)} broken, and ${number(changes.n_still_wrong)} wrong before and after.`),
+    h('div', { class: 'charts' }, refined.reliability && reliabilityChart(refined.reliability), refined.confusion && confusionTable(refined, found.classes)));
+}

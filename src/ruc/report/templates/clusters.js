@@ -1,0 +1,133 @@
+// Which clusters are good: a panel each, with galleries.
+
+const orders = {
+  typical: { name: 'Most typical', rows: (all) => byKey(all, (row) => -base.typical[row] - (isDoubtful(row) ? 0 : 20000)) },
+  doubtful: { name: 'Most doubtful', rows: (all) => byKey(all, (row) => -base.doubt[row] - (isDoubtful(row) ? 20000 : 0)) },
+  random: { name: 'Random', rows: (all, seed) => byKey(all, (row) => scrambled(row, seed)) },
+  joined: { name: 'Newly joined', rows: (all) => byKey(all.filter(isChanged), (row) => -base.confidence[row]) },
+};
+
+function clusterPanel(cluster) {
+  let order = 'typical';
+  let seed = 0;
+  const head = h('div', { class: 'panel-head' });
+  const tabs = h('div', { class: 'tabs', role: 'group', 'aria-label': `Order of the images of cluster ${cluster}` });
+  const element = h('article', { class: 'panel', id: `cluster-${cluster}`, 'aria-label': `Cluster ${cluster}` }, head, tabs);
+  let cached = null;
+  const pictures = gallery(() => {
+    if (!cached) cached = orders[order].rows(members(cluster), seed);
+    return cached;
+  }, { onlyPictured: true, label: `Images of cluster ${cluster}`, empty: emptyState('No images here', 'Nothing was moved into this cluster.') });
+  element.append(pictures.element);
+
+  function choose(name) {
+    seed += name === 'random' && order === 'random' ? 1 : 0;
+    order = name;
+    cached = null;
+    updateTabs();
+    pictures.restart();
+    const pressed = tabs.querySelector('[aria-pressed="true"]');
+    if (pressed) pressed.focus({ preventScroll: true });
+  }
+
+  function updateTabs() {
+    const joined = members(cluster).filter(isChanged).length;
+    replaceChildren(tabs, Object.entries(orders).map(([name, one]) => button(
+      [one.name, name === 'joined' && h('span', { class: 'count' }, number(joined))], () => choose(name), { 'aria-pressed': String(order === name) })));
+  }
+
+  function rename(event) {
+    const name = event.target.value.trim();
+    if (name !== (current.names[cluster] || '')) edit({ op: 'rename', cluster, name });
+  }
+
+  function updateHead() {
+    const numbers = stats(cluster);
+    const isJunk = current.junk.has(cluster);
+    const field = h('input', { class: 'name-field', type: 'text', value: current.names[cluster] || '', placeholder: `Cluster ${cluster}`, maxlength: '80', spellcheck: 'false', 'aria-label': `Name of cluster ${cluster}`, title: 'Type to rename', on: { change: rename, keydown: (event) => { if (event.key === 'Enter') event.target.blur(); if (event.key === 'Escape') { event.target.value = current.names[cluster] || ''; event.target.blur(); } } } });
+    replaceChildren(head,
+      h('div', { class: 'panel-title' }, chip(cluster).firstChild, h('h3', { class: 'visually-hidden' }, clusterName(cluster)), h('span', { class: 'panel-number' }, cluster), field, verdictBadge(cluster, numbers)),
+      h('p', { class: 'panel-numbers' },
+        h('span', null, h('b', null, number(numbers.size)), ' ', numbers.size === 1 ? 'image' : 'images'),
+        h('span', null, h('b', null, percent(numbers.trustedShare)), ' trusted'),
+        h('span', null, h('b', null, percent(numbers.confidence)), ' mean confidence'),
+        h('span', { title: 'Share of its images that lie nearer to its own centre than to any other' }, h('b', null, percent(numbers.nearestShare)), ' nearest to its own centre'),
+        numbers.alike && h('span', { title: `Its images give ${percent(numbers.alike.share, 1)} of their probability to it` }, 'most like ', h('a', { href: `#cluster-${numbers.alike.cluster}` }, clusterName(numbers.alike.cluster)))),
+      h('div', { class: 'row-actions' },
+        clusterSelect('Merge into…', (target) => edit({ op: 'merge', clusters: [target, cluster] }), { without: cluster }),
+        button(isJunk ? 'Not junk' : 'Mark as junk', () => edit({ op: 'junk', cluster, junk: !isJunk }), { 'aria-pressed': String(isJunk) })));
+    element.classList.toggle('is-junk', isJunk);
+  }
+
+  return {
+    cluster, element,
+    update() { cached = null; updateHead(); updateTabs(); pictures.update(); },
+  };
+}
+
+function buildClusters() {
+  const list = h('div', { class: 'panels' });
+  section('clusters', 'Clusters', 'Good ones hold nearly only images that RUC trusts and that lie nearest to the cluster’s own centre. Type a name over the number to rename; tick images to move them.', list);
+  const panels = new Map();
+  const built = new Set();
+
+  function update() {
+    const wanted = clusters().filter((cluster) => members(cluster).length || cluster < data.names.length);
+    for (const [cluster, panel] of panels) {
+      if (wanted.includes(cluster)) continue;
+      panel.element.remove();
+      panels.delete(cluster);
+      built.delete(cluster);
+    }
+    for (const cluster of wanted) {
+      if (panels.has(cluster)) {
+        if (built.has(cluster)) panels.get(cluster).update();
+        continue;
+      }
+      const panel = clusterPanel(cluster);
+      panels.set(cluster, panel);
+      list.append(panel.element);
+      whenNear(panel.element, () => { if (panels.get(cluster) === panel) { built.add(cluster); panel.update(); } });
+    }
+    for (const cluster of wanted) list.append(panels.get(cluster).element); // in the order of their numbers
+  }
+  listeners.push(update);
+  update();
+}
+
+function buildDoubtful() {
+  let cached = null;
+  const note = h('p', { class: 'lead' });
+  const element = section('doubtful', 'Doubtful images', note);
+  const rows = () => {
+    if (cached) return cached;
+    const all = [];
+    for (let row = 0; row < nRows; row++) if (isDoubtful(row)) all.push(row);
+    cached = byKey(all, (row) => -base.doubt[row]);
+    return cached;
+  };
+  const pictures = gallery(rows, {
+    size: 'large', pageSize: innerWidth < 700 ? 8 : 18, label: 'Doubtful images',
+    empty: emptyState('Nothing is in doubt', 'RUC trusts the cluster of every image. The table below, sorted by confidence, shows where it is least sure.'),
+    caption: (row) => {
+      const own = current.cluster[row];
+      let other = base.second ? base.second[row] : own;
+      while (current.mergedInto.has(other)) other = current.mergedInto.get(other);
+      return h('div', { class: 'verdicts' },
+        button(['✓ ', chip(own), h('span', { class: 'share' }, percent(confidence(row)))], () => moveTo([row], own), { title: `It is right in ${clusterName(own)}`, 'aria-label': `${data.fileNames[row]} is right in ${clusterName(own)}` }),
+        other !== own && button(['→ ', chip(other), h('span', { class: 'share' }, percent(base.secondConfidence[row] / 10000))], () => moveTo([row], other), { title: `Move to ${clusterName(other)}`, 'aria-label': `Move ${data.fileNames[row]} to ${clusterName(other)}` }));
+    },
+  });
+  element.append(pictures.element);
+
+  function update() {
+    cached = null;
+    const count = rows().length;
+    note.textContent = count
+      ? `RUC does not trust these ${number(count)}, least certain first. Confirm one where it is (✓), or send it to its second-best cluster (→).`
+      : 'Images whose cluster RUC does not trust.';
+    pictures.update();
+  }
+  listeners.push(update);
+  update();
+}

@@ -1,0 +1,55 @@
+// What Python wrote into the page. Rows are images; nothing here changes.
+
+const data = JSON.parse(document.getElementById('data').textContent);
+const nRows = data.fileNames.length;
+
+function bytes(text) {
+  return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer;
+}
+
+function column(name, Type) {
+  return name in data.columns ? new Type(bytes(data.columns[name])) : null;
+}
+
+const base = {
+  cluster: column('cluster', Int32Array),
+  initial: column('initial', Int32Array),
+  confidence: column('confidence', Uint16Array), // in steps of 1e-4
+  doubt: column('doubt', Uint16Array), // the same, for ranking
+  flags: column('flags', Uint8Array),
+  typical: column('typical', Uint16Array),
+  nearest: column('nearest', Int32Array),
+  thumbnail: column('thumbnail', Int32Array),
+  second: column('second', Int32Array),
+  secondConfidence: column('secondConfidence', Uint16Array),
+  x: column('x', Uint16Array),
+  y: column('y', Uint16Array),
+};
+data.columns = null;
+
+const nPictured = base.thumbnail.reduce((count, position) => count + (position >= 0), 0);
+const isSample = data.hasImages && nPictured < nRows;
+
+const confidence = (row) => base.confidence[row] / 10000;
+const wasClean = (row) => (base.flags[row] & 1) !== 0;
+const isClean = (row) => (base.flags[row] & 2) !== 0;
+const isPictured = (row) => base.thumbnail[row] >= 0;
+
+// Thumbnails lie in sheets of some hundreds; a sheet is parsed when one of its images is looked at.
+const sheets = new Map();
+
+function pictureSource(row) {
+  const position = base.thumbnail[row];
+  if (position < 0) return null;
+  const size = Number(document.getElementById('sheet-0').dataset.size);
+  const sheet = Math.floor(position / size);
+  if (!sheets.has(sheet)) sheets.set(sheet, JSON.parse(document.getElementById(`sheet-${sheet}`).textContent));
+  return `data:image/webp;base64,${sheets.get(sheet)[position % size]}`;
+}
+
+// A shuffle that is the same each time, without a state.
+function scrambled(row, seed) {
+  let value = Math.imul(row ^ Math.imul(seed + 1, 0x9e3779b1), 0x85ebca6b);
+  value = Math.imul(value ^ (value >>> 13), 0xc2b2ae35);
+  return (value ^ (value >>> 16)) >>> 0;
+}

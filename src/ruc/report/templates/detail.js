@@ -1,0 +1,62 @@
+// One image, large, with what is known about it and where it may go.
+
+const detail = { dialog: h('dialog', { class: 'detail', 'aria-label': 'Image' }), rows: [], at: 0 };
+document.body.append(detail.dialog);
+
+function openDetail(row, rows) {
+  detail.rows = rows;
+  detail.at = Math.max(0, rows.indexOf(row));
+  showDetail();
+  if (!detail.dialog.open) detail.dialog.showModal();
+}
+
+function stepDetail(step) {
+  const next = detail.at + step;
+  if (next < 0 || next >= detail.rows.length) return;
+  detail.at = next;
+  showDetail();
+}
+
+function showDetail() {
+  const row = detail.rows[detail.at];
+  const own = current.cluster[row];
+  const facts = [
+    ['Cluster', chip(own)],
+    ['Confidence', percent(confidence(row), 1)],
+    ['Before RUC', current.initial[row] < 0 ? 'unknown' : chip(current.initial[row])],
+    ['Trusted', `${wasClean(row) ? 'at the start' : 'not at the start'}, ${isClean(row) ? 'at the end' : 'not at the end'}`],
+    base.second && ['Second best', [chip(base.second[row]), ` ${percent(base.secondConfidence[row] / 10000, 1)}`]],
+    isByHand(row) && ['Moved', 'by you'],
+    ...data.marks.map((mark) => [mark.name.replaceAll('_', ' '), markText(mark, row)]),
+  ].filter((fact) => fact && fact[1] !== '');
+  replaceChildren(detail.dialog,
+    h('div', { class: 'detail-picture' }, picture(row, rowText(row)), !isPictured(row) && data.hasImages && h('p', { class: 'note' }, 'Its picture is not in this file: only a sample is.')),
+    h('div', { class: 'detail-side' },
+      h('p', { class: 'eyebrow' }, `${number(detail.at + 1)} of ${number(detail.rows.length)}`),
+      h('h3', { class: 'file-name' }, data.fileNames[row]),
+      h('dl', { class: 'facts' }, facts.map(([name, value]) => [h('dt', null, name), h('dd', null, value)])),
+      h('div', { class: 'row-actions' },
+        clusterSelect('Move to…', (cluster) => { moveTo([row], cluster); showDetail(); }, { without: own, withNew: true }),
+        base.second && base.second[row] !== own && !current.mergedInto.has(base.second[row]) && button(['Move to ', chip(base.second[row])], () => { moveTo([row], base.second[row]); showDetail(); }),
+        isDoubtful(row) && button('It is right here', () => { moveTo([row], own); showDetail(); })),
+      h('div', { class: 'detail-steps' },
+        button('‹ Previous', () => stepDetail(-1), { disabled: detail.at === 0 }),
+        button('Next ›', () => stepDetail(1), { disabled: detail.at === detail.rows.length - 1 }),
+        button('Close', () => detail.dialog.close(), { class: 'quiet' }))));
+}
+
+function markText(mark, row) {
+  if (mark.kind === 'bool') return mark.set.has(row) ? 'yes' : '';
+  return mark.kind === 'number' ? tidy(mark.values[row]) : mark.values[row];
+}
+
+for (const mark of data.marks) if (mark.kind === 'bool') mark.set = new Set(mark.rows);
+
+detail.dialog.addEventListener('keydown', (event) => {
+  if (event.target.tagName === 'SELECT') return;
+  if (event.key === 'ArrowLeft') stepDetail(-1);
+  else if (event.key === 'ArrowRight') stepDetail(1);
+  else return;
+  event.preventDefault();
+});
+detail.dialog.addEventListener('click', (event) => { if (event.target === detail.dialog) detail.dialog.close(); });

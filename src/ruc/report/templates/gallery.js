@@ -1,0 +1,132 @@
+// Tiles, galleries with pages, chips, and the selection that is shared by all of them.
+
+const selection = new Set();
+const selectionListeners = [];
+
+function setSelected(rows, selected) {
+  for (const row of rows) {
+    if (selected) selection.add(row);
+    else selection.delete(row);
+  }
+  for (const box of document.querySelectorAll('input[data-row]')) box.checked = selection.has(Number(box.dataset.row));
+  for (const listener of selectionListeners) listener();
+}
+
+function swatch(cluster) {
+  return h('span', {
+    class: `swatch${cluster < 0 ? ' unknown' : ''}`, 'aria-hidden': 'true',
+    style: cluster < 0 ? {} : { background: `var(--c${cluster % 12})` },
+  });
+}
+
+function chip(cluster) {
+  const name = cluster >= 0 && current.names[cluster];
+  return h('span', { class: 'chip' }, swatch(cluster),
+    h('span', { class: 'chip-number' }, cluster < 0 ? '?' : cluster),
+    name && h('span', { class: 'chip-name' }, name));
+}
+
+function picture(row, alt) {
+  const source = pictureSource(row);
+  if (source) return h('img', { src: source, alt, decoding: 'async', draggable: 'false' });
+  return h('span', { class: 'no-picture', title: data.fileNames[row] }, data.fileNames[row]);
+}
+
+function rowText(row) {
+  const change = isChanged(row) ? `, before ${clusterName(current.initial[row])}` : '';
+  return `${data.fileNames[row]}: ${clusterName(current.cluster[row])}${change}, confidence ${percent(confidence(row))}`;
+}
+
+function tile(row, rows, options) {
+  const marks = [];
+  if (isChanged(row)) marks.push(h('span', { class: 'flag changed', title: `Before: ${clusterName(current.initial[row])}` }, isByHand(row) ? 'you' : `${current.initial[row] < 0 ? '?' : current.initial[row]} →`));
+  return h('div', { class: `tile${isDoubtful(row) ? ' doubtful' : ''}`, role: 'listitem' },
+    h('div', { class: 'tile-frame' },
+      button(picture(row, rowText(row)), () => openDetail(row, rows()), { class: 'tile-open', 'data-row': row, tabindex: '-1', title: rowText(row) }),
+      h('input', { type: 'checkbox', class: 'tile-check', tabindex: '-1', 'data-row': row, checked: selection.has(row), 'aria-label': `Select ${data.fileNames[row]}`, on: { change: (event) => setSelected([row], event.target.checked) } }),
+      marks),
+    options.caption ? options.caption(row) : h('span', { class: 'tile-caption' }, percent(confidence(row))));
+}
+
+// rows: a function, since edits change its answer. Only one page is in the document at a time.
+function gallery(rows, options = {}) {
+  const pageSize = options.pageSize || (innerWidth < 700 ? 12 : 24);
+  const grid = h('div', { class: `grid ${options.size || ''}`, role: 'list', 'aria-label': options.label || 'Images' });
+  const pager = h('div', { class: 'pager' });
+  const element = h('div', { class: 'gallery' }, grid, pager);
+  let page = 0;
+  let shown = [];
+
+  function listed() {
+    const all = rows();
+    return options.onlyPictured && isSample ? all.filter(isPictured) : all;
+  }
+
+  function update() {
+    const all = rows();
+    shown = options.onlyPictured && isSample ? all.filter(isPictured) : all;
+    const nPages = Math.max(1, Math.ceil(shown.length / pageSize));
+    page = Math.min(page, nPages - 1);
+    const start = page * pageSize;
+    const some = shown.slice(start, start + pageSize);
+    if (some.length) replaceChildren(grid, some.map((row) => tile(row, listed, options)));
+    else replaceChildren(grid, options.empty || emptyState('No images here'));
+    const first = grid.querySelector('.tile-open');
+    if (first) first.tabIndex = 0;
+    const sample = shown.length < all.length ? `, a sample of ${number(all.length)}` : '';
+    replaceChildren(pager,
+      nPages > 1 && button('‹', () => go(page - 1), { class: 'page', disabled: page === 0, 'aria-label': 'Previous page' }),
+      nPages > 1 && button('›', () => go(page + 1), { class: 'page', disabled: page === nPages - 1, 'aria-label': 'Next page' }),
+      shown.length > 0 && h('span', { class: 'page-text' },
+        nPages > 1 ? `${number(start + 1)}–${number(Math.min(start + pageSize, shown.length))} of ${number(shown.length)}` : plural(shown.length, 'image'), sample),
+      some.length > 1 && button('Select these', () => setSelected(some, true), { class: 'link' }));
+  }
+
+  function go(to) {
+    page = to;
+    const focusedLabel = document.activeElement && document.activeElement.getAttribute('aria-label');
+    update();
+    const again = focusedLabel && [...pager.querySelectorAll('button:not([disabled])')].find((one) => one.getAttribute('aria-label') === focusedLabel);
+    if (again) again.focus();
+  }
+
+  grid.addEventListener('keydown', (event) => steerGrid(event, grid));
+  return { element, update, restart() { page = 0; update(); } };
+}
+
+// One tab stop per grid; arrows go from tile to tile, x selects.
+function steerGrid(event, grid) {
+  const openers = [...grid.querySelectorAll('.tile-open')];
+  const at = openers.indexOf(event.target);
+  if (at < 0) return;
+  const nColumns = openers.filter((one) => one.getBoundingClientRect().top === openers[0].getBoundingClientRect().top).length;
+  const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -nColumns, ArrowDown: nColumns };
+  if (event.key in steps) {
+    const next = openers[at + steps[event.key]];
+    event.preventDefault();
+    if (!next) return;
+    openers[at].tabIndex = -1;
+    next.tabIndex = 0;
+    next.focus();
+  } else if (event.key === 'x') {
+    const row = Number(event.target.dataset.row);
+    setSelected([row], !selection.has(row));
+  }
+}
+
+function clusterSelect(label, onChoose, options = {}) {
+  const select = h('select', { 'aria-label': label }, h('option', { value: '' }, label),
+    clusters().filter((cluster) => cluster !== options.without).map((cluster) => h('option', { value: cluster }, current.names[cluster] ? `${cluster} · ${current.names[cluster]}` : `Cluster ${cluster}`)),
+    options.withNew && h('option', { value: current.names.length }, 'A new cluster'));
+  select.addEventListener('change', () => {
+    if (select.value === '') return;
+    const chosen = Number(select.value);
+    select.value = '';
+    onChoose(chosen);
+  });
+  return select;
+}
+
+function byKey(rows, key) {
+  return rows.slice().sort((a, b) => key(a) - key(b) || a - b);
+}

@@ -1,0 +1,337 @@
+// The 2-D map: points on a canvas, a picture under the pointer, a lasso that makes a list.
+
+function buildMap() {
+  if (!base.x) return;
+  const canvas = h('canvas', { tabindex: '0', role: 'img', 'aria-label': `Map of ${nRows} images; alike ones lie close together. The table above lists the same images.` });
+  const overlay = h('canvas', { class: 'overlay', 'aria-hidden': 'true' });
+  const tip = h('div', { class: 'tip', hidden: true });
+  const frame = h('div', { class: 'map-frame' }, canvas, overlay, tip);
+  const colouring = h('select', { 'aria-label': 'Colour by' }, [['cluster', 'Colour by cluster'], ['confidence', 'Colour by confidence'], ['changed', 'Colour by change']].map(([value, name]) => h('option', { value }, name)));
+  const legend = h('div', { class: 'map-legend' });
+  const found = h('div', { class: 'map-found' });
+  const coarse = matchMedia('(pointer: coarse)').matches;
+  let mode = coarse ? '' : 'lasso';
+  const modes = h('div', { class: 'tabs', role: 'group', 'aria-label': 'What dragging does' });
+  const view = { scale: 1, x: 0.5, y: 0.5 };
+  let highlighted = null;
+  let caught = null;
+  let hovered = -1;
+  let path = null;
+  let drag = null;
+  let isBuilt = false;
+
+  section('map', 'Map', `Alike images lie close together (${data.positionsName || 'given positions'}). Draw a line around some to list them.`,
+    h('div', { class: 'map' },
+      h('div', { class: 'map-main' },
+        h('div', { class: 'map-tools' }, colouring, modes,
+          h('div', { class: 'tabs' }, button('+', () => zoom(1.5), { 'aria-label': 'Zoom in' }), button('−', () => zoom(1 / 1.5), { 'aria-label': 'Zoom out' }), button('Reset', () => { Object.assign(view, { scale: 1, x: 0.5, y: 0.5 }); draw(); }))),
+        frame),
+      h('div', { class: 'map-side' }, legend, found)));
+
+  const drawingOrder = Array.from({ length: nRows }, (_, row) => row);
+  const cells = new Map(); // 100 × 100 cells over the unit square, for finding the point under the pointer
+  const nCells = 100;
+  const unitX = (row) => base.x[row] / 65535;
+  const unitY = (row) => 1 - base.y[row] / 65535;
+  const cellOf = (x, y) => Math.min(nCells - 1, Math.floor(x * nCells)) * nCells + Math.min(nCells - 1, Math.floor(y * nCells));
+
+  function build() {
+    isBuilt = true;
+    const hash = drawingOrder.map((row) => scrambled(row, 7));
+    drawingOrder.sort((a, b) => hash[a] - hash[b]); // no cluster lies above all others
+    for (let row = 0; row < nRows; row++) {
+      const cell = cellOf(unitX(row), unitY(row));
+      if (!cells.has(cell)) cells.set(cell, []);
+      cells.get(cell).push(row);
+    }
+    new ResizeObserver(resize).observe(frame);
+    resize();
+  }
+
+  function size() {
+    return { width: frame.clientWidth, height: frame.clientHeight, side: Math.min(frame.clientWidth, frame.clientHeight) - 24 };
+  }
+
+  function toScreen(x, y) {
+    const { width, height, side } = size();
+    return [width / 2 + (x - view.x) * side * view.scale, height / 2 + (y - view.y) * side * view.scale];
+  }
+
+  function toUnit(screenX, screenY) {
+    const { width, height, side } = size();
+    return [(screenX - width / 2) / side / view.scale + view.x, (screenY - height / 2) / side / view.scale + view.y];
+  }
+
+  function resize() {
+    const ratio = devicePixelRatio || 1;
+    for (const one of [canvas, overlay]) {
+      one.width = Math.round(frame.clientWidth * ratio);
+      one.height = Math.round(frame.clientHeight * ratio);
+      one.getContext('2d').setTransform(ratio, 0, 0, ratio, 0, 0);
+    }
+    draw();
+  }
+
+  function colours() {
+    const style = getComputedStyle(document.documentElement);
+    const named = (name) => style.getPropertyValue(name).trim();
+    const palette = Array.from({ length: 12 }, (_, index) => named(`--c${index}`));
+    const scale = Array.from({ length: 5 }, (_, index) => named(`--s${index}`));
+    const faint = named('--point-faint');
+    if (colouring.value === 'confidence') return (row) => scale[Math.min(4, Math.floor(Math.max(0, confidence(row) * 2 - 1) * 5))];
+    if (colouring.value === 'changed') { const changed = named('--change'); return (row) => (isChanged(row) ? changed : faint); }
+    return (row) => (current.cluster[row] < 0 ? faint : palette[current.cluster[row] % 12]);
+  }
+
+  function draw() {
+    if (!isBuilt) return;
+    const context = canvas.getContext('2d');
+    const { width, height } = size();
+    const colour = colours();
+    const radius = Math.max(1.2, Math.min(4.5, 110 / Math.sqrt(nRows))) * Math.min(2, Math.sqrt(view.scale));
+    context.clearRect(0, 0, width, height);
+    let last = null;
+    const point = (row) => {
+      const [x, y] = toScreen(unitX(row), unitY(row));
+      if (x < -9 || y < -9 || x > width + 9 || y > height + 9) return;
+      const own = colour(row);
+      if (own !== last) { context.fillStyle = own; last = own; }
+      if (radius < 2) { context.fillRect(x - radius, y - radius, 2 * radius, 2 * radius); return; }
+      context.beginPath();
+      context.arc(x, y, radius, 0, 2 * Math.PI);
+      context.fill();
+    };
+    const isInFront = (row) => (highlighted === null || current.cluster[row] === highlighted) && (colouring.value !== 'changed' || isChanged(row));
+    context.globalAlpha = highlighted === null && colouring.value !== 'changed' ? 0.8 : 0.16;
+    if (colouring.value === 'changed' && highlighted === null) context.globalAlpha = 0.6;
+    for (const row of drawingOrder) if (highlighted === null && colouring.value !== 'changed' ? true : !isInFront(row)) point(row);
+    if (highlighted !== null || colouring.value === 'changed') {
+      context.globalAlpha = 0.9;
+      for (const row of drawingOrder) if (isInFront(row)) point(row);
+    }
+    context.globalAlpha = 1;
+    if (colouring.value === 'cluster') drawNumbers(context);
+    drawOverlay();
+  }
+
+  // The number of each cluster at the middle of its points, since colour alone does not tell twelve apart.
+  function drawNumbers(context) {
+    const style = getComputedStyle(document.documentElement);
+    context.font = '600 13px system-ui, "Liberation Sans", sans-serif';
+    context.textAlign = 'center';
+    context.textBaseline = 'middle';
+    context.lineWidth = 4;
+    context.lineJoin = 'round';
+    for (const cluster of clusters()) {
+      const rows = members(cluster);
+      if (!rows.length || (highlighted !== null && cluster !== highlighted)) continue;
+      const middle = (values) => values.sort()[values.length >> 1];
+      const [x, y] = toScreen(middle(Float32Array.from(rows, unitX)), middle(Float32Array.from(rows, unitY)));
+      const text = current.names[cluster] || String(cluster);
+      context.strokeStyle = style.getPropertyValue('--panel');
+      context.fillStyle = style.getPropertyValue('--ink');
+      context.strokeText(text, x, y);
+      context.fillText(text, x, y);
+    }
+  }
+
+  function drawOverlay() {
+    const context = overlay.getContext('2d');
+    const style = getComputedStyle(document.documentElement);
+    const { width, height } = size();
+    context.clearRect(0, 0, width, height);
+    context.strokeStyle = style.getPropertyValue('--ink');
+    if (path && path.length > 1) {
+      context.beginPath();
+      path.forEach(([x, y], index) => {
+        const [screenX, screenY] = toScreen(x, y);
+        if (index) context.lineTo(screenX, screenY);
+        else context.moveTo(screenX, screenY);
+      });
+      context.closePath();
+      context.globalAlpha = 0.08;
+      context.fillStyle = style.getPropertyValue('--ink');
+      context.fill();
+      context.globalAlpha = 1;
+      context.lineWidth = 1.5;
+      context.setLineDash([5, 4]);
+      context.stroke();
+      context.setLineDash([]);
+    }
+    if (hovered >= 0) {
+      const [x, y] = toScreen(unitX(hovered), unitY(hovered));
+      context.lineWidth = 2;
+      context.beginPath();
+      context.arc(x, y, 7, 0, 2 * Math.PI);
+      context.stroke();
+    }
+  }
+
+  function nearest(screenX, screenY) {
+    const reach = 12;
+    const [left, top] = toUnit(screenX - reach, screenY - reach);
+    const [right, bottom] = toUnit(screenX + reach, screenY + reach);
+    const range = (low, high) => [Math.max(0, Math.floor(low * nCells)), Math.min(nCells - 1, Math.floor(high * nCells))];
+    const [firstColumn, lastColumn] = range(left, right);
+    const [firstLine, lastLine] = range(top, bottom);
+    let best = -1;
+    let bestDistance = reach * reach;
+    for (let x = firstColumn; x <= lastColumn; x++) {
+      for (let y = firstLine; y <= lastLine; y++) {
+        for (const row of cells.get(x * nCells + y) || []) {
+          if (highlighted !== null && current.cluster[row] !== highlighted) continue;
+          const [pointX, pointY] = toScreen(unitX(row), unitY(row));
+          const distance = (pointX - screenX) ** 2 + (pointY - screenY) ** 2;
+          if (distance < bestDistance) { bestDistance = distance; best = row; }
+        }
+      }
+    }
+    return best;
+  }
+
+  function hover(row) {
+    if (row === hovered) return;
+    hovered = row;
+    tip.hidden = row < 0;
+    drawOverlay();
+    if (row < 0) return;
+    replaceChildren(tip, data.hasImages && picture(row, ''), h('span', { class: 'tip-name' }, data.fileNames[row]),
+      h('span', { class: 'tip-facts' }, isChanged(row) && [chip(current.initial[row]), ' → '], chip(current.cluster[row]), ` ${percent(confidence(row))}`));
+    const [x, y] = toScreen(unitX(row), unitY(row));
+    const { width, height } = size();
+    tip.style.left = `${x > width - 190 ? x - 182 : x + 14}px`;
+    tip.style.top = `${Math.min(Math.max(4, y - 40), Math.max(4, height - tip.offsetHeight - 4))}px`;
+  }
+
+  function inside(x, y) {
+    let isInside = false;
+    for (let i = 0, j = path.length - 1; i < path.length; j = i++) {
+      const [ax, ay] = path[i];
+      const [bx, by] = path[j];
+      if ((ay > y) !== (by > y) && x < (bx - ax) * (y - ay) / (by - ay) + ax) isInside = !isInside;
+    }
+    return isInside;
+  }
+
+  function finishLasso() {
+    caught = [];
+    for (let row = 0; row < nRows; row++) {
+      if (highlighted !== null && current.cluster[row] !== highlighted) continue;
+      if (inside(unitX(row), unitY(row))) caught.push(row);
+    }
+    updateFound();
+    announce(`${plural(caught.length, 'image')} in the lasso`);
+  }
+
+  function at(event) {
+    const box = canvas.getBoundingClientRect();
+    return [event.clientX - box.left, event.clientY - box.top];
+  }
+
+  canvas.addEventListener('pointerdown', (event) => {
+    const [x, y] = at(event);
+    if (event.button !== 0) return;
+    drag = { x, y, moved: false, view: { ...view } };
+    if (mode === 'lasso' && !event.shiftKey) path = [toUnit(x, y)];
+    if (mode) canvas.setPointerCapture(event.pointerId);
+  });
+  canvas.addEventListener('pointermove', (event) => {
+    const [x, y] = at(event);
+    if (!drag || !mode) { hover(nearest(x, y)); return; }
+    if (!drag.moved && Math.hypot(x - drag.x, y - drag.y) < 4) return;
+    drag.moved = true;
+    hover(-1);
+    if (mode === 'lasso' && !event.shiftKey && path) {
+      path.push(toUnit(x, y));
+      drawOverlay();
+    } else {
+      const { side } = size();
+      view.x = drag.view.x - (x - drag.x) / side / view.scale;
+      view.y = drag.view.y - (y - drag.y) / side / view.scale;
+      draw();
+    }
+  });
+  canvas.addEventListener('pointerup', (event) => {
+    const wasDrag = drag && drag.moved;
+    drag = null;
+    if (wasDrag && mode === 'lasso' && path && path.length > 2) { finishLasso(); return; }
+    path = null;
+    if (!wasDrag) {
+      const row = nearest(...at(event));
+      if (row >= 0) openDetail(row, caught && caught.includes(row) ? caught : [row]);
+      else if (caught) { caught = null; updateFound(); }
+    }
+    drawOverlay();
+  });
+  canvas.addEventListener('pointerleave', () => { if (!drag) hover(-1); });
+  canvas.addEventListener('wheel', (event) => {
+    if (!event.ctrlKey && !event.metaKey) return; // the page scrolls; a pinch zooms
+    event.preventDefault();
+    zoom(Math.exp(-event.deltaY / 200), ...at(event));
+  }, { passive: false });
+  canvas.addEventListener('keydown', (event) => {
+    const step = 0.1 / view.scale;
+    const moves = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] };
+    if (event.key in moves) { view.x += moves[event.key][0]; view.y += moves[event.key][1]; draw(); event.preventDefault(); }
+    else if (event.key === '+') zoom(1.5);
+    else if (event.key === '-') zoom(1 / 1.5);
+  });
+
+  function zoom(factor, screenX, screenY) {
+    const { width, height } = size();
+    const [x, y] = [screenX === undefined ? width / 2 : screenX, screenY === undefined ? height / 2 : screenY];
+    const [unitFixedX, unitFixedY] = toUnit(x, y);
+    view.scale = Math.min(60, Math.max(0.8, view.scale * factor));
+    const [afterX, afterY] = toUnit(x, y);
+    view.x += unitFixedX - afterX;
+    view.y += unitFixedY - afterY;
+    draw();
+  }
+
+  function updateModes() {
+    replaceChildren(modes, [['lasso', 'Lasso'], ['pan', 'Move']].map(([value, name]) => button(name, () => { mode = mode === value ? '' : value; updateModes(); }, { 'aria-pressed': String(mode === value) })));
+    canvas.style.touchAction = mode ? 'none' : 'pan-y';
+    canvas.style.cursor = mode === 'pan' ? 'grab' : 'crosshair';
+  }
+
+  function updateLegend() {
+    if (colouring.value === 'cluster') {
+      replaceChildren(legend, clusters().filter((cluster) => members(cluster).length).map((cluster) => button([chip(cluster), h('span', { class: 'faint' }, number(members(cluster).length))], () => {
+        highlighted = highlighted === cluster ? null : cluster;
+        updateLegend();
+        draw();
+      }, { class: 'legend-item', 'aria-pressed': String(highlighted === cluster) })));
+      return;
+    }
+    const entries = colouring.value === 'changed'
+      ? [['--change', 'changed'], ['--point-faint', 'as before']]
+      : [['--s0', 'below 60 %'], ['--s1', '60–70 %'], ['--s2', '70–80 %'], ['--s3', '80–90 %'], ['--s4', 'above 90 %']];
+    replaceChildren(legend, entries.map(([name, text]) => h('span', { class: 'legend-item' }, h('span', { class: 'swatch', style: { background: `var(${name})` } }), text)));
+  }
+
+  let lassoGallery = null;
+  function updateFound() {
+    if (!caught) {
+      path = null;
+      lassoGallery = null;
+      replaceChildren(found, h('p', { class: 'note' }, coarse ? 'Press Lasso, then draw around some points.' : 'Draw around some points and they are listed here. Click a point to open it; hold Shift to move the map, Ctrl and the wheel to zoom.'));
+      drawOverlay();
+      return;
+    }
+    lassoGallery = gallery(() => caught, { size: 'small', pageSize: 18, label: 'Images in the lasso' });
+    replaceChildren(found,
+      h('div', { class: 'map-found-head' }, h('strong', null, plural(caught.length, 'image')), ' in the lasso',
+        button('Clear', () => { caught = null; updateFound(); }, { class: 'link' })),
+      caught.length > 0 && h('div', { class: 'row-actions' }, clusterSelect('Move all to…', (cluster) => moveTo(caught, cluster), { withNew: true })),
+      lassoGallery.element);
+    lassoGallery.update();
+  }
+
+  colouring.addEventListener('change', () => { highlighted = null; updateLegend(); draw(); });
+  listeners.push(() => { updateLegend(); if (caught) updateFound(); draw(); });
+  themeListeners.push(draw);
+  updateModes();
+  updateLegend();
+  updateFound();
+  whenNear(frame, build);
+}

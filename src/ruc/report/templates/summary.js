@@ -1,0 +1,142 @@
+// The first screen: counts, sizes, and what RUC changed.
+
+function stats(cluster) {
+  const rows = members(cluster);
+  let trusted = 0, sure = 0, nearest = 0, joined = 0;
+  const alike = new Map();
+  for (const row of rows) {
+    trusted += !isDoubtful(row);
+    sure += isByHand(row) ? 1 : confidence(row);
+    nearest += isByHand(row) || current.nearest[row] === cluster;
+    joined += isChanged(row);
+    if (base.second) {
+      let other = base.second[row];
+      while (current.mergedInto.has(other)) other = current.mergedInto.get(other);
+      if (other !== cluster) alike.set(other, (alike.get(other) || 0) + base.secondConfidence[row]);
+    }
+  }
+  const n = rows.length || NaN;
+  const [closest] = [...alike].sort((a, b) => b[1] - a[1] || a[0] - b[0]);
+  return {
+    size: rows.length, trusted, trustedShare: trusted / n, confidence: sure / n, nearestShare: nearest / n, joined,
+    alike: closest && closest[1] / 10000 / n >= 0.02 ? { cluster: closest[0], share: closest[1] / 10000 / n } : null,
+  };
+}
+
+// Good where nearly all are trusted and lie with their own; the numbers stand beside it.
+function verdict(cluster, numbers) {
+  if (current.junk.has(cluster)) return { name: 'junk', text: 'Junk' };
+  if (!numbers.size) return { name: 'none', text: 'Empty' };
+  const weakest = Math.min(numbers.trustedShare, numbers.nearestShare);
+  if (weakest >= 0.85) return { name: 'good', text: 'Good' };
+  return weakest >= 0.6 ? { name: 'mixed', text: 'Mixed' } : { name: 'check', text: 'Look closely' };
+}
+
+function verdictBadge(cluster, numbers) {
+  const { name, text } = verdict(cluster, numbers);
+  return h('span', { class: `verdict ${name}` }, text);
+}
+
+function flows() {
+  const found = new Map();
+  for (let row = 0; row < nRows; row++) {
+    if (!isChanged(row) || isByHand(row)) continue;
+    const key = `${current.initial[row]}>${current.cluster[row]}`;
+    if (!found.has(key)) found.set(key, { key, from: current.initial[row], to: current.cluster[row], rows: [] });
+    found.get(key).rows.push(row);
+  }
+  for (const flow of found.values()) flow.rows = byKey(flow.rows, (row) => -base.confidence[row]);
+  return [...found.values()].sort((a, b) => b.rows.length - a.rows.length || a.from - b.from || a.to - b.to);
+}
+
+function buildSummary() {
+  const lead = h('p', { class: 'headline' });
+  const tiles = h('div', { class: 'tiles' });
+  const sizes = h('div', { class: 'sizes' });
+  const flowList = h('div', { class: 'flows' });
+  const noun = data.hasImages ? 'image' : 'row';
+  let open = null;
+  let nFlows = 8;
+  let nSizes = 16;
+
+  const main = document.getElementById('main');
+  main.append(h('section', { id: 'outcome', class: 'outcome', 'aria-label': 'What came out' },
+    h('p', { class: 'eyebrow' }, 'What came out'),
+    h('h1', null, data.title), lead, tiles,
+    data.warnings.length > 0 && h('ul', { class: 'warnings', 'aria-label': 'Warnings' }, data.warnings.map((text) => h('li', null, text))),
+    h('div', { class: 'first-screen' },
+      h('div', { class: 'card' }, h('div', { class: 'card-head' }, h('h2', null, 'Sizes of the clusters'),
+        h('span', { class: 'legend' }, h('i', { class: 'key trusted' }), 'trusted', h('i', { class: 'key doubtful' }), 'doubtful')), sizes),
+      h('div', { class: 'card', id: 'changes' }, h('div', { class: 'card-head' }, h('h2', null, 'What RUC changed'),
+        h('span', { class: 'legend' }, 'before → after')), flowList))));
+
+  function updateLead() {
+    let changed = 0, trusted = 0, doubtful = 0, byHand = 0;
+    for (let row = 0; row < nRows; row++) {
+      byHand += isByHand(row);
+      changed += isChanged(row) && !isByHand(row);
+      doubtful += isDoubtful(row);
+      trusted += !isDoubtful(row);
+    }
+    const filled = clusters().filter((cluster) => members(cluster).length);
+    const named = filled.length;
+    replaceChildren(lead, `${plural(nRows, noun)} in ${plural(named, 'cluster')}. `,
+      changed ? ['RUC moved ', h('b', { class: 'ink-change' }, number(changed)), ` of them (${percent(changed / nRows, 1)}) to another cluster`] : 'RUC left every one where it was',
+      doubtful ? [', trusts ', h('b', { class: 'ink-trust' }, number(trusted)), ', and is in doubt about ', h('b', null, number(doubtful)), '.'] : ', and trusts every one.');
+    const shown = [
+      [number(nRows), `${noun}s`, '#images'], [number(named), 'clusters', '#clusters'],
+      [number(changed), 'changed', '#changes', 'ink-change'], [percent(trusted / nRows), 'trusted', '#clusters', 'ink-trust'],
+      [number(doubtful), 'doubtful', '#doubtful'], [number(data.skipped.length), 'skipped', data.skipped.length ? '#skipped' : null],
+      byHand && [number(byHand), 'placed by you', '#images'],
+    ].filter(Boolean);
+    replaceChildren(tiles, shown.map(([value, label, target, ink]) => h(target ? 'a' : 'div', { class: 'stat', href: target }, h('span', { class: `stat-value ${ink || ''}` }, value), h('span', { class: 'stat-label' }, label))));
+  }
+
+  function updateSizes() {
+    const rows = clusters().map((cluster) => ({ cluster, ...stats(cluster) })).sort((a, b) => b.size - a.size || a.cluster - b.cluster);
+    const most = Math.max(1, ...rows.map((row) => row.size));
+    const face = (cluster) => {
+      const best = members(cluster).filter(isPictured).reduce((a, b) => (a === null || base.typical[b] > base.typical[a] ? b : a), null);
+      return best === null ? swatch(cluster) : picture(best, '');
+    };
+    replaceChildren(sizes, rows.slice(0, nSizes).map((row) => h('a', { class: `size${current.junk.has(row.cluster) ? ' is-junk' : ''}`, href: `#cluster-${row.cluster}` },
+      h('span', { class: 'face' }, face(row.cluster)),
+      h('span', { class: 'size-name' }, clusterName(row.cluster)),
+      h('span', { class: 'bar', role: 'img', 'aria-label': `${plural(row.size, noun)}, ${number(row.trusted)} trusted` },
+        h('span', { class: 'bar-trusted', style: { width: `${row.trusted / most * 100}%` } }),
+        h('span', { class: 'bar-doubtful', style: { width: `${(row.size - row.trusted) / most * 100}%` } })),
+      h('span', { class: 'size-count' }, number(row.size)))),
+    rows.length > nSizes && button(`Show all ${rows.length} clusters`, () => { nSizes = Infinity; updateSizes(); }, { class: 'link more' }));
+  }
+
+  function updateFlows() {
+    const all = flows();
+    if (!all.length) {
+      replaceChildren(flowList, emptyState('Nothing moved', `RUC agrees with the initial clustering on every ${noun}.`));
+      return;
+    }
+    const most = all[0].rows.length;
+    replaceChildren(flowList, all.slice(0, nFlows).map((flow) => {
+      const isOpen = open === flow.key;
+      const strip = flow.rows.filter(isPictured).slice(0, 6).map((row) => picture(row, ''));
+      const head = h('button', { type: 'button', class: 'flow', 'aria-expanded': String(isOpen), 'data-flow': flow.key, on: { click: () => { open = isOpen ? null : flow.key; updateFlows(); const again = flowList.querySelector(`[data-flow="${flow.key}"]`); if (again) again.focus({ preventScroll: true }); } } },
+        h('span', { class: 'flow-route' }, chip(flow.from), h('span', { class: 'arrow', 'aria-label': 'to' }, '→'), chip(flow.to)),
+        h('span', { class: 'flow-strip', 'aria-hidden': 'true' }, strip),
+        h('span', { class: 'flow-bar', 'aria-hidden': 'true' }, h('span', { style: { width: `${Math.max(2, flow.rows.length / most * 100)}%` } })),
+        h('span', { class: 'flow-count' }, plural(flow.rows.length, noun)));
+      if (!isOpen) return head;
+      const pictures = gallery(() => flow.rows, { pageSize: 18, size: 'small', label: `${clusterName(flow.from)} to ${clusterName(flow.to)}` });
+      pictures.update();
+      return [head, h('div', { class: 'flow-open' }, pictures.element)];
+    }),
+    all.length > nFlows && button(`Show all ${number(all.length)} flows`, () => { nFlows = Infinity; updateFlows(); }, { class: 'link more' }));
+  }
+
+  function update() {
+    updateLead();
+    updateSizes();
+    updateFlows();
+  }
+  listeners.push(update);
+  update();
+}
