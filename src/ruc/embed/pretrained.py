@@ -276,7 +276,7 @@ def load_pretrained(
     folder = _local_folder(name, revision)
     if folder is None:
         folder = _download(name, revision)
-    preprocessing = Preprocessing.from_config(_preprocessor_config(folder, name))
+    preprocessing = _read_preprocessing(folder, name)
     network, pooled = _load_network(folder, name)
     backbone = Backbone(network, preprocessing, pooled).eval().requires_grad_(False).to(runtime.device)
     if Path(name).is_dir():
@@ -383,21 +383,19 @@ def _download_errors() -> tuple[type[Exception], ...]:
     return (OSError, ValueError, RuntimeError, *transport)
 
 
-def _preprocessor_config(folder: Path, name: str) -> dict[str, Any]:
-    try:
-        for file, key in (("preprocessor_config.json", None), ("processor_config.json", "image_processor")):
-            if (folder / file).is_file():
-                config = json.loads((folder / file).read_text(encoding="utf-8"))
-                found: dict[str, Any] = config if key is None else config.get(key, {})
-                if found:
-                    return found
-    except (OSError, ValueError, AttributeError) as error:
-        raise WeightsError(
-            f"the preprocessor_config.json of {name} cannot be read ({_first_line(error)})"
-        ) from error
-    raise WeightsError(
-        f"{name} has no preprocessor_config.json, which says how images have to be prepared; {WAY_OUT}"
-    )
+def _read_preprocessing(folder: Path, name: str) -> Preprocessing:
+    for file, key in (("preprocessor_config.json", None), ("processor_config.json", "image_processor")):
+        if not (folder / file).is_file():
+            continue
+        try:
+            config = json.loads((folder / file).read_text(encoding="utf-8"))
+            if key is None or key in config:
+                return Preprocessing.from_config(config if key is None else config[key])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise WeightsError(
+                f"the {file} of {name} cannot be used ({_first_line(error)}); {WAY_OUT}"
+            ) from error
+    raise WeightsError(f"{name} has no preprocessor_config.json, which says how to prepare images; {WAY_OUT}")
 
 
 def _load_network(folder: Path, name: str) -> tuple[nn.Module, bool]:
