@@ -76,7 +76,7 @@ def test_folder_holds_what_the_contract_names(tmp_path: Path, run: Run) -> None:
     write_run(tmp_path, by_file_name(run), MODEL, "<html>")
     expected = {
         "config.yaml", "clusters.csv", "clusters.parquet", "probabilities.npy", "features.npy", "skipped.csv",
-        "history.csv", "model", "report.html", "notes.json",
+        "history.csv", "review.csv", "model", "report.html", "notes.json",
     }  # fmt: skip
     assert {path.name for path in tmp_path.iterdir()} == expected
     lines = (tmp_path / "clusters.csv").read_text(encoding="utf-8").splitlines()
@@ -173,7 +173,7 @@ def test_reading_what_is_no_run(tmp_path: Path, run: Run) -> None:
         read_run(tmp_path / "nowhere")
     write_run(tmp_path, run, MODEL, "<html>")
     np.save(tmp_path / "probabilities.npy", run.probabilities[:2])
-    with pytest.raises(RunFolderError, match="3 rows and probabilities.npy 2"):
+    with pytest.raises(RunFolderError, match=r"3 rows and probabilities\.npy 2"):
         read_run(tmp_path)
     (tmp_path / "notes.json").write_text(json.dumps({"no": "names"}))
     with pytest.raises(RunFolderError, match="cannot be read as a run"):

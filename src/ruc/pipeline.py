@@ -27,7 +27,7 @@ from ruc.embedding import Embedding, embed_images, given_features, load_features
 from ruc.errors import InputError, NothingToClusterError
 from ruc.images.load import content_hashes
 from ruc.images.source import ImageSource, find_images
-from ruc.marks import find_marks
+from ruc.marks import Marks, find_marks, for_review
 from ruc.refine.refinement import Epoch, Refinement
 from ruc.refine.ruc import refine
 from ruc.refine.spaces import FeatureSpace, ImageSpace, Space
@@ -129,6 +129,10 @@ def initial_clustering(
             [file_name for file_name, _ in embedded.skipped],
         )
         return Base(clustering, names or _numbers(clustering.n_clusters))
+    if settings.base == "given":
+        raise InputError(
+            "no labels given; expected --labels with a CSV, Parquet or .npy, or `ruc cluster` instead"
+        )
     done = kept.load("base")
     if done is not None:
         return _base_from_state(done)
@@ -220,7 +224,8 @@ def conclude(
         initial_probabilities=base.clustering.probabilities,
         skipped=embedded.skipped,
         history=tuple(asdict(epoch) for epoch in refinement.history),
-        marks=asdict(marks),
+        review=review_rows(settings.review, marks, embedded.file_names, refinement.probabilities, base.names),
+        marks=asdict(marks) | names_of(refinement.labels, base.names),
         notes={
             "given_settings": settings.as_yaml_dict(),
             "embedder": embedded.why,
@@ -238,6 +243,34 @@ def conclude(
     if embedded.embedder is not None:
         model["embedder"] = embedded.embedder.state()
     return Outcome(by_file_name(run) if settings.source else run, model)
+
+
+def names_of(labels: NDArray[np.int64], names: tuple[str, ...]) -> dict[str, NDArray[np.str_]]:
+    """A column with the name of each sample's cluster, where the clusters have names."""
+    if names == _numbers(len(names)):
+        return {}
+    return {"cluster_name": np.asarray(names, dtype=np.str_)[labels]}
+
+
+def review_rows(
+    share: float,
+    marks: Marks,
+    file_names: tuple[str, ...],
+    probabilities: NDArray[np.float32],
+    names: tuple[str, ...],
+) -> tuple[tuple[Any, ...], ...]:
+    """The images most worth a person's look, most doubtful first, with the cluster that comes second."""
+    best = np.argsort(-probabilities, axis=1, kind="stable")
+    return tuple(
+        (
+            file_names[row],
+            names[best[row, 0]],
+            float(probabilities[row, best[row, 0]]),
+            float(marks.doubt[row]),
+            names[best[row, 1]],
+        )
+        for row in for_review(marks.doubt, share)
+    )
 
 
 def embed_to_npy(settings: Settings, output: Path, verbose: bool) -> tuple[Path, NDArray[np.float32]]:

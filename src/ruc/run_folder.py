@@ -41,6 +41,7 @@ __all__ = [
 CONFIG: Final = "config.yaml"
 NOTES: Final = "notes.json"
 CHECKPOINTS: Final = ".checkpoints"
+REVIEW_COLUMNS: Final = ("file_name", "cluster", "confidence", "doubt", "second_cluster")
 TABLE_COLUMNS: Final = (
     "file_name",
     "cluster",
@@ -84,6 +85,8 @@ class Run:
         Further columns of the table, each (n,): outliers, duplicates, names.
     notes
         What else the report shows: warnings, why an embedder was chosen, the curve over K.
+    review
+        Rows of `review.csv`: the images most worth a person's look, best first.
     metrics
         What `evaluate` found, or None.
     """
@@ -103,6 +106,7 @@ class Run:
     history: tuple[dict[str, float], ...] = ()
     marks: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
+    review: tuple[tuple[Any, ...], ...] = ()
     metrics: dict[str, Any] | None = None
 
     @property
@@ -255,6 +259,7 @@ def write_run(
         if run.initial_probabilities is not None:
             np.save(new / "initial_probabilities.npy", run.initial_probabilities)
         _write_csv(new / "skipped.csv", ("file_name", "reason"), run.skipped)
+        _write_csv(new / "review.csv", REVIEW_COLUMNS, run.review)
         columns = tuple(run.history[0]) if run.history else ("epoch",)
         _write_csv(new / "history.csv", columns, [[row[c] for c in columns] for row in run.history])
         _write_json(new / NOTES, {**run.notes, "cluster_names": list(run.cluster_names)})
@@ -321,6 +326,7 @@ def read_run(folder: str | Path) -> Run:
             history=tuple({k: float(v) for k, v in row.items()} for row in _read_csv(folder / "history.csv")),
             marks={name: columns[name] for name in columns if name not in TABLE_COLUMNS},
             notes=notes,
+            review=tuple(tuple(row.values()) for row in _read_csv(folder / "review.csv")),
             metrics=_read_json_if_there(folder / "metrics.json"),
         )
     except (OSError, ValueError, KeyError) as error:

@@ -1,0 +1,193 @@
+"""The command line as a user meets it: doors, exit status, one-line errors, nothing left behind."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from ruc.cli import main
+from ruc.run_folder import read_run
+
+QUICK = ["--embedder", "pixels", "--base", "kmeans", "--epochs", "3", "--device", "cpu", "-q"]
+
+
+def ruc(*arguments: object) -> int:
+    """Run the command line and return its exit status."""
+    try:
+        main([str(argument) for argument in arguments])
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+def write_truth(path: Path, truth: dict[str, str]) -> Path:
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([("file_name", "label"), *truth.items()])
+    return path
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom ruc.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit as stop:\n    assert not stop.code\n"
+        "assert not {'torch', 'numpy', 'sklearn', 'transformers', 'matplotlib', 'pyarrow'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for door in ("cluster", "refine", "predict", "evaluate", "embed", "demo"):
+        assert f"\n  {door} " in done.stdout
+
+
+def test_cluster_evaluate_predict(shapes: tuple[Path, dict[str, str]], tmp_path: Path, capsys) -> None:
+    folder, truth = shapes
+    run = tmp_path / "run"
+    assert ruc("cluster", folder, "-k", 3, "-o", run, *QUICK) == 0
+    shown = capsys.readouterr().out
+    assert (
+        "60 images in 3 clusters" in shown and "most doubtful:" in shown and str(run / "report.html") in shown
+    )
+
+    assert ruc("evaluate", run, "--truth", write_truth(tmp_path / "truth.csv", truth), "-q") == 0
+    assert "accuracy" in capsys.readouterr().out
+    assert (run / "metrics.json").exists()
+
+    predictions = tmp_path / "new.csv"
+    assert ruc("predict", run, folder, "-o", predictions, "-q") == 0
+    with predictions.open(newline="") as file:
+        predicted = {row["file_name"]: int(row["cluster"]) for row in csv.DictReader(file)}
+    result = read_run(run)
+    assert predicted == dict(zip(result.file_names, result.cluster.tolist(), strict=True))
+
+
+def test_config_of_a_run_repeats_it(shapes: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
+    run, again = tmp_path / "run", tmp_path / "again"
+    assert ruc("cluster", shapes[0], "-k", 3, "-o", run, *QUICK, "--seed", 7) == 0
+    assert ruc("cluster", "--config", run / "config.yaml", "-o", again, "-q") == 0
+    assert (run / "clusters.csv").read_text() == (again / "clusters.csv").read_text()
+    np.testing.assert_array_equal(np.load(run / "probabilities.npy"), np.load(again / "probabilities.npy"))
+    settings = yaml.safe_load((again / "config.yaml").read_text())
+    assert settings["seed"] == 7 and settings["n_clusters"] == 3 and settings["made_with"]["torch"]
+    assert ruc("cluster", "--config", run / "config.yaml", "-q") == 0  # into the same folder
+
+
+def test_refine_keeps_text_labels_and_places_the_unknown(
+    shapes: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    folder, truth = shapes
+    noisy = dict(truth)
+    for name in ("000.png", "001.png", "002.png"):
+        noisy[name] = ""
+    run = tmp_path / "run"
+    labels = write_truth(tmp_path / "labels.csv", noisy)
+    assert ruc("refine", folder, "--labels", labels, "-o", run, *QUICK[:2], *QUICK[4:]) == 0
+    result = read_run(run)
+    assert result.cluster_names == ("across", "down", "square")
+    assert result.initial_cluster[:3].tolist() == [-1, -1, -1]
+    assert set(result.cluster.tolist()) <= {0, 1, 2}
+    assert result.marks["cluster_name"][3] in result.cluster_names
+
+
+def test_features_alone(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(3, 8))
+    labels = np.repeat(np.arange(3), 40)
+    np.save(tmp_path / "f.npy", centres[labels] + 0.1 * rng.normal(size=(120, 8)))
+    np.save(tmp_path / "l.npy", labels)
+    run = tmp_path / "run"
+    arguments = ("refine", "--features", tmp_path / "f.npy", "--labels", tmp_path / "l.npy", "-o", run)
+    assert ruc(*arguments, "--epochs", 3, "-q") == 0
+    result = read_run(run)
+    assert result.file_names[:3] == ("0", "1", "2") and result.file_names[-1] == "119"
+    assert (result.cluster == labels).mean() > 0.9
+    assert ruc("predict", run, "--features", tmp_path / "f.npy", "-o", tmp_path / "p.csv", "-q") == 0
+    assert len((tmp_path / "p.csv").read_text().splitlines()) == 121
+
+
+def test_embed(shapes: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
+    assert ruc("embed", shapes[0], "--embedder", "pixels", "-o", tmp_path / "out" / "f.npy", "-q") == 0
+    features = np.load(tmp_path / "out" / "f.npy")
+    np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, rtol=1e-5)
+    names = (tmp_path / "out" / "f.csv").read_text().split()
+    assert names[0] == "file_name" and names[1:] == sorted(shapes[1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["cluster", "nowhere", "-k", "3"], "nowhere"),
+        (["cluster", "empty", "-k", "3"], "no image"),
+        (["cluster", "shapes", "-k", "61"], "60"),
+        (["cluster", "shapes", "-k", "1"], "at least 2"),
+        (["cluster", "shapes", "-k", "three"], "'three' given"),
+        (["cluster", "shapes", "-k", "3", "--base", "magic"], "'magic'"),
+        (["cluster", "shapes", "-k", "3", "--space", "image"], "--embedder contrastive"),
+        (["cluster", "shapes", "-k", "3", "--set", "epsilon=7"], "epsilon=7"),
+        (["cluster", "shapes", "-k", "3", "--config", "none.yaml"], "none.yaml"),
+        (["cluster", "broken", "-k", "2"], "cannot be read"),
+        (["refine", "shapes", "--labels", "none.csv"], "none.csv"),
+        (["refine", "shapes", "--labels", "stranger.csv"], "stranger.png"),
+        (["refine", "shapes"], "--labels"),
+        (["predict", "empty", "shapes"], "empty is not a finished run"),
+        (["evaluate", "empty", "--truth", "stranger.csv"], "empty is not a finished run"),
+    ],
+)
+def test_what_cannot_be_done_says_so_in_one_line_and_leaves_nothing(
+    arguments: list[str],
+    message: str,
+    shapes: object,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken").mkdir()
+    for number in range(4):
+        (tmp_path / "broken" / f"{number}.jpg").write_bytes(b"no image")
+    write_truth(tmp_path / "stranger.csv", {"stranger.png": "0", "other.png": "1"})
+    before = sorted(tmp_path.rglob("*"))
+    extra = ["-o", "out"] if arguments[0] in ("cluster", "refine") else []
+    embedder = ["--embedder", "pixels"] if arguments[0] in ("cluster", "refine") else []
+    assert ruc(*arguments, *extra, *embedder, "-q") == 1
+    shown = capsys.readouterr()
+    assert shown.err.startswith("ruc: ") and message in shown.err
+    assert len(shown.err.strip().splitlines()) == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["cluster", "--no-such-option"],
+        ["nonsense"],
+        ["evaluate", "run"],
+        ["cluster", "x", "--review", "half"],
+    ],
+)
+def test_wrong_usage_is_status_2(arguments: list[str]) -> None:
+    assert ruc(*arguments) == 2
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    code = f"from ruc.cli import main; main(['cluster', {str(tmp_path / 'no')!r}, '-k', '2', '--debug'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=os.environ
+    )
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr and "does not exist" in done.stderr
+
+
+def test_unreadable_images_are_listed_with_a_reason(
+    shapes: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    folder, _ = shapes
+    (folder / "bad.jpg").write_bytes(b"")
+    assert ruc("cluster", folder, "-k", 3, "-o", tmp_path / "run", *QUICK) == 0
+    (skipped,) = read_run(tmp_path / "run").skipped
+    assert skipped[0] == "bad.jpg" and skipped[1]
+    assert ruc("cluster", folder, "-k", 3, "-o", tmp_path / "run2", *QUICK, "--max-skipped", "0%") == 1
