@@ -199,6 +199,7 @@ def conclude(
     """Everything as one run, rows sorted by file name."""
     resolved = {
         **settings.as_yaml_dict(),
+        **_absolute(settings),
         "n_clusters": base.clustering.n_clusters,
         "embedder": settings.embedder if embedded.embedder is None else embedded.name,
         "image_size": settings.image_size
@@ -299,6 +300,12 @@ def fingerprint(settings: Settings, source: ImageSource | None) -> str:
             stat = path.stat()
             digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()
+
+
+def _absolute(settings: Settings) -> dict[str, str]:
+    """Paths that hold from wherever the run is read later."""
+    given = settings.model_dump(include={"source", "features", "labels", "probabilities"}, exclude_none=True)
+    return {name: str(Path(path).resolve()) for name, path in given.items()}
 
 
 def _numbers(n_clusters: int) -> tuple[str, ...]:

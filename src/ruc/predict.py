@@ -1,6 +1,7 @@
 """New images, or new features, into the clusters of a finished run."""
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from ruc.embed import embedder_from_state
+from ruc.embed.embedder import State
 from ruc.embed.pretrained import load_pretrained
 from ruc.embedding import load_features
 from ruc.errors import InputError
@@ -46,26 +48,37 @@ class Prediction:
 
 
 def predict(
-    run: str | Path, samples: ImageSource | NDArray[np.float32], runtime: Runtime, max_skipped: float = 0.10
+    model: Mapping[str, State],
+    samples: ImageSource | NDArray[np.float32],
+    runtime: Runtime,
+    max_skipped: float = 0.10,
 ) -> Prediction:
     """Predict new images by a run on images, or (n_samples, n_features) features by a run on features.
 
+    Parameters
+    ----------
+    model
+        Of a finished run: "pair", and "embedder" where the run was on images.
+    samples
+        Images from `find_images`, or a matrix of features.
+    runtime
+        Where to compute, and whether to show progress.
+    max_skipped
+        Largest share of the images that may be unreadable.
+
     Raises
     ------
-    RunFolderError
-        `run` isn't a finished run.
     InputError
         Samples of the wrong kind or width.
     NothingToClusterError
         More than `max_skipped` of the images can't be read.
     """
-    model = read_model(run)
     about = model["pair"].config
     pair = Pair.from_state(model["pair"], runtime.device)
     if not isinstance(samples, ImageSource):
         return _predict_features(samples, pair, about, runtime)
     if "embedder" not in model:
-        raise InputError(f"{run} was made from features; expected --features with a .npy instead of images")
+        raise InputError("images given for a run on features; expected --features with a .npy")
     state = model["embedder"]
     if state.config["kind"] == "pretrained":
         features, indices, lost = load_pretrained(
@@ -94,7 +107,7 @@ def predict_to_csv(
         )
     names = read_run(run).cluster_names
     samples = find_images(source) if source is not None else load_features(Path(str(features)))
-    prediction = predict(run, samples, runtime, max_skipped)
+    prediction = predict(read_model(run), samples, runtime, max_skipped)
     named = names != tuple(str(number) for number in range(len(names)))
     output.parent.mkdir(parents=True, exist_ok=True)
     with output.open("w", newline="", encoding="utf-8") as file:
