@@ -44,7 +44,14 @@ DEFAULT_MODEL = "facebook/dinov2-small"
 """What "auto" stands for: 22 million parameters, Apache 2.0, and the best features for its size."""
 
 WAY_OUT = "give a folder that holds the model, or take --embedder scratch"
-HUB_FILES = ["config.json", "preprocessor_config.json", "processor_config.json", "model*.safetensors*"]
+PREPROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
+HUB_FILES = [
+    "config.json",
+    *PREPROCESSOR_FILES,
+    "model.safetensors",
+    "model-*-of-*.safetensors",
+    "model.safetensors.index.json",
+]
 PATIENCE_SECONDS = 5.0
 BATCH_SIZE = 32
 
@@ -316,15 +323,19 @@ def _local_folder(name: str, revision: str | None) -> Path | None:
                 "pytorch_model.bin is never opened: save the model again with save_pretrained)"
             )
         return folder
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import constants, try_to_load_from_cache
 
     try:
-        folder = Path(snapshot_download(name, revision=revision, local_files_only=True))
+        config = try_to_load_from_cache(
+            name, "config.json", cache_dir=constants.HF_HUB_CACHE, revision=revision
+        )
     except ValueError as error:  # no name the hub could have
         raise WeightsError(f"{name!r} is neither a folder nor the name of a model; {WAY_OUT}") from error
-    except OSError:
+    if not isinstance(config, str):
         return None
-    return folder if _is_complete(folder) else None
+    folder = Path(config).parent
+    prepared = any((folder / file).is_file() for file in PREPROCESSOR_FILES)
+    return folder if prepared and _is_complete(folder) else None
 
 
 def _is_complete(folder: Path) -> bool:
@@ -359,18 +370,21 @@ def _ask_hub(name: str, revision: str | None) -> None:
 
 
 def _download(name: str, revision: str | None) -> Path:
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import constants, snapshot_download
 
     _ask_hub(name, revision)
     logger.info("downloading %s", name)
     try:
-        folder = Path(
-            snapshot_download(
-                name, revision=revision, allow_patterns=HUB_FILES, etag_timeout=PATIENCE_SECONDS
-            )
+        snapshot = snapshot_download(
+            name,
+            revision=revision,
+            cache_dir=constants.HF_HUB_CACHE,
+            allow_patterns=HUB_FILES,
+            etag_timeout=PATIENCE_SECONDS,
         )
     except _download_errors() as error:
         raise WeightsError(f"{name} cannot be downloaded ({_first_line(error)}); {WAY_OUT}") from error
+    folder = Path(snapshot)
     if not _is_complete(folder):
         raise WeightsError(f"{name} has no safetensors on the hub, and pickles are not opened; {WAY_OUT}")
     return folder
@@ -384,7 +398,7 @@ def _download_errors() -> tuple[type[Exception], ...]:
 
 
 def _read_preprocessing(folder: Path, name: str) -> Preprocessing:
-    for file, key in (("preprocessor_config.json", None), ("processor_config.json", "image_processor")):
+    for file, key in zip(PREPROCESSOR_FILES, (None, "image_processor"), strict=True):
         if not (folder / file).is_file():
             continue
         try:
