@@ -72,7 +72,10 @@ def test_the_lines_show_the_numbers(metrics):
     )
     assert f"ECE {100 * metrics['refined']['numbers']['ece']['value']:.1f}%" in refined.get_label()
     assert list(diagonal.get_xdata()) == [0, 1]
-    assert coverage_figure({"base": ([0.5, 1.0], [0.9, 0.8])}).axes[0].lines[0].get_ydata().tolist() == [0.9, 0.8]
+    assert coverage_figure({"base": ([0.5, 1.0], [0.9, 0.8])}).axes[0].lines[0].get_ydata().tolist() == [
+        0.9,
+        0.8,
+    ]
     drawn = attack_figure({"FGSM": {"base": ([0.1, 0.2], [0.5, 0.6])}}).axes[0].lines[0]
     assert drawn.get_ydata() == pytest.approx([50, 60])
 
