@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ruc.edits import follow_edits, junk_clusters, merged_clusters
 from ruc.errors import InputError, UnreadableImageError
 from ruc.images.load import open_thumbnail
 from ruc.images.source import ImageSource, find_images
@@ -48,6 +49,8 @@ class ReportData:
         How the positions came about, shown below the map.
     junk
         Clusters that were marked as junk.
+    merged_into
+        Clusters that were merged away, each with the one it went into; they are not shown.
     moved_by_hand
         (n,) bool: images that a person moved or confirmed, or None.
     doubt
@@ -85,6 +88,7 @@ class ReportData:
     positions: NDArray[np.floating[Any]] | None = None
     positions_name: str = ""
     junk: frozenset[int] = frozenset()
+    merged_into: Mapping[int, int] = field(default_factory=dict)
     moved_by_hand: NDArray[np.bool_] | None = None
     doubt: NDArray[np.floating[Any]] | None = None
     marks: Mapping[str, NDArray[Any]] = field(default_factory=dict)
@@ -123,9 +127,11 @@ def report_data(run: Run, images: ImageSource | None = None) -> ReportData:
         try:
             images = find_images(source)
         except InputError:
-            warnings.append(f"The images in {source} cannot be found any more, so there are no pictures here.")
+            warnings.append(
+                f"The images in {source} cannot be found any more, so there are no pictures here."
+            )
     return ReportData(
-        title=Path(str(source or run.settings.get("features") or "Clusters")).resolve().name,
+        title=_title(str(source or run.settings.get("features") or "Clusters")),
         file_names=run.file_names,
         cluster=run.cluster,
         confidence=run.confidence,
@@ -133,9 +139,10 @@ def report_data(run: Run, images: ImageSource | None = None) -> ReportData:
         was_clean=run.was_clean,
         is_clean=run.is_clean,
         cluster_names=run.cluster_names,
-        probabilities=run.probabilities,
+        probabilities=follow_edits(run, run.probabilities)[1],
         features=run.features,
-        junk=frozenset(int(cluster) for cluster in run.notes.get("junk_clusters", ())),
+        junk=junk_clusters(run),
+        merged_into=merged_clusters(run),
         moved_by_hand=by_hand,
         doubt=doubt,
         marks=marks,
@@ -147,6 +154,15 @@ def report_data(run: Run, images: ImageSource | None = None) -> ReportData:
         warnings=warnings,
         settings=run.settings,
     )
+
+
+def _title(source: str) -> str:
+    """The folder's name; with its parent's where it says too little."""
+    path = Path(source).resolve()
+    says_little = (
+        path.name.lower() in {"images", "image", "img", "data", "train", "photos"} and path.parent.name
+    )
+    return f"{path.parent.name}/{path.name}" if says_little else path.name
 
 
 def _opener(file_names: Sequence[str], images: ImageSource) -> OpenThumbnail:

@@ -1,18 +1,18 @@
 """What the page's script reads: one JSON object, long columns packed as bytes."""
 
 import base64
-import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from ruc.edits import run_id
 from ruc.report.data import ReportData
 
-__all__ = ["as_script_json", "packed", "payload", "run_id", "typicality"]
+__all__ = ["as_script_json", "packed", "payload", "typicality"]
 
 FINENESS: Final = 10_000  # confidences in steps of 1e-4
 MAP_EXTENT: Final = 65_535
@@ -56,11 +56,12 @@ def payload(
         columns["y"] = packed(positions[:, 1] * MAP_EXTENT, "<u2")
     return {
         "title": data.title,
-        "run": run_id(data.file_names, data.cluster),
+        "run": run_id(data.file_names, data.cluster, data.cluster_names, data.junk),
         "names": [
             "" if name == str(number) else name for number, name in enumerate(map(str, data.cluster_names))
         ],
         "junk": sorted(data.junk),
+        "mergedInto": [list(pair) for pair in data.merged_into.items()],
         "fileNames": list(data.file_names),
         "hasImages": data.open_thumbnail is not None,
         "columns": columns,
@@ -78,14 +79,6 @@ def payload(
         else "",
         "command": data.command,
     }
-
-
-def run_id(file_names: Sequence[str], cluster: NDArray[np.integer[Any]]) -> str:
-    """A name for this state of a run: edits made on one state are not applied to another."""
-    digest = hashlib.sha256()
-    for name, number in zip(file_names, np.asarray(cluster).tolist(), strict=True):
-        digest.update(f"{number} {name}\n".encode("utf-8", "surrogatepass"))
-    return digest.hexdigest()[:16]
 
 
 def typicality(data: ReportData) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -151,7 +144,7 @@ def _into_square(positions: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Scale to [0, 1]², keeping proportions, the middle in the middle; outliers are drawn at the edge."""
     low, high = np.percentile(positions, (0.1, 99.9), axis=0)
     extent = max(float((high - low).max()), 1e-12)
-    return np.clip((positions - (low + high) / 2) / extent + 0.5, 0, 1)
+    return np.asarray(np.clip((positions - (low + high) / 2) / extent + 0.5, 0, 1), dtype=np.float64)
 
 
 def _mark(name: str, values: NDArray[Any]) -> dict[str, Any]:
@@ -159,7 +152,11 @@ def _mark(name: str, values: NDArray[Any]) -> dict[str, Any]:
     if values.dtype.kind == "b":
         return {"name": name, "kind": "bool", "rows": np.flatnonzero(values).tolist()}
     if values.dtype.kind in "iuf":
-        return {"name": name, "kind": "number", "values": [float(f"{value:.4g}") for value in values.tolist()]}
+        return {
+            "name": name,
+            "kind": "number",
+            "values": [float(f"{value:.4g}") for value in values.tolist()],
+        }
     return {"name": name, "kind": "text", "values": ["" if value is None else str(value) for value in values]}
 
 

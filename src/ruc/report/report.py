@@ -68,7 +68,9 @@ def write_report(
             data.cluster, typical, data.confidence, data.cluster != data.initial_cluster, n_thumbnails
         )
         # neighbours on the page are neighbours in the file: a gallery reads few sheets
-        thumbnails = make_thumbnails(data.open_thumbnail, chosen[np.argsort(data.cluster[chosen], kind="stable")])
+        thumbnails = make_thumbnails(
+            data.open_thumbnail, chosen[np.argsort(data.cluster[chosen], kind="stable")]
+        )
         shown, images = thumbnails.rows, thumbnails.images
     script = "\n".join(_template_text(name) for name in SCRIPTS)
     script = f"(function () {{\n'use strict';\n{script}\n}})();"

@@ -108,7 +108,8 @@ def make_thumbnails(
     probes = rows[np.linspace(0, len(rows) - 1, min(N_PROBES, len(rows))).astype(np.int64)]
     side = SIDES[0]
     with ThreadPoolExecutor(N_THREADS) as pool:
-        largest = [image for image in pool.map(lambda row: _open(open_thumbnail, row, round(side * LONGEST)), probes) if image]
+        opened = pool.map(lambda row: _open(open_thumbnail, row, round(SIDES[0] * LONGEST)), probes)
+        largest = [image for image in opened if image]
         for candidate in SIDES:
             side = candidate
             sizes = [len(encode(image, side)) for image in largest]

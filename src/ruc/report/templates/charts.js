@@ -56,7 +56,7 @@ function lineChart(title, points, options = {}) {
 
 const curveNames = {
   clean_loss: 'Loss on clean images', unclean_loss: 'Loss on unclean images', smoothing_loss: 'Label smoothing loss',
-  clean_share: 'Share of trusted images', n_promoted: 'Images that became trusted', agreement: 'Agreement of the two networks',
+  clean_share: 'Share of trusted images', n_promoted: 'Images that became trusted', agreement: 'Agreement of both networks',
   promotion_threshold: 'Promotion threshold', learning_rate: 'Learning rate',
 };
 const hiddenCurves = new Set(['epoch', 'seconds']);

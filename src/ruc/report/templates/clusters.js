@@ -107,7 +107,7 @@ function buildDoubtful() {
     return cached;
   };
   const pictures = gallery(rows, {
-    size: 'large', pageSize: innerWidth < 700 ? 8 : 18, label: 'Doubtful images',
+    size: 'large', label: 'Doubtful images',
     empty: emptyState('Nothing is in doubt', 'RUC trusts the cluster of every image. The table below, sorted by confidence, shows where it is least sure.'),
     caption: (row) => {
       const own = current.cluster[row];

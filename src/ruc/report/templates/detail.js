@@ -27,7 +27,7 @@ function showDetail() {
     ['Trusted', `${wasClean(row) ? 'at the start' : 'not at the start'}, ${isClean(row) ? 'at the end' : 'not at the end'}`],
     base.second && ['Second best', [chip(base.second[row]), ` ${percent(base.secondConfidence[row] / 10000, 1)}`]],
     isByHand(row) && ['Moved', 'by you'],
-    ...data.marks.map((mark) => [mark.name.replaceAll('_', ' '), markText(mark, row)]),
+    ...data.marks.map((mark) => [mark.name.replace(/^is_/, '').replaceAll('_', ' '), markText(mark, row)]),
   ].filter((fact) => fact && fact[1] !== '');
   replaceChildren(detail.dialog,
     h('div', { class: 'detail-picture' }, picture(row, rowText(row)), !isPictured(row) && data.hasImages && h('p', { class: 'note' }, 'Its picture is not in this file: only a sample is.')),
@@ -48,6 +48,16 @@ function showDetail() {
 function markText(mark, row) {
   if (mark.kind === 'bool') return mark.set.has(row) ? 'yes' : '';
   return mark.kind === 'number' ? tidy(mark.values[row]) : mark.values[row];
+}
+
+// "is_outlier" → outlier, "copy_of" → copy
+function markName(mark) {
+  return mark.name.replace(/^is_/, '').replace(/_of$/, '').replaceAll('_', ' ');
+}
+
+// Marks that some images have and most have not.
+function isFilter(mark) {
+  return mark.kind === 'bool' ? mark.rows.length > 0 : mark.kind === 'text' && mark.values.some(Boolean) && mark.values.some((value) => !value);
 }
 
 for (const mark of data.marks) if (mark.kind === 'bool') mark.set = new Set(mark.rows);

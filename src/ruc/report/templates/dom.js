@@ -42,7 +42,7 @@ function percent(share, digits = 0) {
   if (!Number.isFinite(share)) return '–';
   // a share that is not all of it must not read as all of it, and one that is something not as nothing
   const text = (share * 100).toFixed(digits);
-  if (share < 1 && Number(text) === 100) return `> ${(100 - 10 ** -digits).toFixed(digits)} %`;
+  if (share < 1 && Number(text) === 100) return `${(100 - 10 ** -digits).toFixed(digits)} %`;
   if (share > 0 && Number(text) === 0) return `< ${(10 ** -digits).toFixed(digits)} %`;
   return `${text} %`;
 }

@@ -15,7 +15,7 @@ function fresh() {
     names: data.names.slice(),
     junk: new Set(data.junk),
     byHand: base.flags.map((flags) => (flags >> 2) & 1),
-    mergedInto: new Map(),
+    mergedInto: new Map(data.mergedInto),
   };
 }
 

@@ -50,11 +50,10 @@ function tile(row, rows, options) {
 
 // rows: a function, since edits change its answer. Only one page is in the document at a time.
 function gallery(rows, options = {}) {
-  const pageSize = options.pageSize || (innerWidth < 700 ? 12 : 24);
   const grid = h('div', { class: `grid ${options.size || ''}`, role: 'list', 'aria-label': options.label || 'Images' });
   const pager = h('div', { class: 'pager' });
   const element = h('div', { class: 'gallery' }, grid, pager);
-  let page = 0;
+  let first = 0;
   let shown = [];
 
   function listed() {
@@ -62,28 +61,35 @@ function gallery(rows, options = {}) {
     return options.onlyPictured && isSample ? all.filter(isPictured) : all;
   }
 
+  // as many as fill whole lines
+  function pageSize() {
+    const style = getComputedStyle(grid);
+    const nColumns = style.gridTemplateColumns.split(' ').length;
+    return nColumns * (options.lines || (nColumns < 3 ? 4 : nColumns < 6 ? 3 : 2));
+  }
+
   function update() {
     const all = rows();
-    shown = options.onlyPictured && isSample ? all.filter(isPictured) : all;
-    const nPages = Math.max(1, Math.ceil(shown.length / pageSize));
-    page = Math.min(page, nPages - 1);
-    const start = page * pageSize;
-    const some = shown.slice(start, start + pageSize);
+    shown = listed();
+    const size = pageSize();
+    first = Math.max(0, Math.min(first, shown.length - 1));
+    const some = shown.slice(first, first + size);
     if (some.length) replaceChildren(grid, some.map((row) => tile(row, listed, options)));
     else replaceChildren(grid, options.empty || emptyState('No images here'));
-    const first = grid.querySelector('.tile-open');
-    if (first) first.tabIndex = 0;
+    const opener = grid.querySelector('.tile-open');
+    if (opener) opener.tabIndex = 0;
     const sample = shown.length < all.length ? `, a sample of ${number(all.length)}` : '';
+    const hasPages = shown.length > size || first > 0;
     replaceChildren(pager,
-      nPages > 1 && button('‹', () => go(page - 1), { class: 'page', disabled: page === 0, 'aria-label': 'Previous page' }),
-      nPages > 1 && button('›', () => go(page + 1), { class: 'page', disabled: page === nPages - 1, 'aria-label': 'Next page' }),
+      hasPages && button('‹', () => go(first - size), { class: 'page', disabled: first === 0, 'aria-label': 'Previous page' }),
+      hasPages && button('›', () => go(first + size), { class: 'page', disabled: first + size >= shown.length, 'aria-label': 'Next page' }),
       shown.length > 0 && h('span', { class: 'page-text' },
-        nPages > 1 ? `${number(start + 1)}–${number(Math.min(start + pageSize, shown.length))} of ${number(shown.length)}` : plural(shown.length, 'image'), sample),
+        hasPages ? `${number(first + 1)}–${number(Math.min(first + size, shown.length))} of ${number(shown.length)}` : plural(shown.length, 'image'), sample),
       some.length > 1 && button('Select these', () => setSelected(some, true), { class: 'link' }));
   }
 
   function go(to) {
-    page = to;
+    first = Math.max(0, to);
     const focusedLabel = document.activeElement && document.activeElement.getAttribute('aria-label');
     update();
     const again = focusedLabel && [...pager.querySelectorAll('button:not([disabled])')].find((one) => one.getAttribute('aria-label') === focusedLabel);
@@ -91,7 +97,7 @@ function gallery(rows, options = {}) {
   }
 
   grid.addEventListener('keydown', (event) => steerGrid(event, grid));
-  return { element, update, restart() { page = 0; update(); } };
+  return { element, update, restart() { first = 0; update(); } };
 }
 
 // One tab stop per grid; arrows go from tile to tile, x selects.

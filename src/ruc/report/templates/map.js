@@ -117,10 +117,10 @@ function buildMap() {
   // The number of each cluster at the middle of its points, since colour alone does not tell twelve apart.
   function drawNumbers(context) {
     const style = getComputedStyle(document.documentElement);
-    context.font = '600 13px system-ui, "Liberation Sans", sans-serif';
+    context.font = '650 15px system-ui, "Liberation Sans", sans-serif';
     context.textAlign = 'center';
     context.textBaseline = 'middle';
-    context.lineWidth = 4;
+    context.lineWidth = 5;
     context.lineJoin = 'round';
     for (const cluster of clusters()) {
       const rows = members(cluster);
@@ -318,7 +318,7 @@ function buildMap() {
       drawOverlay();
       return;
     }
-    lassoGallery = gallery(() => caught, { size: 'small', pageSize: 18, label: 'Images in the lasso' });
+    lassoGallery = gallery(() => caught, { size: 'small', lines: 6, label: 'Images in the lasso' });
     replaceChildren(found,
       h('div', { class: 'map-found-head' }, h('strong', null, plural(caught.length, 'image')), ' in the lasso',
         button('Clear', () => { caught = null; updateFound(); }, { class: 'link' })),

@@ -85,7 +85,7 @@ function buildSummary() {
       doubtful ? [', trusts ', h('b', { class: 'ink-trust' }, number(trusted)), ', and is in doubt about ', h('b', null, number(doubtful)), '.'] : ', and trusts every one.');
     const shown = [
       [number(nRows), `${noun}s`, '#images'], [number(named), 'clusters', '#clusters'],
-      [number(changed), 'changed', '#changes', 'ink-change'], [percent(trusted / nRows), 'trusted', '#clusters', 'ink-trust'],
+      [number(changed), 'changed', '#changes', changed && 'ink-change'], [percent(trusted / nRows), 'trusted', '#clusters', 'ink-trust'],
       [number(doubtful), 'doubtful', '#doubtful'], [number(data.skipped.length), 'skipped', data.skipped.length ? '#skipped' : null],
       byHand && [number(byHand), 'placed by you', '#images'],
     ].filter(Boolean);
@@ -116,6 +116,7 @@ function buildSummary() {
       return;
     }
     const most = all[0].rows.length;
+    let opened = null;
     replaceChildren(flowList, all.slice(0, nFlows).map((flow) => {
       const isOpen = open === flow.key;
       const strip = flow.rows.filter(isPictured).slice(0, 6).map((row) => picture(row, ''));
@@ -125,11 +126,12 @@ function buildSummary() {
         h('span', { class: 'flow-bar', 'aria-hidden': 'true' }, h('span', { style: { width: `${Math.max(2, flow.rows.length / most * 100)}%` } })),
         h('span', { class: 'flow-count' }, plural(flow.rows.length, noun)));
       if (!isOpen) return head;
-      const pictures = gallery(() => flow.rows, { pageSize: 18, size: 'small', label: `${clusterName(flow.from)} to ${clusterName(flow.to)}` });
-      pictures.update();
+      const pictures = gallery(() => flow.rows, { lines: 2, size: 'small', label: `${clusterName(flow.from)} to ${clusterName(flow.to)}` });
+      opened = pictures;
       return [head, h('div', { class: 'flow-open' }, pictures.element)];
     }),
     all.length > nFlows && button(`Show all ${number(all.length)} flows`, () => { nFlows = Infinity; updateFlows(); }, { class: 'link more' }));
+    if (opened) opened.update();
   }
 
   function update() {

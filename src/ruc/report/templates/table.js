@@ -10,7 +10,7 @@ function buildTable() {
   const statuses = [
     ['', 'All images', () => true], ['changed', 'Changed', isChanged], ['doubtful', 'Doubtful', isDoubtful],
     ['trusted', 'Trusted', (row) => !isDoubtful(row)], ['byhand', 'Placed by you', isByHand],
-    ...data.marks.filter((mark) => mark.kind === 'bool').map((mark) => [`mark-${mark.name}`, mark.name.replaceAll('_', ' '), (row) => mark.set.has(row)]),
+    ...data.marks.filter(isFilter).map((mark) => [`mark-${mark.name}`, markName(mark), (row) => markText(mark, row) !== '']),
   ];
   const statusFilter = h('select', { 'aria-label': 'Status' }, statuses.map(([value, name]) => h('option', { value }, name)));
   const count = h('span', { class: 'page-text', role: 'status' });
@@ -72,8 +72,8 @@ function buildTable() {
   function status(row) {
     return [
       isChanged(row) && h('span', { class: 'badge changed' }, isByHand(row) ? 'moved by you' : 'changed'),
-      h('span', { class: `badge ${isDoubtful(row) ? 'doubtful' : 'trusted'}` }, isDoubtful(row) ? 'doubtful' : isByHand(row) && !isChanged(row) ? 'confirmed' : 'trusted'),
-      data.marks.filter((mark) => mark.kind === 'bool' && mark.set.has(row)).map((mark) => h('span', { class: 'badge' }, mark.name.replaceAll('_', ' '))),
+      isDoubtful(row) ? h('span', { class: 'badge doubtful' }, 'doubtful') : h('span', { class: 'faint' }, isByHand(row) && !isChanged(row) ? 'confirmed' : 'trusted'),
+      data.marks.filter((mark) => isFilter(mark) && markText(mark, row) !== '').map((mark) => h('span', { class: 'badge' }, markName(mark))),
     ];
   }
 

@@ -1,0 +1,262 @@
+"""Edits: a case worked by hand, everything undone, and what cannot be done said in one line."""
+
+import json
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+
+from ruc.edits import (
+    Junk,
+    Merge,
+    Move,
+    Rename,
+    apply_edits,
+    edits_of,
+    find_cluster,
+    follow_edits,
+    junk_clusters,
+    read_edits,
+    run_id,
+    split_cluster,
+    undo_edits,
+)
+from ruc.errors import InputError
+from ruc.run_folder import Run, read_run, write_run
+
+
+def make_run() -> Run:
+    """Six images, three clusters: 0 0 | 1 1 | 2 2; the fourth was in cluster 2 before RUC."""
+    probabilities = np.array(
+        [
+            [0.9, 0.05, 0.05],
+            [0.6, 0.3, 0.1],
+            [0.1, 0.8, 0.1],
+            [0.0, 0.7, 0.3],
+            [0.2, 0.0, 0.8],
+            [0.25, 0.25, 0.5],
+        ],
+        dtype=np.float32,
+    )
+    return Run(
+        settings={"seed": 0},
+        file_names=tuple("abcdef"),
+        cluster=np.array([0, 0, 1, 1, 2, 2]),
+        confidence=probabilities.max(axis=1),
+        initial_cluster=np.array([0, 0, 1, 2, 2, -1]),
+        was_clean=np.array([True, False, True, False, True, False]),
+        is_clean=np.array([True, False, True, True, True, False]),
+        probabilities=probabilities,
+        features=np.eye(6, dtype=np.float32),
+        cluster_names=("0", "1", "2"),
+        notes={"warnings": ["w"]},
+    )
+
+
+def same(one: Run, other: Run) -> bool:
+    for field in fields(Run):
+        a, b = getattr(one, field.name), getattr(other, field.name)
+        if isinstance(a, np.ndarray):
+            if a.dtype != b.dtype or not np.array_equal(a, b):
+                return False
+        elif isinstance(a, dict) and any(isinstance(value, np.ndarray) for value in a.values()):
+            if a.keys() != b.keys() or any(not np.array_equal(a[key], b[key]) for key in a):
+                return False
+        elif a != b:
+            return False
+    return True
+
+
+def test_merge_by_hand() -> None:
+    run = apply_edits(make_run(), [Merge((0, 1))])
+    assert run.cluster.tolist() == [0, 0, 0, 0, 2, 2]
+    # before RUC the two were one as well: only what RUC moved counts as changed
+    assert run.initial_cluster.tolist() == [0, 0, 0, 2, 2, -1]
+    assert run.changed.tolist() == [False, False, False, True, False, True]
+    np.testing.assert_allclose(run.confidence, [0.95, 0.9, 0.9, 0.7, 0.8, 0.5], rtol=1e-6)
+    assert run.n_clusters == 3
+    assert len(run.cluster_names) == 3
+
+
+def test_a_merge_takes_the_name_where_the_target_has_none() -> None:
+    run = apply_edits(make_run(), [Rename(1, "dogs"), Merge((0, 1))])
+    assert run.cluster_names == ("dogs", "1", "2")
+    run = apply_edits(make_run(), [Rename(1, "dogs"), Rename(0, "cats"), Merge((0, 1))])
+    assert run.cluster_names == ("cats", "1", "2")
+
+
+def test_move_makes_certain_and_may_open_a_new_cluster() -> None:
+    run = apply_edits(make_run(), [Move(("b", "f"), 3)])
+    assert run.cluster.tolist() == [0, 3, 1, 1, 2, 3]
+    assert run.confidence[[1, 5]].tolist() == [1, 1]
+    assert run.marks["moved_by_hand"].tolist() == [False, True, False, False, False, True]
+    assert run.cluster_names == ("0", "1", "2", "3")
+    assert run.probabilities.shape == (6, 4)
+    assert run.probabilities[:, 3].tolist() == [0] * 6
+    assert run.changed.tolist() == [False, True, False, True, False, True]
+
+
+def test_confirming_is_moving_where_it_is() -> None:
+    run = apply_edits(make_run(), [Move(("b",), 0)])
+    assert run.cluster.tolist() == make_run().cluster.tolist()
+    assert run.confidence[1] == 1
+    assert run.marks["moved_by_hand"].sum() == 1
+
+
+def test_rename_and_junk() -> None:
+    run = apply_edits(make_run(), [Rename(2, " sunsets "), Junk(1)])
+    assert run.cluster_names == ("0", "1", "sunsets")
+    assert junk_clusters(run) == {1}
+    run = apply_edits(run, [Junk(1, False), Rename(2, "")])
+    assert run.cluster_names == ("0", "1", "2")
+    assert junk_clusters(run) == frozenset()
+
+
+def test_undo_goes_back_step_by_step_to_exactly_what_was() -> None:
+    start = make_run()
+    edits = [Rename(0, "x"), Merge((1, 2)), Move(("a",), 3), Junk(3), Merge((0, 3))]
+    states = [start]
+    for edit in edits:
+        states.append(apply_edits(states[-1], [edit]))
+    assert edits_of(states[-1]) == tuple(edits)
+    assert same(apply_edits(start, edits), states[-1])  # together or one by one
+    for step in range(1, len(edits) + 1):
+        assert same(undo_edits(states[-1], step), states[-1 - step])
+    with pytest.raises(InputError, match="6 edits to undo; expected 1 to 5"):
+        undo_edits(states[-1], 6)
+    with pytest.raises(InputError, match="expected 1 to 0"):
+        undo_edits(start)
+
+
+def test_nothing_of_the_run_given_is_touched() -> None:
+    start, again = make_run(), make_run()
+    apply_edits(start, [Merge((0, 1)), Move(("a",), 2), Rename(2, "z")])
+    assert same(start, again)
+
+
+def test_the_log_survives_the_run_folder(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    start = make_run()
+    edited = apply_edits(start, [Merge((0, 1)), Move(("f",), 3), Rename(3, "höhe"), Junk(2)])
+    write_run(tmp_path / "run", edited)
+    back = read_run(tmp_path / "run")
+    assert edits_of(back) == edits_of(edited)
+    np.testing.assert_array_equal(back.cluster, edited.cluster)
+    restored = undo_edits(back, 4)
+    for name in ("cluster", "initial_cluster", "confidence", "probabilities"):
+        np.testing.assert_array_equal(getattr(restored, name), getattr(start, name))
+    assert restored.notes == start.notes
+    assert restored.marks == {}
+
+
+def test_split_keeps_the_largest_part_and_repeats() -> None:
+    rng = np.random.default_rng(0)
+    centres = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1.0]])
+    features = np.repeat(centres, [5, 3, 2], axis=0) + rng.normal(0, 0.01, (10, 3))
+    run = replace(
+        make_run(),
+        file_names=tuple("abcdefghij"),
+        cluster=np.zeros(10, dtype=np.int64),
+        initial_cluster=np.array([0] * 9 + [1]),
+        confidence=np.full(10, 0.5, dtype=np.float32),
+        was_clean=np.ones(10, dtype=bool),
+        is_clean=np.ones(10, dtype=bool),
+        probabilities=np.tile(np.array([[0.5, 0.3, 0.2]], dtype=np.float32), (10, 1)),
+        features=features.astype(np.float32),
+    )
+    moves = split_cluster(run, 0, n_parts=3)
+    assert moves == split_cluster(run, 0, n_parts=3)
+    edited = apply_edits(run, moves)
+    assert edited.cluster.tolist() == [0] * 5 + [3] * 3 + [4] * 2
+    assert edited.confidence.tolist() == [0.5] * 10  # no person has looked at single images
+    assert edited.changed.tolist() == [False] * 9 + [True]
+    assert same(undo_edits(edited, 2), run)
+    with pytest.raises(InputError, match="11 parts for cluster 0; expected 2 to 10"):
+        split_cluster(run, 0, n_parts=11)
+
+
+def test_new_images_follow_merges() -> None:
+    run = apply_edits(make_run(), [Merge((1, 0)), Move(("a",), 3), Merge((2, 1))])
+    new = np.array([[0.7, 0.2, 0.1], [0.1, 0.2, 0.7]], dtype=np.float32)
+    cluster, probabilities = follow_edits(run, new)
+    assert cluster.tolist() == [2, 2]
+    np.testing.assert_allclose(probabilities, [[0, 0, 1, 0], [0, 0, 1, 0]], atol=1e-6)
+    cluster, probabilities = follow_edits(make_run(), new)
+    assert cluster.tolist() == [0, 2]
+    np.testing.assert_array_equal(probabilities, new)
+
+
+def test_a_merged_cluster_is_gone() -> None:
+    run = apply_edits(make_run(), [Merge((0, 1))])
+    for edit in (Rename(1, "x"), Junk(1), Merge((2, 1)), Move(("a",), 1)):
+        with pytest.raises(InputError, match="cluster 1 was merged into 0"):
+            apply_edits(run, [edit])
+    with pytest.raises(InputError, match="cluster 1 was merged into 0"):
+        split_cluster(run, 1)
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (Rename(3, "x"), "cluster 3 does not exist; expected 0 to 2"),
+        (Merge((0,)), r"\[0\] to merge; expected two or more"),
+        (Merge((0, 0)), r"\[0, 0\] to merge; expected two or more"),
+        (Move(("a", "nope", "no"), 0), "2 file names to move are not in the run, the first is 'nope'"),
+        (Move(("a",), 4), "cluster 4 does not exist"),
+        (Junk(-1), "cluster -1 does not exist"),
+    ],
+)
+def test_what_cannot_be_done(edit, message) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(InputError, match=message):
+        apply_edits(make_run(), [edit])
+
+
+def test_find_cluster_by_name_then_number() -> None:
+    run = replace(make_run(), cluster_names=("cats", "2", "dogs"))
+    assert find_cluster(run, "cats") == 0
+    assert find_cluster(run, "2") == 1  # a name given in the labels goes before a number
+    assert find_cluster(run, "0") == 0
+    with pytest.raises(InputError, match="no cluster is called 'birds'; expected 0 to 2"):
+        find_cluster(run, "birds")
+    with pytest.raises(InputError, match="clusters 0, 2 are all called 'cats'"):
+        find_cluster(replace(run, cluster_names=("cats", "2", "cats")), "cats")
+
+
+def test_read_edits_json(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    run = make_run()
+    path = tmp_path / "edits.json"
+
+    def write(**changes: object) -> None:
+        content = {
+            "format": "ruc-edits",
+            "version": 1,
+            "run": run_id(run.file_names, run.cluster, run.cluster_names, ()),
+            "edits": [
+                {"op": "rename", "cluster": 0, "name": "x"},
+                {"op": "merge", "clusters": [1, 2]},
+                {"op": "junk", "cluster": 1, "junk": True},
+                {"op": "move", "file_names": ["a"], "cluster": 3},
+            ],
+        }
+        path.write_text(json.dumps({**content, **changes}))
+
+    write()
+    edits = read_edits(path, run)
+    assert edits == (Rename(0, "x"), Merge((1, 2)), Junk(1), Move(("a",), 3))
+    edited = apply_edits(run, edits)
+    with pytest.raises(InputError, match="another run, or edited since"):
+        read_edits(path, edited)
+    for wrong, message in (
+        ({"version": 2}, "version 2; expected 1"),
+        ({"format": "x"}, "holds no edits"),
+        ({"edits": [{"op": "explode"}]}, "is no edit; expected op rename"),
+        ({"edits": [{"op": "merge", "clusters": ["1", 2]}]}, "is no edit"),
+        ({"edits": {}}, "holds no edits"),
+    ):
+        write(**wrong)
+        with pytest.raises(InputError, match=message):
+            read_edits(path, run)
+    path.write_text("{")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_edits(path, run)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_edits(tmp_path / "missing.json", run)
