@@ -1,0 +1,235 @@
+"""A run's base and refined model on the same images, attacked or corrupted."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ruc.embed.embedder import State
+from ruc.errors import InputError
+from ruc.evaluate.attacks import AttackTable, Model, attack_models
+from ruc.evaluate.corruptions import CORRUPTIONS, STRENGTHS, CorruptionTable, corruption_table
+from ruc.evaluate.metrics import UNKNOWN, Truth, contingency, match_clusters
+from ruc.evaluate.truth import read_truth
+from ruc.progress import progress
+from ruc.refine.refinement import Pair
+from ruc.run_folder import Run, read_model, read_run
+from ruc.runtime import Runtime
+
+if TYPE_CHECKING:
+    from ruc.images.source import ImageSource
+
+__all__ = ["BASE_MODEL", "Subjects", "attack_run", "centre_model", "corrupt_run", "subjects_of"]
+
+BASE_MODEL: Final = "the base stands for the nearest centre of the initial clusters in the run's embedding"
+CENTRE_TEMPERATURE: Final = 0.1  # of cosines, as logits
+BATCH: Final = 250
+
+
+@dataclass(frozen=True)
+class Subjects:
+    """What is attacked or corrupted.
+
+    Attributes
+    ----------
+    models
+        "base" and "refined": images (n, channels, height, width) in [0, 1] to logits (n, n_clusters), with
+        gradient.
+    pixels
+        (n, channels, height, width) uint8 of some images with known truth, as the models take them.
+    right
+        Name of a model to (n,) int64: its cluster that stands for each image's true class, -1 where none does.
+    """
+
+    models: dict[str, Model]
+    pixels: NDArray[np.uint8]
+    right: dict[str, NDArray[np.int64]]
+
+
+def attack_run(
+    folder: str | Path,
+    truth: str | Path,
+    runtime: Runtime,
+    attacks: tuple[str, ...] = ("fgsm", "bim"),
+    n_images: int = 1000,
+) -> AttackTable:
+    """Attack the base and the refined model of a run.
+
+    Parameters
+    ----------
+    folder
+        A finished run on images.
+    truth
+        File of true labels.
+    runtime
+        Where to compute, the seed that draws the images, and whether to show progress.
+    attacks
+        "fgsm", "bim".
+    n_images
+        How many images with known truth to attack, drawn at random; all if there are fewer.
+
+    Raises
+    ------
+    InputError
+        A run on features, a truth file that can't be used, or an unknown attack.
+    """
+    subjects = subjects_of(folder, truth, runtime, n_images)
+    images = torch.from_numpy(subjects.pixels).to(runtime.device).float() / 255
+    right = {name: torch.from_numpy(clusters).to(runtime.device) for name, clusters in subjects.right.items()}
+    total = len(images) * len(subjects.models) * len(attacks) * len(STRENGTHS)
+    with progress("attacking", total, "images", runtime.verbose) as advance:
+        return attack_models(subjects.models, images, right, attacks, BATCH, advance)
+
+
+def corrupt_run(
+    folder: str | Path, truth: str | Path, runtime: Runtime, n_images: int = 2000
+) -> CorruptionTable:
+    """Measure the base and the refined model of a run on corrupted images; see `attack_run`."""
+    subjects = subjects_of(folder, truth, runtime, n_images)
+    predict = {name: _predictor(model, runtime) for name, model in subjects.models.items()}
+    total = len(subjects.pixels) * len(CORRUPTIONS) * len(STRENGTHS)
+    with progress("corrupting", total, "images", runtime.verbose) as advance:
+        return corruption_table(
+            predict, subjects.pixels, subjects.right, runtime.numpy_seed("corruptions"), advance
+        )
+
+
+def subjects_of(folder: str | Path, truth: str | Path, runtime: Runtime, n_images: int) -> Subjects:
+    """Make the models of a run, and read some of its images with known truth."""
+    from ruc.images.source import find_images
+
+    run, model = read_run(folder), read_model(folder)
+    source = run.settings.get("source")
+    if source is None or "embedder" not in model:
+        raise InputError(
+            f"{folder} is a run on features; expected one on images to attack or corrupt: leave --attack and "
+            "--corruptions away"
+        )
+    labels = read_truth(truth, run.file_names)
+    known = np.flatnonzero(labels.is_known)
+    if len(known) == 0:
+        raise InputError(f"{truth} has no known label for the run's images; expected at least one")
+    random = np.random.default_rng(runtime.numpy_seed("robustness"))
+    drawn = np.sort(random.choice(known, size=min(n_images, len(known)), replace=False))
+    images = find_images(source)
+    place = {name: index for index, name in enumerate(images.file_names)}
+    missing = [run.file_names[row] for row in drawn if run.file_names[row] not in place]
+    if missing:
+        raise InputError(
+            f"{source} has no {missing[0]!r} any more; expected the images of the run where they were"
+        )
+    pixels, embed = _pixels_and_embedding(
+        model["embedder"], images.take([place[run.file_names[row]] for row in drawn]), run, runtime
+    )
+    pair = Pair.from_state(model["pair"], runtime.device)
+    inside = (lambda seen: seen) if model["pair"].config["space"] == "image" else embed
+
+    def refined(seen: Tensor) -> Tensor:
+        inputs = inside(seen)
+        logits: Tensor = pair.first(inputs) + pair.second(inputs)
+        return logits
+
+    return Subjects(
+        models={"base": centre_model(embed, run, runtime), "refined": refined},
+        pixels=pixels,
+        right={
+            "base": _cluster_of_truth(run.initial_cluster, labels)[drawn],
+            "refined": _cluster_of_truth(run.cluster, labels)[drawn],
+        },
+    )
+
+
+def centre_model(embed: Model, run: Run, runtime: Runtime) -> Model:
+    """The initial clustering as a model: cosines to the centres of its trusted images, or of all where none is.
+
+    Most base clusterings are no networks; this is the nearest thing that has a gradient.
+    """
+    centres = np.zeros((run.n_clusters, run.features.shape[1]), dtype=np.float32)
+    for cluster in range(run.n_clusters):
+        members = run.initial_cluster == cluster
+        trusted = members & run.was_clean
+        if members.any():
+            centre = run.features[trusted if trusted.any() else members].mean(axis=0)
+            centres[cluster] = centre / max(float(np.linalg.norm(centre)), 1e-12)
+    weights = torch.from_numpy(centres).to(runtime.device)
+
+    def base(images: Tensor) -> Tensor:
+        logits: Tensor = embed(images) @ weights.T / CENTRE_TEMPERATURE
+        return logits
+
+    return base
+
+
+def _pixels_and_embedding(
+    state: State, images: "ImageSource", run: Run, runtime: Runtime
+) -> tuple[NDArray[np.uint8], Model]:
+    """The images as the run's embedder takes them, and that embedder as a function with gradient."""
+    if state.config["kind"] == "pretrained":
+        from ruc.embed.pretrained import load_pretrained
+        from ruc.images.load import stream_batches
+
+        embedder = load_pretrained(state.config["name"], runtime, state.config["revision"])
+        batches = list(stream_batches(images, embedder.preprocessing.prepare, BATCH))
+        _check_all_read(sum(len(batch.skipped) for batch in batches))
+        return np.concatenate([batch.images for batch in batches if len(batch.images)]), embedder.module
+    from ruc.images.load import load_pixels
+
+    loaded = load_pixels(images, int(run.settings["image_size"]), runtime)
+    _check_all_read(len(loaded.skipped))
+    return loaded.pixels, _differentiable(state, runtime)
+
+
+def _check_all_read(n_lost: int) -> None:
+    if n_lost:
+        raise InputError(f"{n_lost} of the run's images can no longer be read; expected them as they were")
+
+
+def _differentiable(state: State, runtime: Runtime) -> Model:
+    """An embedder of pixels as a function of images in [0, 1] that lets gradients through."""
+    from ruc.embed.contrastive import ContrastiveEmbedder
+    from ruc.embed.pixels import PixelEmbedder
+
+    if state.config["kind"] == "pixels":
+        pixels = PixelEmbedder.from_state(state)
+        mean, components = pixels.mean.to(runtime.device), pixels.components.to(runtime.device)
+        return lambda images: nn.functional.normalize(
+            (_shrunk(images, pixels.side).flatten(1) - mean) @ components.T, dim=1
+        )
+    if state.config["kind"] == "contrastive":
+        contrastive = ContrastiveEmbedder.from_state(state)
+        network = contrastive.network.to(runtime.device).eval()
+        return lambda images: nn.functional.normalize(network(_shrunk(images, contrastive.side)), dim=1)
+    raise InputError(
+        f"an embedder of kind {state.config['kind']!r} cannot be attacked; expected pretrained, contrastive or pixels"
+    )
+
+
+def _shrunk(images: Tensor, side: int) -> Tensor:
+    if images.shape[-1] <= side:
+        return images
+    return nn.functional.interpolate(images, size=(side, side), mode="area")
+
+
+def _predictor(model: Model, runtime: Runtime) -> Callable[[NDArray[np.uint8]], NDArray[np.int64]]:
+    @torch.no_grad()
+    def predict(pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
+        batches = torch.split(torch.from_numpy(pixels), BATCH)
+        found = [model(batch.to(runtime.device).float() / 255).argmax(dim=1).cpu() for batch in batches]
+        clusters: NDArray[np.int64] = torch.cat(found).numpy()
+        return clusters
+
+    return predict
+
+
+def _cluster_of_truth(clusters: NDArray[np.int64], truth: Truth) -> NDArray[np.int64]:
+    """(n_samples,) the cluster that stands for each image's true class; -1 where none does or truth is unknown."""
+    stands_for = match_clusters(contingency(clusters, truth))
+    cluster_of = np.full(len(truth.classes) + 1, UNKNOWN, dtype=np.int64)  # the last is for unknown truth
+    matched = np.flatnonzero(stands_for != UNKNOWN)
+    cluster_of[stands_for[matched]] = matched
+    return cluster_of[truth.codes]

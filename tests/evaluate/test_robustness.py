@@ -1,0 +1,163 @@
+import csv
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from ruc.embed.contrastive import ContrastiveEmbedder
+from ruc.embed.pixels import fit_pixels
+from ruc.errors import InputError
+from ruc.evaluate.robustness import _differentiable, attack_run, corrupt_run, subjects_of
+from ruc.networks import NetworkSettings, ResNet
+from ruc.refine.networks import Head
+from ruc.refine.refinement import Pair
+from ruc.run_folder import Run, write_run
+from ruc.runtime import Runtime
+
+RUNTIME = Runtime("cpu", seed=1)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run on 60 striped images: upright stripes, level ones, none; heads trained on the labels."""
+    folder = tmp_path_factory.mktemp("stripes")
+    random = np.random.default_rng(0)
+    kinds = np.arange(60) % 3
+    pixels = random.integers(60, size=(60, 1, 12, 12)).astype(np.uint8) + 60
+    pixels[kinds == 0, :, ::4] += 120
+    pixels[kinds == 1, :, :, ::4] += 120
+    (folder / "images").mkdir()
+    names = tuple(f"{number:02}.png" for number in range(60))
+    for name, image in zip(names, pixels, strict=True):
+        Image.fromarray(image[0]).save(folder / "images" / name)
+    with (folder / "truth.csv").open("w", newline="") as file:
+        rows = [
+            (name, "" if kind == 2 and name > "50" else "abc"[kind])
+            for name, kind in zip(names, kinds, strict=True)
+        ]
+        csv.writer(file).writerows([("file_name", "label"), *rows])
+
+    embedder = fit_pixels(pixels, n_features=8)
+    features = embedder.transform(pixels, RUNTIME)
+    clusters = (kinds + 1) % 3
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        pair = Pair(Head(8, 3, 16), Head(8, 3, 16))
+    inputs, targets = torch.from_numpy(features), torch.from_numpy(clusters)
+    for head in (pair.first, pair.second):
+        optimizer = torch.optim.Adam(head.parameters(), 0.02)
+        for _ in range(60):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(head(inputs), targets).backward()
+            optimizer.step()
+        head.eval()
+    probabilities = pair.logits(inputs).softmax(dim=1).numpy()
+    state = pair.state()
+    about = {"space": "feature", "temperature": 1.0, "image_size": 12}
+    run = Run(
+        settings={"source": str(folder / "images"), "image_size": 12},
+        file_names=names,
+        cluster=probabilities.argmax(axis=1),
+        confidence=probabilities.max(axis=1),
+        initial_cluster=np.where(np.arange(60) < 5, -1, clusters),
+        was_clean=np.arange(60) > 10,
+        is_clean=np.ones(60, dtype=bool),
+        probabilities=probabilities,
+        features=features,
+        cluster_names=("0", "1", "2"),
+    )
+    model = {"pair": replace(state, config={**state.config, **about}), "embedder": embedder.state()}
+    write_run(folder / "run", run, model)
+    return folder
+
+
+def test_the_models_say_what_the_run_says(finished):
+    subjects = subjects_of(finished / "run", finished / "truth.csv", RUNTIME, n_images=1000)
+    assert subjects.pixels.shape == (56, 1, 12, 12)  # four of the sixty have no truth
+    images = torch.from_numpy(subjects.pixels).float() / 255
+    found = {name: model(images).argmax(dim=1).numpy() for name, model in subjects.models.items()}
+    for name in ("base", "refined"):
+        assert (found[name] == subjects.right[name]).mean() > 0.9
+
+
+def test_attack(finished):
+    table = attack_run(finished / "run", finished / "truth.csv", RUNTIME, ("fgsm",), n_images=40)
+    assert table.n_images == 40
+    assert set(table.clean_accuracy) == {"base", "refined"}
+    assert [one.epsilon for one in table.results] == [0.1, 0.2, 0.3, 0.4, 0.5]
+    assert table.results[-1].drop["refined"] > 0.2
+
+
+def test_corruptions(finished):
+    table = corrupt_run(finished / "run", finished / "truth.csv", RUNTIME)
+    assert table.n_images == 56
+    assert len(table.results) == 20
+    assert min(table.clean_accuracy.values()) > 0.9
+    again = corrupt_run(finished / "run", finished / "truth.csv", RUNTIME)
+    assert again == table
+
+
+@pytest.mark.parametrize("side", [12, 8])
+def test_embedders_as_functions_with_gradient_agree_with_themselves(side):
+    pixels = np.random.default_rng(0).integers(256, size=(20, 3, 12, 12)).astype(np.uint8)
+    images = (torch.from_numpy(pixels).float() / 255).requires_grad_(True)
+    network = ResNet(NetworkSettings(width=8, blocks=(1, 1), stem="half", channels=3)).eval()
+    for embedder in (fit_pixels(pixels, 6, side), ContrastiveEmbedder(network, side)):
+        features = _differentiable(embedder.state(), RUNTIME)(images)
+        assert features.detach().numpy() == pytest.approx(embedder.transform(pixels, RUNTIME), abs=1e-5)
+        (gradient,) = torch.autograd.grad(features.sum(), images)
+        assert gradient.abs().sum() > 0
+
+
+def test_a_run_on_features_and_a_moved_folder_say_so(finished, tmp_path):
+    from ruc.run_folder import read_model, read_run
+
+    run, model = read_run(finished / "run"), read_model(finished / "run")
+    write_run(tmp_path / "features", replace(run, settings={"source": None}), {"pair": model["pair"]})
+    with pytest.raises(InputError, match="is a run on features"):
+        attack_run(tmp_path / "features", finished / "truth.csv", RUNTIME)
+    (tmp_path / "images").mkdir()
+    Image.new("L", (12, 12)).save(tmp_path / "images" / "other.png")
+    write_run(
+        tmp_path / "moved", replace(run, settings={**run.settings, "source": str(tmp_path / "images")}), model
+    )
+    with pytest.raises(InputError, match=r"has no '\d\d.png' any more"):
+        attack_run(tmp_path / "moved", finished / "truth.csv", RUNTIME)
+
+
+def test_evaluate_run(finished):
+    from ruc.evaluate.runs import evaluate_run
+    from ruc.run_folder import read_run
+
+    run = read_run(finished / "run")
+    found = evaluate_run(run, finished / "truth.csv", RUNTIME, n_resamples=20)
+    assert (found.n_images, found.n_with_truth) == (60, 56)
+    assert found.refined.numbers["accuracy"].value == 1.0
+    assert found.base.numbers["accuracy"].value == pytest.approx(51 / 56)
+    assert set(found.clean_sets) == {"start", "end", "by neighbors"}  # the base has no probabilities
+    assert found.clean_sets["start"].precision == 1.0
+    assert "ece" in found.refined.numbers
+    assert "ece" not in found.base.numbers
+    assert set(evaluate_run(run, finished / "truth.csv", n_resamples=0).clean_sets) == {"start", "end"}
+    since = np.where(run.was_clean, 0, 3)
+    by_epoch = evaluate_run(
+        replace(run, marks={"clean_since": since}), finished / "truth.csv", n_resamples=0
+    ).clean_by_epoch
+    assert [scores.recall for scores in by_epoch] == pytest.approx([45 / 56] * 3 + [1.0])
+    sure = replace(run, initial_probabilities=run.probabilities)
+    assert set(evaluate_run(sure, finished / "truth.csv", RUNTIME, n_resamples=0).clean_sets) == {
+        "start", "end", "by confidence", "by neighbors", "by hybrid",
+    }  # fmt: skip
+
+
+def test_a_run_without_a_base(finished):
+    from ruc.evaluate.runs import evaluate_run
+    from ruc.run_folder import read_run
+
+    run = replace(read_run(finished / "run"), initial_cluster=np.full(60, -1))
+    found = evaluate_run(run, finished / "truth.csv", RUNTIME, n_resamples=0)
+    assert found.base is None
+    assert found.clean_sets == {}
