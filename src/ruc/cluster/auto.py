@@ -4,8 +4,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ruc.cluster.clustering import Clustering
+from ruc.cluster.density import density
 from ruc.cluster.graph import graph
 from ruc.cluster.kmeans import kmeans
+from ruc.cluster.mixture import mixture
+from ruc.cluster.scan import scan
+from ruc.cluster.spectral import spectral
 from ruc.embed.neighbors import Neighbors
 from ruc.errors import InputError
 from ruc.runtime import Runtime
@@ -50,9 +54,17 @@ def cluster(
         raise InputError(
             f"base clustering {method!r} needs the number of clusters; give it, or take 'density'"
         )
-    match method, n_clusters:
-        case (("auto" | "graph"), int(k)):
-            return graph(features, k, runtime, neighbors)
-        case "kmeans", int(k):
+    if method == "density":
+        return density(features, n_clusters, runtime, neighbors)
+    k = int(n_clusters or 0)
+    match method:
+        case "kmeans":
             return kmeans(features, k, runtime)
-    raise InputError(f"base clustering {method!r} isn't there yet")
+        case "mixture":
+            return mixture(features, k, runtime)
+        case "spectral":
+            return spectral(features, k, runtime, neighbors)
+        case "scan":
+            return scan(features, k, runtime, neighbors)
+        case _:
+            return graph(features, k, runtime, neighbors)

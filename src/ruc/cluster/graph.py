@@ -1,43 +1,59 @@
-"""The default base: lay out the neighbour graph in a few dimensions, fit a Gaussian mixture there.
+"""The default base: communities of the neighbour graph that several layouts of it agree on.
 
-The graph and the forces are those of UMAP (McInnes et al. 2018, arXiv 1802.03426), without its sampling of
-single edges: every step moves all samples at once, along all edges, against one set of samples that all
-share, so that it's a handful of matrix products and the same seed gives the same layout.
+UMAP followed by a Gaussian mixture is hard to beat on embeddings of images, but the mixture lands in another local
+optimum from seed to seed, and splits large clusters when sizes are unequal. So each layout is only cut into many
+small groups, which are right nearly everywhere; the groups are merged along the graph; and how much the merging
+favours clusters of like size is chosen by what the layouts agree on.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
-import torch
 from numpy.typing import NDArray
-from scipy.sparse.linalg import eigsh
-from sklearn.mixture import GaussianMixture
+from sklearn.cluster import KMeans
+from sklearn.metrics import adjusted_rand_score
 
 from ruc.cluster.clustering import Clustering
+from ruc.cluster.communities import connections, merge_groups
 from ruc.cluster.inputs import unit_features
-from ruc.embed.neighbors import Neighbors, nearest_neighbors
+from ruc.cluster.layout import graph_layout, neighbor_graph
+from ruc.embed.neighbors import Neighbors
 from ruc.progress import progress
 from ruc.runtime import Runtime
 
-__all__ = ["fuzzy_graph", "graph", "graph_layout", "spectral_embedding"]
+__all__ = ["graph", "group_layouts"]
 
-N_NEIGHBORS = 15
-N_STEPS = 200
-N_REPELLING = 100  # samples that push all others, drawn anew at each step
-REPULSION = 5.0  # repulsion for each unit of attraction: UMAP's number of negative samples
-STRONGEST_PUSH = 4.0
-SOFTENING = 0.01  # keeps the push finite between samples at the same place
-EXTENT = 10.0  # the layout starts in [-EXTENT, EXTENT]
+LAYOUT_DIMENSIONS = (4, 8, 4, 8)  # one layout each
+GROUPS_PER_CLUSTER = 8
+MOST_GROUPS = 400  # merging costs their square, so with many clusters there are fewer groups in each
+SAMPLES_PER_GROUP = 4
+RESOLUTIONS = np.geomspace(1.6, 0.2, 13)
+NATURAL_RANGE = (0.8, 1.3)  # resolutions count that would by themselves end with about n_clusters clusters
+STABILITY_TOLERANCE = 0.01
+N_SMOOTHING = 3
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """What one resolution makes of every layout."""
+
+    resolution: float
+    labels: list[NDArray[np.int64]]
+    natural_number: float
+    agreement: NDArray[np.float64]  # (n_layouts, n_layouts) adjusted Rand index
+
+    @property
+    def stability(self) -> float:
+        """Mean agreement of two layouts."""
+        above = np.triu_indices(len(self.agreement), k=1)
+        return float(self.agreement[above].mean())
 
 
 def graph(
-    features: NDArray[np.floating],
-    n_clusters: int,
-    runtime: Runtime,
-    neighbors: Neighbors | None = None,
-    n_dimensions: int = 4,
-    n_restarts: int = 10,
+    features: NDArray[np.floating], n_clusters: int, runtime: Runtime, neighbors: Neighbors | None = None
 ) -> Clustering:
-    """Cluster by a Gaussian mixture in a layout of the neighbour graph.
+    """Cluster by merging small groups of the neighbour graph, at the resolution that several layouts agree on.
 
     Parameters
     ----------
@@ -48,143 +64,83 @@ def graph(
     runtime
         The seed, and where to compute.
     neighbors
-        Neighbours that were found already; found here when there are fewer than 15 of each sample.
-    n_dimensions
-        Dimensions of the layout.
-    n_restarts
-        How many starts of the mixture; the likeliest wins.
+        Neighbours that were found already, at least 15 of each sample; found here otherwise.
 
     Returns
     -------
     Clustering
-        With the mixture's posterior probabilities.
+        Probabilities are the share of the layouts that agree, averaged along the graph.
     """
     unit = unit_features(features, n_clusters)
-    wanted = min(N_NEIGHBORS, len(unit) - 1)
-    if neighbors is None or neighbors.indices.shape[1] < wanted:
-        neighbors = nearest_neighbors(unit, wanted, runtime)
-    nearest = Neighbors(neighbors.indices[:, :wanted], neighbors.similarities[:, :wanted])
-    positions = graph_layout(fuzzy_graph(nearest), n_dimensions, runtime)
-    model = GaussianMixture(
-        n_clusters, n_init=n_restarts, reg_covar=1e-4, random_state=runtime.numpy_seed("graph mixture")
-    ).fit(positions)
-    probabilities = model.predict_proba(positions).astype(np.float32)
-    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    affinity = neighbor_graph(unit, runtime, neighbors)
+    groupings = group_layouts(affinity, n_clusters, runtime)
+    weights = [connections(affinity, groups) for groups in groupings]
+    cut = _choose(
+        [_cut(groupings, weights, n_clusters, resolution) for resolution in RESOLUTIONS], n_clusters
+    )
+    probabilities = _consensus(cut, affinity, n_clusters)
     return Clustering(probabilities.argmax(axis=1), probabilities, n_clusters, "graph")
 
 
-def fuzzy_graph(neighbors: Neighbors) -> sp.csr_array:
-    """Weigh the edges to the nearest neighbours, each sample on its own scale, and make them mutual.
-
-    The weight of sample i's edge to j is ``exp(-(d_ij - d_i1) / s_i)`` with the distance d_i1 to the nearest
-    and s_i such that the weights of a sample sum to log2(n_neighbors); the two directions are joined by
-    the probabilistic or (UMAP, sections 3.1 and 4.2).
+def group_layouts(affinity: sp.csr_array, n_clusters: int, runtime: Runtime) -> list[NDArray[np.int64]]:
+    """Cut several layouts of the graph into many small groups each, by k-means.
 
     Returns
     -------
-    scipy.sparse.csr_array
-        (n_samples, n_samples) symmetric float32 weights in (0, 1].
-    """
-    n_samples, n_neighbors = neighbors.indices.shape
-    distances = np.sqrt(np.maximum(2.0 - 2.0 * neighbors.similarities, 0.0))
-    excess = distances - distances[:, :1]
-    scales = _scales(excess, float(np.log2(max(n_neighbors, 2))))
-    weights = np.exp(-excess / np.maximum(scales, 1e-3 * distances.mean() + 1e-12)[:, None])
-    starts = np.arange(0, n_samples * n_neighbors + 1, n_neighbors)
-    directed = sp.csr_array(
-        (weights.astype(np.float32).ravel(), neighbors.indices.ravel(), starts), shape=(n_samples, n_samples)
-    )
-    backward = directed.T.tocsr()
-    mutual = sp.csr_array(directed + backward - directed.multiply(backward))
-    mutual.sort_indices()
-    return mutual
-
-
-def _scales(excess: NDArray[np.floating], target: float) -> NDArray[np.floating]:
-    """For each row the scale s at which ``sum(exp(-excess / s))`` is the target, by bisection."""
-    low = np.zeros(len(excess))
-    high = np.full(len(excess), np.inf)
-    scales = np.ones(len(excess))
-    for _ in range(50):
-        too_large = np.exp(-excess / scales[:, None]).sum(axis=1) > target
-        high = np.where(too_large, scales, high)
-        low = np.where(too_large, low, scales)
-        scales = np.where(np.isinf(high), 2.0 * scales, (low + high) / 2.0)
-        scales = np.clip(scales, 1e-12, 1e12)
-    return scales
-
-
-def spectral_embedding(
-    affinity: sp.csr_array, n_dimensions: int, runtime: Runtime
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Leading eigenvalues and eigenvectors of ``D**-½ W D**-½``, the largest first.
-
-    Each eigenvector's sign is such that its largest entry is positive.
-
-    Returns
-    -------
-    eigenvalues
-        (n_dimensions,), at most 1.
-    eigenvectors
-        (n_samples, n_dimensions).
-    """
-    inverse_root = sp.diags_array(1.0 / np.sqrt(np.maximum(affinity.sum(axis=1), 1e-12)))
-    normalised = (inverse_root @ affinity @ inverse_root).astype(np.float64)
-    if n_dimensions >= affinity.shape[0] - 1:
-        values, vectors = np.linalg.eigh(normalised.toarray())
-        values, vectors = values[-n_dimensions:], vectors[:, -n_dimensions:]
-    else:
-        start = np.random.default_rng(runtime.numpy_seed("eigenvectors")).random(affinity.shape[0])
-        values, vectors = eigsh(normalised, k=n_dimensions, which="LA", v0=start, tol=1e-4)
-    order = np.argsort(-values)
-    values, vectors = values[order], vectors[:, order]
-    largest = np.abs(vectors).argmax(axis=0)
-    return values, vectors * np.sign(vectors[largest, np.arange(vectors.shape[1])])
-
-
-def graph_layout(affinity: sp.csr_array, n_dimensions: int, runtime: Runtime) -> NDArray[np.float32]:
-    """Place the samples so that neighbours are close and all others apart.
-
-    Attraction along every edge and repulsion from shared random samples are the gradients of UMAP's
-    cross-entropy for the kernel ``1 / (1 + d**2)``; the step shrinks linearly to 0.
-
-    Returns
-    -------
-    numpy.ndarray
-        (n_samples, n_dimensions) float32 positions.
+    list of numpy.ndarray
+        For each layout (n_samples,) int64 groups.
     """
     n_samples = affinity.shape[0]
-    n_dimensions = min(n_dimensions, n_samples - 1)
-    _, vectors = spectral_embedding(affinity, min(n_dimensions + 1, n_samples), runtime)
-    start = vectors[:, 1 : n_dimensions + 1]  # the first eigenvector is the degrees alone
-    start = EXTENT * start / np.maximum(np.abs(start).max(), 1e-12)
-    generator = runtime.generator("graph layout")
-    positions = torch.from_numpy(start.astype(np.float32))
-    positions = positions + 1e-4 * torch.randn(positions.shape, generator=generator)
-
-    edges = affinity.tocoo()
-    tails, heads = torch.from_numpy(edges.row).long(), torch.from_numpy(edges.col).long()
-    weights = torch.from_numpy(edges.data.astype(np.float32))[:, None]
-    degrees = torch.zeros(n_samples, 1).index_add_(0, tails, weights)
-    with progress("graph layout", N_STEPS, "steps", runtime.verbose) as advance:
-        for step in range(N_STEPS):
-            difference = positions[heads] - positions[tails]
-            pull = weights / (1.0 + difference.square().sum(dim=1, keepdim=True))
-            # Each edge is there in both directions and moves both its ends: 2 * 2.
-            force = torch.zeros_like(positions).index_add_(0, tails, 4.0 * pull * difference)
-            others = torch.randint(n_samples, (N_REPELLING,), generator=generator)
-            force += degrees * REPULSION * _mean_push(positions, others)
-            force.clamp_(-2.0 * STRONGEST_PUSH, 2.0 * STRONGEST_PUSH)
-            positions = positions + (1.0 - step / N_STEPS) * force
+    n_groups = min(
+        GROUPS_PER_CLUSTER * n_clusters, max(MOST_GROUPS, 2 * n_clusters), n_samples // SAMPLES_PER_GROUP
+    )
+    n_groups = max(n_groups, n_clusters)
+    groupings = []
+    with progress("graph layouts", len(LAYOUT_DIMENSIONS), "layouts", runtime.verbose) as advance:
+        for number, n_dimensions in enumerate(LAYOUT_DIMENSIONS):
+            positions = graph_layout(affinity, n_dimensions, runtime, f"layout {number}")
+            seed = runtime.numpy_seed(f"layout groups {number}")
+            groups = KMeans(n_groups, n_init=1, random_state=seed).fit_predict(positions)
+            groupings.append(np.unique(groups, return_inverse=True)[1].astype(np.int64))
             advance(1)
-    return positions.numpy()
+    return groupings
 
 
-def _mean_push(positions: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
-    """Mean push of the other samples on each sample, in one matrix product."""
-    origins = positions[others]
-    squares = torch.cdist(positions, origins).square()
-    push = 2.0 / ((SOFTENING + squares) * (1.0 + squares))
-    push = torch.minimum(push, STRONGEST_PUSH / (squares.sqrt() + 1e-6))
-    push[others, torch.arange(len(others))] = 0.0
-    return (push.sum(dim=1, keepdim=True) * positions - push @ origins) / len(others)
+def _cut(
+    groupings: list[NDArray[np.int64]], weights: list[NDArray[np.float64]], n_clusters: int, resolution: float
+) -> _Cut:
+    merged = [merge_groups(each, n_clusters, resolution) for each in weights]
+    labels = [each.owners[groups] for each, groups in zip(merged, groupings, strict=True)]
+    agreement = np.array([[adjusted_rand_score(one, other) for other in labels] for one in labels])
+    natural_number = float(np.mean([each.natural_number for each in merged]))
+    return _Cut(resolution, labels, natural_number, agreement)
+
+
+def _choose(cuts: list[_Cut], n_clusters: int) -> _Cut:
+    """Pick the most stable of the cuts whose natural number is near; of equally stable ones the most even."""
+    low, high = (share * n_clusters for share in NATURAL_RANGE)
+    near = [cut for cut in cuts if low <= cut.natural_number <= high]
+    near = near or [min(cuts, key=lambda cut: abs(np.log(cut.natural_number / n_clusters)))]
+    enough = max(cut.stability for cut in near) - STABILITY_TOLERANCE
+    return max((cut for cut in near if cut.stability >= enough), key=lambda cut: cut.resolution)
+
+
+def _consensus(cut: _Cut, affinity: sp.csr_array, n_clusters: int) -> NDArray[np.float32]:
+    """Probability of each cluster of the most typical layout.
+
+    Each layout votes by what share of its cluster lies in each cluster of the most typical one, so that no
+    clusters have to be paired; the votes are averaged with those of the neighbours.
+    """
+    typical = cut.labels[int(cut.agreement.sum(axis=1).argmax())]
+    chosen = np.eye(n_clusters)[typical]
+    votes = np.zeros_like(chosen)
+    for labels in cut.labels:
+        members = np.eye(n_clusters)[labels]
+        overlap = members.T @ chosen
+        votes += members @ (overlap / np.maximum(overlap.sum(axis=1, keepdims=True), 1.0))
+    votes /= votes.sum(axis=1, keepdims=True)
+    walk = sp.diags_array(1.0 / np.maximum(affinity.sum(axis=1), 1e-12)) @ affinity
+    for _ in range(N_SMOOTHING):
+        votes = 0.5 * votes + 0.5 * (walk @ votes)
+    probabilities: NDArray[np.float32] = (votes / votes.sum(axis=1, keepdims=True)).astype(np.float32)
+    return probabilities

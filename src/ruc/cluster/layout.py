@@ -1,0 +1,168 @@
+"""The neighbour graph, its eigenvectors, and its layout in a few dimensions.
+
+The graph and the forces are those of UMAP (McInnes et al. 2018, arXiv 1802.03426), without its sampling of
+single edges: every step moves all samples at once, along all edges, against one set of samples that all
+share, so that it's a handful of matrix products and the same seed gives the same layout.
+"""
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from numpy.typing import NDArray
+from scipy.sparse.linalg import eigsh
+
+from ruc.embed.neighbors import Neighbors, nearest_neighbors
+from ruc.runtime import Runtime
+
+__all__ = ["fuzzy_graph", "graph_layout", "neighbor_graph", "spectral_embedding"]
+
+N_NEIGHBORS = 15
+N_STEPS = 200
+N_REPELLING = 100  # samples that push all others, drawn anew at each step
+REPULSION = 5.0  # repulsion for each unit of attraction: UMAP's number of negative samples
+STRONGEST_PUSH = 4.0
+SOFTENING = 0.01  # keeps the push finite between samples at the same place
+EXTENT = 10.0  # the layout starts in [-EXTENT, EXTENT]
+
+
+def neighbor_graph(
+    unit: NDArray[np.float32],
+    runtime: Runtime,
+    neighbors: Neighbors | None = None,
+    n_neighbors: int = N_NEIGHBORS,
+) -> sp.csr_array:
+    """Graph of the nearest neighbours, weighed by `fuzzy_graph`.
+
+    Parameters
+    ----------
+    unit
+        (n_samples, n_features) rows of unit length.
+    runtime
+        Where to compute.
+    neighbors
+        Neighbours that were found already; found here when they're fewer than `n_neighbors`.
+    n_neighbors
+        How many neighbours of each sample count.
+    """
+    wanted = min(n_neighbors, len(unit) - 1)
+    if neighbors is None or neighbors.indices.shape[1] < wanted:
+        neighbors = nearest_neighbors(unit, wanted, runtime)
+    return fuzzy_graph(Neighbors(neighbors.indices[:, :wanted], neighbors.similarities[:, :wanted]))
+
+
+def fuzzy_graph(neighbors: Neighbors) -> sp.csr_array:
+    """Weigh the edges to the nearest neighbours, each sample on its own scale, and make them mutual.
+
+    The weight of sample i's edge to j is ``exp(-(d_ij - d_i1) / s_i)`` with the distance d_i1 to the nearest
+    and s_i such that the weights of a sample sum to log2(n_neighbors); the two directions are joined by
+    the probabilistic or (UMAP, sections 3.1 and 4.2).
+
+    Returns
+    -------
+    scipy.sparse.csr_array
+        (n_samples, n_samples) symmetric float32 weights in (0, 1].
+    """
+    n_samples, n_neighbors = neighbors.indices.shape
+    distances = np.sqrt(np.maximum(2.0 - 2.0 * neighbors.similarities, 0.0))
+    excess = distances - distances[:, :1]
+    scales = _scales(excess, float(np.log2(max(n_neighbors, 2))))
+    weights = np.exp(-excess / np.maximum(scales, 1e-3 * distances.mean() + 1e-12)[:, None])
+    starts = np.arange(0, n_samples * n_neighbors + 1, n_neighbors)
+    directed = sp.csr_array(
+        (weights.astype(np.float32).ravel(), neighbors.indices.ravel(), starts), shape=(n_samples, n_samples)
+    )
+    backward = directed.T.tocsr()
+    mutual = sp.csr_array(directed + backward - directed.multiply(backward))
+    mutual.sort_indices()
+    return mutual
+
+
+def _scales(excess: NDArray[np.floating], target: float) -> NDArray[np.floating]:
+    """For each row the scale s at which ``sum(exp(-excess / s))`` is the target, by bisection."""
+    low = np.zeros(len(excess))
+    high = np.full(len(excess), np.inf)
+    scales = np.ones(len(excess))
+    for _ in range(50):
+        too_large = np.exp(-excess / scales[:, None]).sum(axis=1) > target
+        high = np.where(too_large, scales, high)
+        low = np.where(too_large, low, scales)
+        scales = np.where(np.isinf(high), 2.0 * scales, (low + high) / 2.0)
+        scales = np.clip(scales, 1e-12, 1e12)
+    return scales
+
+
+def spectral_embedding(
+    affinity: sp.csr_array, n_dimensions: int, runtime: Runtime
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Leading eigenvalues and eigenvectors of ``D**-½ W D**-½``, the largest first.
+
+    Each eigenvector's sign is such that its largest entry is positive.
+
+    Returns
+    -------
+    eigenvalues
+        (n_dimensions,), at most 1.
+    eigenvectors
+        (n_samples, n_dimensions).
+    """
+    inverse_root = sp.diags_array(1.0 / np.sqrt(np.maximum(affinity.sum(axis=1), 1e-12)))
+    normalised = (inverse_root @ affinity @ inverse_root).astype(np.float64)
+    if n_dimensions >= affinity.shape[0] - 1:
+        values, vectors = np.linalg.eigh(normalised.toarray())
+        values, vectors = values[-n_dimensions:], vectors[:, -n_dimensions:]
+    else:
+        start = np.random.default_rng(runtime.numpy_seed("eigenvectors")).random(affinity.shape[0])
+        values, vectors = eigsh(normalised, k=n_dimensions, which="LA", v0=start, tol=1e-4)
+    order = np.argsort(-values)
+    values, vectors = values[order], vectors[:, order]
+    largest = np.abs(vectors).argmax(axis=0)
+    return values, vectors * np.sign(vectors[largest, np.arange(vectors.shape[1])])
+
+
+def graph_layout(
+    affinity: sp.csr_array, n_dimensions: int, runtime: Runtime, purpose: str = "layout"
+) -> NDArray[np.float32]:
+    """Place the samples so that neighbours are close and all others apart.
+
+    Attraction along every edge and repulsion from shared random samples are the gradients of UMAP's
+    cross-entropy for the kernel ``1 / (1 + d**2)``; the step shrinks linearly to 0. It starts from the
+    eigenvectors; `purpose` names the stream of random numbers, another one gives another layout.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n_samples, n_dimensions) float32 positions.
+    """
+    n_samples = affinity.shape[0]
+    n_dimensions = min(n_dimensions, n_samples - 1)
+    _, vectors = spectral_embedding(affinity, min(n_dimensions + 1, n_samples), runtime)
+    start = vectors[:, 1 : n_dimensions + 1]  # the first eigenvector is the degrees alone
+    start = EXTENT * start / np.maximum(np.abs(start).max(), 1e-12)
+    generator = runtime.generator(purpose)
+    positions = torch.from_numpy(start.astype(np.float32))
+    positions = positions + 1e-4 * torch.randn(positions.shape, generator=generator)
+
+    edges = affinity.tocoo()
+    tails, heads = torch.from_numpy(edges.row).long(), torch.from_numpy(edges.col).long()
+    weights = torch.from_numpy(edges.data.astype(np.float32))[:, None]
+    degrees = torch.zeros(n_samples, 1).index_add_(0, tails, weights)
+    for step in range(N_STEPS):
+        difference = positions[heads] - positions[tails]
+        pull = weights / (1.0 + difference.square().sum(dim=1, keepdim=True))
+        # Each edge is there in both directions and moves both its ends: 2 * 2.
+        force = torch.zeros_like(positions).index_add_(0, tails, 4.0 * pull * difference)
+        others = torch.randint(n_samples, (N_REPELLING,), generator=generator)
+        force += degrees * REPULSION * _mean_push(positions, others)
+        force.clamp_(-2.0 * STRONGEST_PUSH, 2.0 * STRONGEST_PUSH)
+        positions = positions + (1.0 - step / N_STEPS) * force
+    return positions.numpy()
+
+
+def _mean_push(positions: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    """Mean push of the other samples on each sample, in one matrix product."""
+    origins = positions[others]
+    squares = torch.cdist(positions, origins).square()
+    push = 2.0 / ((SOFTENING + squares) * (1.0 + squares))
+    push = torch.minimum(push, STRONGEST_PUSH / (squares.sqrt() + 1e-6))
+    push[others, torch.arange(len(others))] = 0.0
+    return (push.sum(dim=1, keepdim=True) * positions - push @ origins) / len(others)

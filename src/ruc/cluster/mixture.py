@@ -1,0 +1,59 @@
+"""A Gaussian mixture in the leading principal components."""
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from sklearn.mixture import GaussianMixture
+
+from ruc.cluster.clustering import Clustering
+from ruc.cluster.inputs import unit_features
+from ruc.runtime import Runtime
+
+__all__ = ["mixture"]
+
+REGULARISATION = 1e-3  # of the covariances, where the mean variance of a component is 1
+
+
+def mixture(
+    features: NDArray[np.floating],
+    n_clusters: int,
+    runtime: Runtime,
+    n_components: int = 32,
+    n_restarts: int = 3,
+) -> Clustering:
+    """Cluster by a mixture of Gaussians with a covariance each; the likeliest restart wins.
+
+    Parameters
+    ----------
+    features
+        (n_samples, n_features).
+    n_clusters
+        Number of clusters.
+    runtime
+        The seed.
+    n_components
+        Principal components kept, fewer where clusters have too few samples for a covariance of that size: a
+        full covariance of 512 features has 131,328 entries.
+    n_restarts
+        How many starts from k-means.
+
+    Returns
+    -------
+    Clustering
+        With posterior probabilities.
+    """
+    unit = unit_features(features, n_clusters)
+    affordable = max(2, len(unit) // (2 * n_clusters))
+    n_components = min(n_components, affordable, *unit.shape)
+    components = PCA(n_components, random_state=runtime.numpy_seed("mixture components")).fit_transform(unit)
+    components = (components / max(float(components.std()), 1e-12)).astype(np.float64)
+    model = GaussianMixture(
+        n_clusters,
+        n_init=n_restarts,
+        reg_covar=REGULARISATION,
+        max_iter=200,
+        random_state=runtime.numpy_seed("mixture"),
+    ).fit(components)
+    probabilities = model.predict_proba(components).astype(np.float32)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    return Clustering(probabilities.argmax(axis=1), probabilities, n_clusters, "mixture")

@@ -1,0 +1,186 @@
+"""SCAN: linear heads that give neighbours the same cluster (Van Gansbeke et al. 2020, arXiv 2005.12320)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ruc.cluster.clustering import Clustering
+from ruc.cluster.inputs import unit_features
+from ruc.embed.neighbors import Neighbors, nearest_neighbors
+from ruc.progress import progress
+from ruc.runtime import Runtime
+
+__all__ = ["Heads", "scan", "scan_loss", "self_label", "train_heads"]
+
+N_NEIGHBORS = 20
+N_HEADS = 10
+N_EPOCHS = 60
+BATCH_SIZE = 512
+LEARNING_RATE = 0.01
+ENTROPY_WEIGHT = 5.0
+SELF_LABEL_THRESHOLD = 0.99
+SELF_LABEL_EPOCHS = 20
+
+
+@dataclass(frozen=True)
+class Heads:
+    """Several linear heads on standardised features.
+
+    Attributes
+    ----------
+    weights
+        (n_heads, n_features, n_clusters).
+    biases
+        (n_heads, 1, n_clusters).
+    """
+
+    weights: Tensor
+    biases: Tensor
+
+    def logits(self, features: Tensor) -> Tensor:
+        """(n, n_features) → (n_heads, n, n_clusters)."""
+        return torch.baddbmm(self.biases, features.expand(len(self.weights), -1, -1), self.weights)
+
+
+def scan(
+    features: NDArray[np.floating],
+    n_clusters: int,
+    runtime: Runtime,
+    neighbors: Neighbors | None = None,
+    entropy_weight: float = ENTROPY_WEIGHT,
+) -> Clustering:
+    """Cluster by SCAN on frozen features: the head with the lowest loss, then self-labelling.
+
+    Parameters
+    ----------
+    features
+        (n_samples, n_features).
+    n_clusters
+        Number of clusters.
+    runtime
+        The seed, and where to compute.
+    neighbors
+        Neighbours that were found already; the nearest 20 count, found here when there are fewer.
+    entropy_weight
+        How strongly clusters of like size are preferred; lower it for unequal ones.
+
+    Returns
+    -------
+    Clustering
+        With the head's probabilities.
+    """
+    unit = unit_features(features, n_clusters)
+    wanted = min(N_NEIGHBORS, len(unit) - 1)
+    if neighbors is None or neighbors.indices.shape[1] < wanted:
+        neighbors = nearest_neighbors(unit, wanted, runtime)
+    spread = unit - unit.mean(axis=0)
+    inputs = torch.from_numpy(spread / max(float(spread.std()), 1e-12)).to(runtime.device)
+    indices = torch.from_numpy(np.ascontiguousarray(neighbors.indices[:, :wanted])).to(runtime.device)
+    heads, losses = train_heads(inputs, indices, n_clusters, runtime, entropy_weight)
+    best = int(losses.argmin())
+    chosen = Heads(heads.weights[best : best + 1], heads.biases[best : best + 1])
+    chosen = self_label(chosen, inputs, runtime)
+    probabilities = chosen.logits(inputs)[0].softmax(dim=1).cpu().numpy()
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    return Clustering(probabilities.argmax(axis=1), probabilities, n_clusters, "scan")
+
+
+def scan_loss(probabilities: Tensor, neighbor_probabilities: Tensor, entropy_weight: float) -> Tensor:
+    """Loss of SCAN (equation 2 of the paper), for each head.
+
+    ``-mean(log <p_i, p_neighbour>) - entropy_weight * entropy(mean p)``.
+
+    Parameters
+    ----------
+    probabilities, neighbor_probabilities
+        (n_heads, n, n_clusters) of samples, and of one neighbour of each.
+    entropy_weight
+        Weight of the entropy of the mean prediction.
+
+    Returns
+    -------
+    Tensor
+        (n_heads,).
+    """
+    agreement = (probabilities * neighbor_probabilities).sum(dim=2).clamp_min(1e-8)
+    mean = probabilities.mean(dim=1).clamp_min(1e-8)
+    entropy = -(mean * mean.log()).sum(dim=1)
+    return -agreement.log().mean(dim=1) - entropy_weight * entropy
+
+
+def train_heads(
+    features: Tensor, neighbor_indices: Tensor, n_clusters: int, runtime: Runtime, entropy_weight: float
+) -> tuple[Heads, Tensor]:
+    """Train several heads at once, each from its own start.
+
+    Returns
+    -------
+    heads
+        The trained heads.
+    losses
+        (n_heads,) loss of each over all samples and all their neighbours: no label is needed to pick one.
+    """
+    n_samples, n_features = features.shape
+    generator = runtime.generator("scan")
+    bound = n_features**-0.5
+    weights = (2.0 * torch.rand(N_HEADS, n_features, n_clusters, generator=generator) - 1.0) * bound
+    weights = weights.to(features.device).requires_grad_()
+    biases = torch.zeros(N_HEADS, 1, n_clusters, device=features.device, requires_grad=True)
+    heads = Heads(weights, biases)
+    batch_size = min(max(BATCH_SIZE, 10 * n_clusters), n_samples)  # the entropy needs several of each cluster
+    n_batches = n_samples // batch_size
+    optimizer = torch.optim.Adam([weights, biases], lr=LEARNING_RATE)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, N_EPOCHS * n_batches)
+    with progress("SCAN heads", N_EPOCHS, "epochs", runtime.verbose) as advance:
+        for _ in range(N_EPOCHS):
+            order = torch.randperm(n_samples, generator=generator)
+            places = torch.randint(neighbor_indices.shape[1], (n_samples,), generator=generator)
+            order, places = order.to(features.device), places.to(features.device)
+            for start in range(0, n_batches * batch_size, batch_size):
+                rows = order[start : start + batch_size]
+                others = neighbor_indices[rows, places[start : start + batch_size]]
+                both = heads.logits(features[torch.cat([rows, others])]).softmax(dim=2)
+                loss = scan_loss(both[:, : len(rows)], both[:, len(rows) :], entropy_weight).sum()
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                schedule.step()
+            advance(1)
+    trained = Heads(weights.detach(), biases.detach())
+    probabilities = trained.logits(features).softmax(dim=2)
+    losses = torch.stack(
+        [scan_loss(probabilities, probabilities[:, column], entropy_weight) for column in neighbor_indices.T]
+    ).mean(dim=0)
+    return trained, losses
+
+
+def self_label(heads: Heads, features: Tensor, runtime: Runtime) -> Heads:
+    """Train on, on confident predictions alone, with noise and dropout for the paper's strong augmentation.
+
+    Classes are weighted so that each counts the same; a class without a confident sample leaves the heads as they are.
+    """
+    generator = runtime.generator("scan self-labelling")
+    weights, biases = heads.weights.clone().requires_grad_(), heads.biases.clone().requires_grad_()
+    trained = Heads(weights, biases)
+    optimizer = torch.optim.Adam([weights, biases], lr=LEARNING_RATE / 10.0)
+    n_clusters = weights.shape[2]
+    for _ in range(SELF_LABEL_EPOCHS):
+        with torch.no_grad():
+            confidence, targets = trained.logits(features)[0].softmax(dim=1).max(dim=1)
+        confident = confidence > SELF_LABEL_THRESHOLD
+        sizes = torch.bincount(targets[confident], minlength=n_clusters)
+        if bool((sizes == 0).any()):
+            break
+        rows = features[confident]
+        kept = (torch.rand(rows.shape, generator=generator) > 0.1).to(rows.device)
+        noisy = kept * rows + 0.1 * torch.randn(rows.shape, generator=generator).to(rows.device)
+        class_weights = sizes.sum() / (n_clusters * sizes.float())
+        logits = trained.logits(noisy)[0]
+        loss = torch.nn.functional.cross_entropy(logits, targets[confident], weight=class_weights)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    return Heads(weights.detach(), biases.detach())

@@ -1,0 +1,52 @@
+"""Spectral clustering of the neighbour graph."""
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.cluster import KMeans
+
+from ruc.cluster.clustering import Clustering
+from ruc.cluster.inputs import unit_features
+from ruc.cluster.layout import neighbor_graph, spectral_embedding
+from ruc.embed.neighbors import Neighbors
+from ruc.runtime import Runtime
+
+__all__ = ["spectral"]
+
+
+def spectral(
+    features: NDArray[np.floating],
+    n_clusters: int,
+    runtime: Runtime,
+    neighbors: Neighbors | None = None,
+    n_restarts: int = 10,
+) -> Clustering:
+    """Cluster by k-means on the leading eigenvectors of the neighbour graph.
+
+    Rows of the eigenvectors are scaled to unit length (Ng, Jordan and Weiss 2001). Half as many eigenvectors more
+    than clusters are taken, each times its eigenvalue: a small cluster often shows only in a later one.
+
+    Parameters
+    ----------
+    features
+        (n_samples, n_features).
+    n_clusters
+        Number of clusters.
+    runtime
+        The seed, and where to compute.
+    neighbors
+        Neighbours that were found already, at least 15 of each sample; found here otherwise.
+    n_restarts
+        How many k-means++ starts.
+
+    Returns
+    -------
+    Clustering
+        Without probabilities.
+    """
+    unit = unit_features(features, n_clusters)
+    affinity = neighbor_graph(unit, runtime, neighbors)
+    values, vectors = spectral_embedding(affinity, min(n_clusters + n_clusters // 2, len(unit)), runtime)
+    rows = vectors * np.maximum(values, 0.0)
+    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    model = KMeans(n_clusters, n_init=n_restarts, random_state=runtime.numpy_seed("spectral"))
+    return Clustering(model.fit_predict(rows).astype(np.int64), None, n_clusters, "spectral")
