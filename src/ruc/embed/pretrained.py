@@ -53,7 +53,7 @@ HUB_FILES = [
     "model.safetensors.index.json",
 ]
 PATIENCE_SECONDS = 5.0
-BATCH_SIZE = 32
+CPU_BATCH_SIZE, ACCELERATOR_BATCH_SIZE = 8, 64  # a CPU is a little faster when a batch stays in its cache
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ class PretrainedEmbedder:
     module: Backbone
 
     def embed(
-        self, source: ImageSource, runtime: Runtime, max_skipped: float = 0.10, batch_size: int = BATCH_SIZE
+        self, source: ImageSource, runtime: Runtime, max_skipped: float = 0.10, batch_size: int | None = None
     ) -> Embedded:
         """Embed all images of a source, decoding in parallel with the network; memory does not grow with them.
 
@@ -220,7 +220,10 @@ class PretrainedEmbedder:
         indices: list[NDArray[np.int64]] = []
         skipped: list[Skipped] = []
         batches = stream_batches(
-            source, self.preprocessing.prepare, batch_size, self.preprocessing.shorter_side
+            source,
+            self.preprocessing.prepare,
+            batch_size or _batch_size(runtime),
+            self.preprocessing.shorter_side,
         )
         with progress("embedding", len(source), "images", runtime.verbose) as advance:
             for batch in batches:
@@ -236,8 +239,9 @@ class PretrainedEmbedder:
     def transform(self, pixels: NDArray[np.uint8], runtime: Runtime) -> NDArray[np.float32]:
         """Embed (n, C, height, width) uint8 images, C 1 or 3, that are in memory; resized where they have to be."""
         features = []
-        for start in range(0, len(pixels), BATCH_SIZE):
-            batch = pixels[start : start + BATCH_SIZE]
+        batch_size = _batch_size(runtime)
+        for start in range(0, len(pixels), batch_size):
+            batch = pixels[start : start + batch_size]
             prepared = [self.preprocessing.prepare(_image(image)) for image in batch]
             features.append(self._features(np.stack(prepared), runtime))
         return np.concatenate(features)
@@ -252,6 +256,10 @@ class PretrainedEmbedder:
         with torch.inference_mode(), torch.autocast(device.type, dtype, enabled=dtype is not None):
             features: NDArray[np.float32] = self.module(batch).float().cpu().numpy()
         return features
+
+
+def _batch_size(runtime: Runtime) -> int:
+    return CPU_BATCH_SIZE if runtime.device.type == "cpu" else ACCELERATOR_BATCH_SIZE
 
 
 def _image(pixels: NDArray[np.uint8]) -> Image.Image:
