@@ -71,7 +71,7 @@ def test_orientation_6_by_hand(tmp_path: Path) -> None:
 
 def test_corrupt_exif_is_no_reason_to_lose_an_image(tmp_path: Path) -> None:
     path = save(tmp_path / "a.jpg", picture(), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01")
-    with pillow_warnings_ignored():
+    with pillow_warnings_ignored:
         assert corners(decode(path)) == [RED, GREEN, BLUE, WHITE]
 
 
@@ -196,7 +196,7 @@ def encoded(form: str) -> bytes:
 @pytest.mark.parametrize("share", [0.5, 0.9])
 def test_truncated(tmp_path: Path, form: str, share: float) -> None:
     content = encoded(form)
-    with pillow_warnings_ignored():
+    with pillow_warnings_ignored:
         assert reason(tmp_path / "a", content[: int(share * len(content))]) == "truncated"
 
 
@@ -225,7 +225,7 @@ def png_header(width: int, height: int, sound: bool) -> bytes:
 def test_decompression_bomb(tmp_path: Path, side: int, sound: bool, action: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter(action)
-        with pillow_warnings_ignored():
+        with pillow_warnings_ignored:
             assert reason(tmp_path / "a.png", png_header(side, side, sound)).startswith("decompression bomb")
 
 
@@ -246,7 +246,7 @@ def test_damage_never_escapes(tmp_path: Path, form: str) -> None:
         damaged[generator.integers(0, min(300, len(sound)), 8)] = generator.integers(0, 256, 8)
         path.write_bytes(damaged.tobytes())
         try:
-            with pillow_warnings_ignored():
+            with pillow_warnings_ignored:
                 assert decode(path).mode in ("L", "RGB")
         except UnreadableImageError as error:
             assert str(error)

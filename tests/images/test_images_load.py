@@ -4,6 +4,8 @@ import csv
 import subprocess
 import sys
 import tracemalloc
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -215,6 +217,21 @@ def test_thumbnail_is_whole_upright_and_rgb(tmp_path: Path) -> None:
     assert (thumbnail.mode, thumbnail.size) == ("RGB", (48, 96))
     with pytest.raises(UnreadableImageError, match="empty"):
         open_thumbnail(source, 1, 96)
+
+
+def test_thumbnails_in_threads_leave_the_warning_filters_alone(tmp_path: Path) -> None:
+    """A corrupt EXIF block makes Pillow warn, and the filters are those of the whole process."""
+    corrupt = b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01"
+    for i in range(40):
+        Image.new("RGB", (20, 20)).save(tmp_path / f"{i}.jpg", exif=corrupt)
+    source = find_images(tmp_path)
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(8) as pool:
+        thumbnails = list(pool.map(lambda index: open_thumbnail(source, index, 10), range(40)))
+    assert [thumbnail.size for thumbnail in thumbnails] == [(10, 10)] * 40
+    assert list(warnings.filters) == before
+    assert len(load_pixels(source, 10, RUNTIME).pixels) == 40
+    assert list(warnings.filters) == before
 
 
 def test_the_messy_folder_loses_exactly_the_broken_ones() -> None:

@@ -174,7 +174,8 @@ def _pixels_and_embedding(
         from ruc.images.load import stream_batches
 
         embedder = load_pretrained(state.config["name"], runtime, state.config["revision"])
-        batches = list(stream_batches(images, embedder.preprocessing.prepare, BATCH))
+        preprocessing = embedder.preprocessing
+        batches = list(stream_batches(images, preprocessing.prepare, BATCH, preprocessing.shorter_side))
         _check_all_read(sum(len(batch.skipped) for batch in batches))
         return np.concatenate([batch.images for batch in batches if len(batch.images)]), embedder.module
     from ruc.images.load import load_pixels

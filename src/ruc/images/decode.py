@@ -1,6 +1,7 @@
 """One image, from a file or an array row, to an upright `PIL.Image` in mode "L" or "RGB"."""
 
 import struct
+import threading
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -79,16 +80,35 @@ def has_image_signature(header: bytes) -> bool:
     )
 
 
-@contextmanager
-def pillow_warnings_ignored() -> Iterator[None]:
-    """Keep Pillow's remarks on odd but readable files (a corrupt EXIF block, a large image) from the user.
+class _PillowWarningsIgnored:
+    """Entered by any number of threads: the first changes the warning filters, the last restores them.
 
-    Warning filters belong to the process, so this is entered by whoever starts the decoding threads,
-    never in a thread.
+    Filters belong to the process. Were each thread to save and restore them, one would restore what
+    another has changed.
     """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-        yield
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._n_inside = 0
+        self._filters = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._n_inside == 0:
+                self._filters = warnings.catch_warnings()
+                self._filters.__enter__()
+                warnings.filterwarnings("ignore", module=r"PIL\.")
+            self._n_inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._n_inside -= 1
+            if self._n_inside == 0:
+                self._filters.__exit__(None, None, None)
+
+
+pillow_warnings_ignored = _PillowWarningsIgnored()
+"""Keeps Pillow's remarks on odd but readable files (a corrupt EXIF block, a large image) from the user."""
 
 
 def decode(item: Path | NDArray[Any], shorter_side: int | None = None) -> Image.Image:

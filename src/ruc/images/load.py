@@ -197,7 +197,7 @@ def choose_size(source: ImageSource, largest: int = LARGEST_SIZE) -> int:
     """
     n_sampled = min(SIZE_SAMPLE, len(source))
     sides = []
-    with pillow_warnings_ignored():
+    with pillow_warnings_ignored:
         for index in np.linspace(0, len(source) - 1, n_sampled).astype(int):
             try:
                 sides.append(min(size_of(source.items[index])))
@@ -219,7 +219,7 @@ def content_hashes(source: ImageSource) -> list[str]:
 
 def open_thumbnail(source: ImageSource, index: int, size: int) -> Image.Image:
     """One whole image in RGB, no side longer than `size` pixels; raises `UnreadableImageError`."""
-    with pillow_warnings_ignored():
+    with pillow_warnings_ignored:
         image = decode(source.items[index], size).convert("RGB")
     image.thumbnail((size, size))
     return image
@@ -242,7 +242,7 @@ def _decoded(
 
     waiting: deque[Future[T | Skipped]] = deque()
     pool = ThreadPoolExecutor(_n_workers(), thread_name_prefix="decode")
-    with pillow_warnings_ignored():
+    with pillow_warnings_ignored:
         try:
             for index in range(len(source)):
                 waiting.append(pool.submit(work, index))
