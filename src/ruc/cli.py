@@ -185,16 +185,22 @@ def evaluate(
     """Measure a run against ground truth: accuracy, NMI, ARI, calibration, before and after."""
     _logging(quiet)
     from ruc.evaluate.evaluate import compare
+    from ruc.evaluate.robustness import BASE_MODEL
     from ruc.measure import measure_runs
     from ruc.runtime import Runtime
 
-    evaluations = measure_runs(runs, truth, Runtime(device or "auto", verbose=not quiet))
-    if len(evaluations) > 1:
-        _table(compare(evaluations))
-        return
-    (evaluation,) = evaluations.values()
-    _table([("", "base", "refined", "difference"), *evaluation.rows()])
-    typer.echo("\n".join(evaluation.lines()))
+    attacks = tuple(name.strip().lower() for name in attack.split(",")) if attack else ()
+    measured = measure_runs(runs, truth, Runtime(device or "auto", verbose=not quiet), attacks, corruptions)
+    if len(measured) > 1:
+        _table(compare({name: one.evaluation for name, one in measured.items()}))
+    for name, one in measured.items():
+        if len(measured) == 1:
+            _table([("", "base", "refined", "difference"), *one.evaluation.rows()])
+            typer.echo("\n".join(one.evaluation.lines()))
+        for table in (one.attacks, one.corruptions):
+            if table is not None:
+                typer.echo(f"\n{name}: {table.n_images} images; {BASE_MODEL}")
+                _table(table.rows())
 
 
 @app.command()

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from ruc.embed import embedder_from_state
+from ruc.embed.combined import CombinedEmbedder
 from ruc.embed.contrastive import ContrastiveEmbedder, fit_contrastive
 from ruc.embed.embedder import Embedder, State
 from ruc.embed.pixels import fit_pixels
@@ -17,6 +18,7 @@ from ruc.embed.scratch import fit_scratch
 from ruc.errors import InputError
 from ruc.images.load import ImageSet, choose_size, load_pixels
 from ruc.images.source import ImageSource
+from ruc.networks import ResNet
 from ruc.run_folder import Checkpoints
 from ruc.runtime import Runtime
 
@@ -62,9 +64,10 @@ class Embedding:
     why: str = ""
 
     @property
-    def contrastive(self) -> ContrastiveEmbedder | None:
-        """The embedder whose network RUC can retrain, or None."""
-        return self.embedder if isinstance(self.embedder, ContrastiveEmbedder) else None
+    def backbone(self) -> ResNet | None:
+        """The network that RUC can retrain, or None."""
+        parts = self.embedder.parts if isinstance(self.embedder, CombinedEmbedder) else (self.embedder,)
+        return next((part.network for part in parts if isinstance(part, ContrastiveEmbedder)), None)
 
 
 def load_features(path: Path) -> NDArray[np.float32]:

@@ -1,22 +1,53 @@
 """Finished runs against the truth: metrics into the run folders, and their reports written anew."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ruc.errors import InputError
+from ruc.evaluate.attacks import AttackTable
+from ruc.evaluate.corruptions import CorruptionTable
 from ruc.evaluate.evaluate import Evaluation
+from ruc.evaluate.robustness import attack_run, corrupt_run
 from ruc.evaluate.runs import evaluate_run
 from ruc.report.data import report_data
 from ruc.report.report import write_report
 from ruc.run_folder import read_run, write_metrics, write_report_file
 from ruc.runtime import Runtime
 
-__all__ = ["measure_runs"]
+__all__ = ["Measured", "measure_runs"]
 
 
-def measure_runs(folders: Sequence[Path], truth: Path, runtime: Runtime) -> Mapping[str, Evaluation]:
-    """Evaluate each run, write its `metrics.json` and write its report anew; returns the evaluations by folder.
+@dataclass(frozen=True)
+class Measured:
+    """What was found about one run; attacks and corruptions where they were asked for."""
+
+    evaluation: Evaluation
+    attacks: AttackTable | None
+    corruptions: CorruptionTable | None
+
+
+def measure_runs(
+    folders: Sequence[Path],
+    truth: Path,
+    runtime: Runtime,
+    attacks: tuple[str, ...] = (),
+    corruptions: bool = False,
+) -> Mapping[str, Measured]:
+    """Evaluate each run, write its `metrics.json` and write its report anew; returns what was found, by folder.
+
+    Parameters
+    ----------
+    folders
+        Finished runs.
+    truth
+        File of true labels.
+    runtime
+        Where to compute, and whether to show progress.
+    attacks
+        Any of "fgsm" and "bim".
+    corruptions
+        Whether to measure the accuracy on corrupted images too.
 
     Raises
     ------
@@ -29,12 +60,16 @@ def measure_runs(folders: Sequence[Path], truth: Path, runtime: Runtime) -> Mapp
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(f"{', '.join(twice)} given twice; expected each run once")
-    evaluations = {}
+    measured = {}
     for name, folder in zip(names, folders, strict=True):
         run = read_run(folder)
         evaluation = evaluate_run(run, truth, runtime)
+        attacked = attack_run(folder, truth, runtime, attacks) if attacks else None
+        corrupted = corrupt_run(folder, truth, runtime) if corruptions else None
         metrics = evaluation.to_dict()
+        metrics |= {"attacks": attacked.to_dict()} if attacked else {}
+        metrics |= {"corruptions": corrupted.to_dict()} if corrupted else {}
         write_metrics(folder, metrics)
         write_report_file(folder, write_report(report_data(replace(run, metrics=metrics))))
-        evaluations[name] = evaluation
-    return evaluations
+        measured[name] = Measured(evaluation, attacked, corrupted)
+    return measured

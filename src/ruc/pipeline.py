@@ -23,6 +23,7 @@ from ruc.cluster.given import read_given
 from ruc.cluster.n_clusters import estimate_n_clusters
 from ruc.embed.embedder import State
 from ruc.embed.neighbors import Neighbors, nearest_neighbors
+from ruc.embed.scratch import choose_policy
 from ruc.embedding import Embedding, embed_images, given_features, load_features
 from ruc.errors import InputError, NothingToClusterError
 from ruc.images.load import content_hashes
@@ -160,18 +161,18 @@ def choose_n_clusters(
 
 def choose_space(settings: Settings, embedded: Embedding, neighbors: Neighbors, runtime: Runtime) -> Space:
     """Heads on features, or whole networks on the images: see DESIGN of the two spaces in the documentation."""
-    contrastive = embedded.contrastive
     wanted = settings.space
     if wanted == "auto":
-        wanted = "feature" if contrastive is None else "image"
+        wanted = "feature" if embedded.backbone is None else "image"
     if wanted == "feature":
         return FeatureSpace(embedded.features, neighbors, runtime)
-    if embedded.images is None or contrastive is None:
+    if embedded.images is None or embedded.backbone is None:
         raise InputError(
             f"--space image given with the embedder {embedded.name!r}; expected one with a network to retrain: "
             "--embedder contrastive, or --space feature"
         )
-    return ImageSpace(embedded.images.pixels, contrastive.network, contrastive.policy, runtime)
+    policy, _ = choose_policy(embedded.images.pixels, runtime)
+    return ImageSpace(embedded.images.pixels, embedded.backbone, policy, runtime)
 
 
 def retrain(
