@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from ruc.embed.embedder import State
 from ruc.refine.networks import network_from_config
 
-__all__ = ["PREDICT_ROWS", "Epoch", "Pair", "Refinement"]
+__all__ = ["PREDICT_ROWS", "Epoch", "Memory", "Pair", "Refinement"]
 
 PREDICT_ROWS = 1024
+SAME = 1e-3  # inputs nearer than this share of their length are the same sample, decoded or embedded again
 
 
 @dataclass(frozen=True)
@@ -50,19 +51,51 @@ class Epoch:
 
 
 @dataclass(frozen=True)
+class Memory:
+    """Samples whose given label is believed against the networks, with what is believed of them.
+
+    Among features that tell classes apart badly, a right label can look wrong, and no network that is any good
+    on new samples would reproduce it. An input that is one of these, up to rounding, is answered from memory.
+
+    Attributes
+    ----------
+    keys
+        (n_kept, n_values) the plain views, flattened.
+    logits
+        (n_kept, n_clusters).
+    """
+
+    keys: Tensor
+    logits: Tensor
+
+    def answer(self, inputs: Tensor, logits: Tensor) -> Tensor:
+        """The logits, replaced where an input is remembered."""
+        flat = inputs.flatten(1)
+        distance, nearest = torch.cdist(flat, self.keys, compute_mode="donot_use_mm_for_euclid_dist").min(
+            dim=1
+        )
+        known = distance <= SAME * flat.norm(dim=1)
+        return torch.where(known.unsqueeze(1), self.logits[nearest], logits)
+
+
+@dataclass(frozen=True)
 class Pair:
-    """The two trained networks; the prediction is the sum of their logits."""
+    """The two trained networks; the prediction is the sum of their logits, or what is remembered of a sample."""
 
     first: nn.Module
     second: nn.Module
+    memory: Memory | None = None
 
     @torch.no_grad()
     def logits(self, inputs: Tensor) -> Tensor:
         """Summed logits (n, n_clusters) of plain views, in evaluation mode; a row's result stands alone."""
         self.first.eval()
         self.second.eval()
-        parts = [self.first(part) + self.second(part) for part in torch.split(inputs, PREDICT_ROWS)]
-        return torch.cat(parts).float()
+        parts = []
+        for part in torch.split(inputs, PREDICT_ROWS):
+            logits = (self.first(part) + self.second(part)).float()
+            parts.append(logits if self.memory is None else self.memory.answer(part, logits))
+        return torch.cat(parts)
 
     def state(self) -> State:
         """Configuration and weights, without pickle."""
@@ -71,6 +104,8 @@ class Pair:
             for name, network in (("first", self.first), ("second", self.second))
             for key, value in network.state_dict().items()
         }
+        if self.memory is not None:
+            weights |= {"memory.keys": self.memory.keys.cpu(), "memory.logits": self.memory.logits.cpu()}
         return State({"kind": "pair", "network": self.first.config}, weights)
 
     @staticmethod
@@ -79,14 +114,20 @@ class Pair:
         networks = []
         for name in ("first", "second"):
             network = network_from_config(state.config["network"])
+            prefix = f"{name}."
             own = {
-                key.removeprefix(f"{name}."): value
+                key.removeprefix(prefix): value
                 for key, value in state.weights.items()
-                if key.startswith(name)
+                if key.startswith(prefix)
             }
             network.load_state_dict(own)
             networks.append(network.to(device).eval())
-        return Pair(*networks)
+        memory = None
+        if "memory.keys" in state.weights:
+            memory = Memory(
+                state.weights["memory.keys"].to(device), state.weights["memory.logits"].to(device)
+            )
+        return Pair(networks[0], networks[1], memory)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ Park et al., *Improving Unsupervised Image Clustering With Robust Learning*, CVP
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from ruc.cluster.clustering import Clustering
 from ruc.embed.embedder import State
 from ruc.embed.neighbors import Neighbors
 from ruc.progress import progress
+from ruc.refine.evidence import Evidence, independent_evidence
 from ruc.refine.losses import soft_cross_entropy, squared_error
 from ruc.refine.members import (
     Member,
@@ -25,8 +27,8 @@ from ruc.refine.members import (
     restore,
     snapshot,
 )
-from ruc.refine.refinement import PREDICT_ROWS, Epoch, Pair, Refinement
-from ruc.refine.select import CleanSelection, select_clean
+from ruc.refine.refinement import PREDICT_ROWS, Epoch, Memory, Pair, Refinement
+from ruc.refine.select import CleanSelection, select_believed, select_clean
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import Space
 from ruc.refine.targets import guess, mix_up, one_hot, refine_labels, smooth_labels
@@ -63,7 +65,10 @@ def refine(
     resume
         Such a state: the run goes on where it was taken and ends as if it hadn't been interrupted.
     """
-    selected = select_clean(base, neighbors, settings)
+    evidence = independent_evidence(base, neighbors) if settings.weigh_given else None
+    selected = (
+        select_clean(base, neighbors, settings) if evidence is None else select_believed(base, evidence)
+    )
     trust = Trust(
         torch.as_tensor(base.labels, device=runtime.device).clone(),
         torch.as_tensor(selected.is_clean, device=runtime.device).clone(),
@@ -84,7 +89,7 @@ def refine(
             if on_epoch is not None:
                 on_epoch(record, lambda: snapshot(members, trust, history))
             advance(1)
-    return _conclude(space, Pair(first.network, second.network), trust, selected, history, runtime)
+    return _conclude(space, Pair(first.network, second.network), trust, selected, evidence, history, runtime)
 
 
 def train_pass(
@@ -199,20 +204,42 @@ def _record(
 
 
 def _conclude(
-    space: Space, pair: Pair, trust: Trust, selected: CleanSelection, history: list[Epoch], runtime: Runtime
+    space: Space,
+    pair: Pair,
+    trust: Trust,
+    selected: CleanSelection,
+    evidence: Evidence | None,
+    history: list[Epoch],
+    runtime: Runtime,
 ) -> Refinement:
     """The summed logits of the pair on the plain view, as labels and probabilities."""
-    rows = torch.arange(space.n_samples, device=runtime.device)
-    logits = torch.cat([pair.logits(space.plain(part)) for part in torch.split(rows, PREDICT_ROWS)])
-    raw = logits.softmax(dim=1)
+    logits = _predict_all(space, pair, runtime)
+    temperature = 1.0
+    if evidence is not None:
+        pair = replace(pair, memory=_remember(space, logits, evidence, temperature))
+        logits = _predict_all(space, pair, runtime)
     return Refinement(
         labels=logits.argmax(dim=1).cpu().numpy(),
-        probabilities=raw.cpu().numpy(),
-        raw_probabilities=raw.cpu().numpy(),
+        probabilities=(logits / temperature).softmax(dim=1).cpu().numpy(),
+        raw_probabilities=logits.softmax(dim=1).cpu().numpy(),
         was_clean=selected.is_clean,
         is_clean=trust.is_clean.cpu().numpy(),
         history=tuple(history),
         pair=pair,
-        temperature=1.0,
+        temperature=temperature,
         warnings=selected.notes,
     )
+
+
+def _predict_all(space: Space, pair: Pair, runtime: Runtime) -> Tensor:
+    rows = torch.arange(space.n_samples, device=runtime.device)
+    return torch.cat([pair.logits(space.plain(part)) for part in torch.split(rows, PREDICT_ROWS)])
+
+
+def _remember(space: Space, logits: Tensor, evidence: Evidence, temperature: float) -> Memory:
+    """The labelled samples of which the weighed evidence says something else than the networks."""
+    posterior = torch.as_tensor(evidence.posterior, device=logits.device)
+    known = torch.as_tensor(evidence.is_known, device=logits.device)
+    kept = (known & (posterior.argmax(dim=1) != logits.argmax(dim=1))).nonzero().squeeze(1)
+    floor = torch.finfo(torch.float32).eps
+    return Memory(space.plain(kept).flatten(1), posterior[kept].clamp_min(floor).log() * temperature)

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from ruc.cluster.clustering import UNKNOWN, Clustering
 from ruc.embed.neighbors import Neighbors
 from ruc.errors import InputError
+from ruc.refine.evidence import Evidence
 from ruc.refine.settings import RefineSettings
 
-__all__ = ["CleanSelection", "NoCleanSamplesWarning", "neighbor_votes", "select_clean"]
+__all__ = ["CleanSelection", "NoCleanSamplesWarning", "neighbor_votes", "select_believed", "select_clean"]
 
 logger = logging.getLogger(__name__)
 RELAXED_SHARE = (
@@ -104,6 +105,20 @@ def select_clean(base: Clustering, neighbors: Neighbors | None, settings: Refine
             )
             warnings.warn(notes[-1], NoCleanSamplesWarning, stacklevel=2)
     return CleanSelection(is_clean, selection, tuple(notes))
+
+
+def select_believed(base: Clustering, evidence: Evidence) -> CleanSelection:
+    """Trust the labels that are more likely right than wrong when weighed against their neighbours'."""
+    known = base.labels != UNKNOWN
+    belief = evidence.posterior[np.arange(len(known)), np.where(known, base.labels, 0)]
+    is_clean = known & (belief > 0.5)
+    reliable = float(evidence.reliability.diagonal().mean())
+    note = (
+        f"the labels of {base.name!r} are weighed against the features: about {reliable:.0%} of them seem right, "
+        f"{int(is_clean.sum())} of {int(known.sum())} are believed"
+    )
+    logger.info("%s", note)
+    return CleanSelection(is_clean, "evidence", (note,))
 
 
 def neighbor_votes(base: Clustering, neighbors: Neighbors | None, n_neighbors: int) -> NDArray[np.float32]:

@@ -49,6 +49,10 @@ class RefineSettings:
         one network is trained, on the pseudo-labels as they are.
     label_smoothing
         Whether the strong views of the clean samples are learned against smoothed labels.
+    weigh_given
+        Whether labels that know more than the features are weighed against their neighbours', by an estimate of
+        how reliable they are, and kept where they're the likelier; else they're treated like any clustering
+        (paper). Such are labels given from outside, and clusterings that the features don't explain.
     forwards
         "needed" passes only the rows whose predictions are used, in evaluation mode; "all" passes whole batches
         and the student in training mode, as the official code: BatchNorm then averages over other statistics.
@@ -73,6 +77,7 @@ class RefineSettings:
     promotion: bool = True
     co_training: bool = True
     label_smoothing: bool = True
+    weigh_given: bool = True
     forwards: Literal["needed", "all"] = "needed"
 
     def __post_init__(self) -> None:
@@ -91,6 +96,7 @@ class RefineSettings:
             "ramp_epochs": 200,
             "epsilon": "uniform",
             "promotion_by": "confident",
+            "weigh_given": False,
             "forwards": "all",
         }
         return cls(**{**published, **changes})
@@ -169,5 +175,6 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "promotion": _one_of(True, False),
     "co_training": _one_of(True, False),
     "label_smoothing": _one_of(True, False),
+    "weigh_given": _one_of(True, False),
     "forwards": _one_of("needed", "all"),
 }

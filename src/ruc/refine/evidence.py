@@ -1,0 +1,151 @@
+"""How far a given label can be believed, from the labels around it alone.
+
+RUC throws an unclean label away. That is right when it came from the features in the first place (k-means:
+the label knows nothing that the features don't), and wasteful when it came from elsewhere (people, another
+model): among features that tell classes apart badly, nearly every right label would be thrown away. So the
+share of wrong labels is estimated together with what the features say, and both are weighed by Bayes' rule.
+The model is that of noisy labels with a transition matrix (Patrini et al. 2017, *forward correction*), with
+the neighbours' labels as the only, and hence out-of-sample, predictor.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ruc.cluster.clustering import UNKNOWN, Clustering
+from ruc.embed.neighbors import Neighbors
+
+__all__ = ["Evidence", "independent_evidence", "weigh_evidence"]
+
+SCALES = (3, 10, 30, 100)  # how many neighbours vote; the fit weighs the scales
+PRIOR_STRENGTH = 5.0  # so many observations speak for every label being right
+WELL_EXPLAINED = 0.75
+SHARPEST = 5.0
+N_STEPS = 60
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the features say, and how reliable the labels are.
+
+    Attributes
+    ----------
+    opinion
+        (n_samples, n_clusters) float32: probability of each cluster from the neighbours' labels, the sample's
+        own label left out.
+    reliability
+        (n_clusters, n_clusters) float32: row y is how samples of cluster y are labelled.
+    posterior
+        (n_samples, n_clusters) float32: both weighed. Equals `opinion` where the label is unknown.
+    explained
+        Share of the labels that the features predict, relative to the best possible at this reliability.
+    is_known
+        (n_samples,) which samples have a label.
+    """
+
+    opinion: NDArray[np.float32]
+    reliability: NDArray[np.float32]
+    posterior: NDArray[np.float32]
+    explained: float
+    is_known: NDArray[np.bool_]
+
+
+def independent_evidence(base: Clustering, neighbors: Neighbors | None) -> Evidence | None:
+    """The evidence, where the labels know more than the features; None where they're made of these.
+
+    Labels given from outside do; so does a clustering that the features don't explain.
+    """
+    if neighbors is None or len(np.unique(base.labels[base.labels != UNKNOWN])) < 2:
+        return None
+    evidence = weigh_evidence(base, neighbors)
+    return evidence if base.name == "given" or evidence.explained < WELL_EXPLAINED else None
+
+
+def weigh_evidence(base: Clustering, neighbors: Neighbors) -> Evidence:
+    """Estimate the reliability of the labels and the probability of every cluster for every sample.
+
+    Two models are fitted by maximum likelihood: one in which each pair of clusters has its own chance to be
+    confused, and one in which all pairs have the same. The first is used only where the features explain the
+    labels well: where they don't, what looks like confused labels is confused features.
+    """
+    known = base.labels != UNKNOWN
+    labels = torch.as_tensor(base.labels[known])
+    votes = _votes(base, neighbors)
+    tally = _majority_tally(votes[-1][known], labels)
+    free = _fit(votes, known, labels, tally.log())
+    best = free if free[2] >= WELL_EXPLAINED else _fit(votes, known, labels, None)
+    opinion, reliability, explained = best
+    posterior = opinion.clone()
+    posterior[torch.as_tensor(known)] *= reliability.T[labels]
+    posterior /= posterior.sum(dim=1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny)
+    return Evidence(opinion.numpy(), reliability.numpy(), posterior.numpy(), explained, known)
+
+
+def _votes(base: Clustering, neighbors: Neighbors) -> Tensor:
+    """(n_scales, n_samples, n_clusters) numbers of neighbours with each label."""
+    most = max(1, len(base.labels) // (2 * base.n_clusters))
+    scales = sorted({min(scale, most, neighbors.indices.shape[1]) for scale in SCALES})
+    counts = np.zeros((len(scales), len(base.labels), base.n_clusters), np.float32)
+    for number, scale in enumerate(scales):
+        voters = base.labels[neighbors.indices[:, :scale]]
+        rows, columns = np.nonzero(voters != UNKNOWN)
+        np.add.at(counts[number], (rows, voters[rows, columns]), 1.0)
+    return torch.from_numpy(counts)
+
+
+def _majority_tally(votes: Tensor, labels: Tensor) -> Tensor:
+    """A first reliability: how the samples are labelled whose neighbourhood is mostly of cluster y."""
+    n_clusters = votes.shape[1]
+    tally = 0.02 + 0.3 * torch.eye(n_clusters)
+    tally.index_put_((votes.argmax(dim=1), labels), torch.ones(len(labels)), accumulate=True)
+    return tally / tally.sum(dim=1, keepdim=True)
+
+
+def _fit(
+    votes: Tensor, known: NDArray[np.bool_], labels: Tensor, start: Tensor | None
+) -> tuple[Tensor, Tensor, float]:
+    """Opinion, reliability and explained share of the likeliest model; `start` None: all confusions alike."""
+    n_clusters = votes.shape[2]
+    prior = (torch.bincount(labels, minlength=n_clusters) + 1) / (len(labels) + n_clusters)
+    shares = ((votes + prior) / (votes.sum(dim=2, keepdim=True) + 1)).log()
+    trust_shares = torch.full((len(votes),), np.log(0.3 if start is None else 0.1).item(), requires_grad=True)
+    trust_votes = torch.full((len(votes),), np.log(0.05).item(), requires_grad=True)
+    free = (torch.tensor([-3.0]) if start is None else start.clone()).requires_grad_()
+    own = torch.as_tensor(known)
+    mine = torch.arange(len(labels))
+
+    def reliability() -> Tensor:
+        if start is not None:
+            return free.softmax(dim=1).clamp_min(1e-6)
+        wrong = free.sigmoid()
+        right = torch.eye(n_clusters)
+        return ((1 - wrong) * right + wrong * (1 - right) / max(n_clusters - 1, 1)).clamp_min(1e-6)
+
+    def opinion(shares: Tensor, votes: Tensor) -> Tensor:
+        # Each vote is itself a noisy label: its likelihood under cluster y is reliability[y, vote].
+        soft = torch.einsum("s,snk->nk", trust_shares.exp().clamp_max(SHARPEST), shares)
+        hard = torch.einsum("s,snk->nk", trust_votes.exp().clamp_max(SHARPEST), votes) @ reliability().log().T
+        return (soft + hard).softmax(dim=1)
+
+    optimizer = torch.optim.LBFGS(
+        [trust_shares, trust_votes, free], max_iter=N_STEPS, line_search_fn="strong_wolfe"
+    )
+
+    def objective() -> Tensor:
+        optimizer.zero_grad()
+        believed = reliability()
+        expected = (opinion(shares[:, own], votes[:, own]) @ believed)[mine, labels]
+        prior_loss = -PRIOR_STRENGTH / len(labels) * believed.diagonal().log().sum()
+        loss = prior_loss - expected.clamp_min(1e-9).log().mean()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimizer.step(objective)  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        said, believed = opinion(shares, votes), reliability()
+        predicted = (said @ believed)[own].argmax(dim=1)
+        explained = float((predicted == labels).float().mean() / believed.diagonal().mean())
+    return said, believed, explained
