@@ -4,6 +4,7 @@ import io
 import struct
 import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,17 @@ def test_corrupt_exif_is_no_reason_to_lose_an_image(tmp_path: Path) -> None:
     path = save(tmp_path / "a.jpg", picture(), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01")
     with pillow_warnings_ignored:
         assert corners(decode(path)) == [RED, GREEN, BLUE, WHITE]
+
+
+def test_overlapping_threads_leave_the_warning_filters_alone() -> None:
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(1) as first, ThreadPoolExecutor(1) as second:
+        for thread in (first, second):
+            thread.submit(pillow_warnings_ignored.__enter__).result()
+        assert len(warnings.filters) == len(before) + 1
+        for thread in (first, second):
+            thread.submit(pillow_warnings_ignored.__exit__).result()
+    assert list(warnings.filters) == before
 
 
 def test_transparency_is_composed_over_white(tmp_path: Path) -> None:
