@@ -1,10 +1,13 @@
-"""Small images that several tests share."""
+"""Small images that several tests share, and one thread: two threads fight over tiny networks."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+
+torch.set_num_threads(1)
 
 
 def write_shapes(folder: Path, per_class: int = 20, seed: int = 0) -> dict[str, str]:
