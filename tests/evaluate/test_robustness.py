@@ -7,10 +7,12 @@ import torch
 from PIL import Image
 from torch import nn
 
+from ruc.embed.combined import CombinedEmbedder
 from ruc.embed.contrastive import ContrastiveEmbedder
 from ruc.embed.pixels import fit_pixels
 from ruc.errors import InputError
 from ruc.evaluate.robustness import _differentiable, attack_run, corrupt_run, subjects_of
+from ruc.images.views import GENTLE
 from ruc.networks import NetworkSettings, ResNet
 from ruc.refine.networks import Head
 from ruc.refine.refinement import Pair
@@ -105,8 +107,9 @@ def test_embedders_as_functions_with_gradient_agree_with_themselves(side):
     pixels = np.random.default_rng(0).integers(256, size=(20, 3, 12, 12)).astype(np.uint8)
     images = (torch.from_numpy(pixels).float() / 255).requires_grad_(True)
     network = ResNet(NetworkSettings(width=8, blocks=(1, 1), stem="half", channels=3)).eval()
-    for embedder in (fit_pixels(pixels, 6, side), ContrastiveEmbedder(network, side)):
-        features = _differentiable(embedder.state(), RUNTIME)(images)
+    parts = (fit_pixels(pixels, 6, side), ContrastiveEmbedder(network, side, GENTLE))
+    for embedder in (*parts, CombinedEmbedder(parts, (0.3, 1.0))):
+        features = _differentiable(embedder, RUNTIME)(images)
         assert features.detach().numpy() == pytest.approx(embedder.transform(pixels, RUNTIME), abs=1e-5)
         (gradient,) = torch.autograd.grad(features.sum(), images)
         assert gradient.abs().sum() > 0

@@ -22,6 +22,7 @@ from ruc.run_folder import Run, read_model, read_run
 from ruc.runtime import Runtime
 
 if TYPE_CHECKING:
+    from ruc.embed.embedder import Embedder
     from ruc.images.source import ImageSource
 
 __all__ = ["BASE_MODEL", "Subjects", "attack_run", "centre_model", "corrupt_run", "subjects_of"]
@@ -39,7 +40,7 @@ class Subjects:
     ----------
     models
         "base" and "refined": images (n, channels, height, width) in [0, 1] to logits (n, n_clusters), with
-        gradient.
+        gradient. "refined" is the two networks alone, without what is remembered of single labels.
     pixels
         (n, channels, height, width) uint8 of some images with known truth, as the models take them.
     right
@@ -178,11 +179,12 @@ def _pixels_and_embedding(
         batches = list(stream_batches(images, preprocessing.prepare, BATCH, preprocessing.shorter_side))
         _check_all_read(sum(len(batch.skipped) for batch in batches))
         return np.concatenate([batch.images for batch in batches if len(batch.images)]), embedder.module
+    from ruc.embed import embedder_from_state
     from ruc.images.load import load_pixels
 
     loaded = load_pixels(images, int(run.settings["image_size"]), runtime)
     _check_all_read(len(loaded.skipped))
-    return loaded.pixels, _differentiable(state, runtime)
+    return loaded.pixels, _differentiable(embedder_from_state(state), runtime)
 
 
 def _check_all_read(n_lost: int) -> None:
@@ -190,23 +192,30 @@ def _check_all_read(n_lost: int) -> None:
         raise InputError(f"{n_lost} of the run's images can no longer be read; expected them as they were")
 
 
-def _differentiable(state: State, runtime: Runtime) -> Model:
+def _differentiable(embedder: "Embedder", runtime: Runtime) -> Model:
     """An embedder of pixels as a function of images in [0, 1] that lets gradients through."""
+    from ruc.embed.combined import CombinedEmbedder
     from ruc.embed.contrastive import ContrastiveEmbedder
     from ruc.embed.pixels import PixelEmbedder
 
-    if state.config["kind"] == "pixels":
-        pixels = PixelEmbedder.from_state(state)
-        mean, components = pixels.mean.to(runtime.device), pixels.components.to(runtime.device)
+    if isinstance(embedder, PixelEmbedder):
+        side = embedder.side
+        mean, components = embedder.mean.to(runtime.device), embedder.components.to(runtime.device)
         return lambda images: nn.functional.normalize(
-            (_shrunk(images, pixels.side).flatten(1) - mean) @ components.T, dim=1
+            (_shrunk(images, side).flatten(1) - mean) @ components.T, dim=1
         )
-    if state.config["kind"] == "contrastive":
-        contrastive = ContrastiveEmbedder.from_state(state)
-        network = contrastive.network.to(runtime.device).eval()
-        return lambda images: nn.functional.normalize(network(_shrunk(images, contrastive.side)), dim=1)
+    if isinstance(embedder, ContrastiveEmbedder):
+        network, side = embedder.network.to(runtime.device).eval(), embedder.side
+        return lambda images: nn.functional.normalize(network(_shrunk(images, side)), dim=1)
+    if isinstance(embedder, CombinedEmbedder):
+        parts = [_differentiable(part, runtime) for part in embedder.parts]
+        scale = float(np.linalg.norm(embedder.weights))
+        return lambda images: torch.cat(
+            [part(images) * (weight / scale) for part, weight in zip(parts, embedder.weights, strict=True)],
+            dim=1,
+        )
     raise InputError(
-        f"an embedder of kind {state.config['kind']!r} cannot be attacked; expected pretrained, contrastive or pixels"
+        f"the embedder {embedder.name!r} cannot be attacked; expected pretrained, contrastive, pixels or these combined"
     )
 
 
