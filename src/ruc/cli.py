@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 
 from ruc.errors import RucError
@@ -255,24 +254,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     try:
-        app(
-            [argument for argument in arguments if argument != "--debug"],
-            prog_name="ruc",
-            standalone_mode=False,
-        )
+        app([argument for argument in arguments if argument != "--debug"], prog_name="ruc")
     except RucError as error:
         if debug:
             raise
         typer.echo(f"ruc: {error}", err=True)
         sys.exit(1)
-    except click.exceptions.Abort:
-        sys.exit(130)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("ruc: interrupted; the same command goes on where it was", err=True)
-        sys.exit(130)
 
 
 def _run(
@@ -286,7 +273,11 @@ def _run(
     if constants:
         given["refine"] = constants
     settings = make_settings(given, config)
-    run = run_to_folder(settings, overwrite=overwrite, verbose=not quiet)
+    try:
+        run = run_to_folder(settings, overwrite=overwrite, verbose=not quiet)
+    except KeyboardInterrupt:
+        typer.echo("ruc: interrupted; the same command goes on where it was", err=True)
+        raise typer.Exit(130) from None
     typer.echo("\n".join(summary_lines(run, Path(settings.output))))
 
 
@@ -310,7 +301,7 @@ def _constants(
     for item in constants or ():
         name, equals, text = item.partition("=")
         if not equals:
-            raise click.BadParameter(
+            raise typer.BadParameter(
                 f"{item!r} given, expected NAME=VALUE such as epsilon=0.3", param_hint="--set"
             )
         values[name.strip()] = yaml.safe_load(text)
@@ -326,7 +317,7 @@ def _share(option: str, text: str | None) -> float | None:
     except ValueError:
         value = -1.0
     if not 0 <= value <= 1:
-        raise click.BadParameter(f"{text!r} given, expected a share such as 5% or 0.05", param_hint=option)
+        raise typer.BadParameter(f"{text!r} given, expected a share such as 5% or 0.05", param_hint=option)
     return value
 
 
