@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional as F
+from torch.nn.functional import interpolate, normalize
 
 from ruc.embed.embedder import State
 from ruc.images.views import to_float
@@ -42,7 +42,7 @@ class PixelEmbedder:
     def transform(self, pixels: NDArray[np.uint8], runtime: Runtime) -> NDArray[np.float32]:
         """(n, channels, size, size) uint8 pixels as (n, n_features) unit-norm rows."""
         projected = (_flat(pixels, self.side) - self.mean) @ self.components.T
-        features: NDArray[np.float32] = F.normalize(projected, dim=1).numpy()
+        features: NDArray[np.float32] = normalize(projected, dim=1).numpy()
         return features
 
     def state(self) -> State:
@@ -56,7 +56,7 @@ class PixelEmbedder:
         return cls(state.config["side"], state.weights["mean"], state.weights["components"])
 
 
-def fit_pixels(pixels: NDArray[np.uint8], n_features: int = 64, side: int = 32) -> PixelEmbedder:
+def fit_pixels(pixels: NDArray[np.uint8], n_features: int = 64, side: int | None = None) -> PixelEmbedder:
     """Principal components of the images, exact and without chance.
 
     Parameters
@@ -66,13 +66,14 @@ def fit_pixels(pixels: NDArray[np.uint8], n_features: int = 64, side: int = 32) 
     n_features
         Most components to keep; fewer where images or pixels are fewer.
     side
-        Larger images are shrunk to this side first.
+        Larger images are shrunk to this side first; by default 32 for grey ones and 16 for coloured ones, as
+        the time grows with the cube of the number of values and the components are smooth anyway.
     """
-    side = min(side, pixels.shape[-1])
+    side = min(side or (32 if pixels.shape[1] == 1 else 16), pixels.shape[-1])
     flat = _flat(pixels, side).double()
     mean = flat.mean(dim=0)
     flat -= mean
-    # Eigenvectors of the covariance: one pass over the images, and at most 3 · 32 · 32 squared numbers.
+    # Eigenvectors of the covariance: one pass over the images, and 1024 squared numbers by default.
     _, vectors = torch.linalg.eigh(flat.T @ flat)
     components = vectors.flip(1).T[: min(n_features, len(flat))]
     # An eigenvector's sign is arbitrary; make the largest entry positive, so that every machine agrees.
@@ -85,6 +86,6 @@ def _flat(pixels: NDArray[np.uint8], side: int) -> torch.Tensor:
     for start in range(0, len(pixels), CHUNK):
         images = to_float(torch.from_numpy(pixels[start : start + CHUNK]))
         if images.shape[-1] != side:
-            images = F.interpolate(images, size=(side, side), mode="area")
+            images = interpolate(images, size=(side, side), mode="area")
         chunks.append(images.flatten(1))
     return torch.cat(chunks)

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 __all__ = ["POLICIES", "ViewPolicy", "cutout", "rand_augment", "random_view", "strong_view", "to_float"]
 
@@ -241,16 +241,16 @@ def _warp(policy: ViewPolicy, chance: _Chance, shape: torch.Size) -> Tensor | No
     if policy.elastic == 0:
         return None
     knots = chance.normal(2, ELASTIC_KNOTS, ELASTIC_KNOTS) * (2 * policy.elastic)
-    field = F.interpolate(knots, size=tuple(shape), mode="bilinear", align_corners=True)
+    field = functional.interpolate(knots, size=tuple(shape), mode="bilinear", align_corners=True)
     return field.permute(0, 2, 3, 1)
 
 
 def _sample(images: Tensor, window: Tensor, warp: Tensor | None, shape: torch.Size) -> Tensor:
     """Every geometric change at once; beyond the border its nearest pixel is repeated."""
-    grid = F.affine_grid(window, [len(images), 1, *shape], align_corners=False)
+    grid = functional.affine_grid(window, [len(images), 1, *shape], align_corners=False)
     if warp is not None:
         grid = grid + warp
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return functional.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 # --- colour ------------------------------------------------------------------------------------------------
@@ -389,7 +389,9 @@ def _sharpness(images: Tensor, strength: Tensor) -> Tensor:
     kernel = torch.ones(3, 3, device=images.device)
     kernel[1, 1] = 5
     smooth = images.clone()  # the outermost pixels stay, as in Pillow
-    smooth[:, :, 1:-1, 1:-1] = F.conv2d(images, (kernel / 13).repeat(channels, 1, 1, 1), groups=channels)
+    smooth[:, :, 1:-1, 1:-1] = functional.conv2d(
+        images, (kernel / 13).repeat(channels, 1, 1, 1), groups=channels
+    )
     return _blend(images, smooth, strength)
 
 

@@ -1,8 +1,11 @@
 """Heads: what stands on a backbone's features."""
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 from torch import nn
 
-__all__ = ["linear_head", "mlp_head", "projection_head"]
+__all__ = ["linear_head", "mlp_head", "projection_head", "relu_layers"]
 
 
 def linear_head(n_features: int, n_clusters: int) -> nn.Module:
@@ -29,3 +32,11 @@ def projection_head(n_features: int, n_hidden: int, n_out: int) -> nn.Module:
         nn.ReLU(inplace=True),
         nn.Linear(n_hidden, n_out),
     )
+
+
+def relu_layers(widths: Sequence[int]) -> nn.Sequential:
+    """Linear layers of these widths with ReLU between them; of a single width, nothing."""
+    layers: list[nn.Module] = []
+    for n_in, n_out in pairwise(widths):
+        layers += [nn.Linear(n_in, n_out), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])

@@ -6,14 +6,15 @@ so that checkpoints of SCAN, MoCo and others fit after renaming at most a prefix
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 __all__ = ["NetworkSettings", "ResNet"]
 
-Stem = Literal["full", "half", "quarter"]
+Stem = Literal["full", "half", "pooled", "quarter"]
 
 
 @dataclass(frozen=True)
@@ -31,18 +32,31 @@ class NetworkSettings:
     stem
         "full": a 3×3 convolution at full resolution (CIFAR's stem);
         "half": the same with stride 2, for narrow networks on CPUs;
-        "quarter": a 7×7 convolution with stride 2, then max pooling (ImageNet's stem, STL-10's in SCAN).
+        "pooled": a 3×3 convolution at full resolution, then 2×2 max pooling (STL-10's stem in SCAN and RUC);
+        "quarter": a 7×7 convolution with stride 2, then max pooling (ImageNet's stem).
+    mean, std
+        Images become ``(images - mean) / std`` first; one value, or one for each channel. Grey images become as
+        many channels as there are values.
     """
 
     channels: int = 3
     width: int = 64
     blocks: tuple[int, ...] = (2, 2, 2, 2)
     stem: Stem = "full"
+    mean: tuple[float, ...] = (0.5,)
+    std: tuple[float, ...] = (1.0,)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "NetworkSettings":
+        """The settings whose `asdict` this is, back from JSON."""
+        return cls(
+            **{key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
+        )
 
     @property
     def n_features(self) -> int:
         """Length of the feature vector."""
-        return self.width * 2 ** (len(self.blocks) - 1)
+        return self.width << (len(self.blocks) - 1)
 
 
 class _Block(nn.Module):
@@ -61,26 +75,30 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x if self.downsample is None else self.downsample(x)
-        x = F.relu(self.bn1(self.conv1(x)), inplace=True)
-        return F.relu(self.bn2(self.conv2(x)) + shortcut, inplace=True)
+        x = functional.relu(self.bn1(self.conv1(x)), inplace=True)
+        return functional.relu(self.bn2(self.conv2(x)) + shortcut, inplace=True)
 
 
 class ResNet(nn.Module):
     """Images (n, channels, height, width) in [0, 1] to features (n, n_features), not normalised.
 
-    The defaults are ResNet-18 for CIFAR; `stem="quarter"` is ResNet-18 for STL-10.
+    The defaults are ResNet-18 for CIFAR; `stem="pooled"` is ResNet-18 for STL-10.
     """
 
     def __init__(self, settings: NetworkSettings) -> None:
         super().__init__()
         self.settings = settings
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(settings.mean).view(-1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(settings.std).view(-1, 1, 1), persistent=False)
         width, large = settings.width, settings.stem == "quarter"
-        stride = 1 if settings.stem == "full" else 2
+        stride = 1 if settings.stem in ("full", "pooled") else 2
         self.conv1 = nn.Conv2d(
             settings.channels, width, 7 if large else 3, stride, 3 if large else 1, bias=False
         )
         self.bn1 = nn.BatchNorm2d(width)
-        self.maxpool = nn.MaxPool2d(3, 2, 1) if large else nn.Identity()
+        self.maxpool = _pooling(settings.stem)
         self.stage_names = tuple(f"layer{number + 1}" for number in range(len(settings.blocks)))
         channels = width
         for number, (name, count) in enumerate(zip(self.stage_names, settings.blocks, strict=True)):
@@ -94,10 +112,17 @@ class ResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, images: Tensor) -> Tensor:
-        x = self.maxpool(F.relu(self.bn1(self.conv1(images - 0.5)), inplace=True))
+        """The mean over the last stage's places."""
+        x: Tensor = self.maxpool(functional.relu(self.bn1(self.conv1(images - 0.5)), inplace=True))
         for name in self.stage_names:
             x = self.get_submodule(name)(x)
         return x.mean(dim=(2, 3))
+
+
+def _pooling(stem: Stem) -> nn.Module:
+    if stem == "pooled":
+        return nn.MaxPool2d(2, 2, 1)
+    return nn.MaxPool2d(3, 2, 1) if stem == "quarter" else nn.Identity()
 
 
 def _stage(channels_in: int, channels_out: int, count: int, stride: int) -> nn.Sequential:

@@ -1,0 +1,55 @@
+"""Several embeddings side by side."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ruc.embed.embedder import Embedder, State
+from ruc.runtime import Runtime
+
+__all__ = ["CombinedEmbedder"]
+
+
+@dataclass(frozen=True)
+class CombinedEmbedder:
+    """The features of several embedders, one after the other, each scaled by its weight.
+
+    A cosine between two combined rows is the mean of the parts' cosines, weighted by the squared weights.
+
+    Attributes
+    ----------
+    parts
+        Fitted embedders, at least one.
+    weights
+        One for each part; only their proportions matter.
+    """
+
+    parts: tuple[Embedder, ...]
+    weights: tuple[float, ...]
+
+    @property
+    def name(self) -> str:
+        """How it is called in settings and reports, e.g. "contrastive+pixels"."""
+        return "+".join(part.name for part in self.parts)
+
+    def transform(self, pixels: NDArray[np.uint8], runtime: Runtime) -> NDArray[np.float32]:
+        """(n, channels, size, size) uint8 pixels as (n, n_features) unit-norm rows."""
+        return self.join([part.transform(pixels, runtime) for part in self.parts])
+
+    def join(self, features: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """The combined features, from those of the parts."""
+        scale = float(np.linalg.norm(self.weights))
+        pairs = zip(features, self.weights, strict=True)
+        return np.concatenate([part * np.float32(weight / scale) for part, weight in pairs], axis=1)
+
+    def state(self) -> State:
+        """Everything needed to make it again; the parts' tensors are numbered."""
+        states = [part.state() for part in self.parts]
+        config = {"kind": "combined", "weights": list(self.weights), "parts": [s.config for s in states]}
+        tensors = {
+            f"{number}.{name}": tensor
+            for number, s in enumerate(states)
+            for name, tensor in s.weights.items()
+        }
+        return State(config, tensors)

@@ -1,0 +1,39 @@
+"""From what was written to disk back to an embedder."""
+
+from ruc.embed.combined import CombinedEmbedder
+from ruc.embed.contrastive import ContrastiveEmbedder
+from ruc.embed.embedder import Embedder, State
+from ruc.embed.pixels import PixelEmbedder
+from ruc.errors import InputError
+
+__all__ = ["embedder_from_state"]
+
+
+def embedder_from_state(state: State) -> Embedder:
+    """Make again the embedder whose `state()` this is: "pixels", "contrastive" or "combined".
+
+    Raises
+    ------
+    InputError
+        The state is of another kind.
+    """
+    kind = state.config.get("kind")
+    if kind == "pixels":
+        return PixelEmbedder.from_state(state)
+    if kind == "contrastive":
+        return ContrastiveEmbedder.from_state(state)
+    if kind == "combined":
+        parts = []
+        for number, config in enumerate(state.config["parts"]):
+            prefix = f"{number}."
+            tensors = {
+                name.removeprefix(prefix): tensor
+                for name, tensor in state.weights.items()
+                if name.startswith(prefix)
+            }
+            parts.append(embedder_from_state(State(config, tensors)))
+        return CombinedEmbedder(tuple(parts), tuple(state.config["weights"]))
+    raise InputError(
+        f"an embedder of kind {kind!r} was given; expected 'pixels', 'contrastive' or 'combined'; "
+        "was this written by a newer version?"
+    )

@@ -1,0 +1,201 @@
+"""Views: identity, reproducibility, geometry worked by hand, and Pillow as the oracle for colour operations."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageEnhance, ImageOps
+from torch import Tensor
+
+from ruc.images import views
+from ruc.images.views import POLICIES, ViewPolicy, cutout, rand_augment, random_view, strong_view
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def levels(count: int = 6, channels: int = 3, side: int = 16) -> Tensor:
+    """Random images on the 256 levels that Pillow knows."""
+    return torch.randint(256, (count, channels, side, side), generator=generator(7)).float() / 255
+
+
+def to_pil(image: Tensor) -> Image.Image:
+    array = (image * 255).round().byte().permute(1, 2, 0).numpy()
+    return Image.fromarray(array if array.shape[2] == 3 else array[:, :, 0])
+
+
+def from_pil(image: Image.Image) -> Tensor:
+    array = np.asarray(image)
+    array = array[:, :, None] if array.ndim == 2 else array
+    return torch.from_numpy(array.copy()).permute(2, 0, 1).float() / 255
+
+
+def test_plain_policy_returns_the_images_unchanged() -> None:
+    images = levels()
+    assert torch.equal(random_view(images, POLICIES["plain"], generator()), images)
+
+
+@pytest.mark.parametrize("name", list(POLICIES))
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("view", [random_view, strong_view])
+def test_views_keep_shape_and_range_and_repeat_with_the_seed(view, channels, name) -> None:
+    images = levels(channels=channels)
+    before = images.clone()
+    once = view(images, POLICIES[name], generator(3))
+    again = view(images, POLICIES[name], generator(3))
+    assert once.shape == images.shape
+    assert once.min() >= 0
+    assert once.max() <= 1
+    assert torch.equal(once, again)
+    assert torch.equal(images, before), "the images themselves were written to"
+    if name != "plain" or view is strong_view:
+        assert not torch.equal(once, view(images, POLICIES[name], generator(4)))
+
+
+def test_views_differ_between_images_of_a_batch() -> None:
+    images = levels(1).repeat(8, 1, 1, 1)
+    seen = random_view(images, POLICIES["gentle"], generator())
+    for i in range(8):
+        for j in range(i):
+            assert not torch.equal(seen[i], seen[j])
+
+
+def test_flip_alone_mirrors_about_half_of_the_images_and_nothing_else() -> None:
+    images = levels(200, 1, 5)
+    seen = random_view(images, ViewPolicy(flip=True), generator())
+    mirrored = torch.tensor(
+        [torch.allclose(a, b.flip(-1), atol=1e-5) for a, b in zip(seen, images, strict=True)]
+    )
+    same = torch.tensor([torch.allclose(a, b, atol=1e-5) for a, b in zip(seen, images, strict=True)])
+    assert bool((mirrored ^ same).all())
+    assert 70 < int(mirrored.sum()) < 130
+
+
+def test_a_policy_without_flip_never_mirrors() -> None:
+    # A ramp from dark on the left to bright on the right stays one under every gentle view.
+    ramp = torch.linspace(0, 1, 28).expand(100, 1, 28, 28)
+    policy = replace(POLICIES["gentle"], rotation=0.0, shear=0.0, elastic=0.0)
+    seen = random_view(ramp, policy, generator())
+    assert bool((seen[..., -1].mean(dim=(1, 2)) > seen[..., 0].mean(dim=(1, 2))).all())
+
+
+def test_a_quarter_window_in_the_middle_shows_the_middle_twice_as_large() -> None:
+    images = torch.zeros(1, 1, 8, 8)
+    images[:, :, 2:6, 2:6] = torch.rand(4, 4, generator=generator())
+    seen = random_view(images, ViewPolicy(area=(0.25, 0.25), wander=0.0), generator())
+    # Each pixel of the 4 × 4 middle becomes 2 × 2; bilinear weights 3/4 and 1/4 in each direction.
+    expected = 0.75**2 * images[0, 0, 3, 3] + 0.75 * 0.25 * (images[0, 0, 2, 3] + images[0, 0, 3, 2])
+    expected = expected + 0.25**2 * images[0, 0, 2, 2]
+    assert torch.allclose(seen[0, 0, 2, 2], expected, atol=1e-5)
+
+
+def test_windows_stay_within_the_image() -> None:
+    # Coordinates as colours: what a view shows tells where it looked.
+    ramp = (torch.arange(32.0) + 0.5).expand(500, 1, 32, 32) / 32
+    seen = random_view(ramp, ViewPolicy(area=(0.2, 0.6), aspect=4 / 3), generator())
+    widths = (seen[:, 0, 0, -1] - seen[:, 0, 0, 0]) * 32 / 31
+    assert widths.min() > math.sqrt(0.2 * 3 / 4) - 0.01
+    assert widths.max() < math.sqrt(0.6 * 4 / 3) + 0.01
+    # Were a window to leave the image, the border would be repeated and neighbouring columns be equal.
+    assert bool((seen[:, 0, 0].diff(dim=1) > 1e-4).all())
+    assert seen[:, 0, 0, 0].min() < 0.05
+    assert seen[:, 0, 0, -1].max() > 0.95
+
+
+def test_rotation_by_a_right_angle_equals_rot90(monkeypatch) -> None:
+    images = levels(2, 1, 7)
+    monkeypatch.setattr(views._Chance, "symmetric", lambda self, most: torch.full((self.count,), most))
+    seen = random_view(images, ViewPolicy(rotation=math.pi / 2), generator())
+    assert torch.allclose(seen, torch.rot90(images, 1, (2, 3)), atol=1e-4)
+
+
+def test_size_gives_views_of_that_side() -> None:
+    assert random_view(levels(), POLICIES["gentle"], generator(), size=11).shape == (6, 3, 11, 11)
+
+
+def test_hue_keeps_greys_and_a_third_of_a_turn_permutes_the_channels() -> None:
+    grey = torch.full((1, 3, 2, 2), 0.4)
+    assert torch.allclose(views._turn_hue(grey, torch.tensor([0.3])), grey, atol=1e-6)
+    colours = torch.rand(1, 3, 2, 2, generator=generator())
+    assert torch.allclose(views._turn_hue(colours, torch.tensor([1 / 3])), colours.roll(1, 1), atol=1e-6)
+
+
+def test_blur_equals_a_gaussian_convolution_of_each_image() -> None:
+    from scipy.ndimage import gaussian_filter1d
+
+    images, sigma = levels(3, 1), torch.tensor([0.3, 0.7, 1.0])
+    seen = views._blur(images, sigma)
+    for image, blurred, s in zip(images[:, 0].numpy(), seen[:, 0].numpy(), sigma.tolist(), strict=True):
+        once = gaussian_filter1d(image, s, axis=0, mode="nearest", radius=2)
+        assert np.allclose(gaussian_filter1d(once, s, axis=1, mode="nearest", radius=2), blurred, atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_equalize_equals_pillow(channels) -> None:
+    images = levels(4, channels)
+    images[0] = images[0] * 0.2  # a dark one
+    images[1] = 0.5  # a single level: nothing to equalize
+    images = (images * 255).round() / 255
+    seen = views._equalize(images, torch.ones(4))
+    for image, result in zip(images, seen, strict=True):
+        assert torch.allclose(result, from_pil(ImageOps.equalize(to_pil(image))), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("operation", "pillow", "strength", "tolerance"),
+    [
+        ("_autocontrast", lambda image: ImageOps.autocontrast(image), 0.7, 1.5 / 255),
+        ("_posterize", lambda image: ImageOps.posterize(image, 6), 0.5, 1e-6),
+        ("_solarize", lambda image: ImageOps.solarize(image, 127.5), 0.5, 1e-6),
+        ("_colour", lambda image: ImageEnhance.Color(image).enhance(1.45), 0.5, 2 / 255),
+        ("_contrast", lambda image: ImageEnhance.Contrast(image).enhance(0.55), -0.5, 2 / 255),
+        ("_brightness", lambda image: ImageEnhance.Brightness(image).enhance(1.45), 0.5, 2 / 255),
+        ("_sharpness", lambda image: ImageEnhance.Sharpness(image).enhance(1.45), 0.5, 2 / 255),
+    ],
+)
+def test_operations_equal_pillow(operation, pillow, strength, tolerance) -> None:
+    images = (levels() * 0.6 + 0.1).mul(255).round() / 255
+    seen = getattr(views, operation)(images, torch.full((len(images),), strength)).clamp(0, 1)
+    for image, result in zip(images, seen, strict=True):
+        assert (result - from_pil(pillow(to_pil(image)))).abs().max() <= tolerance
+
+
+def test_translation_moves_by_a_third_of_the_side_at_full_strength() -> None:
+    images = levels(1, 1, 9)
+    seen = views._translate_x(images, torch.ones(1))
+    assert torch.allclose(seen[..., :6], images[..., 3:], atol=1e-5)
+    assert torch.allclose(seen[..., 6:], images[..., -1:].expand(1, 1, 9, 3), atol=1e-5)
+
+
+def test_rand_augment_uses_every_operation_and_none_at_zero_operations(monkeypatch) -> None:
+    used: list[int] = []
+
+    def spy(number: int):
+        def operation(images: Tensor, strength: Tensor) -> Tensor:
+            used.append(number)
+            assert bool((strength.abs() - 0.3).abs().max() < 1e-6)
+            return images
+
+        return operation
+
+    monkeypatch.setattr(views, "_OPERATIONS", tuple(spy(number) for number in range(14)))
+    images = levels(200, 1, 4)
+    rand_augment(images, 2, 3.0, generator())
+    assert sorted(used) == sorted(list(range(14)) * 2)
+    assert torch.equal(rand_augment(images, 0, 3.0, generator()), images)
+
+
+def test_cutout_hides_a_square_of_its_share() -> None:
+    images = torch.rand(300, 3, 20, 20, generator=generator())
+    seen = cutout(images, 0.4, generator())
+    hidden = (seen != images).any(dim=1)
+    area = hidden.sum(dim=(1, 2))
+    assert area.max() == 64, "a square of 8 × 8 lies within some images"
+    assert area.min() >= 9, "a square is cut off by the border, never by more than a half on each side"
+    filled = seen[hidden.unsqueeze(1).expand_as(seen)]
+    means = images.mean(dim=(2, 3), keepdim=True).expand_as(images)[hidden.unsqueeze(1).expand_as(seen)]
+    assert torch.allclose(filled, means)
+    assert torch.equal(cutout(images, 0.0, generator()), images)
