@@ -7,12 +7,15 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ruc.errors import InputError
+from ruc.runtime import Runtime
+
 __all__ = ["MapMethod", "map_positions", "principal_components"]
 
-MapMethod = Literal["auto", "umap", "pca"]
+MapMethod = Literal["auto", "graph", "umap", "pca"]
 
-FEWEST_FOR_UMAP: Final = 1_000  # below, the ten seconds in which umap-learn compiles itself are not worth it
-MOST_FOR_UMAP: Final = 20_000  # above, its exact neighbours would take minutes
+FEWEST_FOR_GRAPH: Final = 50  # below, neighbours say little
+MOST_FOR_GRAPH: Final = 20_000  # a quarter of a minute; beyond, the map is not worth the wait
 N_NEIGHBORS: Final = 15
 N_DIRECTIONS: Final = 50
 
@@ -27,10 +30,10 @@ def map_positions(
     features
         (n_samples, n_features).
     method
-        "pca"; "umap" (umap-learn); or "auto": UMAP where umap-learn is installed and there are
-        1,000 to 20,000 samples, else PCA.
+        "graph": the layout of the neighbour graph with UMAP's forces (`ruc.cluster.layout`); "umap":
+        umap-learn; "pca"; or "auto": "graph" for 50 to 20,000 samples, else "pca".
     seed
-        Of UMAP.
+        Of all but PCA.
 
     Returns
     -------
@@ -39,11 +42,12 @@ def map_positions(
     """
     n_samples = len(features)
     if method == "auto":
-        installed = importlib.util.find_spec("umap") is not None
-        method = "umap" if installed and FEWEST_FOR_UMAP <= n_samples <= MOST_FOR_UMAP else "pca"
-    if method == "umap" and n_samples > N_NEIGHBORS:
-        return _umap(features, seed), "UMAP"
-    return principal_components(features, 2), "PCA"
+        method = "graph" if FEWEST_FOR_GRAPH <= n_samples <= MOST_FOR_GRAPH else "pca"
+    if method == "pca" or n_samples <= N_NEIGHBORS:
+        return principal_components(features, 2), "PCA"
+    if method == "graph":
+        return _graph(features, seed), "the graph of nearest neighbours, with the forces of UMAP"
+    return _umap(features, seed), "UMAP"
 
 
 def principal_components(features: NDArray[np.floating[Any]], n_components: int) -> NDArray[np.float32]:
@@ -61,8 +65,19 @@ def principal_components(features: NDArray[np.floating[Any]], n_components: int)
     return np.pad(scores, ((0, 0), (0, n_components - scores.shape[1]))).astype(np.float32)
 
 
+def _graph(features: NDArray[np.floating[Any]], seed: int) -> NDArray[np.float32]:
+    from ruc.cluster.layout import graph_layout, neighbor_graph
+
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    unit = np.asarray(features / np.maximum(lengths, 1e-12), dtype=np.float32)
+    runtime = Runtime("cpu", seed)
+    return graph_layout(neighbor_graph(unit, runtime), 2, runtime, "map")
+
+
 def _umap(features: NDArray[np.floating[Any]], seed: int) -> NDArray[np.float32]:
     """UMAP with what makes it slow taken away: exact neighbours given, PCA start, 200 epochs."""
+    if importlib.util.find_spec("umap") is None:
+        raise InputError("umap-learn is not installed; expected for the map 'umap': pip install 'ruc[map]'")
     import umap
     from sklearn.neighbors import NearestNeighbors
 

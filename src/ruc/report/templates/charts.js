@@ -74,15 +74,17 @@ function buildTraining() {
   if (charts.length) section('training', 'Training', 'The losses fall, and more images become trusted. Where the two networks agree less and less, be careful with the result.', h('div', { class: 'charts' }, charts));
 }
 
-// The curve over K: whatever lists of numbers lie beside the numbers of clusters that were tried.
+const measureNames = { total: 'All together', persistence: 'Persistence', stability: 'Stability of resamples', eigengap: 'Eigengap' };
+
 function buildNumberOfClusters() {
-  const curve = data.kCurve || {};
-  const tried = Object.keys(curve).find((key) => Array.isArray(curve[key]) && /^(tried|n_clusters|k|candidates|ks)/i.test(key) && curve[key].every(Number.isInteger));
-  if (!tried || curve[tried].length < 2) return;
-  const charts = Object.keys(curve).filter((key) => key !== tried && Array.isArray(curve[key]) && curve[key].length === curve[tried].length && curve[key].some(Number.isFinite))
-    .map((key) => lineChart(key.replaceAll('_', ' '), curve[tried].map((x, index) => [x, curve[key][index]]).filter(([, y]) => Number.isFinite(y)), { x: 'K', mark: Number.isFinite(curve.n_clusters) ? curve.n_clusters : undefined }));
-  const chosen = Number.isFinite(curve.n_clusters) ? `${curve.n_clusters} were chosen. ` : '';
-  section('number', 'Number of clusters', `${chosen}${typeof curve.confidence === 'string' ? curve.confidence : ''}`, h('div', { class: 'charts' }, charts));
+  const curve = data.kCurve;
+  if (!curve.candidates || curve.candidates.length < 2) return;
+  const measures = Object.keys(curve.scores).sort((a, b) => (b === 'total') - (a === 'total'));
+  const charts = measures.map((name) => {
+    const points = curve.candidates.map((k, index) => [k, curve.scores[name][index]]).filter(([, score]) => Number.isFinite(score));
+    return points.length > 1 && lineChart(measureNames[name] || name, points, { x: 'K', mark: curve.n_clusters });
+  });
+  section('number', 'Number of clusters', `${curve.n_clusters} clusters were chosen, where the dashed line is; higher is better. ${curve.confidence || ''}`, h('div', { class: 'charts' }, charts));
 }
 
 function reliabilityChart(reliability) {

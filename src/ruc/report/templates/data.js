@@ -4,7 +4,10 @@ const data = JSON.parse(document.getElementById('data').textContent);
 const nRows = data.fileNames.length;
 
 function bytes(text) {
-  return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer;
+  const letters = atob(text);
+  const values = new Uint8Array(letters.length);
+  for (let index = 0; index < letters.length; index++) values[index] = letters.charCodeAt(index);
+  return values.buffer;
 }
 
 function column(name, Type) {

@@ -6,8 +6,8 @@ document.body.append(detail.dialog);
 function openDetail(row, rows) {
   detail.rows = rows;
   detail.at = Math.max(0, rows.indexOf(row));
-  showDetail();
   if (!detail.dialog.open) detail.dialog.showModal();
+  showDetail();
 }
 
 function stepDetail(step) {
@@ -43,6 +43,8 @@ function showDetail() {
         button('‹ Previous', () => stepDetail(-1), { disabled: detail.at === 0 }),
         button('Next ›', () => stepDetail(1), { disabled: detail.at === detail.rows.length - 1 }),
         button('Close', () => detail.dialog.close(), { class: 'quiet' }))));
+  // so that the arrow keys go on working after each step
+  detail.dialog.querySelector('.detail-steps button:not(:disabled)').focus({ preventScroll: true });
 }
 
 function markText(mark, row) {

@@ -34,8 +34,10 @@ function replaceChildren(element, ...children) {
   return fill(element, null, children);
 }
 
+const numberFormat = new Intl.NumberFormat('en-US');
+
 function number(value) {
-  return value.toLocaleString('en-US');
+  return numberFormat.format(value);
 }
 
 function percent(share, digits = 0) {

@@ -20,12 +20,12 @@ function buildMap() {
   let drag = null;
   let isBuilt = false;
 
-  section('map', 'Map', `Alike images lie close together (${data.positionsName || 'given positions'}). Draw a line around some to list them.`,
+  section('map', 'Map', 'Alike images lie close together. Draw a line around some to list them.',
     h('div', { class: 'map' },
       h('div', { class: 'map-main' },
         h('div', { class: 'map-tools' }, colouring, modes,
           h('div', { class: 'tabs' }, button('+', () => zoom(1.5), { 'aria-label': 'Zoom in' }), button('−', () => zoom(1 / 1.5), { 'aria-label': 'Zoom out' }), button('Reset', () => { Object.assign(view, { scale: 1, x: 0.5, y: 0.5 }); draw(); }))),
-        frame),
+        frame, data.positionsName && h('p', { class: 'note map-note' }, `Layout: ${data.positionsName}.`)),
       h('div', { class: 'map-side' }, legend, found)));
 
   const drawingOrder = Array.from({ length: nRows }, (_, row) => row);
@@ -88,7 +88,7 @@ function buildMap() {
     const context = canvas.getContext('2d');
     const { width, height } = size();
     const colour = colours();
-    const radius = Math.max(1.2, Math.min(4.5, 110 / Math.sqrt(nRows))) * Math.min(2, Math.sqrt(view.scale));
+    const radius = Math.max(1.3, Math.min(4.5, 150 / Math.sqrt(nRows))) * Math.min(2, Math.sqrt(view.scale));
     context.clearRect(0, 0, width, height);
     let last = null;
     const point = (row) => {
@@ -96,7 +96,7 @@ function buildMap() {
       if (x < -9 || y < -9 || x > width + 9 || y > height + 9) return;
       const own = colour(row);
       if (own !== last) { context.fillStyle = own; last = own; }
-      if (radius < 2) { context.fillRect(x - radius, y - radius, 2 * radius, 2 * radius); return; }
+      if (radius < 1.6) { context.fillRect(x - radius, y - radius, 2 * radius, 2 * radius); return; }
       context.beginPath();
       context.arc(x, y, radius, 0, 2 * Math.PI);
       context.fill();

@@ -1,6 +1,14 @@
 // The first screen: counts, sizes, and what RUC changed.
 
+let knownStats = new Map();
+listeners.push(() => { knownStats = new Map(); });
+
 function stats(cluster) {
+  if (!knownStats.has(cluster)) knownStats.set(cluster, computeStats(cluster));
+  return knownStats.get(cluster);
+}
+
+function computeStats(cluster) {
   const rows = members(cluster);
   let trusted = 0, sure = 0, nearest = 0, joined = 0;
   const alike = new Map();

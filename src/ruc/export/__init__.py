@@ -1,0 +1,1 @@
+"""Hand-over of a run to other tools, one file a format."""

@@ -1,0 +1,75 @@
+"""COCO: one annotation an image, a box around the whole of it, with the cluster as category."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from PIL import ExifTags, Image
+
+from ruc.export.items import Items, check_new, json_ready
+from ruc.run_folder import replacing
+
+__all__ = ["coco", "export_coco"]
+
+
+def export_coco(items: Items, target: Path) -> Path:
+    """Write one JSON file that pycocotools and FiftyOne read.
+
+    Parameters
+    ----------
+    items
+        With files: their sizes are written.
+    target
+        A new file, e.g. `coco.json`.
+
+    Returns
+    -------
+    target
+
+    Raises
+    ------
+    InputError
+        There are no files, or `target` exists.
+    """
+    check_new(target)
+    content = json.dumps(coco(items), ensure_ascii=False)
+    with replacing(target.parent) as new:
+        (new / target.name).write_text(content, encoding="utf-8")
+    return target
+
+
+def coco(items: Items) -> dict[str, Any]:
+    """The content. Ids start at 1, since some tools take 0 for nothing."""
+    images, annotations = [], []
+    for row, path in enumerate(items.files(), start=1):
+        width, height = _upright_size(path)
+        images.append({"id": row, "file_name": items.file_names[row - 1], "width": width, "height": height})
+        annotations.append(
+            {
+                "id": row,
+                "image_id": row,
+                "category_id": int(items.cluster[row - 1]) + 1,
+                "bbox": [0, 0, width, height],
+                "area": width * height,
+                "segmentation": [],
+                "iscrowd": 0,
+                "score": json_ready(items.confidence[row - 1]),
+            }
+        )
+    return {
+        "info": {"description": "Clusters found by ruc; the score is the confidence", "version": "1.0"},
+        "licenses": [],
+        "images": images,
+        "annotations": annotations,
+        "categories": [
+            {"id": cluster + 1, "name": label, "supercategory": "cluster"}
+            for cluster, label in items.labels.items()
+        ],
+    }
+
+
+def _upright_size(path: Path) -> tuple[int, int]:
+    """Width and height as shown, from the file's header alone."""
+    with Image.open(path) as image:
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+        return (image.height, image.width) if turned else (image.width, image.height)

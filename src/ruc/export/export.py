@@ -1,0 +1,109 @@
+"""The door `ruc export`: a run to any of the formats."""
+
+from pathlib import Path
+from typing import Final, Literal, get_args
+
+import numpy as np
+
+from ruc.edits import follow_edits
+from ruc.errors import InputError
+from ruc.export.coco import export_coco
+from ruc.export.folders import How, export_folders
+from ruc.export.imagefolder import export_imagefolder
+from ruc.export.items import items_of
+from ruc.export.label_studio import LOCAL_FILES, export_label_studio
+from ruc.export.parquet import export_parquet
+from ruc.images.source import ImageSource, find_images
+from ruc.run_folder import Run, read_model, read_run
+
+__all__ = ["DEFAULT_TARGETS", "FORMATS", "Format", "export_run"]
+
+Format = Literal["folders", "imagefolder", "label-studio", "coco", "parquet", "onnx"]
+FORMATS: Final[tuple[str, ...]] = get_args(Format)
+DEFAULT_TARGETS: Final = {
+    "folders": "sorted",
+    "imagefolder": "imagefolder",
+    "label-studio": "label_studio",
+    "coco": "coco.json",
+    "parquet": "run.parquet",
+    "onnx": "model.onnx",
+}
+
+
+def export_run(
+    folder: str | Path,
+    to: str,
+    target: str | Path | None = None,
+    how: How = "copy",
+    images: str | Path | None = None,
+    image_root: str = LOCAL_FILES,
+    include_junk: bool = False,
+) -> Path:
+    """Hand a finished run over to another tool; nothing that exists is overwritten.
+
+    Parameters
+    ----------
+    folder
+        The run folder.
+    to
+        "folders", "imagefolder", "label-studio", "coco", "parquet" or "onnx".
+    target
+        Folder or file to write; None: its usual name, in the current folder.
+    how
+        For folders and imagefolder: "copy", "symlink" or "hardlink".
+    images
+        Where the images are now, if not where the run found them.
+    image_root
+        For Label Studio: what it finds the images under.
+    include_junk
+        Whether clusters that were marked as junk are handed over too.
+
+    Returns
+    -------
+    path
+        What was written.
+
+    Raises
+    ------
+    InputError
+        An unknown format, no files where the format needs them, or a target that exists.
+    RunFolderError
+        `folder` is no finished run.
+    """
+    if to not in FORMATS:
+        raise InputError(f"format {to!r} given; expected one of {', '.join(FORMATS)}")
+    run = read_run(folder)
+    target = Path(DEFAULT_TARGETS[to] if target is None else target)
+    if to == "onnx":
+        from ruc.export.onnx import export_model  # torch and its exporter take seconds to import
+
+        return export_model(read_model(folder), target, network_labels(run))
+    items = items_of(run, _images(run, images, is_needed=to not in ("parquet", "label-studio")), include_junk)
+    if to == "folders":
+        return export_folders(items, target, how)
+    if to == "imagefolder":
+        return export_imagefolder(items, target, how)
+    if to == "label-studio":
+        return export_label_studio(items, target, image_root)
+    if to == "coco":
+        return export_coco(items, target)
+    return export_parquet(items, target)
+
+
+def network_labels(run: Run) -> list[str]:
+    """What each of the networks' outputs is called now: the name of the cluster it was merged into."""
+    outputs = len(run.notes.get("before_edits", {}).get("cluster_names", run.cluster_names))
+    places, _ = follow_edits(run, np.eye(outputs, dtype=np.float32))
+    return [run.cluster_names[place] for place in places]
+
+
+def _images(run: Run, given: str | Path | None, is_needed: bool) -> ImageSource | None:
+    source = given or run.settings.get("source")
+    if source is None:
+        return None
+    try:
+        return find_images(source)
+    except InputError:
+        if is_needed or given:
+            raise
+        return None

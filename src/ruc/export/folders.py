@@ -1,0 +1,90 @@
+"""A folder for each cluster, with its images as copies, symbolic links or hard links."""
+
+import errno
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Literal
+
+from ruc.errors import InputError
+from ruc.export.items import Items, check_new
+from ruc.run_folder import replacing
+
+__all__ = ["How", "export_folders", "folder_names", "place"]
+
+How = Literal["copy", "symlink", "hardlink"]
+
+FORBIDDEN: Final = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
+RESERVED: Final = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)(\..*)?$", re.IGNORECASE)
+LONGEST: Final = 100
+
+
+def export_folders(items: Items, target: Path, how: How = "copy") -> Path:
+    """Put the images into `target/<label>/<file name>`; the originals stay where they are.
+
+    Subfolders of the source are kept inside each cluster's folder, so that no two files meet.
+
+    Parameters
+    ----------
+    items
+        With files.
+    target
+        A new or empty folder.
+    how
+        "copy" (with the file's times), "symlink" (absolute), or "hardlink" (same disk only).
+
+    Returns
+    -------
+    target
+
+    Raises
+    ------
+    InputError
+        There are no files, `target` holds something, or the disk cannot make such links.
+    """
+    check_new(target)
+    files = items.files()
+    folders = folder_names(items.labels)
+    with replacing(target) as new:
+        for path, name, cluster in zip(files, items.file_names, items.cluster.tolist(), strict=True):
+            place(path, new / folders[cluster] / name, how)
+    return target
+
+
+def folder_names(labels: Mapping[int, str]) -> dict[int, str]:
+    """A name for each cluster's folder that every common file system takes."""
+    names: dict[int, str] = {}
+    taken: set[str] = set()
+    for cluster, label in labels.items():
+        name = FORBIDDEN.sub("_", label).strip(" .")[:LONGEST].strip(" .") or f"cluster {cluster}"
+        if RESERVED.match(name) or name.casefold() in taken:
+            name = f"{name} ({cluster})"
+        taken.add(name.casefold())
+        names[cluster] = name
+    return names
+
+
+def place(path: Path, target: Path, how: How) -> None:
+    """Copy or link one file.
+
+    Raises
+    ------
+    InputError
+        The disk cannot make such a link.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        if how == "copy":
+            shutil.copy2(path, target)
+        elif how == "symlink":
+            target.symlink_to(path)
+        else:
+            os.link(path.resolve(), target)
+    except OSError as error:
+        if how != "copy" and error.errno in (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK):
+            raise InputError(
+                f"{path} cannot be linked as {how} ({error.strerror}); expected a disk that can: use copies instead"
+            ) from error
+        raise

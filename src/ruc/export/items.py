@@ -1,0 +1,135 @@
+"""What is handed over: one row an image, junk left out, with a label for each cluster."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ruc.edits import junk_clusters, merged_clusters
+from ruc.errors import InputError
+from ruc.images.source import ImageSource
+from ruc.run_folder import Run
+
+__all__ = ["Items", "check_new", "items_of"]
+
+
+@dataclass(frozen=True)
+class Items:
+    """The images (or feature rows) of a run that are handed over.
+
+    Attributes
+    ----------
+    file_names
+        n names, with forward slashes.
+    paths
+        n absolute paths of the files, or None where there are none.
+    cluster
+        (n,) int64.
+    confidence
+        (n,) float32.
+    labels
+        The label of each cluster that is handed over: its name, or its number as text. No two are the
+        same, even without regard to case.
+    initial_cluster, is_clean, features
+        As in the run.
+    """
+
+    file_names: tuple[str, ...]
+    paths: tuple[Path, ...] | None
+    cluster: NDArray[np.int64]
+    confidence: NDArray[np.float32]
+    labels: Mapping[int, str]
+    initial_cluster: NDArray[np.int64]
+    is_clean: NDArray[np.bool_]
+    features: NDArray[np.float32]
+
+    @property
+    def row_labels(self) -> list[str]:
+        """The label of each row."""
+        return [self.labels[int(cluster)] for cluster in self.cluster]
+
+    def files(self) -> tuple[Path, ...]:
+        """The paths; raises `InputError` where there are none."""
+        if self.paths is None:
+            raise InputError(
+                "the run was made from features or arrays; expected image files for this export: "
+                "use --to parquet, or give the folder of the images"
+            )
+        return self.paths
+
+
+def items_of(run: Run, images: ImageSource | None = None, include_junk: bool = False) -> Items:
+    """Choose what is handed over.
+
+    Parameters
+    ----------
+    run
+        A finished run.
+    images
+        Where its images are; None: nowhere.
+    include_junk
+        Whether clusters that were marked as junk are handed over too.
+
+    Raises
+    ------
+    InputError
+        Images of the run are not among `images`, or nothing is left.
+    """
+    junk = frozenset() if include_junk else junk_clusters(run)
+    rows = np.flatnonzero(~np.isin(run.cluster, sorted(junk)))
+    if not len(rows):
+        raise InputError("every cluster of the run is marked as junk; expected something to hand over")
+    names = tuple(run.file_names[row] for row in rows)
+    gone = junk | merged_clusters(run).keys()
+    return Items(
+        file_names=names,
+        paths=_paths(names, images),
+        cluster=run.cluster[rows],
+        confidence=run.confidence[rows],
+        labels=_labels({i: name for i, name in enumerate(run.cluster_names) if i not in gone}),
+        initial_cluster=run.initial_cluster[rows],
+        is_clean=run.is_clean[rows],
+        features=run.features[rows],
+    )
+
+
+def check_new(target: Path) -> None:
+    """An export never overwrites: raises `InputError` where there is something already."""
+    if target.is_file() or target.is_symlink() or (target.is_dir() and any(target.iterdir())):
+        raise InputError(f"{target} exists already; expected a new name: exports never overwrite")
+
+
+def _paths(names: tuple[str, ...], images: ImageSource | None) -> tuple[Path, ...] | None:
+    if images is None or isinstance(images.items, np.ndarray):
+        return None
+    where = dict(zip(images.file_names, images.items, strict=True))
+    missing = [name for name in names if name not in where or not where[name].is_file()]
+    if missing:
+        raise InputError(
+            f"{len(missing)} images of the run cannot be found, the first is {missing[0]!r}; "
+            "expected them where the run found them: put them back, or give their folder"
+        )
+    for name in names:
+        parts = PurePosixPath(name)
+        if parts.is_absolute() or ".." in parts.parts:
+            raise InputError(f"file name {name!r} leads out of its folder; expected one inside it")
+    return tuple(where[name].absolute() for name in names)
+
+
+def _labels(names: Mapping[int, str]) -> dict[int, str]:
+    """Names, told apart by their numbers where two are the same but for case."""
+    folded = [name.casefold() for name in names.values()]
+    labels: dict[int, str] = {}
+    for number, name in names.items():
+        labels[number] = name if folded.count(name.casefold()) == 1 else f"{name} ({number})"
+    return labels
+
+
+def json_ready(value: Any) -> Any:
+    """NumPy numbers as Python's own, rounded to what float32 carries."""
+    if isinstance(value, np.floating | float):
+        return float(f"{float(value):.7g}")
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,87 @@
+"""Label Studio: tasks with pre-annotations, and the labelling interface that shows them."""
+
+import json
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+from xml.sax.saxutils import quoteattr
+
+from ruc.export.items import Items, check_new, json_ready
+from ruc.run_folder import replacing
+
+__all__ = ["export_label_studio", "label_config", "tasks"]
+
+LOCAL_FILES: Final = "/data/local-files/?d="
+
+
+def export_label_studio(items: Items, target: Path, image_root: str = LOCAL_FILES) -> Path:
+    """Write `tasks.json` to import, and `label_config.xml` to paste into the project's settings.
+
+    Each task has one prediction: the cluster's label, its score the confidence, so that Label Studio
+    can sort by it (active learning) and annotators start from it.
+
+    Parameters
+    ----------
+    items
+        Needs no files: only their names are written.
+    target
+        A new or empty folder.
+    image_root
+        What Label Studio finds the images under: its local storage, or e.g. "s3://bucket/photos/".
+
+    Returns
+    -------
+    target
+
+    Raises
+    ------
+    InputError
+        `target` holds something.
+    """
+    check_new(target)
+    with replacing(target) as new:
+        (new / "tasks.json").write_text(
+            json.dumps(tasks(items, image_root), indent=1, ensure_ascii=False), encoding="utf-8"
+        )
+        (new / "label_config.xml").write_text(label_config(items), encoding="utf-8")
+    return target
+
+
+def tasks(items: Items, image_root: str = LOCAL_FILES) -> list[dict[str, Any]]:
+    """One task an image."""
+    return [
+        {
+            "data": {"image": image_root + quote(name), "file_name": name},
+            "predictions": [
+                {
+                    "model_version": "ruc",
+                    "score": json_ready(confidence),
+                    "result": [
+                        {
+                            "id": f"ruc{row}",
+                            "from_name": "cluster",
+                            "to_name": "image",
+                            "type": "choices",
+                            "value": {"choices": [label]},
+                        }
+                    ],
+                }
+            ],
+        }
+        for row, (name, confidence, label) in enumerate(
+            zip(items.file_names, items.confidence, items.row_labels, strict=True)
+        )
+    ]
+
+
+def label_config(items: Items) -> str:
+    """One choice a cluster."""
+    choices = "\n".join(f"    <Choice value={quoteattr(label)}/>" for label in items.labels.values())
+    return (
+        "<View>\n"
+        '  <Image name="image" value="$image"/>\n'
+        '  <Choices name="cluster" toName="image" choice="single" showInline="true">\n'
+        f"{choices}\n"
+        "  </Choices>\n"
+        "</View>\n"
+    )

@@ -1,0 +1,404 @@
+"""The report in a real browser, with no way out of the page."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from colours import BREAKOUT, HOSTILE, make_data
+
+from ruc.edits import apply_edits, read_edits
+from ruc.report.data import ReportData
+from ruc.report.report import write_report
+from ruc.run_folder import Run
+
+CHROMIUM = next(
+    (path for path in map(Path, ("/usr/bin/chromium", "/usr/bin/chromium-browser")) if path.exists()), None
+)
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="playwright is not installed: pip install 'ruc[dev]'"
+)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is missing: apt-get install chromium")
+
+ARGUMENTS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as tool:
+        chromium = tool.chromium.launch(executable_path=str(CHROMIUM), args=list(ARGUMENTS))
+        yield chromium
+        chromium.close()
+
+
+class Visit:
+    """One opened report: its page, and what it complained of or asked for."""
+
+    def __init__(self, browser: Any, address: str, **options: Any) -> None:
+        self.context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900}, **options)
+        self.context.set_default_timeout(60_000)
+        self.page = self.context.new_page()
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.refused: dict[str, str] = {}
+        self.page.on("requestfailed", lambda one: self.refused.update({one.url: one.failure}))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(address)
+
+    def text(self, selector: str) -> str:
+        return str(self.page.locator(selector).first.inner_text())
+
+    def names(self) -> list[str]:
+        """File names in the table, as shown."""
+        return [str(name) for name in self.page.locator("#images .file-name").all_inner_texts()]
+
+    def listed(self, count: int) -> None:
+        """Wait until the table shows so many files. (Waiting for a function would need `eval`, which the page forbids.)"""
+        playwright.expect(self.page.locator("#images .file-name")).to_have_count(count, timeout=60_000)
+
+    def store(self) -> list[dict[str, Any]]:
+        """The edits that the browser keeps."""
+        kept = self.page.evaluate(
+            "Object.entries(localStorage).filter(([key]) => key.startsWith('ruc-edits')).map(([, value]) => value)"
+        )
+        return json.loads(kept[0]) if kept else []
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return written(tmp_path_factory.mktemp("report"), make_data())
+
+
+def written(folder: Path, data: ReportData, **options: Any) -> str:
+    path = folder / "report.html"
+    path.write_text(write_report(data, **options), encoding="utf-8")
+    return path.as_uri()
+
+
+@pytest.fixture
+def visit(browser: Any, address: str) -> Iterator[Visit]:
+    opened = Visit(browser, address)
+    yield opened
+    opened.context.close()
+    assert opened.complaints == []
+    assert {url.split(":")[0] for url in opened.requests} <= {"file", "data", "blob"}
+    assert [url for url in opened.requests if url.startswith("file:")] == [address]
+
+
+def test_first_screen(visit: Visit) -> None:
+    data = make_data()
+    assert visit.text("h1") == "colours"
+    headline = visit.text(".headline")
+    assert "240 images in 4 clusters" in headline
+    assert "RUC moved 24 of them (10.0 %)" in headline
+    assert f"in doubt about {(~data.is_clean).sum()}." in headline
+    assert visit.page.locator(".size").count() == 4
+    flows = visit.page.locator(".flow")
+    # every tenth image came from the cluster below its own: 2 ← 1 and 0 ← 3, twelve times each
+    assert sorted(text.replace("\n", " ") for text in flows.all_inner_texts()) == [
+        "1 → 2 12 images",
+        "3 → 0 12 images",
+    ]
+    flows.first.click()
+    assert visit.page.locator(".flow-open .tile img").count() > 0
+    assert visit.page.locator(".flow-open .tile-open").first.get_attribute("title").endswith("%")
+    assert flows.first.get_attribute("aria-expanded") == "true"
+
+
+def test_untrusted_text_stays_text(visit: Visit) -> None:
+    page = visit.page
+    for selector in ("#clusters", "#images", "#map", "#skipped", "#settings"):
+        page.locator(selector).scroll_into_view_if_needed()
+    page.locator("#settings summary").click()
+    page.fill("#search", "hacked")
+    visit.listed(2)
+    assert set(visit.names()) == {HOSTILE, BREAKOUT}
+    page.locator("#images .file-name").first.click()
+    page.locator("dialog.detail").wait_for()
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("img[src='x']").count() == 0
+    assert BREAKOUT in visit.text("#settings pre")
+    assert "<b>not an image</b>" in visit.text("#skipped")
+    assert "<i>look</i>" in visit.text(".warnings")
+    assert len(page.locator("script").all()) == 3  # data, one sheet of thumbnails, the program
+
+
+def test_nothing_can_be_injected_or_sent(visit: Visit) -> None:
+    page = visit.page
+    page.evaluate("""() => {
+        const script = document.createElement('script');
+        script.textContent = 'window.hacked = 1';
+        document.body.append(script);
+        const image = document.createElement('img');
+        image.src = 'https://example.org/a.png';
+        document.body.append(image);
+    }""")
+    refused = page.evaluate("fetch('https://example.org/').then(() => 'sent', () => 'refused')")
+    assert refused == "refused"
+    assert page.evaluate("window.hacked") is None
+    assert set(visit.refused) == {url for url in visit.requests if url.startswith("http")}
+    assert set(visit.refused.values()) == {"csp"}
+    assert all("Content Security Policy" in text for text in visit.complaints), visit.complaints
+    assert len(visit.complaints) >= 3
+    visit.complaints.clear()
+    visit.requests[:] = [url for url in visit.requests if url not in visit.refused]
+
+
+def test_gallery_orders_and_pages(visit: Visit) -> None:
+    page, data = visit.page, make_data()
+    panel = page.locator("#cluster-1")
+    panel.scroll_into_view_if_needed()
+    panel.locator(".tile").first.wait_for()
+    shown = panel.locator(".tile-open")
+
+    def rows() -> list[int]:
+        return [int(shown.nth(index).get_attribute("data-row")) for index in range(shown.count())]
+
+    first = rows()
+    assert panel.locator(".page-text").inner_text() == f"1–{len(first)} of 60"
+    panel.get_by_label("Next page").click()
+    assert not set(first) & set(rows())
+    panel.get_by_role("button", name="Most doubtful").click()
+    members = np.flatnonzero(data.cluster == 1)
+    expected = sorted(members, key=lambda row: (bool(data.is_clean[row]), data.confidence[row]))
+    assert rows() == [int(row) for row in expected[: len(rows())]]
+    page.locator("#cluster-2").scroll_into_view_if_needed()
+    page.locator("#cluster-2").get_by_role("button", name="Newly joined").click()
+    assert page.locator("#cluster-2 .flag").count() == page.locator("#cluster-2 .tile").count() == 12
+    image = page.locator("#cluster-2 .tile img").first
+    assert image.get_attribute("alt").startswith("folder/image_")
+    assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") == 24
+
+
+def test_table_searches_sorts_and_filters(visit: Visit) -> None:
+    page, data = visit.page, make_data()
+    page.fill("#search", "IMAGE_0010")
+    visit.listed(10)
+    assert visit.names() == [f"folder/image_{row:05d}.png" for row in range(100, 110)]
+    page.fill("#search", "")
+    visit.listed(25)
+    page.locator("th.col-confidence button").click()
+    assert visit.names()[0] == data.file_names[int(data.confidence.argmin())]
+    page.locator("th.col-confidence button").click()
+    assert visit.names()[0] == data.file_names[int(data.confidence.argmax())]
+    assert page.locator("th.col-confidence").get_attribute("aria-sort") == "descending"
+    page.locator("#images").get_by_label("Status").select_option("changed")
+    page.locator("#images").get_by_label("Cluster", exact=True).select_option("2")
+    assert len(visit.names()) == 12
+    page.fill("#search", "no such file")
+    page.get_by_text("No image fits").wait_for()
+
+
+def test_map_hover_and_lasso(visit: Visit) -> None:
+    page, data = visit.page, make_data()
+    frame = page.locator(".map-frame")
+    frame.scroll_into_view_if_needed()
+    page.wait_for_timeout(300)
+    box = frame.bounding_box()
+    row = 57
+    # where the page puts the point, worked out here once more
+    positions = np.asarray(data.positions, dtype=float)
+    low, high = np.percentile(positions, (0.1, 99.9), axis=0)
+    unit = (positions - (low + high) / 2) / (high - low).max() + 0.5
+    side = min(box["width"] - 2, box["height"] - 2) - 24
+    x = box["x"] + box["width"] / 2 + (unit[row, 0] - 0.5) * side
+    y = box["y"] + box["height"] / 2 + (0.5 - unit[row, 1]) * side
+    page.mouse.move(x, y)
+    page.locator(".tip").wait_for()
+    assert visit.text(".tip-name") == data.file_names[row]
+    assert page.locator(".tip img").count() == 1
+    page.mouse.move(x - 25, y - 25)
+    page.mouse.down()
+    for step_x, step_y in ((25, -25), (25, 25), (-25, 25), (-25, -25)):
+        page.mouse.move(x + step_x, y + step_y, steps=4)
+    page.mouse.up()
+    page.get_by_text("in the lasso").first.wait_for()
+    near = np.abs((unit - unit[row]) * side).max(axis=1) < 25
+    assert visit.text(".map-found-head").startswith(f"{near.sum()} image")
+    caught = page.locator(".map-found .tile-open")
+    assert {int(caught.nth(index).get_attribute("data-row")) for index in range(caught.count())} <= set(
+        np.flatnonzero(near).tolist()
+    )
+    for value in ("confidence", "changed"):
+        page.get_by_label("Colour by").select_option(value)
+
+
+def test_edits_reach_the_run(visit: Visit, tmp_path: Path) -> None:
+    """Rename, merge, junk, move and undo in the page; what is downloaded does the same to the run."""
+    page, data = visit.page, make_data()
+    page.locator("#cluster-3").scroll_into_view_if_needed()
+    page.get_by_label("Name of cluster 3").fill('sunsets "<b>"')
+    page.keyboard.press("Enter")
+    page.locator("#cluster-1").get_by_label("Merge into…").select_option("0")
+    page.locator("#cluster-1").wait_for(state="detached")
+    assert page.locator("#cluster-0 .panel-numbers b").first.inner_text() == "120"
+    page.locator("#cluster-3").get_by_role("button", name="Mark as junk").click()
+    page.locator("#cluster-2 .tile-open").first.focus()
+    page.keyboard.press("x")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("x")
+    assert visit.text(".editbar").startswith("2 selected")
+    page.locator(".editbar").get_by_label("Move to…").select_option("4")
+    moved = visit.store()[-1]["rows"]
+    assert len(moved) == 2
+    page.locator("#cluster-4").wait_for()
+    page.locator("#doubtful").scroll_into_view_if_needed()
+    confirm = page.locator("#doubtful .verdicts button").first
+    n_doubtful = int(visit.text("a[href='#doubtful'] .stat-value"))
+    confirm.click()
+    assert int(visit.text("a[href='#doubtful'] .stat-value")) == n_doubtful - 1
+    page.keyboard.press("u")
+    assert int(visit.text("a[href='#doubtful'] .stat-value")) == n_doubtful
+    page.locator(".editbar").get_by_role("button", name="Redo").click()
+    assert int(visit.text("a[href='#doubtful'] .stat-value")) == n_doubtful - 1
+
+    before = visit.text(".headline")
+    page.reload()  # kept in the browser
+    assert visit.text(".headline") == before
+    assert len(visit.store()) == 5
+    with page.expect_download() as download:
+        page.locator(".editbar").get_by_role("button", name="Download").click()
+    assert download.value.suggested_filename == "edits.json"
+    path = tmp_path / "edits.json"
+    download.value.save_as(path)
+    run = as_run(data)
+    edited = apply_edits(run, read_edits(path, run))
+    kept_by_page = page.locator("#images")
+    assert edited.cluster_names == ("0", "1", "2", 'sunsets "<b>"', "4")
+    assert edited.notes["junk_clusters"] == [3]
+    assert edited.cluster[moved].tolist() == [4, 4]
+    assert (edited.cluster == 0).sum() == 120
+    assert edited.marks["moved_by_hand"].sum() == 3
+    for cluster in (0, 2, 3, 4):
+        kept_by_page.get_by_label("Cluster", exact=True).select_option(str(cluster))
+        count = int(visit.text("#images .filters .page-text").split()[0])
+        assert count == (edited.cluster == cluster).sum(), cluster
+    visit.requests[:] = visit.requests[-1:]  # the reload asked for the file once more
+
+
+def test_detail_by_keyboard(visit: Visit) -> None:
+    page = visit.page
+    page.locator("#doubtful").scroll_into_view_if_needed()
+    page.locator("#doubtful .tile-open").first.focus()
+    page.keyboard.press("Enter")
+    name = visit.text("dialog.detail h3")
+    page.keyboard.press("ArrowRight")
+    assert visit.text("dialog.detail h3") != name
+    assert "2 of " in visit.text("dialog.detail .eyebrow")
+    page.keyboard.press("ArrowLeft")
+    assert visit.text("dialog.detail h3") == name
+    page.keyboard.press("Escape")
+    assert not page.locator("dialog.detail").is_visible()
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.id") == "search"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_narrow_and_wide(browser: Any, address: str, scheme: str) -> None:
+    """Nothing sticks out at 400 pixels, and text stands out from its background at any width."""
+    visit = Visit(browser, address, color_scheme=scheme)
+    for width in (400, 1600):
+        visit.page.set_viewport_size({"width": width, "height": 900})
+        for selector in ("#clusters", "#doubtful", "#images", "#map", "#next"):
+            visit.page.locator(selector).scroll_into_view_if_needed()
+        assert visit.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, width
+    contrasts = visit.page.evaluate(CONTRASTS)
+    assert {name: round(value, 2) for name, value in contrasts.items() if value < 4.5} == {}
+    assert visit.page.evaluate("[...document.images].filter(image => !image.hasAttribute('alt')).length") == 0
+    visit.context.close()
+    assert visit.complaints == []
+
+
+CONTRASTS = """() => {
+    const style = getComputedStyle(document.documentElement);
+    const context = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+    const luminance = (name) => {
+        context.fillStyle = style.getPropertyValue(name);
+        context.fillRect(0, 0, 1, 1);
+        const [r, g, b] = [...context.getImageData(0, 0, 1, 1).data].map((value) => value / 255)
+            .map((value) => (value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4));
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const contrast = (a, b) => {
+        const [light, dark] = [luminance(a), luminance(b)].sort((x, y) => y - x);
+        return (light + 0.05) / (dark + 0.05);
+    };
+    const pairs = [
+        ['--ink', '--paper'], ['--ink-2', '--paper'], ['--ink-3', '--paper'], ['--ink-3', '--panel'],
+        ['--trust', '--panel'], ['--trust', '--trust-soft'], ['--change', '--panel'], ['--change', '--change-soft'],
+        ['--ink', '--sunken'], ['--ink-2', '--sunken'],
+    ];
+    return Object.fromEntries(pairs.map(([a, b]) => [`${a} on ${b}`, contrast(a, b)]));
+}"""
+
+
+def test_ten_thousand_images(browser: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (64, 48, 48, 3), dtype=np.uint8)
+    from PIL import Image
+
+    pictures = [Image.fromarray(pixels).resize((24, 24)).resize((96, 96)) for pixels in noise]
+    data = make_data(10_000, open_thumbnail=lambda row, size: pictures[row % 64])
+    address = written(tmp_path, data)
+    assert (tmp_path / "report.html").stat().st_size <= 20_000_000
+    visit = Visit(browser, address)
+    # milliseconds of computing, not of waiting for a busy machine
+    session = visit.context.new_cdp_session(visit.page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+    visit.page.reload()
+    measured = {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
+    assert measured["TaskDuration"] < 2
+    assert "10,000 images" in visit.text(".headline")
+    visit.page.fill("#search", "image_09999")
+    visit.listed(1)
+    assert visit.page.locator("#images tbody img").count() == 1
+    visit.context.close()
+    assert visit.complaints == []
+
+
+def test_a_sample_says_so(browser: Any, tmp_path: Path) -> None:
+    visit = Visit(browser, written(tmp_path, make_data(600), n_thumbnails=80))
+    panel = visit.page.locator("#cluster-1")
+    panel.scroll_into_view_if_needed()
+    panel.locator(".tile").first.wait_for()
+    assert "20 images, a sample of 150" == panel.locator(".page-text").inner_text()
+    assert panel.locator(".tile img").count() == panel.locator(".tile").count()
+    visit.context.close()
+    assert visit.complaints == []
+
+
+def test_without_images_features_or_history(browser: Any, tmp_path: Path) -> None:
+    data = make_data(
+        30, open_thumbnail=None, features=None, positions=None, probabilities=None, history=(), skipped=(),
+        warnings=(), settings={}, file_names=[str(row) for row in range(30)], is_clean=np.ones(30, bool),
+        initial_cluster=np.arange(30) % 4,
+    )  # fmt: skip
+    visit = Visit(browser, written(tmp_path, data))
+    assert "30 rows in 4 clusters" in visit.text(".headline")
+    assert "Nothing moved" in visit.text("#changes")
+    assert "Nothing is in doubt" in visit.text("#doubtful")
+    assert visit.page.locator("#map, #training, #skipped").count() == 0
+    visit.context.close()
+    assert visit.complaints == []
+
+
+def as_run(data: ReportData) -> Run:
+    return Run(
+        settings={},
+        file_names=tuple(data.file_names),
+        cluster=data.cluster,
+        confidence=data.confidence.astype(np.float32),
+        initial_cluster=data.initial_cluster,
+        was_clean=data.was_clean,
+        is_clean=data.is_clean,
+        probabilities=data.probabilities.astype(np.float32),
+        features=data.features.astype(np.float32),
+        cluster_names=tuple(data.cluster_names),
+    )
