@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from ruc.embed import embedder_from_state
+from ruc.embed.checkpoint import CheckpointEmbedder
 from ruc.embed.combined import CombinedEmbedder
 from ruc.embed.contrastive import ContrastiveEmbedder, fit_contrastive
 from ruc.embed.embedder import Embedder, State
@@ -19,6 +20,7 @@ from ruc.errors import InputError
 from ruc.images.load import ImageSet, choose_size, load_pixels
 from ruc.images.source import ImageSource
 from ruc.networks import ResNet
+from ruc.networks.checkpoints import LARGEST_SIDE, is_checkpoint, load_checkpoint
 from ruc.run_folder import Checkpoints
 from ruc.runtime import Runtime
 
@@ -67,7 +69,8 @@ class Embedding:
     def backbone(self) -> ResNet | None:
         """The network that RUC can retrain, or None."""
         parts = self.embedder.parts if isinstance(self.embedder, CombinedEmbedder) else (self.embedder,)
-        return next((part.network for part in parts if isinstance(part, ContrastiveEmbedder)), None)
+        trained = (ContrastiveEmbedder, CheckpointEmbedder)
+        return next((part.network for part in parts if isinstance(part, trained)), None)
 
 
 def load_features(path: Path) -> NDArray[np.float32]:
@@ -131,9 +134,10 @@ def embed_images(
     source
         The images.
     embedder
-        "auto", "scratch", "contrastive", "pixels", a Hugging Face id or a folder with a model.
+        "auto", "scratch", "contrastive", "pixels", a Hugging Face id, a folder with a model, or a checkpoint of
+        SCAN, SimCLR or RUC.
     image_size
-        Side for learning from scratch; None takes that of the images, within bounds.
+        Side for learning from scratch; None takes that of the images, within bounds, or the checkpoint's.
     max_skipped
         Largest share of the images that may be unreadable.
     runtime
@@ -150,6 +154,8 @@ def embed_images(
     """
     name, why = resolve(embedder)
     logger.info("embedder: %s", why)
+    if is_checkpoint(name):
+        return _embed_by_checkpoint(source, name, image_size, max_skipped, runtime)
     if name not in FROM_SCRATCH:
         return _embed_pretrained(source, name, why, max_skipped, runtime, kept or Checkpoints())
     images = load_pixels(source, image_size or choose_size(source), runtime, max_skipped)
@@ -184,6 +190,15 @@ def _embed_pretrained(
     return Embedding(name, names, features, indices, embedder, None, pairs, why)
 
 
+def _embed_by_checkpoint(
+    source: ImageSource, name: str, image_size: int | None, max_skipped: float, runtime: Runtime
+) -> Embedding:
+    checkpoint = load_checkpoint(name, image_size or choose_size(source, LARGEST_SIDE))
+    logger.info("checkpoint: %s", checkpoint)
+    images = load_pixels(source, image_size or checkpoint.side, runtime, max_skipped)
+    return _embedded(images, name, str(checkpoint), CheckpointEmbedder.from_checkpoint(checkpoint), runtime)
+
+
 def _embed_from_scratch(
     images: ImageSet, name: str, why: str, runtime: Runtime, kept: Checkpoints
 ) -> Embedding:
@@ -196,6 +211,10 @@ def _embed_from_scratch(
         logger.info("embedder: taken from the interrupted run")
         fitted = embedder_from_state(State(done.config["embedder"], done.weights))
         why = done.config["why"]
+    return _embedded(images, name, why, fitted, runtime)
+
+
+def _embedded(images: ImageSet, name: str, why: str, fitted: Embedder, runtime: Runtime) -> Embedding:
     features = fitted.transform(images.pixels, runtime)
     skipped = tuple((one.file_name, one.reason) for one in images.skipped)
     return Embedding(name, images.file_names, features, images.indices, fitted, images, skipped, why)

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from ruc.cluster.auto import cluster
+from ruc.cluster.checkpoint import cluster_by_checkpoint
 from ruc.cluster.clustering import Clustering
 from ruc.cluster.given import read_given
 from ruc.cluster.n_clusters import estimate_n_clusters
@@ -26,9 +27,11 @@ from ruc.embed.neighbors import Neighbors, nearest_neighbors
 from ruc.embed.scratch import choose_policy
 from ruc.embedding import Embedding, embed_images, given_features, load_features
 from ruc.errors import InputError, NothingToClusterError
-from ruc.images.load import content_hashes
+from ruc.images.load import choose_size, content_hashes
 from ruc.images.source import ImageSource, find_images
 from ruc.marks import Marks, find_marks, for_review
+from ruc.networks import ResNet
+from ruc.networks.checkpoints import LARGEST_SIDE, is_checkpoint, load_checkpoint
 from ruc.refine.refinement import Epoch, Refinement
 from ruc.refine.ruc import refine
 from ruc.refine.spaces import FeatureSpace, ImageSpace, Space
@@ -45,11 +48,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Base:
-    """The initial clustering, and how its clusters are called and counted."""
+    """The initial clustering, how its clusters are called and counted, and its own network where it has one."""
 
     clustering: Clustering
     names: tuple[str, ...]
     curve: Mapping[str, Any] = field(default_factory=dict)
+    backbone: ResNet | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ def run_pipeline(
     embedded = embed(settings, source, runtime, kept)
     neighbors = find_neighbors(embedded, settings, runtime)
     base = initial_clustering(settings, embedded, neighbors, runtime, kept)
-    space = choose_space(settings, embedded, neighbors, runtime)
+    space = choose_space(settings, embedded, base, neighbors, runtime)
     refinement = retrain(settings, space, base, neighbors, runtime, kept)
     hashes = None if source is None else content_hashes(source.take(embedded.rows))
     return conclude(settings, embedded, neighbors, base, space, refinement, runtime, hashes)
@@ -101,7 +105,11 @@ def embed(settings: Settings, source: ImageSource | None, runtime: Runtime, kept
         raise InputError(
             "neither images nor features given; expected one: name a folder, or --features f.npy"
         )
-    return embed_images(source, settings.embedder, settings.image_size, settings.max_skipped, runtime, kept)
+    embedder, size = settings.embedder, settings.image_size
+    if is_checkpoint(settings.base):  # its network is retrained, so the images come at the side it takes
+        embedder = settings.base if embedder == "auto" else embedder
+        size = size or load_checkpoint(settings.base, choose_size(source, LARGEST_SIDE)).side
+    return embed_images(source, embedder, size, settings.max_skipped, runtime, kept)
 
 
 def find_neighbors(embedded: Embedding, settings: Settings, runtime: Runtime) -> Neighbors:
@@ -134,6 +142,8 @@ def initial_clustering(
         raise InputError(
             "no labels given; expected --labels with a CSV, Parquet or .npy, or `ruc cluster` instead"
         )
+    if is_checkpoint(settings.base):
+        return checkpoint_base(settings, embedded, runtime, kept)
     done = kept.load("base")
     if done is not None:
         return _base_from_state(done)
@@ -142,6 +152,26 @@ def initial_clustering(
     base = Base(clustering, _numbers(clustering.n_clusters), curve)
     kept.save("base", _base_state(base))
     logger.info("base clustering: %s, %d clusters", clustering.name, clustering.n_clusters)
+    return base
+
+
+def checkpoint_base(settings: Settings, embedded: Embedding, runtime: Runtime, kept: Checkpoints) -> Base:
+    """The clusters that somebody's trained network sees, and that network."""
+    if embedded.images is None:
+        raise InputError(
+            f"--base {settings.base} given with the embedder {embedded.name!r}, which keeps no images; expected "
+            "--embedder scratch, contrastive, pixels or a checkpoint: leave it away for the base's own"
+        )
+    pixels = embedded.images.pixels
+    checkpoint = load_checkpoint(settings.base, pixels.shape[-1])
+    done = kept.load("base")
+    if done is not None:
+        return replace(_base_from_state(done), backbone=checkpoint.backbone)
+    n_clusters = settings.n_clusters if isinstance(settings.n_clusters, int) else None
+    clustering = cluster_by_checkpoint(pixels, checkpoint, n_clusters, runtime)
+    base = Base(clustering, _numbers(clustering.n_clusters), backbone=checkpoint.backbone)
+    kept.save("base", _base_state(base))
+    logger.info("base clustering: %s, %d clusters", checkpoint, clustering.n_clusters)
     return base
 
 
@@ -159,20 +189,23 @@ def choose_n_clusters(
     return estimate.n_clusters, asdict(estimate)
 
 
-def choose_space(settings: Settings, embedded: Embedding, neighbors: Neighbors, runtime: Runtime) -> Space:
+def choose_space(
+    settings: Settings, embedded: Embedding, base: Base, neighbors: Neighbors, runtime: Runtime
+) -> Space:
     """Heads on features, or whole networks on the images: see DESIGN of the two spaces in the documentation."""
     wanted = settings.space
+    backbone = embedded.backbone if base.backbone is None else base.backbone
     if wanted == "auto":
-        wanted = "feature" if embedded.backbone is None else "image"
+        wanted = "feature" if backbone is None else "image"
     if wanted == "feature":
         return FeatureSpace(embedded.features, neighbors, runtime)
-    if embedded.images is None or embedded.backbone is None:
+    if embedded.images is None or backbone is None:
         raise InputError(
             f"--space image given with the embedder {embedded.name!r}; expected one with a network to retrain: "
             "--embedder contrastive, or --space feature"
         )
     policy, _ = choose_policy(embedded.images.pixels, runtime)
-    return ImageSpace(embedded.images.pixels, embedded.backbone, policy, runtime)
+    return ImageSpace(embedded.images.pixels, backbone, policy, runtime)
 
 
 def retrain(
@@ -293,7 +326,8 @@ def embed_to_npy(settings: Settings, output: Path, verbose: bool) -> tuple[Path,
 def fingerprint(settings: Settings, source: ImageSource | None) -> str:
     """Changes whenever a checkpoint would no longer fit: other settings, other files, other contents."""
     digest = hashlib.sha256(json.dumps(settings.as_yaml_dict(), sort_keys=True).encode())
-    paths = [Path(p) for p in (settings.features, settings.labels, settings.probabilities) if p]
+    given = (settings.features, settings.labels, settings.probabilities, settings.embedder, settings.base)
+    paths = [Path(path) for path in given if path]
     if source is not None and not isinstance(source.items, np.ndarray):
         paths.extend(source.items)
     for path in paths:

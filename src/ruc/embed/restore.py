@@ -1,5 +1,6 @@
 """From what was written to disk back to an embedder."""
 
+from ruc.embed.checkpoint import CheckpointEmbedder
 from ruc.embed.combined import CombinedEmbedder
 from ruc.embed.contrastive import ContrastiveEmbedder
 from ruc.embed.embedder import Embedder, State
@@ -10,7 +11,7 @@ __all__ = ["embedder_from_state"]
 
 
 def embedder_from_state(state: State) -> Embedder:
-    """Make again the embedder whose `state()` this is: "pixels", "contrastive" or "combined".
+    """Make again the embedder whose `state()` this is: "pixels", "contrastive", "checkpoint" or "combined".
 
     Raises
     ------
@@ -22,6 +23,8 @@ def embedder_from_state(state: State) -> Embedder:
         return PixelEmbedder.from_state(state)
     if kind == "contrastive":
         return ContrastiveEmbedder.from_state(state)
+    if kind == "checkpoint":
+        return CheckpointEmbedder.from_state(state)
     if kind == "combined":
         parts = []
         for number, config in enumerate(state.config["parts"]):
@@ -34,6 +37,6 @@ def embedder_from_state(state: State) -> Embedder:
             parts.append(embedder_from_state(State(config, tensors)))
         return CombinedEmbedder(tuple(parts), tuple(state.config["weights"]))
     raise InputError(
-        f"an embedder of kind {kind!r} was given; expected 'pixels', 'contrastive' or 'combined'; "
+        f"an embedder of kind {kind!r} was given; expected 'pixels', 'contrastive', 'checkpoint' or 'combined'; "
         "was this written by a newer version?"
     )

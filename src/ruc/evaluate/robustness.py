@@ -194,6 +194,7 @@ def _check_all_read(n_lost: int) -> None:
 
 def _differentiable(embedder: "Embedder", runtime: Runtime) -> Model:
     """An embedder of pixels as a function of images in [0, 1] that lets gradients through."""
+    from ruc.embed.checkpoint import CheckpointEmbedder
     from ruc.embed.combined import CombinedEmbedder
     from ruc.embed.contrastive import ContrastiveEmbedder
     from ruc.embed.pixels import PixelEmbedder
@@ -207,6 +208,10 @@ def _differentiable(embedder: "Embedder", runtime: Runtime) -> Model:
     if isinstance(embedder, ContrastiveEmbedder):
         network, side = embedder.network.to(runtime.device).eval(), embedder.side
         return lambda images: nn.functional.normalize(network(_shrunk(images, side)), dim=1)
+    if isinstance(embedder, CheckpointEmbedder):
+        for module in (embedder.network, embedder.head):
+            module.to(runtime.device).eval()
+        return embedder.embed
     if isinstance(embedder, CombinedEmbedder):
         parts = [_differentiable(part, runtime) for part in embedder.parts]
         scale = float(np.linalg.norm(embedder.weights))
@@ -215,7 +220,8 @@ def _differentiable(embedder: "Embedder", runtime: Runtime) -> Model:
             dim=1,
         )
     raise InputError(
-        f"the embedder {embedder.name!r} cannot be attacked; expected pretrained, contrastive, pixels or these combined"
+        f"the embedder {embedder.name!r} cannot be attacked; expected pretrained, contrastive, pixels, "
+        "a checkpoint or these combined"
     )
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from ruc.errors import WeightsError
 from ruc.networks.heads import relu_layers
 from ruc.networks.resnet import NetworkSettings, ResNet, Stem
+from ruc.networks.seeding import seeded_init
 
 __all__ = ["LARGEST_SIDE", "Dataset", "FieldCheckpoint", "is_checkpoint", "load_checkpoint"]
 
@@ -57,9 +58,8 @@ class _Recipe:
 CIFAR10 = _Recipe(32, "full", (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
 CIFAR20 = _Recipe(32, "full", (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761))
 STL10 = _Recipe(96, "pooled", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-STL10_RUC = _Recipe(
-    96, "pooled", CIFAR10.mean, CIFAR10.std
-)  # RUC's code normalises STL-10 with CIFAR-10's values
+# RUC's code normalises STL-10 with CIFAR-10's values, although it starts from SCAN's network.
+STL10_RUC = _Recipe(96, "pooled", CIFAR10.mean, CIFAR10.std)
 
 
 @dataclass(frozen=True)
@@ -162,12 +162,8 @@ def _read(path: Path) -> Mapping[str, Any]:
     except LOAD_ERRORS as error:
         if not path.is_file():
             raise WeightsError(f"there is no file {path}; {EXPECTED}") from error
-        unsafe = re.search(r"(?:GLOBAL|function|Unsupported \w+) ([\w.]+)", str(error))
-        holds = (
-            f"holds {unsafe[1]}, which is no weight, and was not opened"
-            if unsafe
-            else "is no file of weights"
-        )
+        other = re.search(r"GLOBAL ([\w.]+)", str(error))
+        holds = f"holds {other[1]}, not weights alone, and isn't opened" if other else "is no file of weights"
         raise WeightsError(f"{path} {holds}; {EXPECTED}: save its state_dict() with torch.save") from error
     if not isinstance(content, Mapping) or not all(isinstance(name, str) for name in content):
         raise WeightsError(f"{path} holds {type(content).__name__}; {EXPECTED}: {REMEDY}")
@@ -195,18 +191,18 @@ def _build(
 ) -> tuple[ResNet, list[nn.Sequential]]:
     """The backbone and the heads that the state dict fits."""
     width = _rows(state, "backbone.conv1.weight", 64)
-    backbone = ResNet(NetworkSettings(width=width, stem=recipe.stem, mean=recipe.mean, std=recipe.std))
-    n_features = backbone.settings.n_features
-    model = nn.ModuleDict({"backbone": backbone})
-    if kind == "simclr":
-        layers = [_rows(state, f"contrastive_head.{number}.weight", 0) for number in (0, 2)]
-        heads = [relu_layers([n_features, *(rows for rows in layers if rows)])]
-        model["contrastive_head"] = heads[0]
-    else:
-        heads = [relu_layers([n_features, _n_clusters(state)]) for _ in range(_n_heads(state, kind))]
-        model["cluster_head"] = nn.ModuleList(heads)
-    _load(model, state, path)
-    model.requires_grad_(True).eval()
+    settings = NetworkSettings(width=width, stem=recipe.stem, mean=recipe.mean, std=recipe.std)
+    with seeded_init(0):  # all of it is overwritten; this keeps the global generator as it was
+        backbone = ResNet(settings)
+        if kind == "simclr":
+            layers = [_rows(state, f"contrastive_head.{number}.weight", 0) for number in (0, 2)]
+            heads = [relu_layers([settings.n_features, *(rows for rows in layers if rows)])]
+            model = nn.ModuleDict({"backbone": backbone, "contrastive_head": heads[0]})
+        else:
+            widths, n_heads = [settings.n_features, _n_clusters(state)], _n_heads(state, kind)
+            heads = [relu_layers(widths) for _ in range(n_heads)]
+            model = nn.ModuleDict({"backbone": backbone, "cluster_head": nn.ModuleList(heads)})
+    _load(model.eval(), state, path)
     return backbone, heads
 
 

@@ -48,10 +48,11 @@ class NetworkSettings:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "NetworkSettings":
-        """The settings whose `asdict` this is, back from JSON."""
-        return cls(
-            **{key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
-        )
+        """The settings whose `asdict` this is, back from JSON, where tuples are lists."""
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in config.items()
+        }
+        return cls(**values)
 
     @property
     def n_features(self) -> int:
@@ -113,7 +114,8 @@ class ResNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """The mean over the last stage's places."""
-        x: Tensor = self.maxpool(functional.relu(self.bn1(self.conv1(images - 0.5)), inplace=True))
+        x: Tensor = self.conv1((images - self.mean) / self.std)
+        x = self.maxpool(functional.relu(self.bn1(x), inplace=True))
         for name in self.stage_names:
             x = self.get_submodule(name)(x)
         return x.mean(dim=(2, 3))

@@ -63,6 +63,5 @@ def network_from_config(config: dict[str, Any]) -> nn.Module:
     if kind == "head":
         return Head(**shape)
     if kind == "image":
-        backbone = {**shape["backbone"], "blocks": tuple(shape["backbone"]["blocks"])}
-        return ImageNetwork(ResNet(NetworkSettings(**backbone)), shape["n_clusters"])
+        return ImageNetwork(ResNet(NetworkSettings.from_config(shape["backbone"])), shape["n_clusters"])
     raise InputError(f"a network of kind {kind!r} is unknown; expected 'head' or 'image'")

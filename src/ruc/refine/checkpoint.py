@@ -1,0 +1,40 @@
+"""RUC's own published checkpoints as a pair of networks."""
+
+import copy
+
+from torch import nn
+
+from ruc.errors import WeightsError
+from ruc.networks import ResNet
+from ruc.networks.checkpoints import FieldCheckpoint
+from ruc.refine.networks import ImageNetwork
+from ruc.refine.refinement import Pair
+
+__all__ = ["pair_from_checkpoint"]
+
+
+def pair_from_checkpoint(checkpoint: FieldCheckpoint) -> Pair:
+    """The two networks of a checkpoint of RUC, as `refine` would have returned them, in image space.
+
+    Raises
+    ------
+    WeightsError
+        It is another's checkpoint.
+    """
+    if checkpoint.kind != "ruc":
+        raise WeightsError(
+            f"{checkpoint.path} is {checkpoint.kind.upper()}'s; expected a checkpoint of RUC with net1 and net2: "
+            "give this one as --base or --embedder"
+        )
+    first, second = (
+        _network(backbone, head)
+        for backbone, head in zip(checkpoint.backbones, checkpoint.heads, strict=True)
+    )
+    return Pair(first, second)
+
+
+def _network(backbone: ResNet, head: nn.Sequential) -> ImageNetwork:
+    linear = copy.deepcopy(head[-1])
+    network = ImageNetwork(copy.deepcopy(backbone), int(linear.out_features))  # type: ignore[arg-type]
+    network.head = linear
+    return network.eval()
