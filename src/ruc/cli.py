@@ -4,7 +4,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -247,6 +247,97 @@ def demo(
         typer.echo(f"\n$ ruc {' '.join(arguments)}")
         app(arguments, standalone_mode=False)
     typer.echo(f"\nReport: {run / 'report.html'}")
+
+
+RunFolder = Annotated[Path, typer.Argument(help="A finished run folder.")]
+
+
+@app.command()
+def merge(
+    run: RunFolder,
+    clusters: Annotated[list[str], typer.Argument(help="Numbers or names; all go into the first.")],
+) -> None:
+    """Merge clusters of a run into the first one named."""
+    from ruc.edit_folder import edit_folder
+    from ruc.edits import Merge, find_cluster
+
+    edited = edit_folder(run, lambda r: [Merge(tuple(find_cluster(r, text) for text in clusters))])
+    _edited(run, edited)
+
+
+@app.command()
+def split(
+    run: RunFolder,
+    cluster: Annotated[str, typer.Argument(help="Number or name.")],
+    parts: Annotated[int, typer.Option(help="In how many.")] = 2,
+) -> None:
+    """Split a cluster of a run by what its images look like."""
+    from ruc.edit_folder import edit_folder
+    from ruc.edits import find_cluster, split_cluster
+
+    _edited(run, edit_folder(run, lambda r: split_cluster(r, find_cluster(r, cluster), parts)))
+
+
+@app.command()
+def rename(
+    run: RunFolder,
+    cluster: Annotated[str, typer.Argument(help="Number or name.")],
+    name: Annotated[str, typer.Argument(help="The new name.")],
+) -> None:
+    """Give a cluster of a run a name."""
+    from ruc.edit_folder import edit_folder
+    from ruc.edits import Rename, find_cluster
+
+    _edited(run, edit_folder(run, lambda r: [Rename(find_cluster(r, cluster), name)]))
+
+
+@app.command(name="apply")
+def apply_(
+    run: RunFolder,
+    edits: Annotated[Path, typer.Argument(help="The edits.json that the report downloaded.")],
+) -> None:
+    """Put the edits made in a run's report into the run."""
+    from ruc.edit_folder import edit_folder
+    from ruc.edits import read_edits
+
+    _edited(run, edit_folder(run, lambda r: read_edits(edits, r)))
+
+
+@app.command()
+def undo(
+    run: RunFolder,
+    edits: Annotated[int, typer.Option(help="How many.")] = 1,
+) -> None:
+    """Take the last edits of a run back."""
+    from ruc.edit_folder import undo_in_folder
+
+    _edited(run, undo_in_folder(run, edits))
+
+
+@app.command()
+def export(
+    run: RunFolder,
+    to: Annotated[str, typer.Option(help="folders, imagefolder, label-studio, coco, parquet or onnx.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="File or folder to write.")] = None,
+    how: Annotated[
+        Literal["copy", "symlink", "hardlink"], typer.Option(help="For folders and imagefolder.")
+    ] = "copy",
+    images: Annotated[Path | None, typer.Option(help="Where the images are now, if they were moved.")] = None,
+    include_junk: Annotated[
+        bool, typer.Option("--include-junk", help="Clusters marked as junk too.")
+    ] = False,
+) -> None:
+    """Hand a run over to other tools; nothing that exists is overwritten."""
+    _logging(quiet=True)
+    from ruc.export.export import export_run
+
+    typer.echo(f"written: {export_run(run, to, output, how, images, include_junk=include_junk)}")
+
+
+def _edited(folder: Path, run: Any) -> None:
+    sizes = ((run.cluster == number).sum() for number in range(run.n_clusters))
+    typer.echo(", ".join(f"{name}: {size}" for name, size in zip(run.cluster_names, sizes, strict=True)))
+    typer.echo(f"report: {folder / 'report.html'}   (ruc undo {folder} takes it back)")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

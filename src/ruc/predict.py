@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ruc.edits import follow_edits
 from ruc.embed import embedder_from_state
 from ruc.embed.embedder import State
 from ruc.embed.pretrained import load_pretrained
@@ -105,9 +106,12 @@ def predict_to_csv(
         raise InputError(
             "expected either new images or --features, and one of them: ruc predict run/ new_photos/"
         )
-    names = read_run(run).cluster_names
+    finished = read_run(run)
+    names = finished.cluster_names
     samples = find_images(source) if source is not None else load_features(Path(str(features)))
     prediction = predict(read_model(run), samples, runtime, max_skipped)
+    cluster, probabilities = follow_edits(finished, prediction.probabilities)
+    prediction = replace(prediction, cluster=cluster, probabilities=probabilities)
     named = names != tuple(str(number) for number in range(len(names)))
     output.parent.mkdir(parents=True, exist_ok=True)
     with output.open("w", newline="", encoding="utf-8") as file:

@@ -1,0 +1,35 @@
+"""A person's corrections put into a run folder: table, report and predictions follow."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from ruc.edits import Edit, apply_edits, undo_edits
+from ruc.report.data import report_data
+from ruc.report.report import write_report
+from ruc.run_folder import Run, read_run, write_run
+
+__all__ = ["edit_folder", "undo_in_folder"]
+
+
+def edit_folder(folder: Path, edits_of: Callable[[Run], Iterable[Edit]]) -> Run:
+    """Apply the edits that `edits_of` makes for the run, and write table and report anew.
+
+    Raises
+    ------
+    RunFolderError
+        `folder` is no finished run.
+    InputError
+        An edit doesn't fit the run.
+    """
+    run = read_run(folder)
+    return _rewritten(folder, apply_edits(run, edits_of(run)))
+
+
+def undo_in_folder(folder: Path, n_edits: int = 1) -> Run:
+    """Take the last edits back; raises as `edit_folder` does."""
+    return _rewritten(folder, undo_edits(read_run(folder), n_edits))
+
+
+def _rewritten(folder: Path, run: Run) -> Run:
+    write_run(folder, run, report=write_report(report_data(run)))
+    return run
