@@ -43,6 +43,11 @@ def cluster(
     neighbors
         Neighbours that were found already, for the methods on the neighbour graph.
 
+    Returns
+    -------
+    Clustering
+        Clusters numbered from the largest to the smallest.
+
     Raises
     ------
     InputError
@@ -54,6 +59,16 @@ def cluster(
         raise InputError(
             f"base clustering {method!r} needs the number of clusters; give it, or take 'density'"
         )
+    return _largest_first(_run(features, n_clusters, method, runtime, neighbors))
+
+
+def _run(
+    features: NDArray[np.floating],
+    n_clusters: int | None,
+    method: str,
+    runtime: Runtime,
+    neighbors: Neighbors | None,
+) -> Clustering:
     if method == "density":
         return density(features, n_clusters, runtime, neighbors)
     k = int(n_clusters or 0)
@@ -68,3 +83,19 @@ def cluster(
             return scan(features, k, runtime, neighbors)
         case _:
             return graph(features, k, runtime, neighbors)
+
+
+def _largest_first(found: Clustering) -> Clustering:
+    """Number the clusters by size, of equal ones by their first sample, so that numbers mean the same in each run."""
+    known = np.flatnonzero(found.labels >= 0)
+    sizes = np.bincount(found.labels[known], minlength=found.n_clusters)
+    first = np.full(found.n_clusters, len(found.labels))
+    np.minimum.at(first, found.labels[known], known)
+    order = np.lexsort((first, -sizes))
+    number_of = np.empty(found.n_clusters, np.int64)
+    number_of[order] = np.arange(found.n_clusters)
+    labels = np.where(found.labels >= 0, number_of[found.labels], found.labels)
+    probabilities = (
+        None if found.probabilities is None else np.ascontiguousarray(found.probabilities[:, order])
+    )
+    return Clustering(labels, probabilities, found.n_clusters, found.name)

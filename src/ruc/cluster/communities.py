@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-__all__ = ["Merged", "connections", "merge_groups"]
+__all__ = ["Merged", "agreement", "connections", "merge_groups"]
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,24 @@ def merge_groups(weights: NDArray[np.float64], n_communities: int | None, resolu
     assert natural is not None
     chosen = np.unique(natural if wanted is None else wanted, return_inverse=True)[1].astype(np.int64)
     return Merged(_move(weights, volumes, chosen, resolution), len(np.unique(natural)))
+
+
+def agreement(one: NDArray[np.int64], other: NDArray[np.int64]) -> float:
+    """Adjusted Rand index of two labellings 0, 1, … of the same samples (Hubert and Arabie 1985).
+
+    1: the same partition; 0: no more alike than chance. It's here for two labellings that the method itself made.
+    """
+    width = int(other.max()) + 1
+    counts = np.bincount(one * width + other, minlength=(int(one.max()) + 1) * width)
+    table = counts.reshape(-1, width).astype(np.float64)
+
+    def pairs(sizes: NDArray[np.floating]) -> float:
+        return float((sizes * (sizes - 1.0)).sum() / 2.0)
+
+    both, first, second = pairs(table), pairs(table.sum(axis=1)), pairs(table.sum(axis=0))
+    by_chance = first * second / max(pairs(table.sum(keepdims=True)), 1.0)
+    most = (first + second) / 2.0
+    return 1.0 if most == by_chance else (both - by_chance) / (most - by_chance)
 
 
 def _move(

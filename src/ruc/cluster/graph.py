@@ -7,16 +7,16 @@ favours clusters of like size is chosen by what the layouts agree on.
 """
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from sklearn.cluster import KMeans
-from sklearn.metrics import adjusted_rand_score
 
 from ruc.cluster.clustering import Clustering
-from ruc.cluster.communities import connections, merge_groups
+from ruc.cluster.communities import agreement, connections, merge_groups
 from ruc.cluster.inputs import unit_features
+from ruc.cluster.kmeans import kmeans_labels
 from ruc.cluster.layout import graph_layout, neighbor_graph
 from ruc.embed.neighbors import Neighbors
 from ruc.progress import progress
@@ -30,7 +30,7 @@ MOST_GROUPS = 400  # merging costs their square, so with many clusters there are
 SAMPLES_PER_GROUP = 4
 RESOLUTIONS = np.geomspace(1.6, 0.2, 13)
 NATURAL_RANGE = (0.8, 1.3)  # resolutions count that would by themselves end with about n_clusters clusters
-STABILITY_TOLERANCE = 0.01
+STABILITY_TOLERANCE = 0.02
 N_SMOOTHING = 3
 
 
@@ -41,13 +41,13 @@ class _Cut:
     resolution: float
     labels: list[NDArray[np.int64]]
     natural_number: float
-    agreement: NDArray[np.float64]  # (n_layouts, n_layouts) adjusted Rand index
+    agreements: NDArray[np.float64]  # (n_layouts, n_layouts) adjusted Rand index
 
     @property
     def stability(self) -> float:
         """Mean agreement of two layouts."""
-        above = np.triu_indices(len(self.agreement), k=1)
-        return float(self.agreement[above].mean())
+        above = np.triu_indices(len(self.agreements), k=1)
+        return float(self.agreements[above].mean())
 
 
 def graph(
@@ -100,8 +100,7 @@ def group_layouts(affinity: sp.csr_array, n_clusters: int, runtime: Runtime) -> 
         for number, n_dimensions in enumerate(LAYOUT_DIMENSIONS):
             positions = graph_layout(affinity, n_dimensions, runtime, f"layout {number}")
             seed = runtime.numpy_seed(f"layout groups {number}")
-            groups = KMeans(n_groups, n_init=1, random_state=seed).fit_predict(positions)
-            groupings.append(np.unique(groups, return_inverse=True)[1].astype(np.int64))
+            groupings.append(kmeans_labels(positions, n_groups, seed, n_restarts=1))
             advance(1)
     return groupings
 
@@ -111,9 +110,11 @@ def _cut(
 ) -> _Cut:
     merged = [merge_groups(each, n_clusters, resolution) for each in weights]
     labels = [each.owners[groups] for each, groups in zip(merged, groupings, strict=True)]
-    agreement = np.array([[adjusted_rand_score(one, other) for other in labels] for one in labels])
+    agreements = np.eye(len(labels))
+    for one, other in combinations(range(len(labels)), 2):
+        agreements[one, other] = agreements[other, one] = agreement(labels[one], labels[other])
     natural_number = float(np.mean([each.natural_number for each in merged]))
-    return _Cut(resolution, labels, natural_number, agreement)
+    return _Cut(resolution, labels, natural_number, agreements)
 
 
 def _choose(cuts: list[_Cut], n_clusters: int) -> _Cut:
@@ -131,7 +132,7 @@ def _consensus(cut: _Cut, affinity: sp.csr_array, n_clusters: int) -> NDArray[np
     Each layout votes by what share of its cluster lies in each cluster of the most typical one, so that no
     clusters have to be paired; the votes are averaged with those of the neighbours.
     """
-    typical = cut.labels[int(cut.agreement.sum(axis=1).argmax())]
+    typical = cut.labels[int(cut.agreements.sum(axis=1).argmax())]
     chosen = np.eye(n_clusters)[typical]
     votes = np.zeros_like(chosen)
     for labels in cut.labels:
@@ -142,5 +143,8 @@ def _consensus(cut: _Cut, affinity: sp.csr_array, n_clusters: int) -> NDArray[np
     walk = sp.diags_array(1.0 / np.maximum(affinity.sum(axis=1), 1e-12)) @ affinity
     for _ in range(N_SMOOTHING):
         votes = 0.5 * votes + 0.5 * (walk @ votes)
+    while len(dying := np.setdiff1d(typical, votes.argmax(axis=1))):  # a small cluster isn't to be voted away
+        kept = np.isin(typical, dying)
+        votes[kept] = chosen[kept]
     probabilities: NDArray[np.float32] = (votes / votes.sum(axis=1, keepdims=True)).astype(np.float32)
     return probabilities

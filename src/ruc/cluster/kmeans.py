@@ -1,14 +1,18 @@
 """k-means on the unit sphere."""
 
+import warnings
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
 
 from ruc.cluster.clustering import Clustering
 from ruc.cluster.inputs import unit_features
+from ruc.errors import InputError
 from ruc.runtime import Runtime
 
-__all__ = ["kmeans"]
+__all__ = ["kmeans", "kmeans_labels"]
 
 
 def kmeans(
@@ -33,6 +37,28 @@ def kmeans(
         Without probabilities: distances to centres say nothing about certainty.
     """
     unit = unit_features(features, n_clusters)
-    model = KMeans(n_clusters, n_init=n_restarts, random_state=runtime.numpy_seed("kmeans"))
-    labels = model.fit_predict(unit).astype(np.int64)
+    labels = kmeans_labels(unit, n_clusters, runtime.numpy_seed("kmeans"), n_restarts)
     return Clustering(labels, None, n_clusters, "kmeans")
+
+
+def kmeans_labels(
+    rows: NDArray[np.floating], n_clusters: int, seed: int, n_restarts: int = 10
+) -> NDArray[np.int64]:
+    """Labels of k-means on the rows as they are.
+
+    Raises
+    ------
+    InputError
+        Fewer different rows than clusters.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # said below, with a remedy
+        model = KMeans(n_clusters, n_init=n_restarts, random_state=seed).fit(rows)
+    labels: NDArray[np.int64] = model.labels_.astype(np.int64)
+    n_found = len(np.unique(labels))
+    if n_found < n_clusters:
+        raise InputError(
+            f"only {n_found} different samples for {n_clusters} clusters; lower the number of clusters, or remove "
+            "the copies"
+        )
+    return labels

@@ -22,6 +22,7 @@ N_REPELLING = 100  # samples that push all others, drawn anew at each step
 REPULSION = 5.0  # repulsion for each unit of attraction: UMAP's number of negative samples
 STRONGEST_PUSH = 4.0
 SOFTENING = 0.01  # keeps the push finite between samples at the same place
+COPY_DISTANCE = 0.05  # nearer than this share of the distance to the last neighbour is a copy
 EXTENT = 10.0  # the layout starts in [-EXTENT, EXTENT]
 
 
@@ -55,7 +56,8 @@ def fuzzy_graph(neighbors: Neighbors) -> sp.csr_array:
 
     The weight of sample i's edge to j is ``exp(-(d_ij - d_i1) / s_i)`` with the distance d_i1 to the nearest
     and s_i such that the weights of a sample sum to log2(n_neighbors); the two directions are joined by
-    the probabilistic or (UMAP, sections 3.1 and 4.2).
+    the probabilistic or (UMAP, sections 3.1 and 4.2). Copies of a sample have weight 1 and are left out of both d_i1
+    and the sum, or nothing would be left for the others.
 
     Returns
     -------
@@ -63,10 +65,13 @@ def fuzzy_graph(neighbors: Neighbors) -> sp.csr_array:
         (n_samples, n_samples) symmetric float32 weights in (0, 1].
     """
     n_samples, n_neighbors = neighbors.indices.shape
-    distances = np.sqrt(np.maximum(2.0 - 2.0 * neighbors.similarities, 0.0))
-    excess = distances - distances[:, :1]
-    scales = _scales(excess, float(np.log2(max(n_neighbors, 2))))
-    weights = np.exp(-excess / np.maximum(scales, 1e-3 * distances.mean() + 1e-12)[:, None])
+    distances = np.sqrt(np.maximum(2.0 - 2.0 * neighbors.similarities.astype(np.float64), 0.0))
+    copies = distances <= COPY_DISTANCE * distances[:, -1:]
+    n_copies = copies.sum(axis=1)
+    nearest = np.where(copies, np.inf, distances).min(axis=1)
+    excess = np.where(copies, 0.0, distances - np.where(np.isfinite(nearest), nearest, 0.0)[:, None])
+    targets = n_copies + np.log2(np.maximum(n_neighbors - n_copies, 2))
+    weights = np.exp(-excess / np.maximum(_scales(excess, targets), 1e-3 * distances.mean() + 1e-12)[:, None])
     starts = np.arange(0, n_samples * n_neighbors + 1, n_neighbors)
     directed = sp.csr_array(
         (weights.astype(np.float32).ravel(), neighbors.indices.ravel(), starts), shape=(n_samples, n_samples)
@@ -77,18 +82,17 @@ def fuzzy_graph(neighbors: Neighbors) -> sp.csr_array:
     return mutual
 
 
-def _scales(excess: NDArray[np.floating], target: float) -> NDArray[np.floating]:
-    """For each row the scale s at which ``sum(exp(-excess / s))`` is the target, by bisection."""
+def _scales(excess: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray[np.float64]:
+    """For each row the scale s at which ``sum(exp(-excess / s))`` is its target, by bisection."""
     low = np.zeros(len(excess))
     high = np.full(len(excess), np.inf)
     scales = np.ones(len(excess))
     for _ in range(50):
-        too_large = np.exp(-excess / scales[:, None]).sum(axis=1) > target
+        too_large = np.exp(-excess / scales[:, None]).sum(axis=1) > targets
         high = np.where(too_large, scales, high)
         low = np.where(too_large, low, scales)
         scales = np.where(np.isinf(high), 2.0 * scales, (low + high) / 2.0)
-        scales = np.clip(scales, 1e-12, 1e12)
-    return scales
+    return np.maximum(scales, 1e-12)
 
 
 def spectral_embedding(

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from sklearn.cluster import KMeans
-from sklearn.metrics import adjusted_rand_score
 
-from ruc.cluster.communities import Merged, connections, merge_groups
+from ruc.cluster.communities import Merged, agreement, connections, merge_groups
 from ruc.cluster.inputs import unit_features
+from ruc.cluster.kmeans import kmeans_labels
 from ruc.cluster.layout import graph_layout, neighbor_graph, spectral_embedding
 from ruc.embed.neighbors import Neighbors
 from ruc.errors import InputError
@@ -114,9 +113,8 @@ def _resample(
             positions = graph_layout(affinity[part][:, part], 4, runtime, f"number of clusters {number}")
             n_groups = max(min(MOST_GROUPS, len(part) // SAMPLES_PER_GROUP), min(2 * k_max, len(part) // 2))
             seed = runtime.numpy_seed(f"number of clusters groups {number}")
-            groups = KMeans(n_groups, n_init=1, random_state=seed).fit_predict(positions)
             samples.append(part)
-            groupings.append(np.unique(groups, return_inverse=True)[1].astype(np.int64))
+            groupings.append(kmeans_labels(positions, n_groups, seed, n_restarts=1))
             advance(1)
     return samples, groupings
 
@@ -137,11 +135,11 @@ def _persistence(
     agreed = np.zeros(len(candidates))
     for resolution, importance in zip(RESOLUTIONS, prior, strict=True):
         merged = [merge_groups(each, None, float(resolution)) for each in weights]
-        agreement = _agreement(affinity.shape[0], samples, groupings, merged)
+        alike = _agreement(affinity.shape[0], samples, groupings, merged)
         for each in merged:
             at = np.flatnonzero(candidates == each.natural_number)
             exact[at] += importance / len(merged)
-            agreed[at] += importance / len(merged) * agreement
+            agreed[at] += importance / len(merged) * alike
     stability = agreed / np.maximum(exact, 1e-12)
     padded = np.pad(exact, 1)
     return padded[1:-1] + SLACK * (padded[:-2] + padded[2:]), stability
@@ -158,7 +156,7 @@ def _agreement(
     for one in range(len(samples)):
         for other in range(one):
             shared = (labels[one] >= 0) & (labels[other] >= 0)
-            values.append(adjusted_rand_score(labels[one, shared], labels[other, shared]))
+            values.append(agreement(labels[one, shared], labels[other, shared]))
     return max(float(np.mean(values)), 0.0)
 
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.cluster import KMeans
 
 from ruc.cluster.clustering import Clustering
 from ruc.cluster.inputs import unit_features
+from ruc.cluster.kmeans import kmeans_labels
 from ruc.cluster.layout import neighbor_graph, spectral_embedding
 from ruc.embed.neighbors import Neighbors
 from ruc.runtime import Runtime
@@ -48,5 +48,5 @@ def spectral(
     values, vectors = spectral_embedding(affinity, min(n_clusters + n_clusters // 2, len(unit)), runtime)
     rows = vectors * np.maximum(values, 0.0)
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-    model = KMeans(n_clusters, n_init=n_restarts, random_state=runtime.numpy_seed("spectral"))
-    return Clustering(model.fit_predict(rows).astype(np.int64), None, n_clusters, "spectral")
+    labels = kmeans_labels(rows, n_clusters, runtime.numpy_seed("spectral"), n_restarts)
+    return Clustering(labels, None, n_clusters, "spectral")

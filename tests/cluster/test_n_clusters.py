@@ -1,0 +1,54 @@
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from ruc.cluster.n_clusters import estimate_n_clusters
+from ruc.embed.neighbors import nearest_neighbors
+from ruc.errors import InputError
+from ruc.runtime import Runtime
+
+RUNTIME = Runtime("cpu")
+
+
+def blobs(sizes: list[int]) -> np.ndarray:
+    generator = np.random.default_rng(len(sizes))
+    truth = np.repeat(np.arange(len(sizes)), sizes)
+    centres = generator.normal(size=(len(sizes), 24))
+    return (centres[truth] + 0.4 * generator.normal(size=(len(truth), 24))).astype(np.float32)
+
+
+@pytest.mark.parametrize("sizes", [[120] * 3, [50] * 9, [120, 80, 50, 30, 20]])
+def test_counts_blobs(sizes: list[int]) -> None:
+    estimate = estimate_n_clusters(blobs(sizes), None, 2, 20, RUNTIME)
+    assert estimate.n_clusters == len(sizes)
+    assert estimate.confidence.startswith(f"{len(sizes)} clusters")
+
+
+def test_the_curve_is_there_and_writes_as_json() -> None:
+    features = blobs([40] * 4)
+    neighbors = nearest_neighbors(features, 20, RUNTIME)
+    estimate = estimate_n_clusters(features, neighbors, 3, 8, RUNTIME)
+    assert estimate.candidates == (3, 4, 5, 6, 7, 8)
+    assert {len(values) for values in estimate.scores.values()} == {6}
+    best = int(np.argmax(estimate.scores["total"]))
+    assert estimate.candidates[best] == estimate.n_clusters == 4
+    assert json.loads(json.dumps(asdict(estimate)))["n_clusters"] == 4
+    assert estimate == estimate_n_clusters(features, neighbors, 3, 8, Runtime("cpu"))
+
+
+def test_the_range_holds() -> None:
+    assert estimate_n_clusters(blobs([60] * 4), None, 6, 9, RUNTIME).n_clusters in range(6, 10)
+    assert estimate_n_clusters(blobs([60] * 4), None, 3, 3, RUNTIME).n_clusters == 3
+
+
+def test_noise_is_called_a_guess() -> None:
+    features = np.random.default_rng(0).normal(size=(300, 24)).astype(np.float32)
+    assert "quite sure" not in estimate_n_clusters(features, None, 2, 30, RUNTIME).confidence
+
+
+@pytest.mark.parametrize(("k_min", "k_max"), [(1, 5), (6, 5)])
+def test_empty_ranges(k_min: int, k_max: int) -> None:
+    with pytest.raises(InputError, match="expected 2 <= smallest <= largest"):
+        estimate_n_clusters(blobs([10] * 3), None, k_min, k_max, RUNTIME)
