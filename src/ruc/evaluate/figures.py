@@ -155,6 +155,7 @@ def training_figure(history: Sequence[Mapping[str, float]]) -> "Figure":
                     markevery=max(len(history) // 12, 1), label=name.replace("_", " "),
                 )  # fmt: skip
         axes.set(xlabel="epoch", title=title)
+        axes.xaxis.get_major_locator().set_params(integer=True)
         if axes.lines:
             axes.legend()
     losses.set_ylim(bottom=0)
