@@ -109,7 +109,7 @@ class ContrastiveEmbedder:
 
     def transform(self, pixels: NDArray[np.uint8], runtime: Runtime) -> NDArray[np.float32]:
         """(n, channels, size, size) uint8 pixels as (n, n_features) unit-norm rows."""
-        network = self.network.to(runtime.device).eval()
+        network = _channels_last(self.network, runtime.device).eval()
         chunks = []
         with torch.inference_mode():
             for start in range(0, len(pixels), CHUNK):
@@ -203,8 +203,7 @@ def _train(
     images = torch.from_numpy(pixels)
     n_images, n_batches = len(images), max(1, len(images) // settings.batch_size)
     n_steps = settings.epochs * n_batches
-    # Convolutions on a CPU are about twice as fast with the channels last.
-    model = nn.Sequential(embedder.network, head).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = _channels_last(nn.Sequential(embedder.network, head), device)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
@@ -236,6 +235,12 @@ def _train(
                 optimizer.step()
                 scheduler.step()
                 advance(len(rows))
+
+
+def _channels_last(module: nn.Module, device: torch.device) -> nn.Module:
+    """The module there, with its weights laid out so that convolutions on a CPU are about twice as fast."""
+    moved: nn.Module = module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return moved
 
 
 def _companions(features: NDArray[np.float32], n_neighbors: int, runtime: Runtime) -> Tensor:

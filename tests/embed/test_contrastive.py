@@ -1,0 +1,119 @@
+"""Contrastive learning: the loss against slow loops, and a small training that has to learn something."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from ruc.embed import embedder_from_state
+from ruc.embed.contrastive import (
+    ContrastiveSettings,
+    _companions,
+    _rate,
+    _replace_some,
+    contrastive_loss,
+    fit_contrastive,
+)
+from ruc.embed.embedder import State
+from ruc.images.views import ViewPolicy
+from ruc.networks import NetworkSettings
+from ruc.runtime import Runtime
+
+QUICK = ContrastiveSettings(
+    policy=ViewPolicy(area=(0.6, 1.0), shift=0.05, brightness=0.3),
+    network=NetworkSettings(width=8, blocks=(1, 1), stem="full"),
+    epochs=4,
+    batch_size=60,
+)
+
+
+def stripes(count: int = 240, side: int = 12) -> tuple[np.ndarray, np.ndarray]:
+    """Grey images with horizontal, vertical or diagonal stripes of any phase, under noise."""
+    drawn = np.random.default_rng(0)
+    kinds = np.arange(count) % 3
+    rows, columns = np.mgrid[:side, :side]
+    along = np.array([rows, columns, rows + columns])[kinds]
+    waves = 128 + 80 * np.sin(along * 1.6 + drawn.uniform(0, 2 * math.pi, (count, 1, 1)))
+    noisy = waves + drawn.normal(0, 20, waves.shape)
+    return noisy.clip(0, 255).astype(np.uint8)[:, None], kinds
+
+
+@pytest.mark.parametrize("n_views", [2, 3])
+def test_loss_equals_slow_loops(n_views) -> None:
+    projected = torch.randn(n_views * 5, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    unit = projected / projected.norm(dim=1, keepdim=True)
+    terms = []
+    for i in range(len(unit)):
+        others = sum(math.exp(float(unit[i] @ unit[j]) / 0.3) for j in range(len(unit)) if i % 5 != j % 5)
+        terms += [
+            math.log(others) - float(unit[i] @ unit[j]) / 0.3
+            for j in range(len(unit))
+            if i % 5 == j % 5 and i != j
+        ]
+    assert contrastive_loss(projected, n_views, 0.3).item() == pytest.approx(sum(terms) / len(terms))
+
+
+def test_loss_is_lower_when_views_agree() -> None:
+    images = torch.eye(4)
+    assert contrastive_loss(images.repeat(2, 1), 2, 0.2) < contrastive_loss(
+        torch.cat([images, images.flip(0)]), 2, 0.2
+    )
+
+
+def test_companions_are_mutual_neighbours_or_the_image_itself() -> None:
+    # On a circle: 0 and 10 degrees are each other's nearest; 25's nearest is 10, which does not return it.
+    angles = np.radians([0.0, 10.0, 25.0])
+    features = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    assert _companions(features, 1, Runtime()).tolist() == [[1], [0], [2]]
+
+
+def test_views_are_replaced_as_often_as_the_chance_says() -> None:
+    rows, companions = torch.arange(1000), torch.arange(1000, 2000)[:, None]
+    generator = torch.Generator().manual_seed(0)
+    assert torch.equal(_replace_some(rows, companions, 0.0, generator), rows)
+    assert torch.equal(_replace_some(rows, companions, 1.0, generator), rows + 1000)
+    replaced = _replace_some(rows, companions, 0.3, generator) != rows
+    assert 250 < int(replaced.sum()) < 350
+
+
+def test_rate_rises_then_falls_to_nothing() -> None:
+    rates = [_rate(step, 100) for step in range(100)]
+    assert max(rates) == rates[9] == 1.0
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[-1] < 0.001
+    assert _rate(0, 1) == 1.0
+
+
+def test_learns_what_pixels_do_not_show_and_repeats_with_the_seed() -> None:
+    pixels, kinds = stripes()
+    embedder = fit_contrastive(pixels, Runtime("cpu"), QUICK)
+    features = embedder.transform(pixels, Runtime("cpu"))
+    assert features.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, atol=1e-5)
+    similarity = features @ features.T
+    np.fill_diagonal(similarity, -1)
+    assert (kinds[similarity.argmax(axis=1)] == kinds).mean() > 0.9
+    again = fit_contrastive(pixels, Runtime("cpu"), QUICK).transform(pixels, Runtime("cpu"))
+    np.testing.assert_array_equal(features, again)
+
+
+def test_state_survives_json_and_makes_the_same_embedder() -> None:
+    pixels, _ = stripes(30)
+    embedder = fit_contrastive(pixels, Runtime("cpu"), QUICK)
+    state = embedder.state()
+    again = embedder_from_state(State(json.loads(json.dumps(state.config)), state.weights))
+    assert again.policy == embedder.policy
+    assert again.network.settings == embedder.network.settings
+    features = embedder.transform(pixels, Runtime("cpu"))
+    np.testing.assert_array_equal(again.transform(pixels, Runtime("cpu")), features)
+    singly = np.concatenate([again.transform(pixels[i : i + 1], Runtime("cpu")) for i in range(30)])
+    np.testing.assert_allclose(features, singly, atol=1e-5)
+
+
+def test_large_images_are_shrunk_and_small_sets_work() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 3, 40, 40), dtype=np.uint8)
+    embedder = fit_contrastive(pixels, Runtime("cpu"), QUICK)
+    assert embedder.side == 32
+    assert embedder.transform(pixels, Runtime("cpu")).shape == (5, 16)
