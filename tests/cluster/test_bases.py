@@ -30,7 +30,7 @@ def blobs(sizes: list[int], spread: float = 0.3, seed: int = 0) -> tuple[np.ndar
 def test_finds_blobs_and_repeats(method: str) -> None:
     features, truth = blobs([60] * 5)
     neighbors = nearest_neighbors(features, 30, RUNTIME)
-    found = cluster(features, 5, method, RUNTIME)
+    found = cluster(features, 5, method, RUNTIME, neighbors)
     again = cluster(features, 5, method, Runtime("cpu"), neighbors)
     known = found.labels >= 0
     assert known.mean() > 0.9
@@ -47,6 +47,12 @@ def test_finds_blobs_and_repeats(method: str) -> None:
         assert found.probabilities.dtype == np.float32
         np.testing.assert_allclose(found.probabilities.sum(axis=1), 1.0, rtol=1e-5)
         np.testing.assert_array_equal(found.probabilities.argmax(axis=1), found.labels)
+
+
+@pytest.mark.parametrize("method", ["graph", "spectral", "scan", "density"])
+def test_finds_neighbours_itself(method: str) -> None:
+    features, truth = blobs([25] * 3)
+    assert adjusted_rand_score(truth, cluster(features, 3, method, RUNTIME).labels) > 0.9
 
 
 def test_graph_keeps_unequal_clusters_whole() -> None:

@@ -22,8 +22,8 @@ def spectral(
 ) -> Clustering:
     """Cluster by k-means on the leading eigenvectors of the neighbour graph.
 
-    Rows of the eigenvectors are scaled to unit length (Ng, Jordan and Weiss 2001). Half as many eigenvectors more
-    than clusters are taken, each times its eigenvalue: a small cluster often shows only in a later one.
+    Rows of the eigenvectors are scaled to unit length (Ng, Jordan and Weiss 2001). Of K to 1.5 K eigenvectors,
+    each times its eigenvalue, those before the largest gap are taken: a cluster may show only in a later one.
 
     Parameters
     ----------
@@ -45,8 +45,12 @@ def spectral(
     """
     unit = unit_features(features, n_clusters)
     affinity = neighbor_graph(unit, runtime, neighbors)
-    values, vectors = spectral_embedding(affinity, min(n_clusters + n_clusters // 2, len(unit)), runtime)
-    rows = vectors * np.maximum(values, 0.0)
+    n_values = min(n_clusters + n_clusters // 2 + 1, len(unit))
+    values, vectors = spectral_embedding(affinity, n_values, runtime)
+    laplacian = 1.0 - values
+    gaps = np.diff(laplacian) / np.maximum(laplacian[1:], 1e-6)
+    n_vectors = n_clusters + int(gaps[n_clusters - 1 :].argmax()) if n_values > n_clusters else n_values
+    rows = vectors[:, :n_vectors] * np.maximum(values[:n_vectors], 0.0)
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
     labels = kmeans_labels(rows, n_clusters, runtime.numpy_seed("spectral"), n_restarts)
     return Clustering(labels, None, n_clusters, "spectral")
