@@ -144,9 +144,10 @@ def load_checkpoint(
     else:
         states = [_flat(content.get("model", content), path)]
         kind = "simclr" if any(name.startswith("contrastive_head.") for name in states[0]) else "scan"
-    dataset = dataset or _guess_dataset(path, _n_clusters(states[0]), image_side)
+    n_clusters = _rows(states[0], "cluster_head.0.weight", 10)
+    dataset = dataset or _guess_dataset(path, n_clusters, image_side)
     recipe = _recipe(dataset, kind)
-    models = [_build(state, kind, recipe, path) for state in states]
+    models = [_build(state, kind, recipe, n_clusters, path) for state in states]
     heads = [head for _, heads in models for head in heads]
     best = _best(content, len(heads), path) if kind == "scan" else 0
     return FieldCheckpoint(
@@ -171,23 +172,17 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 
 def _flat(state: Any, path: Path) -> dict[str, Tensor]:
-    """A state dict under our names: no `module.`, `downsample` for `shortcut`, one form of linear layers."""
+    """A state dict under our names: without `module.`, and with `downsample` for `shortcut`."""
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise WeightsError(f"{path} holds no state dict of tensors; {EXPECTED}: {REMEDY}")
-    return {_our_name(str(name)): tensor for name, tensor in state.items()}
-
-
-def _our_name(name: str) -> str:
-    name = name.removeprefix("module.").replace(".shortcut.", ".downsample.")
-    return re.sub(r"^((?:cluster_head\.\d+|contrastive_head))\.(weight|bias)$", _as_layer, name)
-
-
-def _as_layer(match: "re.Match[str]") -> str:
-    return f"{match[1]}.0.{match[2]}"
+    return {
+        str(name).removeprefix("module.").replace(".shortcut.", ".downsample."): tensor
+        for name, tensor in state.items()
+    }
 
 
 def _build(
-    state: Mapping[str, Tensor], kind: Kind, recipe: _Recipe, path: Path
+    state: Mapping[str, Tensor], kind: Kind, recipe: _Recipe, n_clusters: int, path: Path
 ) -> tuple[ResNet, list[nn.Sequential]]:
     """The backbone and the heads that the state dict fits."""
     width = _rows(state, "backbone.conv1.weight", 64)
@@ -195,15 +190,23 @@ def _build(
     with seeded_init(0):  # all of it is overwritten; this keeps the global generator as it was
         backbone = ResNet(settings)
         if kind == "simclr":
-            layers = [_rows(state, f"contrastive_head.{number}.weight", 0) for number in (0, 2)]
-            heads = [relu_layers([settings.n_features, *(rows for rows in layers if rows)])]
-            model = nn.ModuleDict({"backbone": backbone, "contrastive_head": heads[0]})
+            projection = _projection(state, settings.n_features)
+            model = nn.ModuleDict({"backbone": backbone, "contrastive_head": projection})
+            heads = [projection if isinstance(projection, nn.Sequential) else nn.Sequential(projection)]
         else:
-            widths, n_heads = [settings.n_features, _n_clusters(state)], _n_heads(state, kind)
-            heads = [relu_layers(widths) for _ in range(n_heads)]
-            model = nn.ModuleDict({"backbone": backbone, "cluster_head": nn.ModuleList(heads)})
+            n_heads = 1 if kind == "ruc" else _n_heads(state)
+            linear = [nn.Linear(settings.n_features, n_clusters) for _ in range(n_heads)]
+            model = nn.ModuleDict({"backbone": backbone, "cluster_head": nn.ModuleList(linear)})
+            heads = [nn.Sequential(layer) for layer in linear]
     _load(model.eval(), state, path)
     return backbone, heads
+
+
+def _projection(state: Mapping[str, Tensor], n_features: int) -> nn.Module:
+    """SimCLR's head in either form: one layer, or two with ReLU between them."""
+    if "contrastive_head.weight" in state:
+        return nn.Linear(n_features, _rows(state, "contrastive_head.weight", 1))
+    return relu_layers([n_features, *(_rows(state, f"contrastive_head.{at}.weight", 1) for at in (0, 2))])
 
 
 def _load(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
@@ -228,13 +231,7 @@ def _rows(state: Mapping[str, Tensor], name: str, default: int) -> int:
     return default if tensor is None or tensor.ndim == 0 or len(tensor) == 0 else len(tensor)
 
 
-def _n_clusters(state: Mapping[str, Tensor]) -> int:
-    return _rows(state, "cluster_head.0.0.weight", 10)
-
-
-def _n_heads(state: Mapping[str, Tensor], kind: Kind) -> int:
-    if kind == "ruc":
-        return 1
+def _n_heads(state: Mapping[str, Tensor]) -> int:
     return max(1, len({name.split(".")[1] for name in state if re.match(r"cluster_head\.\d+\.", name)}))
 
 
