@@ -17,8 +17,10 @@ from torch import Tensor
 
 from ruc.cluster.clustering import UNKNOWN, Clustering
 from ruc.embed.neighbors import Neighbors
+from ruc.refine.propagate import propagate
+from ruc.refine.settings import RefineSettings
 
-__all__ = ["Evidence", "independent_evidence", "weigh_evidence"]
+__all__ = ["Evidence", "gather_evidence", "smooth_evidence", "weigh_evidence"]
 
 SCALES = (3, 10, 30, 100)  # how many neighbours vote; the fit weighs the scales
 PRIOR_STRENGTH = 5.0  # so many observations speak for every label being right
@@ -29,39 +31,47 @@ N_STEPS = 60
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the features say, and how reliable the labels are.
+    """What is believed of every sample before any network is trained.
 
     Attributes
     ----------
-    opinion
-        (n_samples, n_clusters) float32: probability of each cluster from the neighbours' labels, the sample's
-        own label left out.
-    reliability
-        (n_clusters, n_clusters) float32: row y is how samples of cluster y are labelled.
     posterior
-        (n_samples, n_clusters) float32: both weighed. Equals `opinion` where the label is unknown.
+        (n_samples, n_clusters) float32: the probability of each cluster, from a sample's own label and from its
+        neighbours'.
+    reliability
+        (n_clusters, n_clusters) float32: row y is how samples of cluster y are labelled. None where the labels
+        weren't weighed.
     explained
         Share of the labels that the features predict, relative to the best possible at this reliability.
-    is_known
-        (n_samples,) which samples have a label.
     """
 
-    opinion: NDArray[np.float32]
-    reliability: NDArray[np.float32]
     posterior: NDArray[np.float32]
-    explained: float
-    is_known: NDArray[np.bool_]
+    reliability: NDArray[np.float32] | None
+    explained: float = 1.0
 
 
-def independent_evidence(base: Clustering, neighbors: Neighbors | None) -> Evidence | None:
-    """The evidence, where the labels know more than the features; None where they're made of these.
+def gather_evidence(
+    base: Clustering, neighbors: Neighbors | None, settings: RefineSettings
+) -> Evidence | None:
+    """What the neighbours add to the labels: weighed where these know more than the features, smoothed where not.
 
-    Labels given from outside do; so does a clustering that the features don't explain.
+    Labels given from outside know more than the features do, and so does a clustering that the features don't
+    explain. None where the settings ask for the labels as they are, or where there are no neighbours.
     """
     if neighbors is None or len(np.unique(base.labels[base.labels != UNKNOWN])) < 2:
         return None
-    evidence = weigh_evidence(base, neighbors)
-    return evidence if base.name == "given" or evidence.explained < WELL_EXPLAINED else None
+    if settings.weigh_given:
+        evidence = weigh_evidence(base, neighbors)
+        if base.name == "given" or evidence.explained < WELL_EXPLAINED:
+            return evidence
+    return smooth_evidence(base, neighbors, settings.propagation) if settings.propagation > 0 else None
+
+
+def smooth_evidence(base: Clustering, neighbors: Neighbors, share: float) -> Evidence:
+    """The labels as the neighbour graph smooths them, believed as far as it agrees with itself."""
+    smooth = propagate(base, neighbors, share)
+    assert smooth.probabilities is not None
+    return Evidence(smooth.probabilities, None)
 
 
 def weigh_evidence(base: Clustering, neighbors: Neighbors) -> Evidence:
@@ -81,7 +91,7 @@ def weigh_evidence(base: Clustering, neighbors: Neighbors) -> Evidence:
     posterior = opinion.clone()
     posterior[torch.as_tensor(known)] *= reliability.T[labels]
     posterior /= posterior.sum(dim=1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny)
-    return Evidence(opinion.numpy(), reliability.numpy(), posterior.numpy(), explained, known)
+    return Evidence(posterior.numpy(), reliability.numpy(), explained)
 
 
 def _votes(base: Clustering, neighbors: Neighbors) -> Tensor:

@@ -15,7 +15,8 @@ from ruc.cluster.clustering import Clustering
 from ruc.embed.embedder import State
 from ruc.embed.neighbors import Neighbors
 from ruc.progress import progress
-from ruc.refine.evidence import Evidence, independent_evidence
+from ruc.refine.calibrate import fit_temperature
+from ruc.refine.evidence import Evidence, gather_evidence
 from ruc.refine.losses import soft_cross_entropy, squared_error
 from ruc.refine.members import (
     Member,
@@ -28,7 +29,7 @@ from ruc.refine.members import (
     snapshot,
 )
 from ruc.refine.refinement import PREDICT_ROWS, Epoch, Memory, Pair, Refinement
-from ruc.refine.select import CleanSelection, select_believed, select_clean
+from ruc.refine.select import CleanSelection, choose_clean
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import Space
 from ruc.refine.targets import guess, mix_up, one_hot, refine_labels, smooth_labels
@@ -65,19 +66,19 @@ def refine(
     resume
         Such a state: the run goes on where it was taken and ends as if it hadn't been interrupted.
     """
-    evidence = independent_evidence(base, neighbors) if settings.weigh_given else None
-    selected = (
-        select_clean(base, neighbors, settings) if evidence is None else select_believed(base, evidence)
-    )
+    n_epochs = settings.n_epochs or space.n_epochs
+    settings = replace(settings, n_epochs=n_epochs)
+    evidence = gather_evidence(base, neighbors, settings)
+    labels, selected = choose_clean(base, neighbors, evidence, settings)
     trust = Trust(
-        torch.as_tensor(base.labels, device=runtime.device).clone(),
+        torch.as_tensor(labels, device=runtime.device).clone(),
         torch.as_tensor(selected.is_clean, device=runtime.device).clone(),
     )
     first, second = members = make_members(space, base, settings, runtime)
     turns = [(first, second), (second, first)] if settings.co_training else [(first, first)]
     history = [] if resume is None else restore(resume, members, trust)
-    with progress("refining", settings.n_epochs - len(history), "epochs", runtime.verbose) as advance:
-        for epoch in range(len(history), settings.n_epochs):
+    with progress("refining", n_epochs - len(history), "epochs", runtime.verbose) as advance:
+        for epoch in range(len(history), n_epochs):
             started, clean_before = time.monotonic(), int(trust.is_clean.sum())
             generator = runtime.generator(f"refine/epoch {epoch}")
             losses = [train_pass(*turn, trust, space, settings, epoch, runtime, generator) for turn in turns]
@@ -216,7 +217,9 @@ def _conclude(
     logits = _predict_all(space, pair, runtime)
     temperature = 1.0
     if evidence is not None:
-        pair = replace(pair, memory=_remember(space, logits, evidence, temperature))
+        posterior = torch.as_tensor(evidence.posterior, device=logits.device)
+        temperature = fit_temperature(logits, posterior)
+        pair = replace(pair, memory=_remember(space, logits, posterior, temperature))
         logits = _predict_all(space, pair, runtime)
     return Refinement(
         labels=logits.argmax(dim=1).cpu().numpy(),
@@ -236,10 +239,9 @@ def _predict_all(space: Space, pair: Pair, runtime: Runtime) -> Tensor:
     return torch.cat([pair.logits(space.plain(part)) for part in torch.split(rows, PREDICT_ROWS)])
 
 
-def _remember(space: Space, logits: Tensor, evidence: Evidence, temperature: float) -> Memory:
-    """The labelled samples of which the weighed evidence says something else than the networks."""
-    posterior = torch.as_tensor(evidence.posterior, device=logits.device)
-    known = torch.as_tensor(evidence.is_known, device=logits.device)
-    kept = (known & (posterior.argmax(dim=1) != logits.argmax(dim=1))).nonzero().squeeze(1)
+def _remember(space: Space, logits: Tensor, posterior: Tensor, temperature: float) -> Memory:
+    """The samples of which evidence and networks together say something else than the networks alone."""
     floor = torch.finfo(torch.float32).eps
-    return Memory(space.plain(kept).flatten(1), posterior[kept].clamp_min(floor).log() * temperature)
+    together = posterior.clamp_min(floor).log() + logits.log_softmax(dim=1)
+    kept = (together.argmax(dim=1) != logits.argmax(dim=1)).nonzero().squeeze(1)
+    return Memory(space.plain(kept).flatten(1), together[kept].log_softmax(dim=1) * temperature)

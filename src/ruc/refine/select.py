@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,14 @@ from ruc.errors import InputError
 from ruc.refine.evidence import Evidence
 from ruc.refine.settings import RefineSettings
 
-__all__ = ["CleanSelection", "NoCleanSamplesWarning", "neighbor_votes", "select_believed", "select_clean"]
+__all__ = [
+    "CleanSelection",
+    "NoCleanSamplesWarning",
+    "choose_clean",
+    "neighbor_votes",
+    "select_believed",
+    "select_clean",
+]
 
 logger = logging.getLogger(__name__)
 RELAXED_SHARE = (
@@ -107,12 +114,25 @@ def select_clean(base: Clustering, neighbors: Neighbors | None, settings: Refine
     return CleanSelection(is_clean, selection, tuple(notes))
 
 
+def choose_clean(
+    base: Clustering, neighbors: Neighbors | None, evidence: Evidence | None, settings: RefineSettings
+) -> tuple[NDArray[np.int64], CleanSelection]:
+    """The labels to start from, and which of them are trusted: by `settings.selection`, or by weighed evidence."""
+    if evidence is None:
+        return base.labels, select_clean(base, neighbors, settings)
+    if evidence.reliability is not None:
+        return base.labels, select_believed(base, evidence)
+    smooth = evidence.posterior.argmax(axis=1).astype(np.int64)
+    labels = np.where(base.labels == UNKNOWN, UNKNOWN, smooth)
+    return labels, select_clean(replace(base, labels=labels), neighbors, settings)
+
+
 def select_believed(base: Clustering, evidence: Evidence) -> CleanSelection:
     """Trust the labels that are more likely right than wrong when weighed against their neighbours'."""
     known = base.labels != UNKNOWN
     belief = evidence.posterior[np.arange(len(known)), np.where(known, base.labels, 0)]
     is_clean = known & (belief > 0.5)
-    reliable = float(evidence.reliability.diagonal().mean())
+    reliable = 0.0 if evidence.reliability is None else float(evidence.reliability.diagonal().mean())
     note = (
         f"the labels of {base.name!r} are weighed against the features: about {reliable:.0%} of them seem right, "
         f"{int(is_clean.sum())} of {int(known.sum())} are believed"

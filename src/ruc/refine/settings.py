@@ -24,7 +24,9 @@ class RefineSettings:
         τ1: the base's probability from which *confidence* trusts a label.
     n_neighbors
         k: how many neighbours vote in *neighbors*; never more than half the mean cluster size is used.
-    n_epochs, batch_size, learning_rate, momentum, weight_decay
+    n_epochs
+        None: as many as the space finds enough.
+    batch_size, learning_rate, momentum, weight_decay
         Stochastic gradient descent with Nesterov momentum and a cosine over the epochs.
     sharpening_temperature
         T: guesses and refined labels become `p ** (1 / T)`, normalised.
@@ -49,6 +51,10 @@ class RefineSettings:
         one network is trained, on the pseudo-labels as they are.
     label_smoothing
         Whether the strong views of the clean samples are learned against smoothed labels.
+    propagation
+        The share of a sample's label that comes from its neighbours when the clustering is smoothed over the
+        neighbour graph before its labels are trusted; 0: not smoothed (paper). The networks' last word is
+        weighed against the outcome.
     weigh_given
         Whether labels that know more than the features are weighed against their neighbours', by an estimate of
         how reliable they are, and kept where they're the likelier; else they're treated like any clustering
@@ -58,12 +64,12 @@ class RefineSettings:
         and the student in training mode, as the official code: BatchNorm then averages over other statistics.
     """
 
-    selection: Selection = "hybrid"
+    selection: Selection = "neighbors"
     confidence_threshold: float = 0.99
-    n_neighbors: int = 100
-    n_epochs: int = 40
-    batch_size: int = 250
-    learning_rate: float = 0.01
+    n_neighbors: int = 15
+    n_epochs: int | None = None
+    batch_size: int = 500
+    learning_rate: float = 0.05
     momentum: float = 0.9
     weight_decay: float = 5e-4
     sharpening_temperature: float = 0.5
@@ -77,6 +83,7 @@ class RefineSettings:
     promotion: bool = True
     co_training: bool = True
     label_smoothing: bool = True
+    propagation: float = 0.9
     weigh_given: bool = True
     forwards: Literal["needed", "all"] = "needed"
 
@@ -91,8 +98,11 @@ class RefineSettings:
         """All constants as published (Park et al., CVPR 2021, section 4.1 and the official code for CIFAR-10)."""
         published: dict[str, Any] = {
             "selection": "hybrid",
+            "n_neighbors": 100,
             "n_epochs": 200,
             "batch_size": 250,
+            "learning_rate": 0.01,
+            "propagation": 0.0,
             "ramp_epochs": 200,
             "epsilon": "uniform",
             "promotion_by": "confident",
@@ -106,13 +116,21 @@ class RefineSettings:
         """MixMatch alone: no co-training, no label smoothing, no promotion (the last row of the paper's ablation)."""
         return cls(**{"co_training": False, "label_smoothing": False, "promotion": False, **changes})
 
+    @property
+    def _length(self) -> int:
+        if self.n_epochs is None:
+            raise InputError(
+                "n_epochs=None has no schedule yet; expected a number: replace it by the space's"
+            )
+        return self.n_epochs
+
     def learning_rate_at(self, epoch: int) -> float:
         """A cosine from `learning_rate` to zero over the epochs."""
-        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * epoch / self.n_epochs))
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * epoch / self._length))
 
     def unclean_weight_at(self, epoch: int) -> float:
         """λ_U times its ramp: linear over `ramp_epochs`, never below `ramp_floor`."""
-        length = self.ramp_epochs or self.n_epochs
+        length = self.ramp_epochs or self._length
         return self.unclean_weight * min(max(epoch / length, self.ramp_floor), 1.0)
 
     def promotion_threshold_at(self, epoch: int) -> float:
@@ -159,7 +177,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "selection": _one_of("confidence", "neighbors", "hybrid"),
     "confidence_threshold": _number(0, 1),
     "n_neighbors": _count(1),
-    "n_epochs": _count(1),
+    "n_epochs": _either(_count(1), _one_of(None)),
     "batch_size": _count(2),
     "learning_rate": _number(1e-12),
     "momentum": _number(0, 1),
@@ -175,6 +193,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "promotion": _one_of(True, False),
     "co_training": _one_of(True, False),
     "label_smoothing": _one_of(True, False),
+    "propagation": _number(0, 0.999),
     "weigh_given": _one_of(True, False),
     "forwards": _one_of("needed", "all"),
 }

@@ -24,6 +24,10 @@ class Space(Protocol):
     def n_samples(self) -> int:
         """Number of samples."""
 
+    @property
+    def n_epochs(self) -> int:
+        """How many epochs are enough."""
+
     def networks(self, n_clusters: int, runtime: Runtime) -> tuple[nn.Module, nn.Module]:
         """Two networks that map views to logits, alike but for their freshly initialised heads."""
 
@@ -70,7 +74,7 @@ class FeatureSpace:
         neighbors: Neighbors,
         runtime: Runtime,
         views: NDArray[np.floating] | None = None,
-        width: int = 512,
+        width: int = 256,
         weak_step: float = 0.5,
         strong_step: float = 0.8,
         dropout: float = 0.2,
@@ -87,6 +91,11 @@ class FeatureSpace:
     def n_samples(self) -> int:
         """Number of samples."""
         return len(self.features)
+
+    @property
+    def n_epochs(self) -> int:
+        """Seconds for thousands of samples."""
+        return 20
 
     def networks(self, n_clusters: int, runtime: Runtime) -> tuple[nn.Module, nn.Module]:
         """Two heads with different initial weights."""
@@ -143,6 +152,11 @@ class ImageSpace:
     def n_samples(self) -> int:
         """Number of samples."""
         return len(self.pixels)
+
+    @property
+    def n_epochs(self) -> int:
+        """Minutes for thousands of small images on a CPU; more help, where there is a GPU."""
+        return 6 if self.pixels.device.type == "cpu" else 60
 
     def networks(self, n_clusters: int, runtime: Runtime) -> tuple[nn.Module, nn.Module]:
         """Two copies of the backbone under heads with different initial weights."""
