@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ruc.cluster.auto import cluster
 from ruc.cluster.given import given
 from ruc.embed.neighbors import nearest_neighbors
+from ruc.refine.evidence import MOST_NEIGHBORS
 from ruc.refine.refinement import Epoch
 from ruc.refine.ruc import refine
 from ruc.refine.settings import RefineSettings
@@ -19,8 +20,6 @@ from ruc.refine.spaces import FeatureSpace
 from ruc.runtime import Runtime
 
 __all__ = ["RobustClusterer"]
-
-MOST_NEIGHBORS = 100
 
 
 class RobustClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]

@@ -32,6 +32,7 @@ from ruc.images.source import ImageSource, find_images
 from ruc.marks import Marks, find_marks, for_review
 from ruc.networks import ResNet
 from ruc.networks.checkpoints import LARGEST_SIDE, is_checkpoint, load_checkpoint
+from ruc.refine.evidence import MOST_NEIGHBORS
 from ruc.refine.refinement import Epoch, Refinement
 from ruc.refine.ruc import refine
 from ruc.refine.spaces import FeatureSpace, ImageSpace, Space
@@ -121,7 +122,9 @@ def find_neighbors(embedded: Embedding, settings: Settings, runtime: Runtime) ->
             f"{n_samples} images given for {smallest} clusters; expected more images than clusters: "
             "lower -k or add images"
         )
-    return nearest_neighbors(embedded.features, min(settings.refine.n_neighbors, n_samples - 1), runtime)
+    return nearest_neighbors(
+        embedded.features, min(max(settings.refine.n_neighbors, MOST_NEIGHBORS), n_samples - 1), runtime
+    )
 
 
 def initial_clustering(

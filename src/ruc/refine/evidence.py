@@ -20,9 +20,10 @@ from ruc.embed.neighbors import Neighbors
 from ruc.refine.propagate import propagate
 from ruc.refine.settings import RefineSettings
 
-__all__ = ["Evidence", "gather_evidence", "smooth_evidence", "weigh_evidence"]
+__all__ = ["MOST_NEIGHBORS", "Evidence", "gather_evidence", "smooth_evidence", "weigh_evidence"]
 
 SCALES = (3, 10, 30, 100)  # how many neighbours vote; the fit weighs the scales
+MOST_NEIGHBORS = SCALES[-1]
 PRIOR_STRENGTH = 5.0  # so many observations speak for every label being right
 WELL_EXPLAINED = 0.75
 SHARPEST = 5.0
