@@ -11,6 +11,7 @@ from ruc.embed import embedder_from_state
 from ruc.embed.contrastive import (
     ContrastiveSettings,
     _companions,
+    _enough_epochs,
     _rate,
     _replace_some,
     contrastive_loss,
@@ -76,6 +77,13 @@ def test_views_are_replaced_as_often_as_the_chance_says() -> None:
     assert torch.equal(_replace_some(rows, companions, 1.0, generator), rows + 1000)
     replaced = _replace_some(rows, companions, 0.3, generator) != rows
     assert 250 < int(replaced.sum()) < 350
+
+
+@pytest.mark.parametrize(
+    ("n_images", "expected"), [(100, 150), (1000, 20), (5000, 20), (10_000, 10), (10**6, 5)]
+)
+def test_epochs_follow_the_number_of_images(n_images, expected) -> None:
+    assert _enough_epochs(n_images, max(1, n_images // 125)) == expected
 
 
 def test_rate_rises_then_falls_to_nothing() -> None:

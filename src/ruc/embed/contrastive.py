@@ -46,7 +46,8 @@ class ContrastiveSettings:
     max_side
         Larger images are shrunk to this side, in training and after.
     epochs
-        Passes over the images.
+        Passes over the images; None: 20 with up to 5,000 of them, fewer with more, down to 5, and more where
+        they would make fewer than 150 batches.
     batch_size
         Images in a batch; each gives `n_views` views.
     n_views
@@ -70,7 +71,7 @@ class ContrastiveSettings:
     policy: ViewPolicy = GENTLE
     network: NetworkSettings | None = None
     max_side: int = 32
-    epochs: int = 20
+    epochs: int | None = None
     batch_size: int = 125
     n_views: int = 4
     small_epochs: float = 0.6
@@ -202,7 +203,8 @@ def _train(
     device, generator = runtime.device, runtime.generator("contrastive/views")
     images = torch.from_numpy(pixels)
     n_images, n_batches = len(images), max(1, len(images) // settings.batch_size)
-    n_steps = settings.epochs * n_batches
+    n_epochs = settings.epochs or _enough_epochs(n_images, n_batches)
+    n_steps = n_epochs * n_batches
     model = _channels_last(nn.Sequential(embedder.network, head), device)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
@@ -211,13 +213,13 @@ def _train(
     autocast = runtime.autocast_dtype
     pixel_features = fit_pixels(pixels).transform(pixels, runtime)
     companions = torch.arange(n_images)[:, None]
-    with progress("learning to embed", settings.epochs * n_images, "images", runtime.verbose) as advance:
-        for epoch in range(settings.epochs):
+    with progress("learning to embed", n_epochs * n_images, "images", runtime.verbose) as advance:
+        for epoch in range(n_epochs):
             if epoch > 0 and settings.neighbor_chance > 0:
                 features = embedder.transform(pixels, runtime)
                 both = np.concatenate([features, settings.pixel_weight * pixel_features], axis=1)
                 companions = _companions(both, settings.n_neighbors, runtime)
-            small = epoch < settings.small_epochs * settings.epochs
+            small = epoch < settings.small_epochs * n_epochs
             view_side = max(8, round(settings.small_side * embedder.side)) if small else embedder.side
             model.train()
             for rows in torch.randperm(n_images, generator=generator).tensor_split(n_batches):
@@ -256,6 +258,10 @@ def _replace_some(rows: Tensor, companions: Tensor, chance: float, generator: to
     columns = torch.randint(companions.shape[1], rows.shape, generator=generator)
     chosen = torch.rand(rows.shape, generator=generator) < chance
     return torch.where(chosen, companions[rows, columns], rows)
+
+
+def _enough_epochs(n_images: int, n_batches: int) -> int:
+    return max(5, min(20, 100_000 // n_images), math.ceil(150 / n_batches))
 
 
 def _rate(step: int, n_steps: int) -> float:
