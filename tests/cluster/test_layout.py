@@ -79,3 +79,10 @@ def test_layout_separates_what_is_not_connected_and_repeats() -> None:
     np.testing.assert_array_equal(positions, graph_layout(affinity, 2, RUNTIME))
     assert not np.array_equal(positions, graph_layout(affinity, 2, RUNTIME, "another"))
     assert positions.dtype == np.float32
+
+
+def test_eigenvalues_that_come_several_times_are_all_found() -> None:
+    block = np.ones((15, 15)) - np.eye(15)
+    affinity = sp.csr_array(sp.block_diag([block] * 12).astype(np.float32))
+    values, _ = spectral_embedding(affinity, 13, RUNTIME)
+    np.testing.assert_allclose(values, [1.0] * 12 + [-1 / 14], atol=1e-6)

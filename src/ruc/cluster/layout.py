@@ -116,7 +116,8 @@ def spectral_embedding(
         values, vectors = values[-n_dimensions:], vectors[:, -n_dimensions:]
     else:
         start = np.random.default_rng(runtime.numpy_seed("eigenvectors")).random(affinity.shape[0])
-        values, vectors = eigsh(normalised, k=n_dimensions, which="LA", v0=start, tol=1e-4)
+        # With a looser tolerance eigenvalues that come several times (a graph in parts) are found too seldom.
+        values, vectors = eigsh(normalised, k=n_dimensions, which="LA", v0=start, tol=0.0)
     order = np.argsort(-values)
     values, vectors = values[order], vectors[:, order]
     largest = np.abs(vectors).argmax(axis=0)
