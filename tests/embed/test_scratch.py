@@ -10,8 +10,8 @@ import torch
 from sklearn.datasets import load_digits
 
 from ruc.embed import embedder_from_state
-from ruc.embed.combined import CombinedEmbedder, contrastive_part
-from ruc.embed.contrastive import ContrastiveSettings, fit_contrastive
+from ruc.embed.combined import CombinedEmbedder
+from ruc.embed.contrastive import ContrastiveSettings
 from ruc.embed.embedder import State
 from ruc.embed.mirror import mirrored_share
 from ruc.embed.modularity import modularity, neighbor_modularity
@@ -87,15 +87,6 @@ def test_combined_cosines_are_weighted_means_and_survive_being_stored() -> None:
     again = embedder_from_state(State(json.loads(json.dumps(state.config)), state.weights))
     np.testing.assert_array_equal(again.transform(pixels, CPU), features)
     assert again.name == "pixels+pixels"
-
-
-def test_contrastive_part_finds_the_network_wherever_it_is() -> None:
-    pixels = textures(10)
-    network, plain = fit_contrastive(pixels, CPU, QUICK), fit_pixels(pixels, 3)
-    assert contrastive_part(network) is network
-    assert contrastive_part(CombinedEmbedder((plain, network), (1.0, 1.0))) is network
-    assert contrastive_part(plain) is None
-    assert contrastive_part(CombinedEmbedder((plain,), (1.0,))) is None
 
 
 def test_an_unknown_kind_is_named() -> None:

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ruc.embed.contrastive import ContrastiveEmbedder
 from ruc.embed.embedder import Embedder, State
 from ruc.runtime import Runtime
 
-__all__ = ["CombinedEmbedder", "contrastive_part"]
+__all__ = ["CombinedEmbedder"]
 
 
 @dataclass(frozen=True)
@@ -54,11 +53,3 @@ class CombinedEmbedder:
             for name, tensor in s.weights.items()
         }
         return State(config, tensors)
-
-
-def contrastive_part(embedder: object) -> ContrastiveEmbedder | None:
-    """The trained network that an embedder is or contains, for RUC to start from; None where there is none."""
-    if isinstance(embedder, CombinedEmbedder):
-        found = (contrastive_part(part) for part in embedder.parts)
-        return next((part for part in found if part is not None), None)
-    return embedder if isinstance(embedder, ContrastiveEmbedder) else None

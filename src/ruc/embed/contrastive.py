@@ -57,7 +57,8 @@ class ContrastiveSettings:
     neighbor_chance
         Chance that a view, other than an image's first, is of one of its mutual near neighbours instead.
     n_neighbors
-        How many neighbours to draw from; found anew each epoch in the features and the pixels together.
+        How many neighbours to draw from; found anew each epoch in the features and the pixels together. None:
+        one for 200 images, between 5 and 25, which is a twentieth of a cluster where there are ten.
     pixel_weight
         Weight of the pixels in finding them, beside 1 for the features.
     learning_rate, weight_decay
@@ -76,8 +77,8 @@ class ContrastiveSettings:
     n_views: int = 4
     small_epochs: float = 0.6
     small_side: float = 0.7
-    neighbor_chance: float = 0.5
-    n_neighbors: int = 10
+    neighbor_chance: float = 0.8
+    n_neighbors: int | None = None
     pixel_weight: float = 0.4
     learning_rate: float = 3e-3
     weight_decay: float = 1e-4
@@ -212,13 +213,14 @@ def _train(
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, n_steps))
     autocast = runtime.autocast_dtype
     pixel_features = fit_pixels(pixels).transform(pixels, runtime)
+    n_neighbors = settings.n_neighbors or max(5, min(25, n_images // 200))
     companions = torch.arange(n_images)[:, None]
     with progress("learning to embed", n_epochs * n_images, "images", runtime.verbose) as advance:
         for epoch in range(n_epochs):
             if epoch > 0 and settings.neighbor_chance > 0:
                 features = embedder.transform(pixels, runtime)
                 both = np.concatenate([features, settings.pixel_weight * pixel_features], axis=1)
-                companions = _companions(both, settings.n_neighbors, runtime)
+                companions = _companions(both, n_neighbors, runtime)
             small = epoch < settings.small_epochs * n_epochs
             view_side = max(8, round(settings.small_side * embedder.side)) if small else embedder.side
             model.train()
