@@ -368,7 +368,7 @@ def test_a_sample_says_so(browser: Any, tmp_path: Path) -> None:
     panel = visit.page.locator("#cluster-1")
     panel.scroll_into_view_if_needed()
     panel.locator(".tile").first.wait_for()
-    assert "20 images, a sample of 150" == panel.locator(".page-text").inner_text()
+    assert panel.locator(".page-text").inner_text() == "20 images, a sample of 150"
     assert panel.locator(".tile img").count() == panel.locator(".tile").count()
     visit.context.close()
     assert visit.complaints == []

@@ -78,7 +78,6 @@ def _umap(features: NDArray[np.floating[Any]], seed: int) -> NDArray[np.float32]
     """UMAP with what makes it slow taken away: exact neighbours given, PCA start, 200 epochs."""
     if importlib.util.find_spec("umap") is None:
         raise InputError("umap-learn is not installed; expected for the map 'umap': pip install 'ruc[map]'")
-    import umap
     from sklearn.neighbors import NearestNeighbors
 
     reduced = principal_components(features, min(N_DIRECTIONS, features.shape[1]))
@@ -86,6 +85,8 @@ def _umap(features: NDArray[np.floating[Any]], seed: int) -> NDArray[np.float32]
     start = reduced[:, :2] / max(float(reduced[:, 0].std()), 1e-12)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns of what is wanted here: one thread because of the seed
+        import umap
+
         positions = umap.UMAP(
             n_neighbors=N_NEIGHBORS,
             n_epochs=200,

@@ -28,7 +28,9 @@ function lineChart(title, points, options = {}) {
   const toX = scale(lowX, highX, left, width - right);
   const toY = scale(lowY, highY, height - bottom, top);
   const last = points[points.length - 1];
-  const readout = h('span', { class: 'readout' }, tidy(last[1]));
+  const marked = points.find(([x]) => x === options.mark);
+  const resting = marked ? `K ${marked[0]}: ${tidy(marked[1])}` : tidy(last[1]);
+  const readout = h('span', { class: 'readout' }, resting);
   const cursor = svg('g', { class: 'cursor', visibility: 'hidden' }, svg('line', { y1: top, y2: height - bottom }), svg('circle', { r: 4 }));
   const plot = svg('svg', { viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': `${title}: from ${tidy(points[0][1])} to ${tidy(last[1])}` },
     ticks(lowY, highY).map((value) => [
@@ -50,7 +52,7 @@ function lineChart(title, points, options = {}) {
     cursor.lastChild.setAttribute('cy', toY(near[1]));
     readout.textContent = `${options.x || 'epoch'} ${tidy(near[0])}: ${tidy(near[1])}`;
   });
-  plot.addEventListener('pointerleave', () => { cursor.setAttribute('visibility', 'hidden'); readout.textContent = tidy(last[1]); });
+  plot.addEventListener('pointerleave', () => { cursor.setAttribute('visibility', 'hidden'); readout.textContent = resting; });
   return h('figure', { class: 'chart' }, h('figcaption', null, h('strong', null, title), readout, options.note && h('span', { class: 'note' }, options.note)), plot);
 }
 
@@ -106,12 +108,12 @@ function reliabilityChart(reliability) {
 
 function confusionTable(scores, classes) {
   const columns = scores.confusion_clusters || scores.confusion[0].map((_, index) => index);
-  return h('figure', { class: 'chart wide' }, h('figcaption', null, h('strong', null, 'Classes and clusters'), h('span', { class: 'note' }, 'Each row is a true class; the darker, the larger the share of it in that cluster.')),
+  return h('figure', { class: 'chart wide' }, h('figcaption', null, h('strong', null, 'Classes and clusters'), h('span', { class: 'note' }, 'Each row is a true class; the stronger the colour, the larger the share of it in that cluster.')),
     h('div', { class: 'table-frame' }, h('table', { class: 'confusion' },
       h('thead', null, h('tr', null, h('th', { scope: 'col' }, 'class'), columns.map((cluster) => h('th', { scope: 'col' }, cluster < 0 ? 'none' : chip(cluster))))),
       h('tbody', null, scores.confusion.map((counts, index) => {
         const total = counts.reduce((a, b) => a + b, 0) || 1;
-        return h('tr', null, h('th', { scope: 'row' }, classes[index]), counts.map((count) => h('td', { class: count / total > 0.55 ? 'dark' : '', style: { '--share': `${Math.round(count / total * 100)}%` } }, count ? number(count) : h('span', { class: 'faint' }, '·'))));
+        return h('tr', null, h('th', { scope: 'row' }, classes[index]), counts.map((count) => h('td', { style: { '--share': `${Math.round(count / total * 75)}%` } }, count ? number(count) : h('span', { class: 'faint' }, '·'))));
       })))));
 }
 

@@ -39,7 +39,7 @@ function rowText(row) {
 
 function tile(row, rows, options) {
   const marks = [];
-  if (isChanged(row)) marks.push(h('span', { class: 'flag changed', title: `Before: ${clusterName(current.initial[row])}` }, isByHand(row) ? 'you' : `${current.initial[row] < 0 ? '?' : current.initial[row]} →`));
+  if (isChanged(row) && !options.withoutFlags) marks.push(h('span', { class: 'flag changed', title: `Before: ${clusterName(current.initial[row])}` }, isByHand(row) ? 'you' : `${current.initial[row] < 0 ? '?' : current.initial[row]} →`));
   return h('div', { class: `tile${isDoubtful(row) ? ' doubtful' : ''}`, role: 'listitem' },
     h('div', { class: 'tile-frame' },
       button(picture(row, rowText(row)), () => openDetail(row, rows()), { class: 'tile-open', 'data-row': row, tabindex: '-1', title: rowText(row) }),

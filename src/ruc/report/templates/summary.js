@@ -134,7 +134,7 @@ function buildSummary() {
         h('span', { class: 'flow-bar', 'aria-hidden': 'true' }, h('span', { style: { width: `${Math.max(2, flow.rows.length / most * 100)}%` } })),
         h('span', { class: 'flow-count' }, plural(flow.rows.length, noun)));
       if (!isOpen) return head;
-      const pictures = gallery(() => flow.rows, { lines: 2, size: 'small', label: `${clusterName(flow.from)} to ${clusterName(flow.to)}` });
+      const pictures = gallery(() => flow.rows, { lines: 2, size: 'small', withoutFlags: true, label: `${clusterName(flow.from)} to ${clusterName(flow.to)}` });
       opened = pictures;
       return [head, h('div', { class: 'flow-open' }, pictures.element)];
     }),

@@ -1,0 +1,277 @@
+"""What the page is made of: the packed columns, the thumbnails that fit, the map, the document."""
+
+import base64
+import hashlib
+import io
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from colours import BREAKOUT, HOSTILE, make_data
+from PIL import Image
+from sklearn.decomposition import PCA
+
+from ruc.edits import Merge, Move, apply_edits
+from ruc.errors import UnreadableImageError
+from ruc.images.source import find_images
+from ruc.report.data import report_data
+from ruc.report.layout import map_positions, principal_components
+from ruc.report.payload import as_script_json, packed, payload, typicality
+from ruc.report.report import write_report
+from ruc.report.thumbnails import choose_shown, encode, make_thumbnails
+from ruc.run_folder import Run
+
+
+def unpacked(text: str, dtype: str) -> list[int]:
+    return np.frombuffer(base64.b64decode(text), dtype).tolist()  # type: ignore[no-any-return]
+
+
+def test_packed_rounds_and_clips() -> None:
+    assert unpacked(packed(np.array([0.4, 0.6, -3, 70_000, np.nan]), "<u2"), "<u2") == [0, 1, 0, 65_535, 0]
+    assert unpacked(packed(np.array([-1, 5]), "<i4"), "<i4") == [-1, 5]
+
+
+def test_typicality_by_hand() -> None:
+    """The centre is the mean of the trusted images alone."""
+    features = np.array([[1, 0], [0.6, 0.8], [0, 1], [0.8, 0.6]])
+    data = make_data(
+        4,
+        features=features,
+        cluster=np.array([0, 0, 1, 1]),
+        is_clean=np.array([True, False, True, False]),
+        cluster_names=["0", "1", "2"],
+    )
+    typical, nearest = typicality(data)
+    np.testing.assert_allclose(typical, [1, 0.6, 1, 0.6], atol=1e-6)
+    assert nearest.tolist() == [0, 1, 1, 0]
+
+
+def test_second_best_is_never_the_own_cluster() -> None:
+    probabilities = np.array([[0.5, 0.3, 0.2], [0.5, 0.3, 0.2]])
+    data = make_data(
+        2,
+        probabilities=probabilities,
+        cluster=np.array([0, 1]),
+        cluster_names=["0", "1", "2"],
+        positions=None,
+    )
+    columns = payload(data, *typicality(data), np.zeros(0, dtype=np.int64))["columns"]
+    assert unpacked(columns["second"], "<i4") == [1, 0]
+    assert unpacked(columns["secondConfidence"], "<u2") == [3000, 5000]
+    assert "x" not in columns
+
+
+def test_json_cannot_leave_its_element() -> None:
+    content = {
+        "a": "</script><!-- <script> & \u2028",
+        "b": [float("nan"), np.float32(0.5), np.int64(3)],
+        "c": "\udcff",
+    }
+    text = as_script_json(content)
+    assert not set("<>&\u2028") & set(text)
+    assert json.loads(text) == {"a": content["a"], "b": [None, 0.5, 3], "c": "\udcff"}
+    text.encode("ascii")
+
+
+def test_all_are_shown_where_they_fit() -> None:
+    n = 10
+    assert choose_shown(np.zeros(n, int), np.zeros(n), np.zeros(n), np.zeros(n, bool), 10).tolist() == list(
+        range(n)
+    )
+
+
+def test_a_sample_is_fair_to_each_cluster() -> None:
+    rng = np.random.default_rng(0)
+    cluster = np.repeat([0, 1, 2], [900, 90, 10])
+    typical, confidence = rng.random(1000), rng.random(1000)
+    changed = rng.random(1000) < 0.1
+    rows = choose_shown(cluster, typical, confidence, changed, 120)
+    assert len(rows) == 120
+    assert len(set(rows.tolist())) == 120
+    shown = np.bincount(cluster[rows])
+    assert shown[2] == 10  # a small cluster is shown whole
+    assert shown[1] >= 20
+    big = np.flatnonzero(cluster == 0)
+    assert set(big[np.argsort(-typical[big])][:10]) <= set(rows)
+    assert set(big[np.argsort(confidence[big])][:10]) <= set(rows)
+    joined = big[changed[big]]
+    assert set(joined[np.argsort(-confidence[joined])][:10]) <= set(rows)
+
+
+def opened(text: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(text)))
+
+
+def test_thumbnails_keep_their_shape_and_are_never_enlarged() -> None:
+    assert opened(encode(Image.new("RGB", (400, 300)), 60)).size == (80, 60)
+    assert opened(encode(Image.new("L", (28, 28)), 60)).size == (28, 28)
+    assert opened(encode(Image.new("RGB", (1000, 100)), 50)).size == (80, 50)  # a panorama's middle
+    assert opened(encode(Image.new("RGB", (1, 1)), 50)).size == (1, 1)
+
+
+def test_thumbnails_fit_the_budget() -> None:
+    rng = np.random.default_rng(0)
+    noise = [Image.fromarray(rng.integers(0, 256, (200, 200, 3), dtype=np.uint8)) for _ in range(4)]
+    sides = []
+    for budget in (5_000_000, 150_000, 40_000):
+        made = make_thumbnails(lambda row, size: noise[row % 4], range(25), budget)
+        assert sum(map(len, made.images)) <= budget
+        assert made.rows.tolist() == list(range(25))
+        sides.append(made.side)
+    assert sides[0] > sides[1] > sides[2]
+
+
+def test_a_lost_image_has_no_thumbnail() -> None:
+    def open_one(row: int, size: int) -> Image.Image:
+        if row == 1:
+            raise UnreadableImageError("gone")
+        if row == 2:
+            raise FileNotFoundError("gone")
+        return Image.new("RGB", (8, 8))
+
+    made = make_thumbnails(open_one, [0, 1, 2, 3])
+    assert made.rows.tolist() == [0, 3]
+    assert len(made.images) == 2
+
+
+def test_principal_components_against_scikit_learn() -> None:
+    features = np.random.default_rng(0).normal(size=(50, 8)) @ np.diag([5, 4, 3, 1, 1, 1, 1, 1])
+    expected = PCA(2).fit_transform(features)
+    found = principal_components(features, 2)
+    np.testing.assert_allclose(np.abs(found), np.abs(expected), rtol=1e-3, atol=1e-3)
+    assert principal_components(features[:, :1], 2).shape == (50, 2)
+
+
+@pytest.mark.parametrize(("n_samples", "expected"), [(20, "PCA"), (300, "the graph of nearest neighbours")])
+def test_the_map_keeps_groups_apart(n_samples: int, expected: str) -> None:
+    rng = np.random.default_rng(0)
+    group = np.arange(n_samples) % 3
+    features = np.eye(10)[group] + rng.normal(0, 0.05, (n_samples, 10))
+    positions, name = map_positions(features)
+    assert name.startswith(expected)
+    np.testing.assert_array_equal(positions, map_positions(features)[0])
+    centres = np.stack([positions[group == one].mean(axis=0) for one in range(3)])
+    nearest = np.linalg.norm(positions[:, None] - centres, axis=2).argmin(axis=1)
+    assert (nearest == group).all()
+
+
+class Tags(HTMLParser):
+    """Elements in order, attributes that could fetch or run something, and the text of each script."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.scripts: list[str] = []
+        self.style = ""
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attributes]
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self.tags.append(f"/{tag}")
+
+    def handle_data(self, text: str) -> None:
+        if self.tags and self.tags[-1] == "script":
+            self.scripts[-1] += text
+        elif self.tags and self.tags[-1] == "style":
+            self.style += text
+
+
+def test_the_document() -> None:
+    text = write_report(make_data(title="a <b>bold</b> \udcff name"))
+    text.encode("utf-8")
+    document = Tags()
+    document.feed(text)
+    assert "&lt;b&gt;bold&lt;/b&gt; ? name" in text
+    assert not any(name.startswith("on") or name in ("src", "style") for _, name, _ in document.attributes)
+    assert {value for _, name, value in document.attributes if name == "href"} == {"data:,", "#outcome"}
+    assert "http" not in re.sub(r"http-equiv|http://www\.w3\.org/2000/svg", "", text.replace("https", "http"))
+    assert HOSTILE not in text
+    assert BREAKOUT not in text
+    (policy,) = [
+        value for tag, name, value in document.attributes if tag == "meta" and "default-src" in value
+    ]
+    for content in (document.scripts[-1], document.style):
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in policy
+    assert "unsafe" not in policy
+    data, sheet = (json.loads(script) for script in document.scripts[:2])
+    assert data["fileNames"][0] == HOSTILE
+    assert len(sheet) == 240
+    assert write_report(make_data()) == write_report(make_data())
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(6):
+        Image.new("RGB", (30, 20), (number * 40, 0, 0)).save(folder / f"{number}.png")
+    cluster = np.array([0, 0, 1, 1, 2])
+    return Run(
+        settings={"source": str(folder), "seed": 0},
+        file_names=("0.png", "1.png", "3.png", "4.png", "5.png"),  # 2.png was skipped
+        cluster=cluster,
+        confidence=np.full(5, 0.9, dtype=np.float32),
+        initial_cluster=np.array([0, 1, 1, 1, 2]),
+        was_clean=np.ones(5, dtype=bool),
+        is_clean=np.ones(5, dtype=bool),
+        probabilities=np.eye(3, dtype=np.float32)[cluster] * 0.7 + 0.1,
+        features=np.eye(3, dtype=np.float32)[cluster],
+        cluster_names=("sky", "1", "2"),
+        skipped=(("2.png", "truncated"),),
+        marks={"doubt": np.full(5, 0.1, dtype=np.float32), "is_outlier": np.zeros(5, dtype=bool)},
+        notes={"warnings": ["few images"]},
+    )
+
+
+def test_a_run_as_a_report(run: Run) -> None:
+    data = report_data(run)
+    assert data.title == "photos" or data.title.endswith("/photos")
+    assert data.warnings == ["few images"]
+    assert list(data.marks) == ["is_outlier"]
+    assert data.open_thumbnail is not None
+    assert [data.open_thumbnail(row, 30).getpixel((0, 0))[0] for row in range(5)] == [0, 40, 120, 160, 200]  # type: ignore[index]
+    write_report(data)
+
+
+def test_an_edited_run_as_a_report(run: Run) -> None:
+    data = report_data(apply_edits(run, [Merge((0, 1)), Move(("5.png",), 3)]))
+    assert data.merged_into == {1: 0}
+    assert data.moved_by_hand is not None
+    assert data.moved_by_hand.tolist() == [False, False, False, False, True]
+    np.testing.assert_allclose(data.probabilities[0], [0.9, 0, 0.1, 0], atol=1e-6)  # type: ignore[index]
+    write_report(data)
+
+
+def test_images_that_are_gone(run: Run, tmp_path: Path) -> None:
+    source = find_images(run.settings["source"])
+    (tmp_path / "photos").rename(tmp_path / "elsewhere")
+    data = report_data(run)
+    assert data.open_thumbnail is None
+    assert "cannot be found any more" in data.warnings[-1]
+    write_report(data)
+    write_report(report_data(run, source))  # found once, lost since
+    assert report_data(run, find_images(tmp_path / "elsewhere")).open_thumbnail is not None
+    assert report_data(replace(run, settings={})).title == "Clusters"
+
+
+def test_metrics_with_holes(run: Run) -> None:
+    metrics: dict[str, Any] = {
+        "refined": {"numbers": {"accuracy": {"value": float("nan"), "low": 0.1, "high": 0.2}}}
+    }
+    assert (
+        "NaN"
+        not in write_report(replace(report_data(run), metrics=metrics))
+        .split('id="data"')[1]
+        .split("</script>")[0]
+    )

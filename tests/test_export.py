@@ -1,0 +1,301 @@
+"""Exports, opened by the tools they are for where those are installed."""
+
+import csv
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from ruc.edits import Junk, Merge, Move, Rename, apply_edits
+from ruc.errors import InputError
+from ruc.export.coco import export_coco
+from ruc.export.export import FORMATS, export_run, network_labels
+from ruc.export.folders import export_folders, folder_names
+from ruc.export.imagefolder import export_imagefolder
+from ruc.export.items import Items, items_of
+from ruc.export.label_studio import export_label_studio
+from ruc.export.parquet import export_parquet
+from ruc.images.source import find_images
+from ruc.run_folder import Run, write_run
+
+N_IMAGES = 12
+NAMES = (
+    "plain.png",
+    "sub/plain.png",
+    "höhe ☀.jpg",
+    "<img src=x onerror=1>.png",
+    *(f"{n}.png" for n in range(8)),
+)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Twelve images of different sizes; one JPEG lies on its side and says so."""
+    folder = tmp_path / "photos"
+    for number, name in enumerate(NAMES):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image = Image.new("RGB", (20 + number, 10), (number * 20, 0, 0))
+        exif = Image.Exif()
+        if name.endswith(".jpg"):
+            exif[0x0112] = 6
+        image.save(path, exif=exif)
+    return folder
+
+
+@pytest.fixture
+def run(photos: Path) -> Run:
+    """Cluster by turns of three; the last image of each is the doubtful one."""
+    names = tuple(sorted(NAMES))
+    rng = np.random.default_rng(0)
+    cluster = np.arange(N_IMAGES) % 3
+    features = rng.normal(0, 0.1, (N_IMAGES, 5)) + np.eye(5)[cluster]
+    probabilities = np.full((N_IMAGES, 3), 0.1, dtype=np.float32)
+    probabilities[np.arange(N_IMAGES), cluster] = 0.8
+    return Run(
+        settings={"source": str(photos)},
+        file_names=names,
+        cluster=cluster,
+        confidence=np.linspace(0.5, 1, N_IMAGES).astype(np.float32),
+        initial_cluster=np.zeros(N_IMAGES, dtype=np.int64),
+        was_clean=np.ones(N_IMAGES, dtype=bool),
+        is_clean=np.arange(N_IMAGES) < 9,
+        probabilities=probabilities,
+        features=(features / np.linalg.norm(features, axis=1, keepdims=True)).astype(np.float32),
+        cluster_names=("cats/dogs", "1", "Sunsets"),
+    )
+
+
+@pytest.fixture
+def items(run: Run, photos: Path) -> Items:
+    return items_of(run, find_images(photos))
+
+
+def files_below(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+
+
+@pytest.mark.parametrize("how", ["copy", "symlink", "hardlink"])
+def test_folders(items: Items, photos: Path, tmp_path: Path, how: Any) -> None:
+    before = {name: (photos / name).read_bytes() for name in NAMES}
+    target = export_folders(items, tmp_path / "sorted", how)
+    labels = ("cats_dogs", "1", "Sunsets")
+    assert files_below(target) == {f"{labels[row % 3]}/{name}" for row, name in enumerate(sorted(NAMES))}
+    for row, name in enumerate(sorted(NAMES)):
+        path = target / labels[row % 3] / name
+        assert path.read_bytes() == before[name]
+        assert path.is_symlink() == (how == "symlink")
+        assert path.samefile(photos / name) == (how != "copy")
+        if how == "copy":
+            assert path.stat().st_mtime == pytest.approx((photos / name).stat().st_mtime, abs=1)
+    assert {name: (photos / name).read_bytes() for name in NAMES} == before
+
+
+def test_nothing_is_overwritten(items: Items, tmp_path: Path) -> None:
+    folder = tmp_path / "there"
+    folder.mkdir()
+    (folder / "mine.txt").write_text("precious")
+    for export in (export_folders, export_imagefolder, export_label_studio):
+        with pytest.raises(InputError, match="there exists already; expected a new name"):
+            export(items, folder)  # type: ignore[operator]
+    for export in (export_coco, export_parquet):
+        with pytest.raises(InputError, match=r"mine.txt exists already"):
+            export(items, folder / "mine.txt")  # type: ignore[operator]
+    assert files_below(folder) == {"mine.txt"}
+    assert (folder / "mine.txt").read_text() == "precious"
+
+
+def test_nothing_is_left_behind_when_it_fails(items: Items, tmp_path: Path, monkeypatch: Any) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", fail)
+    with pytest.raises(InputError, match=r"cannot be linked as hardlink .*use copies instead"):
+        export_folders(items, tmp_path / "sorted", "hardlink")
+    assert files_below(tmp_path / "sorted") == set()
+    export_folders(items, tmp_path / "sorted")  # the advice works
+
+
+def test_folder_names_that_any_file_system_takes() -> None:
+    labels = {0: "a/b", 1: "a:b", 2: "..", 3: "CON", 4: "nul.txt", 5: "x" * 300, 6: "tab\tbed", 7: "end. "}
+    names = folder_names(labels)
+    assert names[0] == "a_b"
+    assert names[1] == "a_b (1)"
+    assert names[2] == "cluster 2"
+    assert names[3] == "CON (3)"
+    assert names[4] == "nul.txt (4)"
+    assert len(names[5]) == 100
+    assert names[6] == "tab_bed"
+    assert names[7] == "end"
+    assert len({name.casefold() for name in names.values()}) == len(labels)
+
+
+def test_labels_are_told_apart_and_junk_is_left_out(run: Run, photos: Path) -> None:
+    images = find_images(photos)
+    twice = replace(run, cluster_names=("sun", "1", "SUN"))
+    assert items_of(twice, images).labels == {0: "sun (0)", 1: "1", 2: "SUN (2)"}
+    junk = apply_edits(run, [Junk(1)])
+    assert len(items_of(junk, images).file_names) == 8
+    assert items_of(junk, images).labels == {0: "cats/dogs", 2: "Sunsets"}
+    assert len(items_of(junk, images, include_junk=True).file_names) == 12
+    merged = apply_edits(run, [Merge((0, 1))])
+    assert items_of(merged, images).labels == {0: "cats/dogs", 2: "Sunsets"}
+    with pytest.raises(InputError, match="every cluster of the run is marked as junk"):
+        items_of(apply_edits(run, [Junk(0), Junk(1), Junk(2)]), images)
+
+
+def test_missing_images_are_named(run: Run, photos: Path) -> None:
+    (photos / "plain.png").unlink()
+    with pytest.raises(InputError, match=r"1 images of the run cannot be found, the first is 'plain.png'"):
+        items_of(run, find_images(photos))
+
+
+def test_runs_on_features_have_no_files(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected image files for this export"):
+        export_coco(items_of(run), tmp_path / "coco.json")
+    table = pd.read_parquet(export_parquet(items_of(run), tmp_path / "run.parquet"))
+    assert "image" not in table.columns
+
+
+def test_imagefolder(items: Items, tmp_path: Path) -> None:
+    target = export_imagefolder(items, tmp_path / "imagefolder", "symlink")
+    assert files_below(target) == {*NAMES, "metadata.csv"}
+    with (target / "metadata.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[1]["file_name"] == sorted(NAMES)[1]
+    assert rows[1] == {
+        "file_name": "1.png", "label": "1", "cluster": "1", "confidence": "0.5454546", "initial_cluster": "0",
+        "is_clean": "True",
+    }  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_imagefolder_in_datasets(items: Items, tmp_path: Path, monkeypatch: Any) -> None:
+    pytest.importorskip("datasets", reason="Hugging Face datasets is not installed: pip install datasets")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    from datasets import load_dataset
+
+    target = export_imagefolder(items, tmp_path / "imagefolder")
+    data = load_dataset("imagefolder", data_dir=str(target), split="train", cache_dir=str(tmp_path / "cache"))
+    assert len(data) == N_IMAGES
+    wide = {(row["image"].width, row["label"], row["cluster"]) for row in data}
+    assert len(wide) == N_IMAGES
+    assert {label for _, label, _ in wide} == {"cats/dogs", "1", "Sunsets"}
+
+
+def test_label_studio(items: Items, tmp_path: Path) -> None:
+    target = export_label_studio(items, tmp_path / "label_studio", image_root="s3://bucket/photos/")
+    tasks = json.loads((target / "tasks.json").read_text(encoding="utf-8"))
+    assert [unquote(task["data"]["image"]) for task in tasks] == [
+        f"s3://bucket/photos/{name}" for name in sorted(NAMES)
+    ]
+    assert not any(" " in task["data"]["image"] or "<" in task["data"]["image"] for task in tasks)
+    prediction = tasks[2]["predictions"][0]
+    assert prediction["score"] == pytest.approx(float(items.confidence[2]))
+    view = ElementTree.parse(target / "label_config.xml").getroot()
+    choices = [choice.get("value") for choice in view.iter("Choice")]
+    assert choices == ["cats/dogs", "1", "Sunsets"]
+    region = prediction["result"][0]
+    assert view.find(region["type"].capitalize()).get("name") == region["from_name"]  # type: ignore[union-attr]
+    assert view.find("Image").get("name") == region["to_name"]  # type: ignore[union-attr]
+    assert region["value"] == {"choices": ["Sunsets"]}
+
+
+def test_label_studio_by_its_own_rules(items: Items, tmp_path: Path) -> None:
+    sdk = pytest.importorskip(
+        "label_studio_sdk.label_interface",
+        reason="Label Studio's SDK is not installed: pip install label-studio-sdk",
+    )
+    hostile = replace(items, labels={**items.labels, 1: '"><Choice value="x"/>'})
+    target = export_label_studio(hostile, tmp_path / "label_studio")
+    interface = sdk.LabelInterface((target / "label_config.xml").read_text(encoding="utf-8"))
+    interface.validate()
+    assert list(interface.get_control("cluster").labels) == list(hostile.labels.values())
+    for task in json.loads((target / "tasks.json").read_text(encoding="utf-8")):
+        (prediction,) = task.pop(
+            "predictions"
+        )  # `validate_task` cannot look at them, `validate_prediction` can
+        assert interface.validate_task(task)
+        assert interface.validate_prediction(prediction, return_errors=True) == []
+
+
+def test_coco(items: Items, tmp_path: Path) -> None:
+    content = json.loads(export_coco(items, tmp_path / "coco.json").read_text(encoding="utf-8"))
+    sizes = {image["file_name"]: (image["width"], image["height"]) for image in content["images"]}
+    assert sizes["plain.png"] == (20, 10)
+    assert sizes["höhe ☀.jpg"] == (10, 22)  # upright
+    assert content["categories"][2] == {"id": 3, "name": "Sunsets", "supercategory": "cluster"}
+    assert {one["category_id"] for one in content["annotations"]} == {1, 2, 3}
+    assert [one["image_id"] for one in content["annotations"]] == [one["id"] for one in content["images"]]
+
+
+def test_coco_in_pycocotools(items: Items, tmp_path: Path) -> None:
+    coco = pytest.importorskip(
+        "pycocotools.coco", reason="pycocotools is not installed: pip install pycocotools"
+    )
+    data = coco.COCO(str(export_coco(items, tmp_path / "coco.json")))
+    (category,) = data.getCatIds(catNms=["Sunsets"])
+    names = {image["file_name"] for image in data.loadImgs(data.getImgIds(catIds=[category]))}
+    assert names == set(sorted(NAMES)[2::3])
+    assert len(data.getAnnIds(areaRng=[0, 10_000])) == N_IMAGES
+
+
+def test_parquet(items: Items, photos: Path, tmp_path: Path) -> None:
+    table = pd.read_parquet(export_parquet(items, tmp_path / "run.parquet"))
+    assert list(table.columns) == [
+        "id", "file_name", "image", "cluster", "label", "confidence", "initial_cluster", "is_clean", "x", "y",
+        "neighbors", "vector",
+    ]  # fmt: skip
+    assert table["label"].tolist()[:3] == ["cats/dogs", "1", "Sunsets"]
+    assert table["image"][0] == str(photos / sorted(NAMES)[0])
+    np.testing.assert_allclose(np.stack(table["vector"].tolist()), items.features)
+    # neighbours by the definition: all others, nearest in cosine first
+    similarity = items.features @ items.features.T
+    for row, neighbors in enumerate(table["neighbors"]):
+        ids = [int(one) for one in neighbors["ids"]]
+        assert sorted(ids) == [one for one in range(N_IMAGES) if one != row]
+        np.testing.assert_allclose(neighbors["distances"], 1 - similarity[row, ids], atol=1e-5)
+        assert np.all(np.diff(neighbors["distances"]) >= 0)
+
+
+@pytest.mark.filterwarnings("ignore::ImportWarning")
+def test_parquet_in_embedding_atlas(items: Items, tmp_path: Path) -> None:
+    metrics = pytest.importorskip(
+        "embedding_atlas.graph_metrics",
+        reason="Embedding Atlas is not installed: pip install embedding-atlas",
+    )
+    table = pd.read_parquet(export_parquet(items, tmp_path / "run.parquet"))
+    ranks = metrics.compute_pagerank_column(table, neighbors="neighbors")
+    assert len(ranks) == N_IMAGES
+
+
+def test_the_door(run: Run, photos: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    write_run(folder, run)
+    for to in FORMATS:
+        if to != "onnx":
+            written = export_run(folder, to, tmp_path / f"out_{to}")
+            assert written == tmp_path / f"out_{to}"
+            assert written.exists()
+    with pytest.raises(InputError, match="format 'zip' given; expected one of folders, imagefolder"):
+        export_run(folder, "zip", tmp_path / "zip")
+    moved = photos.rename(tmp_path / "moved")
+    with pytest.raises(InputError, match="does not exist"):
+        export_run(folder, "coco", tmp_path / "coco.json")
+    export_run(folder, "coco", tmp_path / "coco.json", images=moved)
+    export_run(folder, "parquet", tmp_path / "again.parquet")  # works without the images
+    assert "image" not in pd.read_parquet(tmp_path / "again.parquet").columns
+
+
+def test_the_networks_outputs_carry_the_names_of_today(run: Run) -> None:
+    edited = apply_edits(run, [Rename(1, "dogs"), Merge((1, 0)), Move((run.file_names[0],), 3)])
+    assert network_labels(run) == ["cats/dogs", "1", "Sunsets"]
+    assert network_labels(edited) == ["dogs", "dogs", "Sunsets"]

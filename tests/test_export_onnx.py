@@ -1,0 +1,120 @@
+"""The ONNX file says what `ruc predict` says, for every kind of model and every size of batch."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from ruc.embed.contrastive import ContrastiveEmbedder
+from ruc.embed.embedder import State
+from ruc.embed.pixels import fit_pixels
+from ruc.errors import InputError, RucError
+from ruc.export.onnx import export_model, export_onnx
+from ruc.images.source import find_images
+from ruc.images.views import ViewPolicy
+from ruc.networks import NetworkSettings, ResNet
+from ruc.predict import predict
+from ruc.refine.networks import Head, ImageNetwork
+from ruc.refine.refinement import Pair
+from ruc.runtime import Runtime
+
+onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install 'ruc[onnx]'")
+onnxruntime = pytest.importorskip(
+    "onnxruntime", reason="onnxruntime is not installed: pip install 'ruc[onnx]'"
+)
+pytest.importorskip("onnxscript", reason="onnxscript is not installed: pip install 'ruc[onnx]'")
+
+SIDE, N_CLUSTERS = 16, 4
+SHAPE = NetworkSettings(channels=1, width=4, blocks=(1, 1))
+
+
+@pytest.fixture(scope="module")
+def pixels() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (7, 1, SIDE, SIDE), dtype=np.uint8)
+
+
+def state_of(pair: Pair, space: str) -> State:
+    state = pair.state()
+    about = {"space": space, "temperature": 0.4, "image_size": SIDE}
+    return replace(state, config={**state.config, **about})
+
+
+def heads(n_features: int) -> State:
+    torch.manual_seed(0)
+    return state_of(Pair(Head(n_features, N_CLUSTERS, 16), Head(n_features, N_CLUSTERS, 16)), "feature")
+
+
+def models(pixels: np.ndarray) -> dict[str, Mapping[str, State]]:
+    torch.manual_seed(1)
+    backbone = ResNet(SHAPE).eval()
+    for module in backbone.modules():  # statistics as after training
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.uniform_(-0.5, 0.5)  # type: ignore[union-attr, operator]
+            module.running_var.uniform_(0.5, 2.0)  # type: ignore[union-attr, operator]
+    embedder = ContrastiveEmbedder(backbone, SIDE, ViewPolicy()).state()
+    pair = Pair(ImageNetwork(backbone, N_CLUSTERS), ImageNetwork(ResNet(SHAPE), N_CLUSTERS))
+    projection = fit_pixels(pixels, n_features=5, side=8)
+    return {
+        "image": {"pair": state_of(pair, "image"), "embedder": embedder},
+        "contrastive": {"pair": heads(SHAPE.n_features), "embedder": embedder},
+        "pixels": {"pair": heads(5), "embedder": projection.state()},
+    }
+
+
+def session_of(path: Path) -> Any:
+    onnx.checker.check_model(str(path), full_check=True)
+    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+
+@pytest.mark.parametrize("kind", ["image", "contrastive", "pixels"])
+def test_images(kind: str, pixels: np.ndarray, tmp_path: Path) -> None:
+    model = models(pixels)[kind]
+    path = export_model(model, tmp_path / "model.onnx", ["a", "b", "c", "d"])
+    expected = predict(model, find_images(pixels[:, 0]), Runtime("cpu")).probabilities
+    session = session_of(path)
+    (wanted,) = session.get_inputs()
+    assert (wanted.name, wanted.type, wanted.shape[1:]) == ("pixels", "tensor(uint8)", [1, SIDE, SIDE])
+    assert isinstance(wanted.shape[0], str)  # any number of images
+    assert session.get_modelmeta().custom_metadata_map["labels"] == '["a", "b", "c", "d"]'
+    for n_images in (1, 2, 7):
+        (found,) = session.run(None, {"pixels": pixels[:n_images]})
+        np.testing.assert_allclose(found, expected[:n_images], atol=1e-4)
+
+
+def test_features(tmp_path: Path) -> None:
+    model = {"pair": heads(6)}
+    path = export_model(model, tmp_path / "model.onnx")
+    features = np.random.default_rng(0).normal(size=(9, 6)).astype(np.float32)
+    expected = predict(model, features, Runtime("cpu")).probabilities
+    (found,) = session_of(path).run(None, {"features": features})
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert files_in(tmp_path) == ["model.onnx"]
+    with pytest.raises(InputError, match=r"model.onnx exists already"):
+        export_model(model, path)
+
+
+class Fickle(nn.Module):
+    """Says something else each time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.n_calls = 0
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        self.n_calls += 1
+        return torch.softmax(inputs * self.n_calls, dim=1)
+
+
+def test_a_file_that_says_something_else_is_not_kept(tmp_path: Path) -> None:
+    with pytest.raises(RucError, match=r"differ by .* expected at most 0.0001"):
+        export_onnx(Fickle(), torch.randn(2, 3), tmp_path / "model.onnx")
+    assert files_in(tmp_path) == []
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
