@@ -60,7 +60,7 @@ class Visit:
         return [str(name) for name in self.page.locator("#images .file-name").all_inner_texts()]
 
     def listed(self, count: int) -> None:
-        """Wait until the table shows so many files. (Waiting for a function would need `eval`, which the page forbids.)"""
+        """Wait until the table shows so many files (a function to wait for needs `eval`: forbidden here)."""
         playwright.expect(self.page.locator("#images .file-name")).to_have_count(count, timeout=60_000)
 
     def store(self) -> list[dict[str, Any]]:
