@@ -20,7 +20,14 @@ from ruc.embed.neighbors import Neighbors
 from ruc.refine.propagate import propagate
 from ruc.refine.settings import RefineSettings
 
-__all__ = ["MOST_NEIGHBORS", "Evidence", "gather_evidence", "smooth_evidence", "weigh_evidence"]
+__all__ = [
+    "MOST_NEIGHBORS",
+    "WELL_EXPLAINED",
+    "Evidence",
+    "gather_evidence",
+    "smooth_evidence",
+    "weigh_evidence",
+]
 
 SCALES = (3, 10, 30, 100)  # how many neighbours vote; the fit weighs the scales
 MOST_NEIGHBORS = SCALES[-1]

@@ -16,7 +16,7 @@ from ruc.embed.embedder import State
 from ruc.embed.neighbors import Neighbors
 from ruc.progress import progress
 from ruc.refine.calibrate import fit_temperature
-from ruc.refine.evidence import Evidence, gather_evidence
+from ruc.refine.evidence import WELL_EXPLAINED, Evidence, gather_evidence
 from ruc.refine.losses import soft_cross_entropy, squared_error
 from ruc.refine.members import (
     Member,
@@ -36,6 +36,9 @@ from ruc.refine.targets import guess, mix_up, one_hot, refine_labels, smooth_lab
 from ruc.runtime import Runtime
 
 __all__ = ["refine"]
+
+SMALLEST = 1e-6  # probability, so that its logarithm exists
+FAR_APART = 0.25  # total variation between what is believed and what the networks say
 
 
 def refine(
@@ -219,7 +222,7 @@ def _conclude(
     if evidence is not None:
         posterior = torch.as_tensor(evidence.posterior, device=logits.device)
         temperature = fit_temperature(logits, posterior)
-        pair = replace(pair, memory=_remember(space, logits, posterior, temperature))
+        pair = replace(pair, memory=_remember(space, logits, evidence, temperature))
         logits = _predict_all(space, pair, runtime)
     return Refinement(
         labels=logits.argmax(dim=1).cpu().numpy(),
@@ -239,9 +242,13 @@ def _predict_all(space: Space, pair: Pair, runtime: Runtime) -> Tensor:
     return torch.cat([pair.logits(space.plain(part)) for part in torch.split(rows, PREDICT_ROWS)])
 
 
-def _remember(space: Space, logits: Tensor, posterior: Tensor, temperature: float) -> Memory:
-    """The samples of which evidence and networks together say something else than the networks alone."""
-    floor = torch.finfo(torch.float32).eps
-    together = posterior.clamp_min(floor).log() + logits.log_softmax(dim=1)
-    kept = (together.argmax(dim=1) != logits.argmax(dim=1)).nonzero().squeeze(1)
-    return Memory(space.plain(kept).flatten(1), together[kept].log_softmax(dim=1) * temperature)
+def _remember(space: Space, logits: Tensor, evidence: Evidence, temperature: float) -> Memory:
+    """The samples of which the evidence, weighed with the networks, says something else than the networks."""
+    networks = (logits / temperature).log_softmax(dim=1)
+    believed = torch.as_tensor(evidence.posterior, device=logits.device).clamp_min(SMALLEST).log()
+    if evidence.explained >= WELL_EXPLAINED:  # else the networks know less than the labels, and have no say
+        believed = believed + logits.log_softmax(dim=1)
+    believed = believed.log_softmax(dim=1)
+    apart = (believed.exp() - networks.exp()).abs().sum(dim=1) / 2
+    kept = ((believed.argmax(dim=1) != networks.argmax(dim=1)) | (apart > FAR_APART)).nonzero().squeeze(1)
+    return Memory(space.plain(kept).flatten(1), believed[kept] * temperature)

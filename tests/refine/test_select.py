@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+
+from ruc.cluster.clustering import Clustering
+from ruc.embed.neighbors import Neighbors
+from ruc.errors import InputError
+from ruc.refine.select import NoCleanSamplesWarning, neighbor_votes, select_clean
+from ruc.refine.settings import RefineSettings
+
+
+def neighbors_of(indices):
+    indices = np.asarray(indices, np.int64)
+    return Neighbors(indices, np.ones(indices.shape, np.float32))
+
+
+def clustering(labels, probabilities=None, n_clusters=2):
+    probabilities = None if probabilities is None else np.asarray(probabilities, np.float32)
+    return Clustering(np.asarray(labels, np.int64), probabilities, n_clusters, "test")
+
+
+LINE = neighbors_of([[1, 2], [0, 2], [1, 0], [4, 5], [5, 3], [4, 3], [0, 1], [3, 4]])
+LABELS = [0, 0, 0, 1, 1, 1, 1, -1]  # the seventh lies among cluster 0; the last is unknown
+
+
+def test_neighbors_by_hand():
+    selected = select_clean(clustering(LABELS), LINE, RefineSettings(selection="neighbors"))
+    assert selected.is_clean.tolist() == [True, True, True, True, True, True, False, False]
+    assert selected.notes == ()
+
+
+def test_confidence_by_hand():
+    sure = [0.99, 0.9, 0.991, 0.5, 1, 0.98, 0.999, 1]
+    probabilities = [(p, 1 - p) for p in sure]
+    settings = RefineSettings(selection="confidence", confidence_threshold=0.99)
+    selected = select_clean(clustering(LABELS, probabilities), None, settings)
+    # the last is sure, but its label is unknown
+    assert selected.is_clean.tolist() == [True, False, True, False, True, False, True, False]
+
+
+def test_hybrid_is_both():
+    sure = [0.99, 0.9, 0.991, 0.5, 1, 0.98, 0.999, 1]
+    base = clustering(LABELS, [(p, 1 - p) for p in sure])
+    each = [
+        select_clean(base, LINE, RefineSettings(selection=s)).is_clean for s in ("confidence", "neighbors")
+    ]
+    both = select_clean(base, LINE, RefineSettings(selection="hybrid")).is_clean
+    assert both.tolist() == (each[0] & each[1]).tolist()
+
+
+@pytest.mark.parametrize("selection", ["confidence", "hybrid"])
+def test_without_probabilities_neighbors_decide_and_it_is_said(selection):
+    selected = select_clean(clustering(LABELS), LINE, RefineSettings(selection=selection))
+    assert selected.selection == "neighbors"
+    assert len(selected.notes) == 1 and "gives no probabilities" in selected.notes[0]
+
+
+def test_a_cluster_without_clean_samples_trusts_its_most_typical():
+    probabilities = [(0.999, 0.001)] * 10 + [(0.3, 0.7)] * 10
+    probabilities[15] = (0.1, 0.9)
+    base = clustering([0] * 10 + [1] * 10, probabilities)
+    with pytest.warns(NoCleanSamplesWarning, match="cluster 1 has no clean sample among 10"):
+        selected = select_clean(base, None, RefineSettings(selection="confidence"))
+    assert np.flatnonzero(selected.is_clean).tolist() == [*range(10), 15]
+
+
+def test_an_empty_cluster_is_noted():
+    selected = select_clean(clustering(LABELS, n_clusters=3), LINE, RefineSettings(selection="neighbors"))
+    assert any("cluster 2 is empty" in note for note in selected.notes)
+
+
+def test_votes_against_loops():
+    generator = np.random.default_rng(0)
+    labels = generator.integers(-1, 3, 60)
+    indices = np.array([generator.permutation(60)[:20] for _ in range(60)])
+    votes = neighbor_votes(clustering(labels, n_clusters=3), neighbors_of(indices), 100)
+    used = 60 // (2 * 3)  # half the mean cluster size
+    for row in range(60):
+        expected = [sum(labels[j] == k for j in indices[row][:used]) / used for k in range(3)]
+        assert votes[row].tolist() == pytest.approx(expected)
+
+
+def test_nothing_known_is_refused():
+    with pytest.raises(InputError, match="all 3 initial labels are unknown"):
+        select_clean(clustering([-1, -1, -1]), LINE, RefineSettings())
+
+
+def test_neighbors_are_needed():
+    with pytest.raises(InputError, match="none were given"):
+        select_clean(clustering(LABELS), None, RefineSettings(selection="neighbors"))
+    with pytest.raises(InputError, match="neighbours of 8 samples were given for 3 labels"):
+        select_clean(clustering([0, 1, 1]), LINE, RefineSettings(selection="neighbors"))
