@@ -1,6 +1,8 @@
 """The doors from Python: scikit-learn estimators, which hold parameters and fitted results and no algorithm."""
 
-from typing import Self
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -10,16 +12,27 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ruc.cluster.auto import cluster
+from ruc.cluster.clustering import UNKNOWN
 from ruc.cluster.given import given
 from ruc.embed.neighbors import nearest_neighbors
+from ruc.images.source import ImageSource, find_images
+from ruc.pipeline import run_pipeline
+from ruc.predict import predict
 from ruc.refine.evidence import MOST_NEIGHBORS
 from ruc.refine.refinement import Epoch
 from ruc.refine.ruc import refine
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import FeatureSpace
+from ruc.report.data import report_data
+from ruc.report.report import write_report
+from ruc.run_folder import check_output, write_run
 from ruc.runtime import Runtime
+from ruc.settings import Settings, make_settings
 
-__all__ = ["RobustClusterer"]
+__all__ = ["ImageClusterer", "RobustClusterer"]
+
+
+Images = str | Path | Sequence[str | Path] | NDArray[Any]
 
 
 class RobustClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]
@@ -162,3 +175,141 @@ class RobustClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             rows = np.column_stack([(rows - self.center_) / self.scale_, np.ones(len(rows))])
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
         return np.asarray(rows / np.maximum(lengths, np.finfo(np.float64).tiny), np.float32)
+
+
+class ImageClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]
+    """Cluster images: a folder, a list of files, a table, or an array.
+
+    Parameters
+    ----------
+    n_clusters
+        A number, "auto", or a range such as "5:50".
+    embedder
+        "auto" (pretrained where the weights can be had, else "scratch"), "scratch", "contrastive", "pixels", a
+        Hugging Face id or a folder.
+    base
+        The base clustering, see `ruc.cluster.auto.METHODS`.
+    space
+        What is retrained: "feature" (heads on frozen features), "image" (whole networks), or "auto".
+    image_size
+        Side in pixels for learning from scratch; None takes that of the images, within bounds.
+    settings
+        Every constant of RUC; None: what won our measurements.
+    max_skipped
+        Largest share of the images that may be unreadable.
+    random_state
+        Seed of all randomness.
+    device
+        "auto", "cpu", "cuda" or "mps".
+    verbose
+        Whether progress is shown.
+
+    Attributes
+    ----------
+    labels_
+        (n_images,) int64: the cluster of each image, in the order given (of a folder: sorted by name); -1 where an
+        image can't be read.
+    file_names_
+        n_images names in the same order.
+    is_clean_, was_clean_
+        (n_images,) bool: label trusted at the end, and at the start.
+    probabilities_
+        (n_images, n_clusters) float32, calibrated; zeros where an image can't be read.
+    n_clusters_
+        Number of clusters.
+    run_
+        All results, as a run folder holds them: `run_.skipped`, `run_.features`, `run_.history`, …
+    """
+
+    def __init__(
+        self,
+        n_clusters: int | str = "auto",
+        *,
+        embedder: str = "auto",
+        base: str = "auto",
+        space: str = "auto",
+        image_size: int | None = None,
+        settings: RefineSettings | None = None,
+        max_skipped: float = 0.10,
+        random_state: int = 0,
+        device: str = "auto",
+        verbose: bool = False,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.embedder = embedder
+        self.base = base
+        self.space = space
+        self.image_size = image_size
+        self.settings = settings
+        self.max_skipped = max_skipped
+        self.random_state = random_state
+        self.device = device
+        self.verbose = verbose
+
+    def fit(self, X: Images, y: object = None) -> Self:
+        """Embed, cluster and refine the images; `y` is ignored.
+
+        Raises
+        ------
+        InputError
+            Settings or images are not what they have to be.
+        NothingToClusterError
+            No image, too few, or more than `max_skipped` of them unreadable.
+        """
+        source = find_images(X)
+        outcome = run_pipeline(self._settings(X), source, self._runtime())
+        run = outcome.run
+        order = _order_given(source, run.file_names)
+        read = order >= 0
+        self.file_names_ = [source.file_names[place] for place in np.argsort(source.rows)]
+        self.labels_ = np.where(read, run.cluster[order], UNKNOWN)
+        self.was_clean_ = read & run.was_clean[order]
+        self.is_clean_ = read & run.is_clean[order]
+        self.probabilities_ = np.where(read[:, None], run.probabilities[order], np.float32(0))
+        self.n_clusters_ = run.n_clusters
+        self.run_ = run
+        self.model_ = outcome.model
+        return self
+
+    def predict(self, X: Images) -> NDArray[np.int64]:
+        """The cluster of each image, (n_images,), in the order given; -1 where one can't be read."""
+        probabilities = self.predict_proba(X)
+        return np.where(probabilities.any(axis=1), probabilities.argmax(axis=1), UNKNOWN)
+
+    def predict_proba(self, X: Images) -> NDArray[np.float32]:
+        """(n_images, n_clusters) calibrated probabilities, in the order given; zeros where one can't be read."""
+        check_is_fitted(self)
+        source = find_images(X)
+        prediction = predict(self.model_, source, self._runtime(), self.max_skipped)
+        order = _order_given(source, prediction.file_names)
+        return np.where((order >= 0)[:, None], prediction.probabilities[order], np.float32(0))
+
+    def save(self, folder: str | Path) -> None:
+        """Write the run folder, with report and model, as `ruc cluster -o` does."""
+        check_is_fitted(self)
+        check_output(Path(folder), self.run_.settings, overwrite=False)
+        write_run(Path(folder), self.run_, self.model_, write_report(report_data(self.run_)))
+
+    def _runtime(self) -> Runtime:
+        return Runtime(self.device, self.random_state, self.verbose)
+
+    def _settings(self, X: Images) -> Settings:
+        """The same settings as the command line's; an array or a list has no path to write down."""
+        given = {
+            "source": str(X) if isinstance(X, str | Path) else "(given in Python)",
+            "n_clusters": self.n_clusters,
+            "embedder": self.embedder,
+            "base": self.base,
+            "space": self.space,
+            "image_size": self.image_size,
+            "max_skipped": self.max_skipped,
+            "seed": self.random_state,
+            "device": self.device,
+        }
+        return make_settings(given if self.settings is None else {**given, "refine": self.settings.to_dict()})
+
+
+def _order_given(source: ImageSource, file_names: tuple[str, ...]) -> NDArray[np.int64]:
+    """For each image, in the order the caller gave, its row among `file_names`; -1 where it isn't."""
+    row_of = {name: row for row, name in enumerate(file_names)}
+    return np.array([row_of.get(source.file_names[place], -1) for place in np.argsort(source.rows)])
