@@ -148,6 +148,15 @@ def test_the_log_survives_the_run_folder(tmp_path) -> None:  # type: ignore[no-u
     assert restored.marks == {}
 
 
+def test_metrics_go_when_clusters_change() -> None:
+    measured = replace(make_run(), metrics={"accuracy": 1})
+    renamed = apply_edits(measured, [Rename(0, "x")])
+    assert renamed.metrics == {"accuracy": 1}
+    merged = apply_edits(renamed, [Merge((0, 1))])
+    assert merged.metrics is None
+    assert undo_edits(replace(merged, metrics={"accuracy": 0.5})).metrics is None
+
+
 def test_split_keeps_the_largest_part_and_repeats() -> None:
     rng = np.random.default_rng(0)
     centres = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1.0]])

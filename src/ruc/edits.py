@@ -92,7 +92,7 @@ def apply_edits(run: Run, edits: Iterable[Edit]) -> Run:
     edits = tuple(edits)
     if not edits:
         return run
-    return _edited(_before_edits(run), (*edits_of(run), *edits))
+    return _measured(run, _edited(_before_edits(run), (*edits_of(run), *edits)))
 
 
 def undo_edits(run: Run, n_edits: int = 1) -> Run:
@@ -108,7 +108,7 @@ def undo_edits(run: Run, n_edits: int = 1) -> Run:
         raise InputError(f"{n_edits} edits to undo; expected 1 to {len(edits)}, the number the run has")
     kept = edits[:-n_edits]
     before = _before_edits(run)
-    return _edited(before, kept) if kept else before
+    return _measured(run, _edited(before, kept) if kept else before)
 
 
 def edits_of(run: Run) -> tuple[Edit, ...]:
@@ -390,6 +390,11 @@ def _confidence(before: Run, state: _State) -> NDArray[np.float32]:
         confidence[rows] = np.minimum(confidence[rows] + others.sum(axis=1), 1)
     confidence[state.by_hand] = 1
     return confidence
+
+
+def _measured(old: Run, new: Run) -> Run:
+    """Metrics hold for the clusters that they were measured on."""
+    return replace(new, metrics=old.metrics if np.array_equal(old.cluster, new.cluster) else None)
 
 
 def _before_edits(run: Run) -> Run:
