@@ -205,7 +205,7 @@ def test_map_hover_and_lasso(visit: Visit) -> None:
     row = 57
     # where the page puts the point, worked out here once more
     positions = np.asarray(data.positions, dtype=float)
-    low, high = np.percentile(positions, (0.1, 99.9), axis=0)
+    low, high = positions.min(axis=0), positions.max(axis=0)  # there is no outlier
     unit = (positions - (low + high) / 2) / (high - low).max() + 0.5
     side = min(box["width"] - 2, box["height"] - 2) - 24
     x = box["x"] + box["width"] / 2 + (unit[row, 0] - 0.5) * side
