@@ -266,7 +266,7 @@ def test_parquet(items: Items, photos: Path, tmp_path: Path) -> None:
         assert np.all(np.diff(neighbors["distances"]) >= 0)
 
 
-@pytest.mark.filterwarnings("ignore::ImportWarning")
+@pytest.mark.filterwarnings("ignore")
 def test_parquet_in_embedding_atlas(items: Items, tmp_path: Path) -> None:
     metrics = pytest.importorskip(
         "embedding_atlas.graph_metrics",

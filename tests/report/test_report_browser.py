@@ -383,7 +383,8 @@ def test_without_images_features_or_history(browser: Any, tmp_path: Path) -> Non
     visit = Visit(browser, written(tmp_path, data))
     assert "30 rows in 4 clusters" in visit.text(".headline")
     assert "Nothing moved" in visit.text("#changes")
-    assert "Nothing is in doubt" in visit.text("#doubtful")
+    assert "RUC trusts all; these are the 2 images it is least sure of" in visit.text("#doubtful")
+    assert visit.page.locator("#doubtful .tile").count() == 2
     assert visit.page.locator("#map, #training, #skipped").count() == 0
     visit.context.close()
     assert visit.complaints == []

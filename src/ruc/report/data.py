@@ -57,6 +57,8 @@ class ReportData:
         (n,) in [0, 1], how likely the cluster is wrong, for ranking; None: 1 - confidence.
     marks
         Further columns, each (n,): bool (a filter of the table), numbers or text.
+    review_share
+        Share of the images that a person should look at: the doubtful ones, and then the least sure.
     open_thumbnail
         Opens the image of a row, or None where there are no images.
     skipped
@@ -92,6 +94,7 @@ class ReportData:
     moved_by_hand: NDArray[np.bool_] | None = None
     doubt: NDArray[np.floating[Any]] | None = None
     marks: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    review_share: float = 0.05
     open_thumbnail: OpenThumbnail | None = None
     skipped: Sequence[tuple[str, str]] = ()
     history: Sequence[Mapping[str, float]] = ()
@@ -146,6 +149,7 @@ def report_data(run: Run, images: ImageSource | None = None) -> ReportData:
         moved_by_hand=by_hand,
         doubt=doubt,
         marks=marks,
+        review_share=float(run.settings.get("review", 0.05)),
         open_thumbnail=None if images is None else _opener(run.file_names, images),
         skipped=run.skipped,
         history=run.history,

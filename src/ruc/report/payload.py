@@ -63,6 +63,7 @@ def payload(
         "junk": sorted(data.junk),
         "mergedInto": [list(pair) for pair in data.merged_into.items()],
         "fileNames": list(data.file_names),
+        "reviewShare": data.review_share,
         "hasImages": data.open_thumbnail is not None,
         "columns": columns,
         "positionsName": data.positions_name,

@@ -46,11 +46,9 @@ function buildNext() {
     const all = clusters().map((cluster) => ({ cluster, numbers: stats(cluster) })).filter(({ numbers }) => numbers.size);
     const poor = all.filter(({ cluster, numbers }) => verdict(cluster, numbers).name === 'check').map(({ cluster }) => cluster);
     const alike = all.filter(({ cluster, numbers }) => numbers.alike && !current.junk.has(cluster)).sort((a, b) => b.numbers.alike.share - a.numbers.alike.share)[0];
-    let doubtful = 0;
-    for (let row = 0; row < nRows; row++) doubtful += isDoubtful(row);
     const link = (cluster) => h('a', { href: `#cluster-${cluster}` }, clusterName(cluster));
     const steps = [
-      doubtful > 0 && [['Go through the ', h('a', { href: '#doubtful' }, `doubtful images`), '.'], `${plural(doubtful, 'image')}; a click confirms or moves one.`],
+      [['Go through the ', h('a', { href: '#doubtful' }, 'doubtful images'), '.'], 'A click confirms or moves one.'],
       poor.length > 0 && [['Look closely at ', poor.slice(0, 6).map((cluster, index) => [index ? ', ' : '', link(cluster)]), poor.length > 6 && ` and ${poor.length - 6} more`, '.'], 'They hold many images that RUC does not trust, or that lie nearer to another cluster.'],
       alike && alike.numbers.alike.share > 0.05 && [['Are ', link(alike.cluster), ' and ', link(alike.numbers.alike.cluster), ' the same?'], 'They are the most alike. Merge them if you think so.'],
       [['Name the clusters, then ', button('download your edits', downloadEdits, { class: 'link' }), ' and put them into the run.'], null, 'ruc apply run/ edits.json'],

@@ -102,13 +102,17 @@ function buildDoubtful() {
   const rows = () => {
     if (cached) return cached;
     const all = [];
-    for (let row = 0; row < nRows; row++) if (isDoubtful(row)) all.push(row);
-    cached = byKey(all, (row) => -base.doubt[row]);
+    for (let row = 0; row < nRows; row++) if (!isByHand(row)) all.push(row);
+    const nDoubtful = all.reduce((count, row) => count + isDoubtful(row), 0);
+    // what RUC does not trust comes first; then what it is least sure of, up to the share to review
+    cached = byKey(all, (row) => -base.doubt[row] - (isDoubtful(row) ? 20000 : 0))
+      .slice(0, Math.max(nDoubtful, Math.ceil(nRows * data.reviewShare)));
+    cached.nDoubtful = nDoubtful;
     return cached;
   };
   const pictures = gallery(rows, {
     size: 'large', label: 'Doubtful images',
-    empty: emptyState('Nothing is in doubt', 'RUC trusts the cluster of every image. The table below, sorted by confidence, shows where it is least sure.'),
+    empty: emptyState('Nothing left to look at', 'Every image has been placed by you.'),
     caption: (row) => {
       const own = current.cluster[row];
       let other = base.second ? base.second[row] : own;
@@ -122,10 +126,12 @@ function buildDoubtful() {
 
   function update() {
     cached = null;
-    const count = rows().length;
-    note.textContent = count
-      ? `RUC does not trust these ${number(count)}, least certain first. Confirm one where it is (✓), or send it to its second-best cluster (→).`
-      : 'Images whose cluster RUC does not trust.';
+    const { length, nDoubtful } = rows();
+    const unsure = plural(length - nDoubtful, 'image');
+    const which = !nDoubtful ? `RUC trusts all; these are the ${unsure} it is least sure of.`
+      : length > nDoubtful ? `RUC does not trust ${number(nDoubtful)}; after them come the ${unsure} it is least sure of.`
+        : `RUC does not trust these ${number(nDoubtful)}, least certain first.`;
+    note.textContent = length ? `${which} Confirm one where it is (✓), or send it to its second-best cluster (→).` : '';
     pictures.update();
   }
   listeners.push(update);
