@@ -45,6 +45,9 @@ from ruc.settings import Settings, cluster_range, provenance
 __all__ = ["Base", "Outcome", "run_pipeline", "run_to_folder"]
 
 logger = logging.getLogger(__name__)
+ENOUGH_FOR_NETWORKS = (
+    3000  # whole networks lost a point on 1,797 digits and gained one on 5,000 (experiments/LOG.md)
+)
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ def find_neighbors(embedded: Embedding, settings: Settings, runtime: Runtime) ->
             "lower -k or add images"
         )
     return nearest_neighbors(
-        embedded.features, min(max(settings.refine.n_neighbors, MOST_NEIGHBORS), n_samples - 1), runtime
+        embedded.features, min(max(settings.refine.n_neighbors or 0, MOST_NEIGHBORS), n_samples - 1), runtime
     )
 
 
@@ -195,11 +198,11 @@ def choose_n_clusters(
 def choose_space(
     settings: Settings, embedded: Embedding, base: Base, neighbors: Neighbors, runtime: Runtime
 ) -> Space:
-    """Heads on features, or whole networks on the images: see DESIGN of the two spaces in the documentation."""
+    """Heads on features, or whole networks on the images where there are enough of them."""
     wanted = settings.space
     backbone = embedded.backbone if base.backbone is None else base.backbone
     if wanted == "auto":
-        wanted = "feature" if backbone is None else "image"
+        wanted = "feature" if backbone is None or len(embedded.features) < ENOUGH_FOR_NETWORKS else "image"
     if wanted == "feature":
         return FeatureSpace(embedded.features, neighbors, runtime)
     if embedded.images is None or backbone is None:
@@ -207,7 +210,8 @@ def choose_space(
             f"--space image given with the embedder {embedded.name!r}; expected one with a network to retrain: "
             "--embedder contrastive, or --space feature"
         )
-    policy, _ = choose_policy(embedded.images.pixels, runtime)
+    policy, why = choose_policy(embedded.images.pixels, runtime)
+    logger.info("retraining whole networks: %s", why)
     return ImageSpace(embedded.images.pixels, backbone, policy, runtime)
 
 
@@ -243,6 +247,7 @@ def conclude(
         if embedded.images is None
         else int(embedded.images.pixels.shape[-1]),
         "base": base.clustering.name,
+        "refine": settings.refine.filled(space.defaults).to_dict(),
         "space": "image" if isinstance(space, ImageSpace) else "feature",
         **provenance(str(runtime.device)),
     }

@@ -29,7 +29,9 @@ __all__ = ["Candidate", "ScratchChoice", "choose_policy", "fit_scratch"]
 logger = logging.getLogger(__name__)
 
 MOST_MIRRORED = 0.6  # photographs: 0.5, give or take 0.04 with as few as 150; drawn things: above 0.9
-PIXEL_WEIGHTS = (0.3, 0.6)  # of the pixels, beside 1 for the network
+PIXEL_WEIGHT = 0.6  # beside 1 for the network
+MARGIN = 0.05  # of modularity, by which one alone has to be better: a share of pixels mends neighbours unseen by it
+BOTH = f"contrastive+{PIXEL_WEIGHT}*pixels"
 N_GROUPS = 10
 
 
@@ -92,17 +94,16 @@ def fit_scratch(
         "contrastive": (contrastive, learned_features),
         "pixels": (plain, pixel_features),
     }
-    for weight in PIXEL_WEIGHTS:
-        both = CombinedEmbedder((contrastive, plain), (1.0, weight))
-        embedders[f"contrastive+{weight}*pixels"] = both, both.join([learned_features, pixel_features])
+    both = CombinedEmbedder((contrastive, plain), (1.0, PIXEL_WEIGHT))
+    embedders[BOTH] = both, both.join([learned_features, pixel_features])
     candidates = [
         Candidate(name, neighbor_modularity(features, n_groups, runtime))
         for name, (_, features) in embedders.items()
     ]
-    candidates.sort(key=lambda candidate: -candidate.modularity)
+    candidates.sort(key=lambda candidate: -candidate.modularity - (MARGIN if candidate.name == BOTH else 0.0))
     best, *others = candidates
     compared = ", ".join(f"{other.name} {other.modularity:.3f}" for other in others)
-    why = f"{reason}; {best.name} has the clearest neighbour graph (modularity {best.modularity:.3f}; {compared})"
+    why = f"{reason}; features: {best.name}, by the modularity of the neighbours ({best.modularity:.3f}; {compared})"
     return ScratchChoice(embedders[best.name][0], contrastive, tuple(candidates), why)
 
 

@@ -15,6 +15,8 @@ from ruc.runtime import Runtime
 
 __all__ = ["evaluate_run", "selections_of"]
 
+TAKEN = ("confidence_threshold", "n_neighbors", "neighbor_agreement", "least_clean")
+
 SELECTIONS: Final[tuple[Literal["confidence", "neighbors", "hybrid"], ...]] = (
     "confidence",
     "neighbors",
@@ -68,6 +70,7 @@ def selections_of(run: Run, runtime: Runtime) -> dict[str, NDArray[np.bool_]]:
     """Clean sets that each selection would have chosen at the start, with the run's thresholds."""
     from ruc.cluster.clustering import Clustering
     from ruc.embed.neighbors import nearest_neighbors
+    from ruc.refine.evidence import MOST_NEIGHBORS
     from ruc.refine.select import NoCleanSamplesWarning, select_clean
     from ruc.refine.settings import RefineSettings
 

@@ -72,7 +72,7 @@ def gather_evidence(
         evidence = weigh_evidence(base, neighbors)
         if base.name == "given" or evidence.explained < WELL_EXPLAINED:
             return evidence
-    return smooth_evidence(base, neighbors, settings.propagation) if settings.propagation > 0 else None
+    return smooth_evidence(base, neighbors, settings.propagation) if settings.propagation else None
 
 
 def smooth_evidence(base: Clustering, neighbors: Neighbors, share: float) -> Evidence:

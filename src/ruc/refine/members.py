@@ -47,16 +47,23 @@ def make_members(
     """Two networks and their optimisers; without co-training twice the same one."""
     members = []
     for network in space.networks(base.n_clusters, runtime):
-        optimizer = torch.optim.SGD(
-            network.parameters(),
-            lr=settings.learning_rate,
-            momentum=settings.momentum,
-            weight_decay=settings.weight_decay,
-            nesterov=settings.momentum > 0,
-        )
+        optimizer = make_optimizer(network, settings)
         probabilities = torch.zeros(space.n_samples, base.n_clusters, device=runtime.device)
         members.append(Member(network, optimizer, probabilities))
     return members[0], members[1 if settings.co_training else 0]
+
+
+def make_optimizer(network: nn.Module, settings: RefineSettings) -> torch.optim.Optimizer:
+    """The optimiser that the settings name; the learning rate is set anew in each epoch."""
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(network.parameters(), weight_decay=settings.weight_decay)
+    return torch.optim.SGD(
+        network.parameters(),
+        lr=settings.learning_rate_at(0),
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+        nesterov=settings.momentum > 0,
+    )
 
 
 def batches(

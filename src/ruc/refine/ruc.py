@@ -33,6 +33,7 @@ from ruc.refine.select import CleanSelection, choose_clean
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import Space
 from ruc.refine.targets import guess, mix_up, one_hot, refine_labels, smooth_labels
+from ruc.refine.warmup import warm_up_heads
 from ruc.runtime import Runtime
 
 __all__ = ["refine"]
@@ -69,8 +70,8 @@ def refine(
     resume
         Such a state: the run goes on where it was taken and ends as if it hadn't been interrupted.
     """
-    n_epochs = settings.n_epochs or space.n_epochs
-    settings = replace(settings, n_epochs=n_epochs)
+    settings = settings.filled(space.defaults)
+    n_epochs = settings.length
     evidence = gather_evidence(base, neighbors, settings)
     labels, selected = choose_clean(base, neighbors, evidence, settings)
     trust = Trust(
@@ -78,6 +79,8 @@ def refine(
         torch.as_tensor(selected.is_clean, device=runtime.device).clone(),
     )
     first, second = members = make_members(space, base, settings, runtime)
+    if settings.head_warmup:
+        warm_up_heads((first.network, second.network), space, trust, runtime)
     turns = [(first, second), (second, first)] if settings.co_training else [(first, first)]
     history = [] if resume is None else restore(resume, members, trust)
     with progress("refining", n_epochs - len(history), "epochs", runtime.verbose) as advance:
@@ -112,7 +115,7 @@ def train_pass(
     student.network.train()
     peer_weight = _spread(peer.probabilities.amax(dim=1))
     totals = []
-    for rows in batches(space.n_samples, settings.batch_size, generator, runtime):
+    for rows in batches(space.n_samples, settings.rows_per_batch, generator, runtime):
         losses = batch_losses(student, peer, peer_weight, rows, trust, space, settings, generator)
         clean_loss, unclean_loss, smoothing_loss = losses
         loss = clean_loss + settings.unclean_weight_at(epoch) * unclean_loss + smoothing_loss
@@ -158,14 +161,15 @@ def batch_losses(
         else:
             refined = one_hot(labels, guessed.shape[1])
 
+    seen = [weak_a, weak_b][: settings.clean_views]
     inputs, targets = mix_up(
-        torch.cat([weak_a[clean], weak_b[clean], weak_a[unclean], weak_b[unclean]]),
-        torch.cat([refined, refined, guessed, guessed]),
+        torch.cat([*(view[clean] for view in seen), weak_a[unclean], weak_b[unclean]]),
+        torch.cat([refined] * len(seen) + [guessed, guessed]),
         settings.mixup_alpha,
         generator,
     )
     logits, strong_logits = learnable_logits(student.network, inputs, rows, clean, space, settings, generator)
-    n_clean = 2 * len(clean)
+    n_clean = len(seen) * len(clean)
     clean_loss = soft_cross_entropy(logits[:n_clean], targets[:n_clean])
     unclean_loss = squared_error(logits[n_clean:], targets[n_clean:])
     epsilon = (

@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
+MOST_VOTERS = 100
 RELAXED_SHARE = (
     0.1  # of a cluster's members are trusted, the most typical ones, when none passes the threshold
 )
@@ -92,9 +93,9 @@ def select_clean(base: Clustering, neighbors: Neighbors | None, settings: Refine
         is_clean &= confidence >= settings.confidence_threshold
         typicality += confidence
     if selection in ("neighbors", "hybrid"):
-        votes = neighbor_votes(base, neighbors, settings.n_neighbors)
+        votes = neighbor_votes(base, neighbors, settings.n_neighbors or MOST_VOTERS)
         own = votes[np.arange(len(known)), np.where(known, base.labels, 0)]
-        is_clean &= own >= votes.max(axis=1)
+        is_clean &= (own >= votes.max(axis=1)) & (own >= _agreement_needed(base, own, settings))
         typicality += own
     for cluster in range(base.n_clusters):
         members = np.flatnonzero(base.labels == cluster)
@@ -112,6 +113,18 @@ def select_clean(base: Clustering, neighbors: Neighbors | None, settings: Refine
             )
             warnings.warn(notes[-1], NoCleanSamplesWarning, stacklevel=2)
     return CleanSelection(is_clean, selection, tuple(notes))
+
+
+def _agreement_needed(
+    base: Clustering, own: NDArray[np.float32], settings: RefineSettings
+) -> NDArray[np.float32]:
+    """(n_samples,) the share of votes that each label needs: lower in clusters that would lose too many."""
+    needed = np.full(len(own), settings.neighbor_agreement or 0.0, np.float32)
+    for cluster in np.unique(base.labels[base.labels != UNKNOWN]):
+        members = base.labels == cluster
+        reached = np.quantile(own[members], 1.0 - settings.least_clean, method="lower")
+        needed[members] = np.minimum(needed[members], reached)
+    return needed
 
 
 def choose_clean(

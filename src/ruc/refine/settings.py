@@ -1,20 +1,23 @@
 """Every constant of the method, as keywords."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import Any, Literal, Self
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, Self, TypeVar
 
 from ruc.errors import InputError
 
 __all__ = ["RefineSettings"]
 
+T = TypeVar("T")
 Selection = Literal["confidence", "neighbors", "hybrid"]
 
 
 @dataclass(frozen=True)
 class RefineSettings:
     """The constants of RUC. The defaults are what won our measurements; `paper()` is what was published.
+
+    What is None is left to the space: heads on features and whole networks on images want other constants.
 
     Attributes
     ----------
@@ -24,10 +27,20 @@ class RefineSettings:
         τ1: the base's probability from which *confidence* trusts a label.
     n_neighbors
         k: how many neighbours vote in *neighbors*; never more than half the mean cluster size is used.
-    n_epochs
-        None: as many as the space finds enough.
-    batch_size, learning_rate, momentum, weight_decay
-        Stochastic gradient descent with Nesterov momentum and a cosine over the epochs.
+    neighbor_agreement
+        The share of the neighbours' votes from which *neighbors* trusts a label that no other label outvotes; 0: no
+        such bound (paper).
+    least_clean
+        In each cluster that bound is lowered until at least this share of the labels passes it, so that small and
+        loose clusters aren't left out.
+    n_epochs, batch_size, learning_rate, weight_decay
+        How the networks are trained; the learning rate falls along a cosine over the epochs.
+    optimizer, momentum
+        "sgd" with Nesterov momentum (paper), or "adamw".
+    clean_views
+        How many weak views of a clean sample are learned from in each batch: 2 (paper) or 1.
+    head_warmup
+        Whether the new heads are fitted to the clean samples before a backbone is touched.
     sharpening_temperature
         T: guesses and refined labels become `p ** (1 / T)`, normalised.
     mixup_alpha
@@ -66,10 +79,13 @@ class RefineSettings:
 
     selection: Selection = "neighbors"
     confidence_threshold: float = 0.99
-    n_neighbors: int = 15
+    n_neighbors: int | None = None
+    neighbor_agreement: float | None = None
+    least_clean: float = 0.8
     n_epochs: int | None = None
-    batch_size: int = 500
-    learning_rate: float = 0.05
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    optimizer: Literal["sgd", "adamw"] | None = None
     momentum: float = 0.9
     weight_decay: float = 5e-4
     sharpening_temperature: float = 0.5
@@ -83,7 +99,9 @@ class RefineSettings:
     promotion: bool = True
     co_training: bool = True
     label_smoothing: bool = True
-    propagation: float = 0.9
+    clean_views: Literal[1, 2] | None = None
+    head_warmup: bool | None = None
+    propagation: float | None = None
     weigh_given: bool = True
     forwards: Literal["needed", "all"] = "needed"
 
@@ -102,6 +120,10 @@ class RefineSettings:
             "n_epochs": 200,
             "batch_size": 250,
             "learning_rate": 0.01,
+            "optimizer": "sgd",
+            "neighbor_agreement": 0.0,
+            "clean_views": 2,
+            "head_warmup": False,
             "propagation": 0.0,
             "ramp_epochs": 200,
             "epsilon": "uniform",
@@ -116,21 +138,30 @@ class RefineSettings:
         """MixMatch alone: no co-training, no label smoothing, no promotion (the last row of the paper's ablation)."""
         return cls(**{"co_training": False, "label_smoothing": False, "promotion": False, **changes})
 
+    def filled(self, defaults: Mapping[str, Any]) -> Self:
+        """With the space's defaults in place of what is None."""
+        return replace(
+            self, **{name: value for name, value in defaults.items() if getattr(self, name) is None}
+        )
+
     @property
-    def _length(self) -> int:
-        if self.n_epochs is None:
-            raise InputError(
-                "n_epochs=None has no schedule yet; expected a number: replace it by the space's"
-            )
-        return self.n_epochs
+    def length(self) -> int:
+        """The number of epochs, once it is known."""
+        return _known("n_epochs", self.n_epochs)
+
+    @property
+    def rows_per_batch(self) -> int:
+        """The size of a batch, once it is known."""
+        return _known("batch_size", self.batch_size)
 
     def learning_rate_at(self, epoch: int) -> float:
         """A cosine from `learning_rate` to zero over the epochs."""
-        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * epoch / self._length))
+        share = 0.5 * (1 + math.cos(math.pi * epoch / self.length))
+        return _known("learning_rate", self.learning_rate) * share
 
     def unclean_weight_at(self, epoch: int) -> float:
         """λ_U times its ramp: linear over `ramp_epochs`, never below `ramp_floor`."""
-        length = self.ramp_epochs or self._length
+        length = self.ramp_epochs or self.length
         return self.unclean_weight * min(max(epoch / length, self.ramp_floor), 1.0)
 
     def promotion_threshold_at(self, epoch: int) -> float:
@@ -142,6 +173,14 @@ class RefineSettings:
     def to_dict(self) -> dict[str, Any]:
         """Every setting by name, for `config.yaml`."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def _known(name: str, value: T | None) -> T:
+    if value is None:
+        raise InputError(
+            f"{name}=None is left to the space; expected settings that were filled with its defaults"
+        )
+    return value
 
 
 def _number(low: float, high: float = math.inf) -> tuple[Callable[[Any], bool], str]:
@@ -176,10 +215,15 @@ def _either(
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "selection": _one_of("confidence", "neighbors", "hybrid"),
     "confidence_threshold": _number(0, 1),
-    "n_neighbors": _count(1),
+    "n_neighbors": _either(_count(1), _one_of(None)),
+    "neighbor_agreement": _either(_number(0, 1), _one_of(None)),
+    "least_clean": _number(0, 1),
     "n_epochs": _either(_count(1), _one_of(None)),
-    "batch_size": _count(2),
-    "learning_rate": _number(1e-12),
+    "batch_size": _either(_count(2), _one_of(None)),
+    "learning_rate": _either(_number(1e-12), _one_of(None)),
+    "optimizer": _one_of("sgd", "adamw", None),
+    "clean_views": _one_of(1, 2, None),
+    "head_warmup": _one_of(True, False, None),
     "momentum": _number(0, 1),
     "weight_decay": _number(0),
     "sharpening_temperature": _number(1e-6),
@@ -193,7 +237,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "promotion": _one_of(True, False),
     "co_training": _one_of(True, False),
     "label_smoothing": _one_of(True, False),
-    "propagation": _number(0, 0.999),
+    "propagation": _either(_number(0, 0.999), _one_of(None)),
     "weigh_given": _one_of(True, False),
     "forwards": _one_of("needed", "all"),
 }

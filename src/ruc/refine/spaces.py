@@ -1,7 +1,8 @@
 """Where the algorithm runs: a space supplies networks and views of the samples, nothing else."""
 
 import copy
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -25,8 +26,8 @@ class Space(Protocol):
         """Number of samples."""
 
     @property
-    def n_epochs(self) -> int:
-        """How many epochs are enough."""
+    def defaults(self) -> Mapping[str, Any]:
+        """The settings that do best in this space, where the caller left them open."""
 
     def networks(self, n_clusters: int, runtime: Runtime) -> tuple[nn.Module, nn.Module]:
         """Two networks that map views to logits, alike but for their freshly initialised heads."""
@@ -93,9 +94,12 @@ class FeatureSpace:
         return len(self.features)
 
     @property
-    def n_epochs(self) -> int:
-        """Seconds for thousands of samples."""
-        return 20
+    def defaults(self) -> Mapping[str, Any]:
+        """Heads from scratch, seconds for thousands of samples; labels smoothed over the neighbour graph."""
+        return {
+            "n_epochs": 20, "batch_size": 500, "learning_rate": 0.05, "optimizer": "sgd", "clean_views": 2,
+            "head_warmup": False, "n_neighbors": 15, "neighbor_agreement": 0.0, "propagation": 0.9,
+        }  # fmt: skip
 
     def networks(self, n_clusters: int, runtime: Runtime) -> tuple[nn.Module, nn.Module]:
         """Two heads with different initial weights."""
@@ -154,9 +158,16 @@ class ImageSpace:
         return len(self.pixels)
 
     @property
-    def n_epochs(self) -> int:
-        """Minutes for thousands of small images on a CPU; more help, where there is a GPU."""
-        return 6 if self.pixels.device.type == "cpu" else 60
+    def defaults(self) -> Mapping[str, Any]:
+        """A trained backbone: few epochs of a gentle optimiser, from few but reliable labels.
+
+        Minutes for thousands of small images on a CPU; more epochs help where there is a GPU.
+        """
+        return {
+            "n_epochs": 8 if self.pixels.device.type == "cpu" else 60, "batch_size": 250, "learning_rate": 0.003,
+            "optimizer": "adamw", "clean_views": 1, "head_warmup": True, "n_neighbors": 100,
+            "neighbor_agreement": 0.9, "propagation": 0.9,
+        }  # fmt: skip
 
     def networks(self, n_clusters: int, runtime: Runtime) -> tuple[nn.Module, nn.Module]:
         """Two copies of the backbone under heads with different initial weights."""
