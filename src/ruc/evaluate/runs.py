@@ -75,9 +75,9 @@ def selections_of(run: Run, runtime: Runtime) -> dict[str, NDArray[np.bool_]]:
     from ruc.refine.settings import RefineSettings
 
     of_run = run.settings.get("refine") or {}
-    constants = {name: of_run[name] for name in ("confidence_threshold", "n_neighbors") if name in of_run}
+    constants = {name: of_run[name] for name in TAKEN if name in of_run}
     base = Clustering(run.initial_cluster, run.initial_probabilities, run.n_clusters, "base")
-    most = RefineSettings(**constants).n_neighbors
+    most = RefineSettings(**constants).n_neighbors or MOST_NEIGHBORS
     neighbors = nearest_neighbors(run.features, min(most, len(run.features) - 1), runtime)
     chosen: dict[str, NDArray[np.bool_]] = {}
     with warnings.catch_warnings():
