@@ -11,7 +11,8 @@ from ruc.refine.settings import RefineSettings
     [
         ("selection", "metric"), ("confidence_threshold", 1.1), ("n_neighbors", 0), ("n_epochs", 0), ("n_epochs", 2.5),
         ("batch_size", 1), ("learning_rate", 0), ("momentum", -0.1), ("weight_decay", "no"), ("epsilon", "normal"),
-        ("sharpening_temperature", 0), ("mixup_alpha", 0), ("unclean_weight", -1), ("ramp_epochs", 0), ("ramp_floor", 2),
+        ("sharpening_temperature", 0), ("mixup_alpha", 0),
+        ("unclean_weight", -1), ("ramp_epochs", 0), ("ramp_floor", 2),
         ("promotion_threshold", 1.5), ("promotion_by", "both"), ("promotion", "yes"), ("co_training", None),
         ("label_smoothing", 2), ("forwards", "some"), ("propagation", 1.0), ("weigh_given", "no"),
     ],
@@ -42,7 +43,12 @@ def test_stepped_promotion():
 
 def test_the_paper():
     paper = RefineSettings.paper()
-    assert (paper.confidence_threshold, paper.n_neighbors, paper.n_epochs, paper.batch_size) == (0.99, 100, 200, 250)
+    assert (paper.confidence_threshold, paper.n_neighbors, paper.n_epochs, paper.batch_size) == (
+        0.99,
+        100,
+        200,
+        250,
+    )
     assert (paper.learning_rate, paper.momentum, paper.weight_decay) == (0.01, 0.9, 5e-4)
     assert (paper.epsilon, paper.unclean_weight, paper.mixup_alpha) == ("uniform", 25.0, 4.0)
     assert (paper.propagation, paper.weigh_given, paper.promotion_by) == (0.0, False, "confident")

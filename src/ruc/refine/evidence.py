@@ -33,6 +33,7 @@ SCALES = (3, 10, 30, 100)  # how many neighbours vote; the fit weighs the scales
 MOST_NEIGHBORS = SCALES[-1]
 PRIOR_STRENGTH = 5.0  # so many observations speak for every label being right
 WELL_EXPLAINED = 0.75
+MADE_OF_THE_GRAPH = ("graph", "density", "spectral")  # clusterings of the neighbour graph
 SHARPEST = 5.0
 N_STEPS = 60
 
@@ -76,10 +77,18 @@ def gather_evidence(
 
 
 def smooth_evidence(base: Clustering, neighbors: Neighbors, share: float) -> Evidence:
-    """The labels as the neighbour graph smooths them, believed as far as it agrees with itself."""
+    """The labels as the neighbour graph smooths them, believed as far as it agrees with itself.
+
+    A clustering of that very graph is smooth on it already: half of the belief stays with its own labels.
+    """
     smooth = propagate(base, neighbors, share)
     assert smooth.probabilities is not None
-    return Evidence(smooth.probabilities, None)
+    believed = smooth.probabilities
+    if base.name in MADE_OF_THE_GRAPH:
+        known = np.flatnonzero(base.labels != UNKNOWN)
+        believed[known] /= 2
+        believed[known, base.labels[known]] += 0.5
+    return Evidence(believed, None)
 
 
 def weigh_evidence(base: Clustering, neighbors: Neighbors) -> Evidence:

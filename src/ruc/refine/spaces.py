@@ -173,8 +173,11 @@ class ImageSpace:
         """Two copies of the backbone under heads with different initial weights."""
         with seeded_init(runtime.numpy_seed("refine/networks")):
             networks = [ImageNetwork(copy.deepcopy(self.backbone), n_clusters) for _ in range(2)]
-        # Convolutions on a CPU are about twice as fast with the channels last.
-        first, second = (each.to(runtime.device, memory_format=torch.channels_last) for each in networks)  # type: ignore[call-overload]
+        # Convolutions on a CPU are about twice as fast with the channels last; but with fewer than 8 channels
+        # oneDNN then writes beyond its buffers (torch 2.13).
+        wide = self.backbone.settings.width % 8 == 0
+        layout = torch.channels_last if wide else torch.contiguous_format
+        first, second = (each.to(runtime.device).to(memory_format=layout) for each in networks)  # type: ignore[call-overload]
         return first, second
 
     def plain(self, rows: Tensor) -> Tensor:

@@ -1,0 +1,284 @@
+"""The whole algorithm against a plain restatement, and what a user may rely on."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F  # noqa: N812
+
+from ruc.cluster.clustering import Clustering
+from ruc.embed.neighbors import nearest_neighbors
+from ruc.images.views import PAPER
+from ruc.networks import NetworkSettings, ResNet
+from ruc.refine.members import Member, Trust, make_members
+from ruc.refine.refinement import Pair
+from ruc.refine.ruc import refine, train_pass
+from ruc.refine.settings import RefineSettings
+from ruc.refine.spaces import FeatureSpace, ImageSpace
+from ruc.refine.targets import draw_share
+from ruc.runtime import Runtime
+
+CPU = Runtime("cpu", seed=3)
+
+
+def make_blobs(n_samples=240, n_clusters=4, noise=0.25, seed=0):
+    random = np.random.default_rng(seed)
+    centers = random.standard_normal((n_clusters, 12))
+    centers /= np.linalg.norm(centers, axis=1, keepdims=True)
+    truth = np.arange(n_samples) % n_clusters
+    rows = centers[truth] + noise * random.standard_normal((n_samples, 12))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), truth
+
+
+def make_wrong(truth, share, seed=0, n_clusters=4):
+    random = np.random.default_rng(seed)
+    chosen = random.random(len(truth)) < share
+    labels = truth.copy()
+    labels[chosen] = (labels[chosen] + random.integers(1, n_clusters, chosen.sum())) % n_clusters
+    return labels
+
+
+@pytest.fixture(scope="module")
+def problem():
+    features, truth = make_blobs()
+    neighbors = nearest_neighbors(features, 30, CPU)
+    base = Clustering(make_wrong(truth, 0.2), None, 4, "given")
+    return features, truth, neighbors, base
+
+
+# --- the restatement -----------------------------------------------------------------------------------------
+
+
+def restated_pass(
+    student, peer, optimizer, space, labels, clean, said, peer_said, settings, epoch, generator
+):
+    """One pass of section 3.3, sample by sample where it matters, from its description alone."""
+    sure = peer_said.max(1).values
+    width = float(sure.max() - sure.min())
+    weight = (sure - sure.min()) / width if width > 0 else torch.zeros_like(sure)
+    order = torch.randperm(space.n_samples, generator=generator)
+    for rows in order.tensor_split(-(-space.n_samples // settings.batch_size)):
+        a, b = space.weak(rows, generator), space.weak(rows, generator)
+        plain = space.plain(rows)
+        trusted = [i for i in range(len(rows)) if clean[rows[i]]]
+        others = [i for i in range(len(rows)) if not clean[rows[i]]]
+
+        with torch.no_grad():
+            student.eval()
+            said[rows] = F.softmax(student(plain), 1)
+            guesses, refined = [], []
+            for i in others:
+                four = [F.softmax(n(v[i : i + 1]), 1)[0] for n in (student, peer) for v in (a, b)]
+                mean = sum(four) / 4
+                guesses.append(mean**2 / (mean**2).sum())
+            for i in trusted:
+                w, target = weight[rows[i]], torch.zeros(said.shape[1])
+                target[labels[rows[i]]] = 1.0
+                mixed = (1 - w) * target + w * F.softmax(peer(plain[i : i + 1]), 1)[0]
+                refined.append(mixed**2 / (mixed**2).sum())
+            student.train()
+
+        inputs = torch.stack([v[i] for part in (trusted, others) for v in (a, b) for i in part])
+        targets = torch.stack(refined * 2 + guesses * 2)
+        share = draw_share(settings.mixup_alpha, generator)
+        partner = torch.randperm(len(inputs), generator=generator)
+        inputs = share * inputs + (1 - share) * inputs[partner]
+        targets = share * targets + (1 - share) * targets[partner]
+        strong = space.strong(rows[trusted], generator)
+
+        logits = student(torch.cat([inputs, strong]))
+        log_p = F.log_softmax(logits, 1)
+        n_clean, n_clusters = 2 * len(trusted), logits.shape[1]
+        clean_loss = -(targets[:n_clean] * log_p[:n_clean]).sum(1).mean()
+        unclean_loss = ((log_p[n_clean : len(inputs)].exp() - targets[n_clean:]) ** 2).mean()
+        smooth = torch.full((len(trusted), n_clusters), settings.epsilon / n_clusters)
+        for row, i in enumerate(trusted):
+            smooth[row, labels[rows[i]]] += 1 - settings.epsilon
+        smoothing_loss = -(smooth * log_p[len(inputs) :]).sum(1).mean()
+
+        ramp = min(max(epoch / settings.n_epochs, 0.1), 1.0)
+        loss = clean_loss + ramp * settings.unclean_weight * unclean_loss + smoothing_loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    for i in range(space.n_samples):
+        if not clean[i] and said[i].max() > settings.promotion_threshold:
+            labels[i], clean[i] = said[i].argmax(), True
+
+
+def test_three_steps_of_two_networks_against_a_restatement(problem):
+    features, _, neighbors, base = problem
+    settings = RefineSettings(
+        n_epochs=4,
+        batch_size=80,
+        promotion_threshold=0.31,
+        weigh_given=False,
+        propagation=0.0,
+        learning_rate=0.05,
+    )
+    space = FeatureSpace(features, neighbors, CPU, width=16)
+    clean = torch.from_numpy(np.arange(len(features)) % 3 > 0)  # 240 samples: three steps a pass
+    trust = Trust(torch.from_numpy(base.labels).clone(), clean.clone())
+    members = make_members(space, base, settings, CPU)
+    twins = make_members(space, base, settings, CPU)
+    labels, clean = trust.pseudo_labels.clone(), clean.clone()
+    for epoch in range(2):  # the second has a peer that has said something
+        ours, theirs = CPU.generator(f"{epoch}"), CPU.generator(f"{epoch}")
+        for student, peer in ((0, 1), (1, 0)):
+            train_pass(members[student], members[peer], trust, space, settings, epoch, CPU, ours)
+            own: Member = twins[student]
+            for group in own.optimizer.param_groups:
+                group["lr"] = 0.05 * (1 + np.cos(np.pi * epoch / 4)) / 2
+            other = twins[peer]
+            other.network.eval()
+            restated_pass(
+                own.network, other.network, own.optimizer, space, labels, clean, own.probabilities,
+                other.probabilities, settings, epoch, theirs,
+            )  # fmt: skip
+    assert trust.is_clean.sum() > (np.arange(len(features)) % 3 > 0).sum()  # some were promoted
+    assert torch.equal(trust.is_clean, clean) and torch.equal(trust.pseudo_labels, labels)
+    for member, twin in zip(members, twins, strict=True):
+        for name, value in member.network.state_dict().items():
+            torch.testing.assert_close(value, twin.network.state_dict()[name], rtol=1e-4, atol=1e-5, msg=name)
+
+
+# --- what a user may rely on -----------------------------------------------------------------------------------
+
+VARIANTS = {
+    "default": RefineSettings(n_epochs=3),
+    "paper": RefineSettings.paper(n_epochs=3, selection="neighbors"),
+    "mixmatch": RefineSettings.mixmatch(n_epochs=3),
+    "stepped": RefineSettings(n_epochs=3, promotion_threshold="stepped", weigh_given=False, propagation=0.0),
+    "no smoothing": RefineSettings(n_epochs=3, label_smoothing=False, forwards="all"),
+    "no promotion": RefineSettings(n_epochs=3, promotion=False),
+}
+
+
+@pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS)
+def test_every_variant_gives_one_label_and_probabilities_for_each_sample(problem, settings):
+    features, _, neighbors, base = problem
+    space = FeatureSpace(features, neighbors, CPU, width=16)
+    result = refine(space, base, neighbors, settings, CPU)
+    assert result.labels.shape == (240,) and result.labels.dtype == np.int64
+    np.testing.assert_allclose(result.probabilities.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_array_equal(result.labels, result.probabilities.argmax(axis=1))
+    np.testing.assert_array_equal(result.labels, result.raw_probabilities.argmax(axis=1))
+    assert len(result.history) == 3
+    assert np.all(result.is_clean[result.was_clean])  # none leaves
+    assert result.history[-1].clean_share == pytest.approx(result.is_clean.mean())
+
+
+@pytest.mark.parametrize("share", [0.1, 0.4])
+def test_wrong_labels_are_repaired_and_right_ones_kept(problem, share):
+    features, truth, neighbors, _ = problem
+    base = Clustering(make_wrong(truth, share), None, 4, "given")
+    space = FeatureSpace(features, neighbors, CPU)
+    result = refine(space, base, neighbors, RefineSettings(n_epochs=8), CPU)
+    before, after = (base.labels == truth).mean(), (result.labels == truth).mean()
+    assert after > before + 0.6 * (1 - before)
+
+
+def test_labels_that_the_features_know_nothing_of_are_left_alone():
+    features, _ = make_blobs()
+    neighbors = nearest_neighbors(features, 30, CPU)
+    labels = np.random.default_rng(0).integers(0, 4, 240)
+    space = FeatureSpace(features, neighbors, CPU)
+    result = refine(space, Clustering(labels, None, 4, "given"), neighbors, RefineSettings(n_epochs=3), CPU)
+    assert (result.labels == labels).mean() > 0.98
+
+
+def test_unknown_labels_are_filled_in(problem):
+    features, truth, neighbors, _ = problem
+    labels = np.where(np.arange(240) % 5 == 0, -1, truth)
+    for name in ("given", "density"):
+        space = FeatureSpace(features, neighbors, CPU)
+        result = refine(space, Clustering(labels, None, 4, name), neighbors, RefineSettings(n_epochs=8), CPU)
+        assert not result.was_clean[labels == -1].any()
+        assert (result.labels[labels == -1] == truth[labels == -1]).mean() > 0.85
+
+
+def test_same_seed_same_result_other_seed_another(problem):
+    features, _, neighbors, base = problem
+    settings = RefineSettings(n_epochs=2)
+
+    def run(seed):
+        runtime = Runtime("cpu", seed)
+        return refine(FeatureSpace(features, neighbors, runtime), base, neighbors, settings, runtime)
+
+    first, again, other = run(0), run(0), run(1)
+    np.testing.assert_array_equal(first.raw_probabilities, again.raw_probabilities)
+    assert not np.array_equal(first.raw_probabilities, other.raw_probabilities)
+
+
+def test_an_interrupted_run_goes_on_to_the_same_result(problem):
+    features, _, neighbors, base = problem
+    settings = RefineSettings(n_epochs=4, propagation=0.0, weigh_given=False, promotion_threshold=0.3)
+    states = []
+    arguments = (base, neighbors, settings, CPU)
+    whole = refine(
+        FeatureSpace(features, neighbors, CPU, width=16),
+        *arguments,
+        on_epoch=lambda record, snapshot: states.append(snapshot()),
+    )
+    resumed = refine(FeatureSpace(features, neighbors, CPU, width=16), *arguments, resume=states[1])
+    np.testing.assert_array_equal(whole.raw_probabilities, resumed.raw_probabilities)
+    np.testing.assert_array_equal(whole.is_clean, resumed.is_clean)
+    forget_time = [[replace(epoch, seconds=0.0) for epoch in run.history] for run in (whole, resumed)]
+    assert forget_time[0] == forget_time[1]
+
+
+def test_the_pair_predicts_the_same_after_it_was_written_and_one_by_one(problem):
+    features, _, neighbors, base = problem
+    space = FeatureSpace(features, neighbors, CPU, width=16)
+    result = refine(space, base, neighbors, RefineSettings(n_epochs=3), CPU)
+    state = result.pair.state()
+    again = Pair.from_state(state, torch.device("cpu"))
+    inputs = torch.from_numpy(features)
+    together = again.logits(inputs)
+    np.testing.assert_array_equal(together.argmax(1).numpy(), result.labels)
+    one_by_one = torch.cat([again.logits(inputs[i : i + 1]) for i in range(len(inputs))])
+    torch.testing.assert_close(one_by_one, together, rtol=1e-4, atol=1e-4)
+
+
+def test_stored_views_are_used(problem):
+    features, _, neighbors, _ = problem
+    views = np.stack([features, -features])
+    space = FeatureSpace(features, neighbors, CPU, views=views)
+    rows = torch.arange(240)
+    seen = space.weak(rows, torch.Generator().manual_seed(0))
+    sign = (seen * torch.from_numpy(features)).sum(1).round()
+    assert set(sign.tolist()) == {1.0, -1.0}
+
+
+def test_image_space_trains_from_a_copy_of_the_backbone():
+    random = np.random.default_rng(0)
+    truth = np.arange(48) % 2
+    pixels = random.integers(0, 60, (48, 1, 12, 12)).astype(np.uint8)
+    pixels[truth == 1, :, 3:9, 3:9] += 150
+    backbone = ResNet(NetworkSettings(channels=1, width=4, blocks=(1, 1), stem="half"))
+    before = {name: value.clone() for name, value in backbone.state_dict().items()}
+    flat = pixels.reshape(48, -1).astype(np.float32)
+    neighbors = nearest_neighbors(flat - flat.mean(axis=0), 20, CPU)
+    base = Clustering(make_wrong(truth, 0.1, n_clusters=2), None, 2, "kmeans")
+    space = ImageSpace(pixels, backbone, PAPER, CPU)
+    result = refine(space, base, neighbors, RefineSettings(n_epochs=2, batch_size=16), CPU)
+    for name, value in backbone.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    again = Pair.from_state(result.pair.state(), torch.device("cpu"))
+    np.testing.assert_array_equal(
+        again.logits(space.plain(torch.arange(48))).argmax(1).numpy(), result.labels
+    )
+    assert (result.labels == truth).mean() > (base.labels == truth).mean() - 0.05
+
+
+def test_needed_and_all_forwards_agree_on_easy_data():
+    """Both forms of `forwards` see the same data; only BatchNorm's averages differ."""
+    features, truth = make_blobs(60, 2)
+    neighbors = nearest_neighbors(features, 10, CPU)
+    base = Clustering(truth % 2, None, 2, "kmeans")
+    results = []
+    for forwards in ("needed", "all"):
+        settings = RefineSettings(n_epochs=1, batch_size=30, forwards=forwards)
+        results.append(refine(FeatureSpace(features, neighbors, CPU), base, neighbors, settings, CPU))
+    assert (results[0].labels == results[1].labels).mean() > 0.9

@@ -1,0 +1,135 @@
+import gc
+import weakref
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import make_blobs
+from sklearn.metrics import adjusted_rand_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from ruc.errors import InputError
+from ruc.estimators import RobustClusterer
+from ruc.refine.settings import RefineSettings
+
+QUICK = RefineSettings(n_epochs=2)
+
+# Checks that cannot pass, and why. What the first two are about is tested below with three clusters.
+ONE_CLUSTER = "sets n_clusters=1, and one cluster is refused: there is nothing to find"
+EXPECTED_FAILURES = {
+    "check_dont_overwrite_parameters": ONE_CLUSTER,
+    "check_methods_subset_invariance": ONE_CLUSTER,
+    "check_fit2d_1feature": ONE_CLUSTER,
+    "check_fit2d_predict1d": ONE_CLUSTER,
+}
+
+
+@parametrize_with_checks(
+    [RobustClusterer(n_clusters=2, base="kmeans", settings=QUICK, device="cpu")],
+    expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
+)
+@pytest.mark.filterwarnings("ignore::ruc.refine.select.NoCleanSamplesWarning")
+def test_scikit_learn(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def blobs():
+    return make_blobs(150, 8, centers=3, cluster_std=1.5, random_state=0)
+
+
+@pytest.fixture
+def model():
+    return RobustClusterer(n_clusters=3, base="kmeans", settings=QUICK, device="cpu", random_state=0)
+
+
+def test_fit_predict_and_predict_agree(blobs, model):
+    X, truth = blobs
+    labels = model.fit_predict(X)
+    np.testing.assert_array_equal(labels, model.labels_)
+    np.testing.assert_array_equal(labels, model.predict(X))
+    np.testing.assert_array_equal(labels, [model.predict(X[i : i + 1])[0] for i in range(len(X))])
+    probabilities = model.predict_proba(X)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_array_equal(probabilities.argmax(axis=1), labels)
+    np.testing.assert_allclose(probabilities, model.probabilities_, atol=1e-5)
+    assert adjusted_rand_score(truth, labels) > 0.9
+    assert model.is_clean_.dtype == bool and model.was_clean_.shape == (150,)
+
+
+def test_wrong_labels_are_repaired(blobs, model):
+    X, truth = blobs
+    wrong = truth.copy()
+    wrong[::5] = (wrong[::5] + 1) % 3
+    model.fit(X, initial_labels=wrong)
+    np.testing.assert_array_equal(model.initial_labels_, wrong)
+    assert (model.labels_ == truth).mean() > 0.97
+    assert not model.was_clean_[::5].any()
+
+
+def test_labels_may_be_text_and_missing(blobs, model):
+    X, truth = blobs
+    names = np.array(["ant", "bee", "cat"], dtype=object)[truth]
+    names[::7] = ""
+    model.fit(X, initial_labels=names)
+    assert model.classes_.tolist() == ["ant", "bee", "cat"]
+    assert (model.labels_ == truth).mean() > 0.97
+
+
+def test_probabilities_are_taken(blobs, model):
+    X, truth = blobs
+    probabilities = np.full((150, 3), 0.0005)
+    probabilities[np.arange(150), truth] = 0.999
+    settings = RefineSettings(n_epochs=2, selection="confidence", weigh_given=False, propagation=0)
+    model.set_params(settings=settings)
+    model.fit(X, initial_labels=truth, initial_probabilities=probabilities)
+    assert model.was_clean_.all()
+
+
+@pytest.mark.parametrize("convert", [np.float32, np.float64, torch.from_numpy], ids=["32", "64", "torch"])
+def test_kinds_of_input_agree(blobs, model, convert):
+    X, _ = blobs
+    given = convert(X)
+    labels = clone(model).fit_predict(X)
+    assert adjusted_rand_score(labels, model.fit_predict(given)) == 1
+    assert model.n_features_in_ == 8
+
+
+def test_deterministic(blobs, model):
+    X, _ = blobs
+    first, again = clone(model).fit(X), clone(model).fit(X)
+    np.testing.assert_array_equal(first.probabilities_, again.probabilities_)
+
+
+def test_scale_and_shift_do_not_matter(blobs, model):
+    X, _ = blobs
+    near, far = clone(model).fit_predict(X), clone(model).fit_predict(1000 * X + 5000)
+    assert adjusted_rand_score(near, far) > 0.97
+
+
+def test_works_in_a_pipeline(blobs, model):
+    X, truth = blobs
+    pipeline = make_pipeline(StandardScaler(), model)
+    labels = pipeline.fit_predict(X)
+    np.testing.assert_array_equal(labels, pipeline.predict(X))
+    assert adjusted_rand_score(truth, labels) > 0.9
+
+
+def test_the_training_data_are_not_kept(blobs, model):
+    X = blobs[0].copy()
+    gone = weakref.ref(X)
+    model.fit(X)
+    del X
+    gc.collect()
+    assert gone() is None
+
+
+def test_errors_name_what_was_given(blobs, model):
+    X, truth = blobs
+    with pytest.raises(InputError, match="labels"):
+        model.fit(X, initial_labels=truth[:10])
+    with pytest.raises(InputError, match="'nothing'"):
+        model.set_params(base="nothing").fit(X)
