@@ -96,7 +96,8 @@ def refine(
             if on_epoch is not None:
                 on_epoch(record, lambda: snapshot(members, trust, history))
             advance(1)
-    return _conclude(space, Pair(first.network, second.network), trust, selected, evidence, history, runtime)
+    pair = Pair(first.network, second.network)
+    return _conclude(space, pair, trust, selected, evidence, history, settings, runtime)
 
 
 def train_pass(
@@ -218,6 +219,7 @@ def _conclude(
     selected: CleanSelection,
     evidence: Evidence | None,
     history: list[Epoch],
+    settings: RefineSettings,
     runtime: Runtime,
 ) -> Refinement:
     """The summed logits of the pair on the plain view, as labels and probabilities."""
@@ -225,6 +227,8 @@ def _conclude(
     temperature = 1.0
     if evidence is not None:
         posterior = torch.as_tensor(evidence.posterior, device=logits.device)
+        if settings.calibrate_by == "both":
+            posterior = (posterior.clamp_min(SMALLEST).log() + logits.log_softmax(dim=1)).softmax(dim=1)
         temperature = fit_temperature(logits, posterior)
         pair = replace(pair, memory=_remember(space, logits, evidence, temperature))
         logits = _predict_all(space, pair, runtime)

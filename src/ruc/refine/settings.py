@@ -68,6 +68,9 @@ class RefineSettings:
         The share of a sample's label that comes from its neighbours when the clustering is smoothed over the
         neighbour graph before its labels are trusted; 0: not smoothed (paper). The networks' last word is
         weighed against the outcome.
+    calibrate_by
+        What the confidence is fitted to: "neighbors", or "both", these weighed with the networks, which is right where
+        the networks have learned from something else than the neighbours' features.
     weigh_given
         Whether labels that know more than the features are weighed against their neighbours', by an estimate of
         how reliable they are, and kept where they're the likelier; else they're treated like any clustering
@@ -102,6 +105,7 @@ class RefineSettings:
     clean_views: Literal[1, 2] | None = None
     head_warmup: bool | None = None
     propagation: float | None = None
+    calibrate_by: Literal["neighbors", "both"] | None = None
     weigh_given: bool = True
     forwards: Literal["needed", "all"] = "needed"
 
@@ -125,6 +129,7 @@ class RefineSettings:
             "clean_views": 2,
             "head_warmup": False,
             "propagation": 0.0,
+            "calibrate_by": "neighbors",
             "ramp_epochs": 200,
             "epsilon": "uniform",
             "promotion_by": "confident",
@@ -238,6 +243,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "co_training": _one_of(True, False),
     "label_smoothing": _one_of(True, False),
     "propagation": _either(_number(0, 0.999), _one_of(None)),
+    "calibrate_by": _one_of("neighbors", "both", None),
     "weigh_given": _one_of(True, False),
     "forwards": _one_of("needed", "all"),
 }
