@@ -417,3 +417,7 @@ def _logging(quiet: bool) -> None:
     for library in ("httpx", "urllib3", "fontTools", "matplotlib", "PIL", "transformers", "huggingface_hub"):
         logging.getLogger(library).setLevel(logging.ERROR)
     logging.captureWarnings(True)
+
+
+if __name__ == "__main__":
+    main()
