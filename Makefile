@@ -10,7 +10,7 @@ demo: $(INSTALLED)
 	$(BIN)/ruc demo -o demo
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

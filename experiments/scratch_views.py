@@ -24,7 +24,9 @@ from ruc.embed.mirror import mirrored_share
 from ruc.embed.modularity import neighbor_modularity
 from ruc.embed.neighbors import nearest_neighbors
 from ruc.embed.pixels import fit_pixels
-from ruc.embed.scratch import MOST_MIRRORED, N_GROUPS, PIXEL_WEIGHTS
+from ruc.embed.scratch import MOST_MIRRORED, N_GROUPS
+
+PIXEL_WEIGHTS = (0.3, 0.6)
 from ruc.images.views import GENTLE, PHOTO
 from ruc.runtime import Runtime
 

@@ -24,7 +24,7 @@ from ruc.networks.checkpoints import LARGEST_SIDE, is_checkpoint, load_checkpoin
 from ruc.run_folder import Checkpoints
 from ruc.runtime import Runtime
 
-__all__ = ["Embedding", "FittedEmbedder", "embed_images", "given_features", "load_features"]
+__all__ = ["FROM_SCRATCH", "Embedding", "FittedEmbedder", "embed_images", "given_features", "load_features"]
 
 logger = logging.getLogger(__name__)
 

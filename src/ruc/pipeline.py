@@ -25,7 +25,7 @@ from ruc.cluster.n_clusters import estimate_n_clusters
 from ruc.embed.embedder import State
 from ruc.embed.neighbors import Neighbors, nearest_neighbors
 from ruc.embed.scratch import choose_policy
-from ruc.embedding import Embedding, embed_images, given_features, load_features
+from ruc.embedding import FROM_SCRATCH, Embedding, embed_images, given_features, load_features
 from ruc.errors import InputError, NothingToClusterError
 from ruc.images.load import choose_size, content_hashes
 from ruc.images.source import ImageSource, find_images
@@ -202,7 +202,9 @@ def choose_space(
     wanted = settings.space
     backbone = embedded.backbone if base.backbone is None else base.backbone
     if wanted == "auto":
-        wanted = "feature" if backbone is None or len(embedded.features) < ENOUGH_FOR_NETWORKS else "image"
+        learned_here = base.backbone is None and embedded.name in FROM_SCRATCH
+        too_few = learned_here and len(embedded.features) < ENOUGH_FOR_NETWORKS
+        wanted = "feature" if backbone is None or too_few else "image"
     if wanted == "feature":
         return FeatureSpace(embedded.features, neighbors, runtime)
     if embedded.images is None or backbone is None:
