@@ -25,10 +25,10 @@ from ruc.embed.modularity import neighbor_modularity
 from ruc.embed.neighbors import nearest_neighbors
 from ruc.embed.pixels import fit_pixels
 from ruc.embed.scratch import MOST_MIRRORED, N_GROUPS
-
-PIXEL_WEIGHTS = (0.3, 0.6)
 from ruc.images.views import GENTLE, PHOTO
 from ruc.runtime import Runtime
+
+PIXEL_WEIGHTS = (0.3, 0.6)
 
 Images = tuple[NDArray[np.uint8], NDArray[np.int64]]
 

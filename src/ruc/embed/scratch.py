@@ -4,9 +4,9 @@ Two questions are decided by looking at the images.
 
 1. *What may a view change?* If mirror images are as likely as the images (`mirrored_share`), they are taken for
    photographs, and views are flipped, cropped and recoloured; if not, for drawn things, and views are bent gently.
-2. *Which features?* Those of a network trained on such views together with the pixels, unless one of the two alone has a
-   neighbour graph that falls apart into groups far more clearly (`neighbor_modularity`): a share of the pixels made
-   neighbours better on all sets we measured, which that measure alone doesn't see (`experiments/scratch_views.py`).
+2. *Which features?* Those of a network trained on such views together with the pixels, unless one of the two alone
+   has a neighbour graph that falls apart into groups far more clearly (`neighbor_modularity`). A share of the pixels
+   made neighbours better on all sets we measured (`experiments/scratch_views.py`); modularity alone doesn't see that.
 """
 
 import logging
