@@ -17,9 +17,9 @@ from ruc.errors import InputError, RucError
 from ruc.export.onnx import export_model, export_onnx
 from ruc.images.source import find_images
 from ruc.images.views import ViewPolicy
-from ruc.networks import NetworkSettings, ResNet
+from ruc.networks import ImageNetwork, NetworkSettings, ResNet
 from ruc.predict import predict
-from ruc.refine.networks import Head, ImageNetwork
+from ruc.refine.networks import Head
 from ruc.refine.refinement import Pair
 from ruc.runtime import Runtime
 

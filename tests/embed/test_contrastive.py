@@ -12,7 +12,6 @@ from ruc.embed.contrastive import (
     ContrastiveSettings,
     _companions,
     _enough_epochs,
-    _rate,
     _replace_some,
     contrastive_loss,
     fit_contrastive,
@@ -84,14 +83,6 @@ def test_views_are_replaced_as_often_as_the_chance_says() -> None:
 )
 def test_epochs_follow_the_number_of_images(n_images, expected) -> None:
     assert _enough_epochs(n_images, max(1, n_images // 125)) == expected
-
-
-def test_rate_rises_then_falls_to_nothing() -> None:
-    rates = [_rate(step, 100) for step in range(100)]
-    assert max(rates) == rates[9] == 1.0
-    assert rates[0] == pytest.approx(0.1)
-    assert rates[-1] < 0.001
-    assert _rate(0, 1) == 1.0
 
 
 def test_learns_what_pixels_do_not_show_and_repeats_with_the_seed() -> None:

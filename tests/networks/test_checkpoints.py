@@ -17,11 +17,11 @@ from ruc.embed.checkpoint import CheckpointEmbedder
 from ruc.errors import InputError, WeightsError
 from ruc.evaluate.robustness import _differentiable
 from ruc.images.source import find_images
+from ruc.networks import ImageNetwork
 from ruc.networks.checkpoints import is_checkpoint, load_checkpoint
 from ruc.pipeline import choose_space, embed, find_neighbors, initial_clustering
 from ruc.predict import predict
 from ruc.refine.checkpoint import pair_from_checkpoint
-from ruc.refine.networks import ImageNetwork
 from ruc.refine.refinement import Pair
 from ruc.refine.spaces import ImageSpace
 from ruc.run_folder import Checkpoints, read_model, read_run

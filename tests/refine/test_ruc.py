@@ -10,7 +10,7 @@ from torch.nn import functional as F  # noqa: N812
 from ruc.cluster.clustering import Clustering
 from ruc.embed.neighbors import nearest_neighbors
 from ruc.images.views import PAPER
-from ruc.networks import NetworkSettings, ResNet
+from ruc.networks import NetworkSettings, ResNet, seeded_init
 from ruc.refine.members import Member, Trust, make_members
 from ruc.refine.refinement import Pair
 from ruc.refine.ruc import refine, train_pass
@@ -211,9 +211,12 @@ def test_same_seed_same_result_other_seed_another(problem):
     assert not np.array_equal(first.raw_probabilities, other.raw_probabilities)
 
 
-def test_an_interrupted_run_goes_on_to_the_same_result(problem):
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_an_interrupted_run_goes_on_to_the_same_result(problem, optimizer):
     features, _, neighbors, base = problem
-    settings = RefineSettings(n_epochs=4, propagation=0.0, weigh_given=False, promotion_threshold=0.3)
+    settings = RefineSettings(
+        n_epochs=4, propagation=0.0, weigh_given=False, promotion_threshold=0.3, optimizer=optimizer
+    )
     states = []
     arguments = (base, neighbors, settings, CPU)
     whole = refine(
@@ -256,7 +259,8 @@ def test_image_space_trains_from_a_copy_of_the_backbone():
     truth = np.arange(48) % 2
     pixels = random.integers(0, 60, (48, 1, 12, 12)).astype(np.uint8)
     pixels[truth == 1, :, 3:9, 3:9] += 150
-    backbone = ResNet(NetworkSettings(channels=1, width=4, blocks=(1, 1), stem="half"))
+    with seeded_init(0):
+        backbone = ResNet(NetworkSettings(channels=1, width=8, blocks=(1, 1), stem="half"))
     before = {name: value.clone() for name, value in backbone.state_dict().items()}
     flat = pixels.reshape(48, -1).astype(np.float32)
     neighbors = nearest_neighbors(flat - flat.mean(axis=0), 20, CPU)

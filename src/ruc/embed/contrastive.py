@@ -22,7 +22,7 @@ from ruc.embed.embedder import State
 from ruc.embed.neighbors import nearest_neighbors
 from ruc.embed.pixels import fit_pixels
 from ruc.images.views import GENTLE, ViewPolicy, random_view, to_float
-from ruc.networks import NetworkSettings, ResNet, projection_head, seeded_init
+from ruc.networks import NetworkSettings, ResNet, projection_head, seeded_init, warmup_cosine
 from ruc.progress import progress
 from ruc.runtime import Runtime
 
@@ -210,7 +210,7 @@ def _train(
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, n_steps))
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, n_steps))
     autocast = runtime.autocast_dtype
     pixel_features = fit_pixels(pixels).transform(pixels, runtime)
     n_neighbors = settings.n_neighbors or max(5, min(25, n_images // 200))
@@ -264,14 +264,6 @@ def _replace_some(rows: Tensor, companions: Tensor, chance: float, generator: to
 
 def _enough_epochs(n_images: int, n_batches: int) -> int:
     return max(5, min(20, 100_000 // n_images), math.ceil(150 / n_batches))
-
-
-def _rate(step: int, n_steps: int) -> float:
-    """Share of the learning rate at a step: a linear rise over a tenth of them, then half a cosine."""
-    rise = max(1, n_steps // 10)
-    if step < rise:
-        return (step + 1) / rise
-    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, n_steps - rise)))
 
 
 def _shrink(pixels: Tensor, side: int) -> Tensor:

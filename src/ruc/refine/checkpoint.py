@@ -5,9 +5,8 @@ import copy
 from torch import nn
 
 from ruc.errors import WeightsError
-from ruc.networks import ResNet
+from ruc.networks import ImageNetwork, ResNet
 from ruc.networks.checkpoints import FieldCheckpoint
-from ruc.refine.networks import ImageNetwork
 from ruc.refine.refinement import Pair
 
 __all__ = ["pair_from_checkpoint"]

@@ -1,6 +1,6 @@
 """The moving parts of a refinement: the two networks in training, what is trusted, and how to stop and go on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ruc.cluster.clustering import Clustering
 from ruc.embed.embedder import State
 from ruc.errors import InputError
+from ruc.networks import load_optimizer, optimizer_tensors
 from ruc.refine.refinement import Epoch
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import Space
@@ -114,10 +115,8 @@ def snapshot(members: tuple[Member, Member], trust: Trust, history: list[Epoch])
     for name, member in zip(("first", "second"), members, strict=True):
         weights[f"{name}.probabilities"] = member.probabilities
         weights |= {f"{name}.network.{key}": value for key, value in member.network.state_dict().items()}
-        for number, parameter in enumerate(member.network.parameters()):
-            momentum = member.optimizer.state[parameter].get("momentum_buffer")
-            if momentum is not None:
-                weights[f"{name}.momentum.{number}"] = momentum
+        moments = optimizer_tensors(member.optimizer)
+        weights |= {f"{name}.optimizer.{key}": value for key, value in moments.items()}
     copies = {key: value.detach().cpu().clone() for key, value in weights.items()}
     return State({"kind": "refinement", "history": [asdict(epoch) for epoch in history]}, copies)
 
@@ -138,12 +137,10 @@ def restore(state: State, members: tuple[Member, Member], trust: Trust) -> list[
     trust.is_clean.copy_(weights["trust.is_clean"])
     for name, member in zip(("first", "second"), members, strict=True):
         member.probabilities.copy_(weights[f"{name}.probabilities"])
-        prefix = f"{name}.network."
-        member.network.load_state_dict(
-            {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
-        )
-        for number, parameter in enumerate(member.network.parameters()):
-            momentum = weights.get(f"{name}.momentum.{number}")
-            if momentum is not None:
-                member.optimizer.state[parameter]["momentum_buffer"] = momentum.to(parameter.device).clone()
+        member.network.load_state_dict(_under(f"{name}.network.", weights))
+        load_optimizer(member.optimizer, _under(f"{name}.optimizer.", weights))
     return [Epoch(**record) for record in state.config["history"]]
+
+
+def _under(prefix: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}

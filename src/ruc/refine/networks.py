@@ -1,12 +1,11 @@
 """The networks that are retrained: a head on frozen features, or a whole backbone with a head."""
 
-from dataclasses import asdict
 from typing import Any
 
 from torch import Tensor, nn
 
 from ruc.errors import InputError
-from ruc.networks import NetworkSettings, ResNet, linear_head, mlp_head
+from ruc.networks import ImageNetwork, NetworkSettings, ResNet, mlp_head
 
 __all__ = ["Head", "ImageNetwork", "network_from_config"]
 
@@ -26,28 +25,6 @@ class Head(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Logits (n, n_clusters) of features (n, n_features)."""
         logits: Tensor = self.layers(features)
-        return logits
-
-
-class ImageNetwork(nn.Module):
-    """A residual backbone and a linear head.
-
-    `config` holds what `network_from_config` needs to make an untrained one of the same shape.
-    """
-
-    def __init__(self, backbone: ResNet, n_clusters: int) -> None:
-        super().__init__()
-        self.config: dict[str, Any] = {
-            "kind": "image",
-            "backbone": asdict(backbone.settings),
-            "n_clusters": n_clusters,
-        }
-        self.backbone = backbone
-        self.head = linear_head(backbone.settings.n_features, n_clusters)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits (n, n_clusters) of images (n, channels, side, side) in [0, 1]."""
-        logits: Tensor = self.head(self.backbone(images))
         return logits
 
 

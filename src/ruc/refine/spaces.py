@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from ruc.embed.neighbors import Neighbors
 from ruc.images.views import ViewPolicy, random_view, strong_view, to_float
-from ruc.networks import ResNet, seeded_init
-from ruc.refine.networks import Head, ImageNetwork
+from ruc.networks import ImageNetwork, ResNet, seeded_init
+from ruc.refine.networks import Head
 from ruc.runtime import Runtime
 
 __all__ = ["FeatureSpace", "ImageSpace", "Space"]

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ruc.networks import ImageNetwork
 from ruc.refine.members import Trust
-from ruc.refine.networks import ImageNetwork
 from ruc.refine.spaces import Space
 from ruc.runtime import Runtime
 

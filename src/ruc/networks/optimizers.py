@@ -1,0 +1,37 @@
+"""What an optimiser has to remember between two pieces of a training, as named tensors; and its usual schedule."""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+__all__ = ["load_optimizer", "optimizer_tensors", "warmup_cosine"]
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Momentum buffers, second moments and step counts as "NUMBER.NAME", the parameters numbered in their order."""
+    return {
+        f"{number}.{name}": value
+        for number, state in optimizer.state_dict()["state"].items()
+        for name, value in state.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Put an optimiser of the same parameters back to where `optimizer_tensors` was taken; rates stay as they are."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        number, _, name = key.partition(".")
+        state.setdefault(int(number), {})[name] = value.clone()
+    # torch moves the tensors to the device and the precision of their parameters.
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+
+
+def warmup_cosine(step: int, n_steps: int) -> float:
+    """Share of the learning rate at a step: a linear rise over a tenth of them, then half a cosine."""
+    rise = max(1, n_steps // 10)
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, n_steps - rise)))
