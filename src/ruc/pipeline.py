@@ -270,7 +270,11 @@ def conclude(
         skipped=embedded.skipped,
         history=tuple(asdict(epoch) for epoch in refinement.history),
         review=review_rows(settings.review, marks, embedded.file_names, refinement.probabilities, base.names),
-        marks=asdict(marks) | names_of(refinement.labels, base.names),
+        marks={
+            "clean_since": refinement.clean_since,
+            **asdict(marks),
+            **names_of(refinement.labels, base.names),
+        },
         notes={
             "given_settings": settings.as_yaml_dict(),
             "embedder": embedded.why,

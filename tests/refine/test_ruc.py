@@ -119,7 +119,7 @@ def test_three_steps_of_two_networks_against_a_restatement(problem):
     )
     space = FeatureSpace(features, neighbors, CPU, width=16)
     clean = torch.from_numpy(np.arange(len(features)) % 3 > 0)  # 240 samples: three steps a pass
-    trust = Trust(torch.from_numpy(base.labels).clone(), clean.clone())
+    trust = Trust.at_start(torch.from_numpy(base.labels), clean)
     members = make_members(space, base, settings, CPU)
     twins = make_members(space, base, settings, CPU)
     labels, clean = trust.pseudo_labels.clone(), clean.clone()
@@ -242,6 +242,20 @@ def test_the_pair_predicts_the_same_after_it_was_written_and_one_by_one(problem)
     np.testing.assert_array_equal(together.argmax(1).numpy(), result.labels)
     one_by_one = torch.cat([again.logits(inputs[i : i + 1]) for i in range(len(inputs))])
     torch.testing.assert_close(one_by_one, together, rtol=1e-4, atol=1e-4)
+
+
+def test_the_epoch_in_which_a_sample_became_trusted_is_kept(problem):
+    features, _, neighbors, base = problem
+    settings = RefineSettings(
+        n_epochs=4, propagation=0.0, weigh_given=False, promotion_threshold=0.3, learning_rate=0.2
+    )
+    result = refine(FeatureSpace(features, neighbors, CPU, width=16), base, neighbors, settings, CPU)
+    since = result.clean_since
+    np.testing.assert_array_equal(since == 0, result.was_clean)
+    np.testing.assert_array_equal(since >= 0, result.is_clean)
+    promoted = [(since == epoch.epoch + 1).sum() for epoch in result.history]
+    assert promoted == [epoch.n_promoted for epoch in result.history]
+    assert sum(n > 0 for n in promoted) > 1  # else the epochs couldn't be told apart
 
 
 def test_stored_views_are_used(problem):

@@ -29,7 +29,7 @@ def test_heads_learn_the_clean_labels_and_nothing_else_moves() -> None:
     space = ImageSpace(pixels, backbone.eval(), GENTLE, CPU)
     networks = space.networks(2, CPU)
     before = copy.deepcopy(networks[0].backbone.state_dict())
-    trust = Trust(torch.from_numpy(labels), torch.ones(60, dtype=torch.bool))
+    trust = Trust.at_start(torch.from_numpy(labels), torch.ones(60, dtype=torch.bool))
     warm_up_heads(networks, space, trust, CPU)
     for network in networks:
         predicted = network.eval()(space.plain(torch.arange(60))).argmax(dim=1)

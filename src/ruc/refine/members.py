@@ -17,6 +17,8 @@ from ruc.runtime import Runtime
 
 __all__ = ["Member", "Trust", "batches", "learnable_logits", "make_members", "predict", "restore", "snapshot"]
 
+NEVER = -1  # no epoch
+
 
 @dataclass
 class Member:
@@ -29,17 +31,27 @@ class Member:
 
 @dataclass
 class Trust:
-    """The current label of every sample, and whether it is trusted; both networks read and extend it."""
+    """The current label of every sample, and since when it is trusted; both networks read and extend it."""
 
     pseudo_labels: Tensor
-    is_clean: Tensor
+    clean_since: Tensor  # 0: from the start; e: the e-th epoch; NEVER: it isn't clean
 
-    def promote(self, probabilities: Tensor, threshold: float) -> None:
+    @staticmethod
+    def at_start(labels: Tensor, is_clean: Tensor) -> "Trust":
+        """Trust what was selected, before the first epoch."""
+        return Trust(labels.clone(), torch.where(is_clean, 0, NEVER))
+
+    @property
+    def is_clean(self) -> Tensor:
+        """(n_samples,) bool."""
+        return self.clean_since != NEVER
+
+    def promote(self, probabilities: Tensor, threshold: float, epoch: int) -> None:
         """Trust the unclean samples that are predicted with more than the threshold, with that label, for good."""
         confidence, opinion = probabilities.max(dim=1)
         promoted = ~self.is_clean & (confidence > threshold)
         self.pseudo_labels[promoted] = opinion[promoted]
-        self.is_clean |= promoted
+        self.clean_since[promoted] = epoch + 1
 
 
 def make_members(
@@ -111,7 +123,7 @@ def learnable_logits(
 
 def snapshot(members: tuple[Member, Member], trust: Trust, history: list[Epoch]) -> State:
     """Everything that the next epoch depends on."""
-    weights = {"trust.pseudo_labels": trust.pseudo_labels, "trust.is_clean": trust.is_clean}
+    weights = {"trust.pseudo_labels": trust.pseudo_labels, "trust.clean_since": trust.clean_since}
     for name, member in zip(("first", "second"), members, strict=True):
         weights[f"{name}.probabilities"] = member.probabilities
         weights |= {f"{name}.network.{key}": value for key, value in member.network.state_dict().items()}
@@ -128,13 +140,13 @@ def restore(state: State, members: tuple[Member, Member], trust: Trust) -> list[
             f"cannot resume from a state of kind {state.config.get('kind')!r}; expected 'refinement'"
         )
     weights = state.weights
-    if len(weights["trust.is_clean"]) != len(trust.is_clean):
+    if len(weights["trust.clean_since"]) != len(trust.clean_since):
         raise InputError(
-            f"the state to resume from has {len(weights['trust.is_clean'])} samples, the data has "
-            f"{len(trust.is_clean)}; resume with the same data, or start anew"
+            f"the state to resume from has {len(weights['trust.clean_since'])} samples, the data has "
+            f"{len(trust.clean_since)}; resume with the same data, or start anew"
         )
     trust.pseudo_labels.copy_(weights["trust.pseudo_labels"])
-    trust.is_clean.copy_(weights["trust.is_clean"])
+    trust.clean_since.copy_(weights["trust.clean_since"])
     for name, member in zip(("first", "second"), members, strict=True):
         member.probabilities.copy_(weights[f"{name}.probabilities"])
         member.network.load_state_dict(_under(f"{name}.network.", weights))

@@ -145,8 +145,9 @@ class Refinement:
         probability that the sample is in the right cluster.
     raw_probabilities
         Softmax of the summed logits.
-    was_clean, is_clean
-        (n_samples,) bool: trusted at the start, and at the end.
+    clean_since
+        (n_samples,) int64: the epoch, counted from 1, at whose end each sample became trusted; 0: trusted from the
+        start, -1: never.
     history
         One record for each epoch.
     pair
@@ -160,9 +161,18 @@ class Refinement:
     labels: NDArray[np.int64]
     probabilities: NDArray[np.float32]
     raw_probabilities: NDArray[np.float32]
-    was_clean: NDArray[np.bool_]
-    is_clean: NDArray[np.bool_]
+    clean_since: NDArray[np.int64]
     history: tuple[Epoch, ...]
     pair: Pair
     temperature: float
     warnings: tuple[str, ...]
+
+    @property
+    def was_clean(self) -> NDArray[np.bool_]:
+        """(n_samples,) bool: trusted at the start."""
+        return np.equal(self.clean_since, 0)
+
+    @property
+    def is_clean(self) -> NDArray[np.bool_]:
+        """(n_samples,) bool: trusted at the end."""
+        return np.greater_equal(self.clean_since, 0)

@@ -74,9 +74,9 @@ def refine(
     n_epochs = settings.length
     evidence = gather_evidence(base, neighbors, settings)
     labels, selected = choose_clean(base, neighbors, evidence, settings)
-    trust = Trust(
-        torch.as_tensor(labels, device=runtime.device).clone(),
-        torch.as_tensor(selected.is_clean, device=runtime.device).clone(),
+    trust = Trust.at_start(
+        torch.as_tensor(labels, device=runtime.device),
+        torch.as_tensor(selected.is_clean, device=runtime.device),
     )
     first, second = members = make_members(space, base, settings, runtime)
     if settings.head_warmup:
@@ -90,7 +90,7 @@ def refine(
             losses = [train_pass(*turn, trust, space, settings, epoch, runtime, generator) for turn in turns]
             if settings.promotion and settings.promotion_by == "confident":
                 surest = torch.maximum(first.probabilities, second.probabilities)
-                trust.promote(surest, settings.promotion_threshold_at(epoch))
+                trust.promote(surest, settings.promotion_threshold_at(epoch), epoch)
             record = _record(epoch, torch.stack(losses), clean_before, trust, members, settings, started)
             history.append(record)
             if on_epoch is not None:
@@ -126,7 +126,7 @@ def train_pass(
         totals.append(torch.stack(losses).detach())
     student.network.eval()
     if settings.promotion and settings.promotion_by == "each":
-        trust.promote(student.probabilities, settings.promotion_threshold_at(epoch))
+        trust.promote(student.probabilities, settings.promotion_threshold_at(epoch), epoch)
     return torch.stack(totals).mean(dim=0)
 
 
@@ -236,8 +236,7 @@ def _conclude(
         labels=logits.argmax(dim=1).cpu().numpy(),
         probabilities=(logits / temperature).softmax(dim=1).cpu().numpy(),
         raw_probabilities=logits.softmax(dim=1).cpu().numpy(),
-        was_clean=selected.is_clean,
-        is_clean=trust.is_clean.cpu().numpy(),
+        clean_since=trust.clean_since.cpu().numpy(),
         history=tuple(history),
         pair=pair,
         temperature=temperature,

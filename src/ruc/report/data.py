@@ -124,6 +124,7 @@ def report_data(run: Run, images: ImageSource | None = None) -> ReportData:
     marks = dict(run.marks)
     doubt = marks.pop("doubt", None)
     by_hand = marks.pop("moved_by_hand", None)
+    marks.pop("clean_since", None)  # shown as was_clean and is_clean
     warnings = [str(text) for text in run.notes.get("warnings", ())]
     source = run.settings.get("source")
     if images is None and source is not None:
