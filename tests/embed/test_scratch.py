@@ -94,14 +94,16 @@ def test_an_unknown_kind_is_named() -> None:
         embedder_from_state(State({"kind": "holographic"}, {}))
 
 
-def test_fit_scratch_takes_the_clearest_and_repeats_with_the_seed() -> None:
-    pixels = digits()
+@pytest.mark.parametrize(
+    ("pixels", "policy", "usual"), [(digits(), GENTLE, BOTH), (textures(), PHOTO, "contrastive")]
+)
+def test_fit_scratch_takes_the_clearest_and_repeats_with_the_seed(pixels, policy, usual) -> None:
     choice = fit_scratch(pixels, CPU, settings=QUICK)
-    assert choice.contrastive.policy == GENTLE
+    assert choice.contrastive.policy == policy
     names = [candidate.name for candidate in choice.candidates]
     assert sorted(names) == ["contrastive", BOTH, "pixels"]
     clarity = [candidate.modularity for candidate in choice.candidates]
-    favoured = [clear + MARGIN * (name == BOTH) for name, clear in zip(names, clarity, strict=True)]
+    favoured = [clear + MARGIN * (name == usual) for name, clear in zip(names, clarity, strict=True)]
     assert favoured == sorted(favoured, reverse=True)
     assert names[0] in choice.why
     features = choice.embedder.transform(pixels, CPU)

@@ -4,9 +4,10 @@ Two questions are decided by looking at the images.
 
 1. *What may a view change?* If mirror images are as likely as the images (`mirrored_share`), they are taken for
    photographs, and views are flipped, cropped and recoloured; if not, for drawn things, and views are bent gently.
-2. *Which features?* Those of a network trained on such views together with the pixels, unless one of the two alone
-   has a neighbour graph that falls apart into groups far more clearly (`neighbor_modularity`). A share of the pixels
-   made neighbours better on all sets we measured (`experiments/scratch_views.py`); modularity alone doesn't see that.
+2. *Which features?* Those of a network trained on such views, of drawn things together with the pixels, unless others
+   have a neighbour graph that falls apart into groups far more clearly (`neighbor_modularity`). A share of the pixels
+   made the neighbours of drawn things better and those of photographs worse wherever we measured it
+   (`experiments/scratch_views.py`); modularity alone doesn't see that.
 """
 
 import logging
@@ -30,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 MOST_MIRRORED = 0.6  # photographs: 0.5, give or take 0.04 with as few as 150; drawn things: above 0.9
 PIXEL_WEIGHT = 0.6  # beside 1 for the network
-MARGIN = 0.05  # of modularity, by which one alone has to be better: a share of pixels mends neighbours unseen by it
+MARGIN = 0.05  # of modularity, by which others have to be better than what usually suits such images
 BOTH = f"contrastive+{PIXEL_WEIGHT}*pixels"
 N_GROUPS = 10
 
@@ -100,7 +101,8 @@ def fit_scratch(
         Candidate(name, neighbor_modularity(features, n_groups, runtime))
         for name, (_, features) in embedders.items()
     ]
-    candidates.sort(key=lambda candidate: -candidate.modularity - (MARGIN if candidate.name == BOTH else 0.0))
+    usual = BOTH if policy == GENTLE else "contrastive"
+    candidates.sort(key=lambda candidate: -candidate.modularity - (MARGIN if candidate.name == usual else 0.0))
     best, *others = candidates
     compared = ", ".join(f"{other.name} {other.modularity:.3f}" for other in others)
     why = f"{reason}; features: {best.name}, by the modularity of the neighbours ({best.modularity:.3f}; {compared})"
