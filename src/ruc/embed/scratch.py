@@ -102,7 +102,9 @@ def fit_scratch(
         for name, (_, features) in embedders.items()
     ]
     usual = BOTH if policy == GENTLE else "contrastive"
-    candidates.sort(key=lambda candidate: -candidate.modularity - (MARGIN if candidate.name == usual else 0.0))
+    candidates.sort(
+        key=lambda candidate: -candidate.modularity - (MARGIN if candidate.name == usual else 0.0)
+    )
     best, *others = candidates
     compared = ", ".join(f"{other.name} {other.modularity:.3f}" for other in others)
     why = f"{reason}; features: {best.name}, by the modularity of the neighbours ({best.modularity:.3f}; {compared})"
