@@ -10,9 +10,9 @@ import torch
 from ruc.embed import embedder_from_state
 from ruc.embed.contrastive import (
     ContrastiveSettings,
-    _companions,
     _enough_epochs,
     _replace_some,
+    companions,
     contrastive_loss,
     fit_contrastive,
 )
@@ -66,7 +66,7 @@ def test_companions_are_mutual_neighbours_or_the_image_itself() -> None:
     # On a circle: 0 and 10 degrees are each other's nearest; 25's nearest is 10, which does not return it.
     angles = np.radians([0.0, 10.0, 25.0])
     features = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
-    assert _companions(features, 1, Runtime()).tolist() == [[1], [0], [2]]
+    assert companions(features, 1, Runtime()).tolist() == [[1], [0], [2]]
 
 
 def test_views_are_replaced_as_often_as_the_chance_says() -> None:

@@ -26,7 +26,7 @@ from ruc.networks import NetworkSettings, ResNet, projection_head, seeded_init, 
 from ruc.progress import progress
 from ruc.runtime import Runtime
 
-__all__ = ["ContrastiveEmbedder", "ContrastiveSettings", "contrastive_loss", "fit_contrastive"]
+__all__ = ["ContrastiveEmbedder", "ContrastiveSettings", "companions", "contrastive_loss", "fit_contrastive"]
 
 CHUNK = 1000
 SMALL_SIDE = 16  # images below are not halved at once
@@ -214,19 +214,19 @@ def _train(
     autocast = runtime.autocast_dtype
     pixel_features = fit_pixels(pixels).transform(pixels, runtime)
     n_neighbors = settings.n_neighbors or max(5, min(25, n_images // 200))
-    companions = torch.arange(n_images)[:, None]
+    stand_ins = torch.arange(n_images)[:, None]
     with progress("learning to embed", n_epochs * n_images, "images", runtime.verbose) as advance:
         for epoch in range(n_epochs):
             if epoch > 0 and settings.neighbor_chance > 0:
                 features = embedder.transform(pixels, runtime)
                 both = np.concatenate([features, settings.pixel_weight * pixel_features], axis=1)
-                companions = _companions(both, n_neighbors, runtime)
+                stand_ins = companions(both, n_neighbors, runtime)
             small = epoch < settings.small_epochs * n_epochs
             view_side = max(8, round(settings.small_side * embedder.side)) if small else embedder.side
             model.train()
             for rows in torch.randperm(n_images, generator=generator).tensor_split(n_batches):
                 sources = [rows] + [
-                    _replace_some(rows, companions, settings.neighbor_chance, generator)
+                    _replace_some(rows, stand_ins, settings.neighbor_chance, generator)
                     for _ in range(settings.n_views - 1)
                 ]
                 batch = _shrink(images[torch.cat(sources)], embedder.side).to(device)
@@ -247,7 +247,7 @@ def _channels_last(module: nn.Module, device: torch.device) -> nn.Module:
     return moved
 
 
-def _companions(features: NDArray[np.float32], n_neighbors: int, runtime: Runtime) -> Tensor:
+def companions(features: NDArray[np.float32], n_neighbors: int, runtime: Runtime) -> Tensor:
     """(n, n_neighbors) rows whose views may stand for an image's own: its mutual neighbours, else itself."""
     n_neighbors = min(n_neighbors, len(features) - 1)
     indices = torch.from_numpy(nearest_neighbors(features, n_neighbors, runtime).indices)

@@ -1,0 +1,89 @@
+"""Every training step, and all around it, on a device that isn't the CPU: nothing is left behind there by mistake."""
+
+import numpy as np
+import pytest
+import torch
+from device_check import ELSEWHERE, pretended_device
+
+from ruc.cluster.clustering import Clustering
+from ruc.embed.contrastive import ContrastiveSettings, fit_contrastive
+from ruc.embed.momentum import MomentumSettings, fit_momentum
+from ruc.embed.neighbors import Neighbors, nearest_neighbors
+from ruc.images.views import GENTLE, PHOTO, random_view, strong_view, to_float
+from ruc.networks import NetworkSettings, ResNet, seeded_init
+from ruc.refine.ruc import refine
+from ruc.refine.settings import RefineSettings
+from ruc.refine.spaces import FeatureSpace, ImageSpace
+from ruc.runtime import Runtime
+
+TINY = NetworkSettings(width=8, blocks=(1, 1), stem="half")
+FAR = Runtime(ELSEWHERE.type)
+
+
+@pytest.fixture
+def elsewhere(monkeypatch):
+    with pretended_device(monkeypatch):
+        yield
+
+
+@pytest.fixture
+def pixels():
+    return np.random.default_rng(0).integers(0, 256, (24, 3, 16, 16), dtype=np.uint8)
+
+
+@pytest.fixture
+def neighbors(pixels) -> Neighbors:
+    return nearest_neighbors(pixels.reshape(len(pixels), -1).astype(np.float32), 5, Runtime("cpu"))
+
+
+def test_the_pretended_device_tells_what_is_elsewhere(elsewhere) -> None:
+    there = torch.ones(3).to(ELSEWHERE)
+    assert there.device == ELSEWHERE and (2 * there).cpu().tolist() == [2, 2, 2]
+    assert float(there.sum()) == 3
+    with pytest.raises(RuntimeError, match="mixes devices"):
+        there + torch.ones(3)
+    with pytest.raises(RuntimeError, match="mixes devices"):
+        torch.cat([there, torch.ones(3)])
+
+
+@pytest.mark.parametrize("policy", [GENTLE, PHOTO])
+def test_views(elsewhere, pixels, policy) -> None:
+    images = to_float(torch.from_numpy(pixels).to(ELSEWHERE))
+    generator = torch.Generator().manual_seed(0)
+    assert random_view(images, policy, generator, 12).shape == (24, 3, 12, 12)
+    assert strong_view(images, policy, generator).device == ELSEWHERE
+
+
+def test_contrastive(elsewhere, pixels) -> None:
+    settings = ContrastiveSettings(network=TINY, epochs=2, batch_size=12)
+    assert fit_contrastive(pixels, FAR, settings).transform(pixels, FAR).shape == (24, 16)
+
+
+def test_momentum(elsewhere, pixels) -> None:
+    settings = MomentumSettings(network=TINY, n_epochs=2, batch_size=12, neighbor_epochs=0.5, n_hidden=8)
+    states = []
+    fit_momentum(pixels, FAR, settings, lambda epoch, loss, state: states.append(state()))
+    assert states[0].weights["memory"].device.type == "cpu"
+    embedder = fit_momentum(pixels, FAR, settings, resume=states[0])
+    assert embedder.transform(pixels, FAR).shape == (24, 16)
+
+
+@pytest.mark.parametrize("settings", [RefineSettings(n_epochs=2), RefineSettings.paper(n_epochs=2)])
+@pytest.mark.parametrize("where", ["image", "feature"])
+def test_refine(elsewhere, pixels, neighbors, where, settings) -> None:
+    features = pixels.reshape(24, -1)[:, :20].astype(np.float32)
+    probabilities = np.full((24, 2), 0.005, np.float32)
+    probabilities[np.arange(24), np.arange(24) % 2] = 0.995
+    base = Clustering(np.arange(24) % 2, probabilities, 2, "scan")
+    with seeded_init(0):
+        backbone = ResNet(TINY)
+    space = (
+        ImageSpace(pixels, backbone, PHOTO, FAR)
+        if where == "image"
+        else FeatureSpace(features, neighbors, FAR)
+    )
+    states = []
+    refine(space, base, neighbors, settings, FAR, lambda record, state: states.append(state()))
+    result = refine(space, base, neighbors, settings, FAR, resume=states[0])
+    assert result.labels.shape == (24,)
+    assert next(result.pair.first.parameters()).device == ELSEWHERE
