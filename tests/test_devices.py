@@ -6,6 +6,7 @@ import torch
 from device_check import ELSEWHERE, pretended_device
 
 from ruc.cluster.clustering import Clustering
+from ruc.cluster.scan_images import ScanSettings, fit_on_neighbors, predict_images, self_label_images
 from ruc.embed.contrastive import ContrastiveSettings, fit_contrastive
 from ruc.embed.momentum import MomentumSettings, fit_momentum
 from ruc.embed.neighbors import Neighbors, nearest_neighbors
@@ -68,8 +69,30 @@ def test_momentum(elsewhere, pixels) -> None:
     assert embedder.transform(pixels, FAR).shape == (24, 16)
 
 
-@pytest.mark.parametrize("settings", [RefineSettings(n_epochs=2), RefineSettings.paper(n_epochs=2)])
-@pytest.mark.parametrize("where", ["image", "feature"])
+def test_scan_on_images(elsewhere, pixels, neighbors) -> None:
+    settings = ScanSettings(n_epochs=2, n_label_epochs=2, batch_size=12, threshold=0.0, entropy_weight=50)
+    with seeded_init(0):
+        backbone = ResNet(TINY)
+    states = []
+    keep = lambda epoch, loss, state: states.append(state())  # noqa: E731
+    problem = (pixels, backbone, neighbors, 2, PHOTO, FAR, settings)
+    fit_on_neighbors(*problem, on_epoch=keep)
+    network = fit_on_neighbors(*problem, resume=states[0])
+    states.clear()
+    self_label_images(pixels, network, PHOTO, FAR, settings, on_epoch=keep)
+    network = self_label_images(pixels, network, PHOTO, FAR, settings, resume=states[0])
+    assert network.head.weight.device == ELSEWHERE
+    assert predict_images(pixels, network, FAR).labels.shape == (24,)
+
+
+@pytest.mark.parametrize(
+    ("where", "settings"),
+    [
+        ("image", RefineSettings(n_epochs=2)),
+        ("image", RefineSettings.paper(n_epochs=2)),
+        ("feature", RefineSettings(n_epochs=2)),
+    ],
+)
 def test_refine(elsewhere, pixels, neighbors, where, settings) -> None:
     features = pixels.reshape(24, -1)[:, :20].astype(np.float32)
     probabilities = np.full((24, 2), 0.005, np.float32)

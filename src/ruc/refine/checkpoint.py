@@ -34,6 +34,7 @@ def pair_from_checkpoint(checkpoint: FieldCheckpoint) -> Pair:
 
 def _network(backbone: ResNet, head: nn.Sequential) -> ImageNetwork:
     linear = copy.deepcopy(head[-1])
-    network = ImageNetwork(copy.deepcopy(backbone), int(linear.out_features))  # type: ignore[arg-type]
+    assert isinstance(linear, nn.Linear)
+    network = ImageNetwork(copy.deepcopy(backbone), linear.out_features)
     network.head = linear
     return network.eval()
