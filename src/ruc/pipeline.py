@@ -17,11 +17,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ruc.cluster.auto import cluster
+from ruc.cluster.auto import cluster, largest_first
 from ruc.cluster.checkpoint import cluster_by_checkpoint
 from ruc.cluster.clustering import Clustering
 from ruc.cluster.given import read_given
 from ruc.cluster.n_clusters import estimate_n_clusters
+from ruc.cluster.scan_images import scan_images
 from ruc.embed.embedder import State
 from ruc.embed.neighbors import Neighbors, nearest_neighbors
 from ruc.embed.scratch import choose_policy
@@ -30,7 +31,7 @@ from ruc.errors import InputError, NothingToClusterError
 from ruc.images.load import choose_size, content_hashes
 from ruc.images.source import ImageSource, find_images
 from ruc.marks import Marks, find_marks, for_review
-from ruc.networks import ResNet
+from ruc.networks import NetworkSettings, ResNet
 from ruc.networks.checkpoints import LARGEST_SIDE, is_checkpoint, load_checkpoint
 from ruc.refine.evidence import MOST_NEIGHBORS
 from ruc.refine.refinement import Epoch, Refinement
@@ -154,11 +155,24 @@ def initial_clustering(
     if done is not None:
         return _base_from_state(done)
     n_clusters, curve = choose_n_clusters(settings, embedded.features, neighbors, runtime)
-    clustering = cluster(embedded.features, n_clusters, settings.base, runtime, neighbors)
-    base = Base(clustering, _numbers(clustering.n_clusters), curve)
+    clustering, backbone = _base_clustering(settings, embedded, n_clusters, neighbors, runtime)
+    base = Base(clustering, _numbers(clustering.n_clusters), curve, backbone)
     kept.save("base", _base_state(base))
     logger.info("base clustering: %s, %d clusters", clustering.name, clustering.n_clusters)
     return base
+
+
+def _base_clustering(
+    settings: Settings, embedded: Embedding, n_clusters: int | None, neighbors: Neighbors, runtime: Runtime
+) -> tuple[Clustering, ResNet | None]:
+    """The clusters, and the network that was trained to see them: SCAN's, where networks are retrained anyway."""
+    images, backbone = embedded.images, embedded.backbone
+    on_images = settings.base == "scan" and _retrains_networks(settings, embedded)
+    if not on_images or images is None or backbone is None or n_clusters is None:
+        return cluster(embedded.features, n_clusters, settings.base, runtime, neighbors), None
+    policy, _ = choose_policy(images.pixels, runtime)
+    clustering, network = scan_images(images.pixels, backbone, neighbors, n_clusters, policy, runtime)
+    return largest_first(clustering), network.backbone
 
 
 def checkpoint_base(settings: Settings, embedded: Embedding, runtime: Runtime, kept: Checkpoints) -> Base:
@@ -176,7 +190,7 @@ def checkpoint_base(settings: Settings, embedded: Embedding, runtime: Runtime, k
     n_clusters = settings.n_clusters if isinstance(settings.n_clusters, int) else None
     clustering = cluster_by_checkpoint(pixels, checkpoint, n_clusters, runtime)
     base = Base(clustering, _numbers(clustering.n_clusters), backbone=checkpoint.backbone)
-    kept.save("base", _base_state(base))
+    kept.save("base", _base_state(replace(base, backbone=None)))
     logger.info("base clustering: %s, %d clusters", checkpoint, clustering.n_clusters)
     return base
 
@@ -199,13 +213,8 @@ def choose_space(
     settings: Settings, embedded: Embedding, base: Base, neighbors: Neighbors, runtime: Runtime
 ) -> Space:
     """Heads on features, or whole networks on the images where there are enough of them."""
-    wanted = settings.space
     backbone = embedded.backbone if base.backbone is None else base.backbone
-    if wanted == "auto":
-        learned_here = base.backbone is None and embedded.name in FROM_SCRATCH
-        too_few = learned_here and len(embedded.features) < ENOUGH_FOR_NETWORKS
-        wanted = "feature" if backbone is None or too_few else "image"
-    if wanted == "feature":
+    if not _retrains_networks(settings, embedded, base.backbone):
         return FeatureSpace(embedded.features, neighbors, runtime)
     if embedded.images is None or backbone is None:
         raise InputError(
@@ -215,6 +224,15 @@ def choose_space(
     policy, why = choose_policy(embedded.images.pixels, runtime)
     logger.info("retraining whole networks: %s", why)
     return ImageSpace(embedded.images.pixels, backbone, policy, runtime)
+
+
+def _retrains_networks(settings: Settings, embedded: Embedding, of_base: ResNet | None = None) -> bool:
+    """Whether whole networks are retrained: as asked; else where there is one, from images enough for it."""
+    if settings.space != "auto":
+        return settings.space == "image"
+    learned_here = of_base is None and embedded.name in FROM_SCRATCH
+    too_few = learned_here and len(embedded.features) < ENOUGH_FOR_NETWORKS
+    return (of_base or embedded.backbone) is not None and not too_few
 
 
 def retrain(
@@ -367,6 +385,10 @@ def _base_state(base: Base) -> State:
     if clustering.probabilities is not None:
         weights["probabilities"] = torch.from_numpy(clustering.probabilities)
     config = {"n_clusters": clustering.n_clusters, "name": clustering.name, "curve": dict(base.curve)}
+    if base.backbone is not None:
+        config["backbone"] = asdict(base.backbone.settings)
+        network = base.backbone.state_dict()
+        weights |= {f"backbone.{key}": value.cpu().contiguous() for key, value in network.items()}
     return State(config, weights)
 
 
@@ -378,4 +400,10 @@ def _base_from_state(state: State) -> Base:
         n_clusters=state.config["n_clusters"],
         name=state.config["name"],
     )
-    return Base(clustering, _numbers(clustering.n_clusters), state.config["curve"])
+    backbone = None
+    if "backbone" in state.config:
+        backbone = ResNet(NetworkSettings.from_config(state.config["backbone"]))
+        prefix = "backbone."
+        own = {key.removeprefix(prefix): v for key, v in state.weights.items() if key.startswith(prefix)}
+        backbone.load_state_dict(own)
+    return Base(clustering, _numbers(clustering.n_clusters), state.config["curve"], backbone)

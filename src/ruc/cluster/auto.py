@@ -14,7 +14,7 @@ from ruc.embed.neighbors import Neighbors
 from ruc.errors import InputError
 from ruc.runtime import Runtime
 
-__all__ = ["METHODS", "cluster"]
+__all__ = ["METHODS", "cluster", "largest_first"]
 
 METHODS = ("auto", "graph", "kmeans", "mixture", "spectral", "density", "scan")
 
@@ -59,7 +59,7 @@ def cluster(
         raise InputError(
             f"base clustering {method!r} needs the number of clusters; give it, or take 'density'"
         )
-    return _largest_first(_run(features, n_clusters, method, runtime, neighbors))
+    return largest_first(_run(features, n_clusters, method, runtime, neighbors))
 
 
 def _run(
@@ -85,7 +85,7 @@ def _run(
             return graph(features, k, runtime, neighbors)
 
 
-def _largest_first(found: Clustering) -> Clustering:
+def largest_first(found: Clustering) -> Clustering:
     """Number the clusters by size, of equal ones by their first sample, so that numbers mean the same in each run."""
     known = np.flatnonzero(found.labels >= 0)
     sizes = np.bincount(found.labels[known], minlength=found.n_clusters)
