@@ -9,6 +9,7 @@ from ruc.networks import load_optimizer, optimizer_tensors, seeded_init, warmup_
 MAKERS = {
     "sgd": lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9, nesterov=True),
     "adamw": lambda parameters: torch.optim.AdamW(parameters, lr=0.1),
+    "fused": lambda parameters: torch.optim.AdamW(parameters, lr=0.1, fused=True),
 }
 
 
@@ -36,6 +37,29 @@ def test_a_restored_optimizer_takes_the_same_steps(name) -> None:
     train(fresh, MAKERS[name](fresh.parameters()), 3)
     assert torch.equal(network.weight, copy.weight)
     assert not torch.equal(network.weight, fresh.weight)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_restored_optimizer_does_not_mind_that_files_forget_the_layout(name) -> None:
+    def steps(network, optimizer, count):
+        for _ in range(count):
+            optimizer.zero_grad()
+            network(torch.linspace(0, 1, 128).view(1, 8, 4, 4)).square().sum().backward()
+            optimizer.step()
+
+    def make():
+        with seeded_init(0):
+            return nn.Conv2d(8, 8, 3).to(memory_format=torch.channels_last)
+
+    network, copy = make(), make()
+    optimizer, restored = MAKERS[name](network.parameters()), MAKERS[name](copy.parameters())
+    steps(network, optimizer, 2)
+    copy.load_state_dict(network.state_dict())
+    as_in_a_file = {key: value.contiguous() for key, value in optimizer_tensors(optimizer).items()}
+    load_optimizer(restored, as_in_a_file)
+    steps(network, optimizer, 2)
+    steps(copy, restored, 2)
+    assert torch.equal(network.weight, copy.weight)
 
 
 def test_nothing_to_remember_before_the_first_step() -> None:

@@ -21,10 +21,11 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     """Put an optimiser of the same parameters back to where `optimizer_tensors` was taken; rates stay as they are."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         number, _, name = key.partition(".")
-        state.setdefault(int(number), {})[name] = value.clone()
+        state.setdefault(int(number), {})[name] = _laid_out_like(parameters[int(number)], value)
     # torch moves the tensors to the device and the precision of their parameters.
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
@@ -35,3 +36,10 @@ def warmup_cosine(step: int, n_steps: int) -> float:
     if step < rise:
         return (step + 1) / rise
     return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, n_steps - rise)))
+
+
+def _laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:
+    """A copy in the parameter's memory layout, which is lost in files and which fused optimisers take for granted."""
+    if value.shape != parameter.shape:
+        return value.clone()
+    return torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)

@@ -1,6 +1,6 @@
 """The moving parts of a refinement: the two networks in training, what is trusted, and how to stop and go on."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import torch
@@ -18,6 +18,7 @@ from ruc.runtime import Runtime
 __all__ = ["Member", "Trust", "batches", "learnable_logits", "make_members", "predict", "restore", "snapshot"]
 
 NEVER = -1  # no epoch
+Asked = tuple[Tensor, Tensor]  # views of a batch, and the rows of it whose logits are wanted
 
 
 @dataclass
@@ -68,14 +69,16 @@ def make_members(
 
 def make_optimizer(network: nn.Module, settings: RefineSettings) -> torch.optim.Optimizer:
     """The optimiser that the settings name; the learning rate is set anew in each epoch."""
+    fused = next(network.parameters()).device.type in ("cpu", "cuda")
     if settings.optimizer == "adamw":
-        return torch.optim.AdamW(network.parameters(), weight_decay=settings.weight_decay)
+        return torch.optim.AdamW(network.parameters(), weight_decay=settings.weight_decay, fused=fused)
     return torch.optim.SGD(
         network.parameters(),
         lr=settings.learning_rate_at(0),
         momentum=settings.momentum,
         weight_decay=settings.weight_decay,
         nesterov=settings.momentum > 0,
+        fused=fused,
     )
 
 
@@ -88,16 +91,22 @@ def batches(
     yield from order.tensor_split(n_batches)
 
 
-def predict(network: nn.Module, views: Tensor, wanted: Tensor, settings: RefineSettings) -> Tensor:
-    """Logits of the wanted rows, by `settings.forwards`."""
+def predict(network: nn.Module, asked: Sequence[Asked], settings: RefineSettings) -> list[Tensor]:
+    """Logits of the wanted rows of each of several views, by `settings.forwards`."""
     if settings.forwards == "all":
-        logits: Tensor = network(views)
-        return logits[wanted]
+        return [forward(network, views, settings)[wanted] for views, wanted in asked]
     learning = network.training
     network.eval()
-    logits = network(views[wanted])
+    logits = forward(network, torch.cat([views[wanted] for views, wanted in asked]), settings)
     network.train(learning)
-    return logits
+    return list(torch.split(logits, [len(wanted) for _, wanted in asked]))
+
+
+def forward(network: nn.Module, views: Tensor, settings: RefineSettings) -> Tensor:
+    """Logits as float32, computed in the precision that the settings name."""
+    with torch.autocast(views.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+        logits: Tensor = network(views)
+    return logits.float()
 
 
 def learnable_logits(
@@ -110,14 +119,13 @@ def learnable_logits(
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
     """Logits of the mixed inputs, and of strong views of the clean rows where smoothed labels are learned."""
-    logits: Tensor
     if not settings.label_smoothing:
-        logits = network(inputs)
+        logits = forward(network, inputs, settings)
         return logits, logits.new_zeros((len(clean), logits.shape[1]))
     if settings.forwards == "all":
-        logits = network(inputs)
-        return logits, network(space.strong(rows, generator))[clean]
-    logits = network(torch.cat([inputs, space.strong(rows[clean], generator)]))
+        logits = forward(network, inputs, settings)
+        return logits, forward(network, space.strong(rows, generator), settings)[clean]
+    logits = forward(network, torch.cat([inputs, space.strong(rows[clean], generator)]), settings)
     return logits[: len(inputs)], logits[len(inputs) :]
 
 

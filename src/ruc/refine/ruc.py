@@ -148,19 +148,17 @@ def batch_losses(
 
     with torch.no_grad():
         everyone = torch.arange(len(rows), device=rows.device)
-        student.probabilities[rows] = predict(student.network, plain, everyone, settings).softmax(dim=1)
-        networks = [student.network, peer.network] if settings.co_training else [student.network]
-        opinions = [
-            predict(network, view, unclean, settings) for network in networks for view in (weak_a, weak_b)
-        ]
-        guessed = guess(opinions, settings.sharpening_temperature)
+        doubtful = [(weak_a, unclean), (weak_b, unclean)]
+        own_logits, *opinions = predict(student.network, [(plain, everyone), *doubtful], settings)
+        student.probabilities[rows] = own_logits.softmax(dim=1)
         if settings.co_training:
-            peer_logits = predict(peer.network, plain, clean, settings)
-            refined = refine_labels(
-                labels, peer_logits, peer_weight[rows[clean]], settings.sharpening_temperature
-            )
+            peer_logits, *others = predict(peer.network, [(plain, clean), *doubtful], settings)
+            weight = peer_weight[rows[clean]]
+            refined = refine_labels(labels, peer_logits, weight, settings.sharpening_temperature)
+            opinions += others
         else:
-            refined = one_hot(labels, guessed.shape[1])
+            refined = one_hot(labels, own_logits.shape[1])
+        guessed = guess(opinions, settings.sharpening_temperature)
 
     seen = [weak_a, weak_b][: settings.clean_views]
     inputs, targets = mix_up(

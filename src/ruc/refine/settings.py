@@ -78,6 +78,9 @@ class RefineSettings:
     forwards
         "needed" passes only the rows whose predictions are used, in evaluation mode; "all" passes whole batches
         and the student in training mode, as the official code: BatchNorm then averages over other statistics.
+    precision
+        In what the networks multiply while they're trained: "float32", or "bfloat16" (mixed precision: weights, batch
+        statistics and losses stay float32). Predictions are always made in float32.
     """
 
     selection: Selection = "neighbors"
@@ -108,6 +111,7 @@ class RefineSettings:
     calibrate_by: Literal["neighbors", "both"] | None = None
     weigh_given: bool = True
     forwards: Literal["needed", "all"] = "needed"
+    precision: Literal["float32", "bfloat16"] | None = None
 
     def __post_init__(self) -> None:
         for name, (accepts, expected) in _RULES.items():
@@ -135,6 +139,7 @@ class RefineSettings:
             "promotion_by": "confident",
             "weigh_given": False,
             "forwards": "all",
+            "precision": "float32",
         }
         return cls(**{**published, **changes})
 
@@ -246,4 +251,5 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "calibrate_by": _one_of("neighbors", "both", None),
     "weigh_given": _one_of(True, False),
     "forwards": _one_of("needed", "all"),
+    "precision": _one_of("float32", "bfloat16", None),
 }

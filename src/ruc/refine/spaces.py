@@ -99,7 +99,7 @@ class FeatureSpace:
         return {
             "n_epochs": 20, "batch_size": 500, "learning_rate": 0.05, "optimizer": "sgd", "clean_views": 2,
             "head_warmup": False, "n_neighbors": 15, "neighbor_agreement": 0.0, "propagation": 0.9,
-            "calibrate_by": "neighbors",
+            "calibrate_by": "neighbors", "precision": "float32",
         }  # fmt: skip
 
     def networks(self, n_clusters: int, runtime: Runtime) -> tuple[nn.Module, nn.Module]:
@@ -152,6 +152,7 @@ class ImageSpace:
     ) -> None:
         self.pixels = torch.as_tensor(pixels, device=runtime.device)
         self.backbone, self.policy = backbone, policy
+        self.precision = "bfloat16" if runtime.autocast_dtype == torch.bfloat16 else "float32"
 
     @property
     def n_samples(self) -> int:
@@ -167,7 +168,7 @@ class ImageSpace:
         return {
             "n_epochs": 8 if self.pixels.device.type == "cpu" else 60, "batch_size": 250, "learning_rate": 0.003,
             "optimizer": "adamw", "clean_views": 1, "head_warmup": True, "n_neighbors": 100,
-            "neighbor_agreement": 0.9, "propagation": 0.9, "calibrate_by": "both",
+            "neighbor_agreement": 0.9, "propagation": 0.9, "calibrate_by": "both", "precision": self.precision,
         }  # fmt: skip
 
     def networks(self, n_clusters: int, runtime: Runtime) -> tuple[nn.Module, nn.Module]:
