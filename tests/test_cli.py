@@ -108,6 +108,27 @@ def test_features_alone(tmp_path: Path) -> None:
     assert len((tmp_path / "p.csv").read_text().splitlines()) == 121
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["cluster", "shapes", "-k", "60"],
+        ["cluster", "shapes", "-k", "3", "--device", "abacus"],
+        ["refine", "shapes", "--labels", "none.csv"],
+        ["refine", "shapes", "--labels", "stranger.csv"],
+    ],
+)
+def test_what_cannot_be_done_is_said_before_images_are_read(
+    arguments: list[str], shapes: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*_: object) -> None:
+        raise AssertionError("images were read first")
+
+    monkeypatch.setattr("ruc.embedding.load_pixels", read)
+    monkeypatch.chdir(tmp_path)
+    write_truth(tmp_path / "stranger.csv", {"stranger.png": "0", "other.png": "1"})
+    assert ruc(*arguments, "--embedder", "pixels", "-q") == 1
+
+
 def test_embed(shapes: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
     assert ruc("embed", shapes[0], "--embedder", "pixels", "-o", tmp_path / "out" / "f.npy", "-q") == 0
     features = np.load(tmp_path / "out" / "f.npy")

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ruc.cluster.auto import cluster, largest_first
 from ruc.cluster.checkpoint import cluster_by_checkpoint
 from ruc.cluster.clustering import Clustering
-from ruc.cluster.given import read_given
+from ruc.cluster.given import check_given, read_given
 from ruc.cluster.n_clusters import estimate_n_clusters
 from ruc.cluster.scan_images import scan_images
 from ruc.embed.embedder import State
@@ -92,6 +92,7 @@ def run_pipeline(
 ) -> Outcome:
     """All stages in order, each taken from its checkpoint where there is one."""
     kept = kept or Checkpoints()
+    refuse_early(settings, source, runtime)
     embedded = embed(settings, source, runtime, kept)
     neighbors = find_neighbors(embedded, settings, runtime)
     base = initial_clustering(settings, embedded, neighbors, runtime, kept)
@@ -99,6 +100,32 @@ def run_pipeline(
     refinement = retrain(settings, space, base, neighbors, runtime, kept)
     hashes = None if source is None else content_hashes(source.take(embedded.rows))
     return conclude(settings, embedded, neighbors, base, space, refinement, runtime, hashes)
+
+
+def refuse_early(settings: Settings, source: ImageSource | None, runtime: Runtime) -> None:
+    """Raise before the long work whatever would be raised after it: device, number of images, labels."""
+    logger.debug("device: %s", runtime.device)  # unusable ones raise here
+    if source is None:
+        return
+    check_enough(len(source), settings)
+    if settings.labels is not None:
+        check_given(Path(settings.labels), source.file_names, *probabilities_and_number(settings))
+
+
+def check_enough(n_samples: int, settings: Settings) -> None:
+    """Raise `NothingToClusterError` unless there are more samples than clusters."""
+    smallest = settings.n_clusters if isinstance(settings.n_clusters, int) else 2
+    if n_samples <= smallest:
+        raise NothingToClusterError(
+            f"{n_samples} images given for {smallest} clusters; expected more images than clusters: "
+            "lower -k or add images"
+        )
+
+
+def probabilities_and_number(settings: Settings) -> tuple[Path | None, int | None]:
+    """Where the given labels' probabilities are, and how many clusters were asked for, if any."""
+    probabilities = None if settings.probabilities is None else Path(settings.probabilities)
+    return probabilities, settings.n_clusters if isinstance(settings.n_clusters, int) else None
 
 
 def embed(settings: Settings, source: ImageSource | None, runtime: Runtime, kept: Checkpoints) -> Embedding:
@@ -120,12 +147,7 @@ def embed(settings: Settings, source: ImageSource | None, runtime: Runtime, kept
 def find_neighbors(embedded: Embedding, settings: Settings, runtime: Runtime) -> Neighbors:
     """The nearest neighbours that selection, views and the graph all use."""
     n_samples = len(embedded.features)
-    smallest = settings.n_clusters if isinstance(settings.n_clusters, int) else 2
-    if n_samples <= smallest:
-        raise NothingToClusterError(
-            f"{n_samples} images given for {smallest} clusters; expected more images than clusters: "
-            "lower -k or add images"
-        )
+    check_enough(n_samples, settings)
     return nearest_neighbors(
         embedded.features, min(max(settings.refine.n_neighbors or 0, MOST_NEIGHBORS), n_samples - 1), runtime
     )
@@ -140,8 +162,7 @@ def initial_clustering(
             Path(settings.labels),
             len(embedded.features),
             embedded.file_names if settings.source else None,
-            Path(settings.probabilities) if settings.probabilities else None,
-            settings.n_clusters if isinstance(settings.n_clusters, int) else None,
+            *probabilities_and_number(settings),
             [file_name for file_name, _ in embedded.skipped],
         )
         return Base(clustering, names or _numbers(clustering.n_clusters))

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from ruc.cluster.clustering import UNKNOWN, Clustering
 from ruc.errors import InputError
 
-__all__ = ["given", "read_given"]
+__all__ = ["check_given", "given", "read_given"]
 
 logger = logging.getLogger(__name__)
 
@@ -125,6 +125,21 @@ def read_given(
         _in_row_order(table, n_samples) if file_names is None else _in_order_of(table, file_names, skipped)
     )
     return _number(matched, n_clusters)
+
+
+def check_given(
+    path: Path,
+    file_names: Sequence[str],
+    probabilities: Path | None = None,
+    n_clusters: int | None = None,
+) -> None:
+    """Raise what `read_given` would, as far as can be told before it is known which images can be read.
+
+    Parameters are those of `read_given`; `file_names` are those of all images, readable or not.
+    """
+    if _read(Path(path)).file_names is None:  # rows in the order of images that are still to be read
+        return
+    read_given(path, len(file_names), file_names, probabilities, n_clusters)
 
 
 # Reading
