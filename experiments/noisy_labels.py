@@ -37,6 +37,7 @@ from ruc.embed.neighbors import nearest_neighbors
 from ruc.embed.pixels import fit_pixels
 from ruc.images.load import load_pixels
 from ruc.images.source import find_images
+from ruc.refine.evidence import MOST_NEIGHBORS
 from ruc.refine.ruc import refine
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import FeatureSpace
@@ -98,7 +99,7 @@ def by_ruc(
     runtime = Runtime("cpu", seed)
     settings = RefineSettings(**{"selection": "neighbors", **changes})  # type: ignore[arg-type]
     base = Clustering(given, None, int(given.max()) + 1, "given")
-    neighbors = nearest_neighbors(features, settings.n_neighbors, runtime)
+    neighbors = nearest_neighbors(features, MOST_NEIGHBORS, runtime)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = refine(FeatureSpace(features, neighbors, runtime), base, neighbors, settings, runtime)
@@ -139,8 +140,8 @@ def methods(
     nearest = KNeighborsClassifier(10)
     return {
         "RUC": lambda x, y, seed: by_ruc(x, y, seed, changes),
-        "cleanlab, logistic": lambda x, y, _: {"cleanlab, logistic": by_cleanlab(logistic, x, y)},
-        "cleanlab, 10 neighbours": lambda x, y, _: {"cleanlab, 10 neighbours": by_cleanlab(nearest, x, y)},
+        "logistic": lambda x, y, _: {"cleanlab, logistic": by_cleanlab(logistic, x, y)},
+        "neighbours": lambda x, y, _: {"cleanlab, 10 neighbours": by_cleanlab(nearest, x, y)},
     }
 
 
@@ -151,6 +152,7 @@ def main() -> None:
     parser.add_argument("data", help="'digits', or a folder with images/ and truth.csv")
     parser.add_argument("--features", help=".npy of features, in the order of the file names")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--methods", nargs="+", choices=("RUC", "logistic", "neighbours"), default=None)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="RUC's constants")
     arguments = parser.parse_args()
     import yaml
@@ -170,7 +172,9 @@ def main() -> None:
         seconds: dict[str, float] = {}
         for seed in range(arguments.seeds):
             given = make_noise(features, truth, kind, share, seed)
-            for method in methods(changes).values():
+            for name, method in methods(changes).items():
+                if arguments.methods and name not in arguments.methods:
+                    continue
                 started = time.process_time()
                 for label, repair in method(features, given, seed).items():
                     found.setdefault(label, []).append(scores(repair, given, truth))

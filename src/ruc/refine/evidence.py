@@ -5,7 +5,7 @@ the label knows nothing that the features don't), and wasteful when it came from
 model): among features that tell classes apart badly, nearly every right label would be thrown away. So the
 share of wrong labels is estimated together with what the features say, and both are weighed by Bayes' rule.
 The model is that of noisy labels with a transition matrix (Patrini et al. 2017, *forward correction*), with
-the neighbours' labels as the only, and hence out-of-sample, predictor.
+the neighbours as the only, and hence out-of-sample, predictor.
 """
 
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ruc.cluster.clustering import UNKNOWN, Clustering
 from ruc.embed.neighbors import Neighbors
+from ruc.refine.field import fit_field
 from ruc.refine.propagate import propagate
 from ruc.refine.settings import RefineSettings
 
@@ -94,21 +95,27 @@ def smooth_evidence(base: Clustering, neighbors: Neighbors, share: float) -> Evi
 def weigh_evidence(base: Clustering, neighbors: Neighbors) -> Evidence:
     """Estimate the reliability of the labels and the probability of every cluster for every sample.
 
-    Two models are fitted by maximum likelihood: one in which each pair of clusters has its own chance to be
-    confused, and one in which all pairs have the same. The first is used only where the features explain the
-    labels well: where they don't, what looks like confused labels is confused features.
+    Where the features explain the labels well, each pair of clusters has its own chance to be confused (`fit_field`).
+    Where they don't, what looks like confused labels is confused features: all pairs are taken as alike, and the
+    fit decides how far the neighbours' votes count.
     """
     known = base.labels != UNKNOWN
-    labels = torch.as_tensor(base.labels[known])
-    votes = _votes(base, neighbors)
-    tally = _majority_tally(votes[-1][known], labels)
-    free = _fit(votes, known, labels, tally.log())
-    best = free if free[2] >= WELL_EXPLAINED else _fit(votes, known, labels, None)
-    opinion, reliability, explained = best
-    posterior = opinion.clone()
-    posterior[torch.as_tensor(known)] *= reliability.T[labels]
-    posterior /= posterior.sum(dim=1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny)
-    return Evidence(posterior.numpy(), reliability.numpy(), explained)
+    labels = base.labels[known]
+    field = fit_field(base, neighbors)
+    opinion, reliability = field.opinion, field.reliability
+    if _explained(opinion[known], reliability, labels) < WELL_EXPLAINED:
+        opinion, reliability = _fit_votes(_votes(base, neighbors), known, torch.as_tensor(labels))
+    posterior = opinion.copy()
+    posterior[known] *= reliability.T[labels]
+    posterior /= np.maximum(posterior.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    return Evidence(posterior, reliability, _explained(opinion[known], reliability, labels))
+
+
+def _explained(
+    opinion: NDArray[np.float32], reliability: NDArray[np.float32], labels: NDArray[np.int64]
+) -> float:
+    predicted = (opinion @ reliability).argmax(axis=1)
+    return float((predicted == labels).mean() / reliability.diagonal().mean())
 
 
 def _votes(base: Clustering, neighbors: Neighbors) -> Tensor:
@@ -123,32 +130,26 @@ def _votes(base: Clustering, neighbors: Neighbors) -> Tensor:
     return torch.from_numpy(counts)
 
 
-def _majority_tally(votes: Tensor, labels: Tensor) -> Tensor:
-    """A first reliability: how the samples are labelled whose neighbourhood is mostly of cluster y."""
-    n_clusters = votes.shape[1]
-    tally = 0.02 + 0.3 * torch.eye(n_clusters)
-    tally.index_put_((votes.argmax(dim=1), labels), torch.ones(len(labels)), accumulate=True)
-    return tally / tally.sum(dim=1, keepdim=True)
+def _fit_votes(
+    votes: Tensor, known: NDArray[np.bool_], labels: Tensor
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Opinion and reliability of the likeliest model in which all confusions are alike.
 
-
-def _fit(
-    votes: Tensor, known: NDArray[np.bool_], labels: Tensor, start: Tensor | None
-) -> tuple[Tensor, Tensor, float]:
-    """Opinion, reliability and explained share of the likeliest model; `start` None: all confusions alike."""
+    The opinion is a product of the votes' shares and of their likelihood, each scale trusted as far as it helps to
+    predict the labels.
+    """
     n_clusters = votes.shape[2]
     prior = (torch.bincount(labels, minlength=n_clusters) + 1) / (len(labels) + n_clusters)
     shares = ((votes + prior) / (votes.sum(dim=2, keepdim=True) + 1)).log()
-    trust_shares = torch.full((len(votes),), np.log(0.3 if start is None else 0.1).item(), requires_grad=True)
+    trust_shares = torch.full((len(votes),), np.log(0.3).item(), requires_grad=True)
     trust_votes = torch.full((len(votes),), np.log(0.05).item(), requires_grad=True)
-    free = (torch.tensor([-3.0]) if start is None else start.clone()).requires_grad_()
+    wrong_logit = torch.tensor([-3.0], requires_grad=True)
     own = torch.as_tensor(known)
     mine = torch.arange(len(labels))
+    right = torch.eye(n_clusters)
 
     def reliability() -> Tensor:
-        if start is not None:
-            return free.softmax(dim=1).clamp_min(1e-6)
-        wrong = free.sigmoid()
-        right = torch.eye(n_clusters)
+        wrong = wrong_logit.sigmoid()
         return ((1 - wrong) * right + wrong * (1 - right) / max(n_clusters - 1, 1)).clamp_min(1e-6)
 
     def opinion(shares: Tensor, votes: Tensor) -> Tensor:
@@ -158,7 +159,7 @@ def _fit(
         return (soft + hard).softmax(dim=1)
 
     optimizer = torch.optim.LBFGS(
-        [trust_shares, trust_votes, free], max_iter=N_STEPS, line_search_fn="strong_wolfe"
+        [trust_shares, trust_votes, wrong_logit], max_iter=N_STEPS, line_search_fn="strong_wolfe"
     )
 
     def objective() -> Tensor:
@@ -172,7 +173,4 @@ def _fit(
 
     optimizer.step(objective)  # type: ignore[no-untyped-call]
     with torch.no_grad():
-        said, believed = opinion(shares, votes), reliability()
-        predicted = (said @ believed)[own].argmax(dim=1)
-        explained = float((predicted == labels).float().mean() / believed.diagonal().mean())
-    return said, believed, explained
+        return opinion(shares, votes).numpy(), reliability().numpy()

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+from ruc.cluster.clustering import Clustering
+from ruc.embed.neighbors import nearest_neighbors
+from ruc.refine.evidence import WELL_EXPLAINED, gather_evidence, weigh_evidence
+from ruc.refine.settings import RefineSettings
+from ruc.runtime import Runtime
+
+N_CLUSTERS = 4
+
+
+def sample(spread, n=800, seed=0):
+    """Classes far apart or, with a large spread, hardly told apart by the features."""
+    generator = np.random.default_rng(seed)
+    truth = np.arange(n) % N_CLUSTERS
+    features = np.eye(8)[truth] + spread * generator.standard_normal((n, 8))
+    return nearest_neighbors(features.astype(np.float32), 100, Runtime("cpu")), truth
+
+
+def with_wrong(truth, share, seed=1):
+    generator = np.random.default_rng(seed)
+    labels = truth.copy()
+    chosen = generator.choice(len(truth), round(share * len(truth)), replace=False)
+    labels[chosen] = (labels[chosen] + generator.integers(1, N_CLUSTERS, len(chosen))) % N_CLUSTERS
+    return labels
+
+
+def given(labels):
+    return Clustering(labels, None, N_CLUSTERS, "given")
+
+
+@pytest.mark.parametrize("share", [0.01, 0.2, 0.4])
+def test_wrong_labels_are_repaired_where_the_features_are_good(share):
+    neighbors, truth = sample(0.2)
+    labels = with_wrong(truth, share)
+    evidence = weigh_evidence(given(labels), neighbors)
+    repaired = evidence.posterior.argmax(axis=1)
+    assert evidence.explained > WELL_EXPLAINED
+    assert (repaired != truth).sum() <= 0.1 * (labels != truth).sum()
+    np.testing.assert_allclose(evidence.reliability.diagonal().mean(), 1 - share, atol=0.03)
+
+
+def test_labels_are_kept_where_the_features_know_less():
+    neighbors, truth = sample(1.5)
+    labels = with_wrong(truth, 0.01)
+    evidence = weigh_evidence(given(labels), neighbors)
+    assert evidence.explained < WELL_EXPLAINED
+    assert (evidence.posterior.argmax(axis=1) == labels).mean() > 0.99
+    off = evidence.reliability[~np.eye(N_CLUSTERS, dtype=bool)]
+    np.testing.assert_allclose(off, off[0], rtol=1e-5)  # all confusions alike
+
+
+def test_rows_of_the_posterior_sum_to_one_with_labels_missing():
+    neighbors, truth = sample(0.2)
+    labels = np.where(np.arange(len(truth)) % 3 == 0, -1, truth)
+    posterior = weigh_evidence(given(labels), neighbors).posterior
+    np.testing.assert_allclose(posterior.sum(axis=1), 1, rtol=1e-5)
+    assert (posterior.argmax(axis=1) == truth).mean() > 0.98
+
+
+def test_without_neighbours_or_with_one_label_nothing_is_gathered():
+    neighbors, truth = sample(0.2)
+    assert gather_evidence(given(truth), None, RefineSettings(propagation=0.9)) is None
+    assert gather_evidence(given(np.zeros_like(truth)), neighbors, RefineSettings(propagation=0.9)) is None
