@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ruc.cluster.auto import cluster
 from ruc.cluster.clustering import UNKNOWN
 from ruc.cluster.given import given
-from ruc.embed.neighbors import nearest_neighbors
+from ruc.embed.neighbors import affordable_neighbors, nearest_neighbors
 from ruc.images.source import ImageSource, find_images
 from ruc.pipeline import run_pipeline
 from ruc.predict import predict
@@ -122,7 +122,7 @@ class RobustClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         runtime = Runtime(self.device, seed, self.verbose)
         self._learn_scale(values)
         features = self._as_features(values)
-        neighbors = nearest_neighbors(features, min(MOST_NEIGHBORS, len(features) - 1), runtime)
+        neighbors = nearest_neighbors(features, affordable_neighbors(MOST_NEIGHBORS, len(features)), runtime)
         if initial_labels is None:
             start, names = cluster(features, self.n_clusters, self.base, runtime, neighbors), None
         else:

@@ -1,4 +1,4 @@
-"""The nearest neighbours of every sample, exactly, in flat memory."""
+"""The nearest neighbours of every sample: exactly, and of very many samples nearly so, in flat memory."""
 
 from dataclasses import dataclass
 
@@ -6,14 +6,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ruc.embed.cells import neighbors_in_cells
+from ruc.embed.top import top
 from ruc.errors import InputError
 from ruc.runtime import Runtime
 
-__all__ = ["Neighbors", "check_features", "nearest_neighbors"]
+__all__ = ["Neighbors", "affordable_neighbors", "check_features", "nearest_neighbors"]
+
+MOST_EXACT = 100_000  # samples; the cost of exhaustive search grows with their square
+MOST_APPROXIMATE = 50  # neighbours of each of more samples than that
 
 BLOCK_VALUES = (
     16 * 1024 * 1024
 )  # similarities held at once: 64 MiB of float32, whatever the number of samples
+
+CHECKED_ROWS = 65_536
 
 
 @dataclass(frozen=True)
@@ -33,15 +40,16 @@ class Neighbors:
 
 
 def nearest_neighbors(features: NDArray[np.floating], n_neighbors: int, runtime: Runtime) -> Neighbors:
-    """Find the `n_neighbors` most cosine-similar other samples of each sample, by exhaustive search.
+    """Find the `n_neighbors` most cosine-similar other samples of each sample.
 
-    One blocked float32 matrix product; of equally similar samples the one with the lower index comes first,
-    so that the result doesn't depend on the device's sorting.
+    Up to 100,000 samples by exhaustive search, in one blocked float32 matrix product; of equally similar samples
+    the one with the lower index comes first, so that the result doesn't depend on the device's sorting. Of more
+    samples those of the cells around each are searched (`ruc.embed.cells`), and the recall is logged.
 
     Parameters
     ----------
     features
-        (n_samples, n_features); rows are scaled to unit length here.
+        (n_samples, n_features), in memory or mapped; rows are scaled to unit length here.
     n_neighbors
         How many, between 1 and n_samples - 1.
     runtime
@@ -59,6 +67,8 @@ def nearest_neighbors(features: NDArray[np.floating], n_neighbors: int, runtime:
             f"n_neighbors is {n_neighbors} for {n_samples} samples; expected 1 to {n_samples - 1}; "
             "lower n_neighbors or give more samples"
         )
+    if n_samples > MOST_EXACT:
+        return Neighbors(*neighbors_in_cells(features, n_neighbors, runtime))
     unit = torch.from_numpy(np.ascontiguousarray(features, dtype=np.float32)).to(runtime.device)
     unit = torch.nn.functional.normalize(unit, dim=1)
     indices = np.empty((n_samples, n_neighbors), np.int64)
@@ -68,35 +78,28 @@ def nearest_neighbors(features: NDArray[np.floating], n_neighbors: int, runtime:
         rows = torch.arange(start, min(start + block_rows, n_samples), device=unit.device)
         similar = unit[rows] @ unit.T
         similar[rows - start, rows] = -torch.inf
-        values, columns = _top(similar, n_neighbors)
+        values, columns = top(similar, n_neighbors)
         indices[start : start + len(rows)] = columns.cpu().numpy()
         similarities[start : start + len(rows)] = values.clamp(-1.0, 1.0).cpu().numpy()
     return Neighbors(indices, similarities)
 
 
-def _top(similar: torch.Tensor, n_neighbors: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Largest values of each row and their columns, the lower column first among equals."""
-    values, columns = similar.topk(
-        n_neighbors + 1, dim=1
-    )  # one more shows whether the last place is contested
-    contested = (values[:, -1] == values[:, -2]) & (values[:, -1] > -torch.inf)
-    values, columns = values[:, :n_neighbors], columns[:, :n_neighbors]
-    # topk may order equals as it likes: first by column, then stably by value.
-    columns = columns.sort(dim=1).values
-    values, order = similar.gather(1, columns).sort(dim=1, descending=True, stable=True)
-    columns = columns.gather(1, order)
-    if contested.any():
-        exact = similar[contested].sort(dim=1, descending=True, stable=True)
-        values[contested] = exact.values[:, :n_neighbors]
-        columns[contested] = exact.indices[:, :n_neighbors]
-    return values, columns
+def affordable_neighbors(n_wanted: int, n_samples: int) -> int:
+    """How many neighbours to ask for: those wanted, at most all others, and at most 50 of very many samples."""
+    return min(n_wanted, n_samples - 1, n_wanted if n_samples <= MOST_EXACT else MOST_APPROXIMATE)
 
 
 def check_features(features: NDArray[np.floating]) -> None:
     """Raise `InputError` unless the features are a finite matrix, a row a sample."""
     if features.ndim != 2 or features.shape[1] == 0:
         raise InputError(f"features have shape {features.shape}; expected (n_samples, n_features)")
-    finite = np.isfinite(features).all(axis=1)
+    finite = np.concatenate(
+        [
+            np.isfinite(features[start : start + CHECKED_ROWS]).all(axis=1)
+            for start in range(0, len(features), CHECKED_ROWS)
+        ]
+        or [np.ones(0, bool)]
+    )
     if not finite.all():
         raise InputError(
             f"features row {int(np.argmin(finite))} holds NaN or infinity "

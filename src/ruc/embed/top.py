@@ -1,0 +1,52 @@
+"""The largest values of long rows."""
+
+import torch
+
+__all__ = ["top"]
+
+GROUP = 32
+LONG = 100  # groups for each wanted value, from which on groups are worth it
+
+
+def top(values: torch.Tensor, n_wanted: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Largest values of each row and their columns, in order, the lower column first among equals.
+
+    Parameters
+    ----------
+    values
+        (n_rows, n_columns); n_columns is larger than `n_wanted`.
+    n_wanted
+        How many of each row.
+    """
+    largest, columns = _candidates(values, n_wanted + 1)  # one more shows whether the last place is contested
+    contested = (largest[:, -1] == largest[:, -2]) & (largest[:, -1] > -torch.inf)
+    largest, columns = largest[:, :n_wanted], columns[:, :n_wanted]
+    # topk may order equals as it likes: first by column, then stably by value.
+    columns = columns.sort(dim=1).values
+    largest, order = values.gather(1, columns).sort(dim=1, descending=True, stable=True)
+    columns = columns.gather(1, order)
+    if contested.any():
+        exact = values[contested].sort(dim=1, descending=True, stable=True)
+        largest[contested] = exact.values[:, :n_wanted]
+        columns[contested] = exact.indices[:, :n_wanted]
+    return largest, columns
+
+
+def _candidates(values: torch.Tensor, n_wanted: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """As `topk`. Of long rows only the groups with the largest maxima are looked into.
+
+    The n largest values lie in the n groups with the largest maxima: each of these groups holds one value that is at
+    least as large as all of any other group.
+    """
+    n_rows, n_columns = values.shape
+    n_groups = n_columns // GROUP
+    if n_groups < LONG // GROUP * n_wanted:
+        return values.topk(n_wanted, dim=1)
+    grouped = values[:, : n_groups * GROUP].view(n_rows, n_groups, GROUP)
+    groups = grouped.amax(dim=2).topk(n_wanted, dim=1).indices
+    within = torch.arange(GROUP, device=values.device)
+    columns = (groups[:, :, None] * GROUP + within).flatten(1)
+    rest = torch.arange(n_groups * GROUP, n_columns, device=values.device).expand(n_rows, -1)
+    columns = torch.cat([columns, rest], dim=1)
+    largest, places = values.gather(1, columns).topk(n_wanted, dim=1)
+    return largest, columns.gather(1, places)
