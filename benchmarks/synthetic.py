@@ -24,7 +24,10 @@ def clustered_features(
     decay = np.arange(1, n_features + 1) ** -0.5
     decay /= np.linalg.norm(decay)
     centres = generator.normal(size=(n_clusters, n_features)) * decay
-    modes = centres[:, None] + noise * SPREAD_OF_MODES * generator.normal(size=(n_clusters, MODES, n_features)) * decay
+    modes = (
+        centres[:, None]
+        + noise * SPREAD_OF_MODES * generator.normal(size=(n_clusters, MODES, n_features)) * decay
+    )
     shares = generator.dirichlet(np.full(MODES, 2.0), size=n_clusters).cumsum(axis=1)
     shared = generator.normal(size=(N_SHARED, n_features)) * decay / np.sqrt(N_SHARED)
     labels = generator.integers(n_clusters, size=n_samples)
@@ -37,7 +40,9 @@ def clustered_features(
         part = labels[start : start + ROWS]
         mode = (generator.random((len(part), 1)) > shares[part]).sum(axis=1).clip(max=MODES - 1)
         rows = modes[part, mode]
-        rows += noise * SHARED_NOISE * generator.normal(size=(len(part), N_SHARED)).astype(np.float32) @ shared
+        rows += (
+            noise * SHARED_NOISE * generator.normal(size=(len(part), N_SHARED)).astype(np.float32) @ shared
+        )
         rows += noise * OWN_NOISE * generator.standard_normal(rows.shape, dtype=np.float32) * decay
         features[start : start + ROWS] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     return features, labels

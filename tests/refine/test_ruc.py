@@ -123,6 +123,7 @@ def test_three_steps_of_two_networks_against_a_restatement(problem):
     members = make_members(space, base, settings, CPU)
     twins = make_members(space, base, settings, CPU)
     labels, clean = trust.pseudo_labels.clone(), clean.clone()
+    said = torch.zeros(2, len(features), base.n_clusters)
     for epoch in range(2):  # the second has a peer that has said something
         ours, theirs = CPU.generator(f"{epoch}"), CPU.generator(f"{epoch}")
         for student, peer in ((0, 1), (1, 0)):
@@ -133,8 +134,8 @@ def test_three_steps_of_two_networks_against_a_restatement(problem):
             other = twins[peer]
             other.network.eval()
             restated_pass(
-                own.network, other.network, own.optimizer, space, labels, clean, own.probabilities,
-                other.probabilities, settings, epoch, theirs,
+                own.network, other.network, own.optimizer, space, labels, clean, said[student],
+                said[peer], settings, epoch, theirs,
             )  # fmt: skip
     assert trust.is_clean.sum() > (np.arange(len(features)) % 3 > 0).sum()  # some were promoted
     assert torch.equal(trust.is_clean, clean) and torch.equal(trust.pseudo_labels, labels)

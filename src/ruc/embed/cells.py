@@ -1,8 +1,8 @@
 """Neighbours of very many samples: each is compared with the samples of the cells around its own.
 
-The inverted file of Jégou et al. 2011 (*Product quantization for nearest neighbor search*), without the quantisation, for the case in which
-every sample asks: those of one cell ask together, so that all is a matrix product a cell. How many cells have to
-be searched is not assumed but measured, on samples whose exact neighbours are looked up first.
+The inverted file of Jégou et al. 2011 (*Product quantization for nearest neighbor search*) without the quantisation,
+for the case in which every sample asks: those of one cell ask together, so that all is a matrix product a cell. How
+many cells have to be searched is not assumed but measured, on samples whose exact neighbours are looked up first.
 """
 
 import logging
@@ -104,7 +104,7 @@ def _how_many_cells(
 def _places(
     bounds: NDArray[np.int64], around: NDArray[np.int64], n_searched: int, n_neighbors: int
 ) -> NDArray[np.int64]:
-    """Where the samples of the nearest cells are: of the wanted number of cells, and of more where these are too empty."""
+    """Where the samples of the nearest cells are: the wanted number of cells, and more where these are too empty."""
     sizes = np.diff(bounds)[around].cumsum()
     n_searched = max(n_searched, int(np.searchsorted(sizes, n_neighbors + 1)) + 1)
     return np.concatenate([np.arange(bounds[c], bounds[c + 1]) for c in np.sort(around[:n_searched])])

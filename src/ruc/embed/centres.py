@@ -81,7 +81,8 @@ def _means(
     membership = csr_array(
         (np.ones(len(rows), np.float32), (owners, np.arange(len(rows)))), shape=(n_centres, len(rows))
     )
-    centres: NDArray[np.float32] = (membership @ rows) / np.maximum(sizes, 1)[:, None].astype(np.float32)
+    sums: NDArray[np.float32] = membership @ rows
+    centres = sums / np.maximum(sizes, 1)[:, None].astype(np.float32)
     empty = np.flatnonzero(sizes == 0)
     centres[empty] = rows[np.argsort(-distances, kind="stable")[: len(empty)]]
     return centres

@@ -5,7 +5,7 @@ import torch
 __all__ = ["top"]
 
 GROUP = 32
-LONG = 100  # groups for each wanted value, from which on groups are worth it
+WORTH_IT = 3  # groups for each wanted value
 
 
 def top(values: torch.Tensor, n_wanted: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -40,7 +40,7 @@ def _candidates(values: torch.Tensor, n_wanted: int) -> tuple[torch.Tensor, torc
     """
     n_rows, n_columns = values.shape
     n_groups = n_columns // GROUP
-    if n_groups < LONG // GROUP * n_wanted:
+    if n_groups < WORTH_IT * n_wanted:
         return values.topk(n_wanted, dim=1)
     grouped = values[:, : n_groups * GROUP].view(n_rows, n_groups, GROUP)
     groups = grouped.amax(dim=2).topk(n_wanted, dim=1).indices

@@ -18,7 +18,7 @@ from torch import Tensor
 from ruc.cluster.clustering import UNKNOWN, Clustering
 from ruc.embed.neighbors import Neighbors
 from ruc.refine.field import fit_field
-from ruc.refine.propagate import propagate
+from ruc.refine.propagate import is_large, propagate, propagate_among_candidates
 from ruc.refine.settings import RefineSettings
 
 __all__ = [
@@ -47,17 +47,39 @@ class Evidence:
     ----------
     posterior
         (n_samples, n_clusters) float32: the probability of each cluster, from a sample's own label and from its
-        neighbours'.
+        neighbours'. Where `columns` are given, (n_samples, m): of these clusters alone.
     reliability
         (n_clusters, n_clusters) float32: row y is how samples of cluster y are labelled. None where the labels
         weren't weighed.
     explained
         Share of the labels that the features predict, relative to the best possible at this reliability.
+    n_clusters, columns
+        How many clusters there are, and (n_samples, m) int64 which of them the columns of `posterior` are, where a
+        full table would be too large.
     """
 
     posterior: NDArray[np.float32]
     reliability: NDArray[np.float32] | None
     explained: float = 1.0
+    n_clusters: int = 0
+    columns: NDArray[np.int64] | None = None
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """(n_samples,) the likeliest cluster of each sample."""
+        best = self.posterior.argmax(axis=1).astype(np.int64)
+        if self.columns is None:
+            return best
+        chosen: NDArray[np.int64] = np.take_along_axis(self.columns, best[:, None], axis=1)[:, 0]
+        return chosen
+
+    def of(self, rows: Tensor) -> Tensor:
+        """(len(rows), n_clusters) probabilities of these samples, on their device."""
+        posterior = torch.from_numpy(self.posterior[rows.cpu().numpy()]).to(rows.device)
+        if self.columns is None:
+            return posterior
+        columns = torch.from_numpy(self.columns[rows.cpu().numpy()]).to(rows.device)
+        return posterior.new_zeros(len(rows), self.n_clusters).scatter_add_(1, columns, posterior)
 
 
 def gather_evidence(
@@ -70,11 +92,15 @@ def gather_evidence(
     """
     if neighbors is None or len(np.unique(base.labels[base.labels != UNKNOWN])) < 2:
         return None
-    if settings.weigh_given:
+    large = is_large(base)
+    if settings.weigh_given and (base.name == "given" or not large):
         evidence = weigh_evidence(base, neighbors)
         if base.name == "given" or evidence.explained < WELL_EXPLAINED:
             return evidence
-    return smooth_evidence(base, neighbors, settings.propagation) if settings.propagation else None
+    if not settings.propagation:
+        return None
+    smooth = smooth_among_candidates if large else smooth_evidence
+    return smooth(base, neighbors, settings.propagation)
 
 
 def smooth_evidence(base: Clustering, neighbors: Neighbors, share: float) -> Evidence:
@@ -90,6 +116,15 @@ def smooth_evidence(base: Clustering, neighbors: Neighbors, share: float) -> Evi
         believed[known] /= 2
         believed[known, base.labels[known]] += 0.5
     return Evidence(believed, None)
+
+
+def smooth_among_candidates(base: Clustering, neighbors: Neighbors, share: float) -> Evidence:
+    """As `smooth_evidence`, for so many samples and clusters that only a few clusters of each sample are looked at."""
+    columns, believed = propagate_among_candidates(base, neighbors, share)
+    if base.name in MADE_OF_THE_GRAPH:
+        believed /= 2
+        believed[:, 0] += 0.5
+    return Evidence(believed, None, n_clusters=base.n_clusters, columns=columns)
 
 
 def weigh_evidence(base: Clustering, neighbors: Neighbors) -> Evidence:

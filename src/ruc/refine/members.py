@@ -15,7 +15,17 @@ from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import Space
 from ruc.runtime import Runtime
 
-__all__ = ["Member", "Trust", "batches", "learnable_logits", "make_members", "predict", "restore", "snapshot"]
+__all__ = [
+    "Member",
+    "Trust",
+    "batches",
+    "learnable_logits",
+    "make_members",
+    "predict",
+    "restore",
+    "snapshot",
+    "surer",
+]
 
 NEVER = -1  # no epoch
 Asked = tuple[Tensor, Tensor]  # views of a batch, and the rows of it whose logits are wanted
@@ -27,7 +37,12 @@ class Member:
 
     network: nn.Module
     optimizer: torch.optim.Optimizer
-    probabilities: Tensor  # (n_samples, n_clusters) on the plain view; zeros before the first pass
+    confidence: Tensor  # (n_samples,) largest probability on the plain view; 0 before the first pass
+    opinion: Tensor  # (n_samples,) the cluster it belongs to
+
+    def note(self, rows: Tensor, logits: Tensor) -> None:
+        """Remember what the network says of these rows' plain views."""
+        self.confidence[rows], self.opinion[rows] = logits.softmax(dim=1).max(dim=1)
 
 
 @dataclass
@@ -47,12 +62,17 @@ class Trust:
         """(n_samples,) bool."""
         return self.clean_since != NEVER
 
-    def promote(self, probabilities: Tensor, threshold: float, epoch: int) -> None:
+    def promote(self, confidence: Tensor, opinion: Tensor, threshold: float, epoch: int) -> None:
         """Trust the unclean samples that are predicted with more than the threshold, with that label, for good."""
-        confidence, opinion = probabilities.max(dim=1)
         promoted = ~self.is_clean & (confidence > threshold)
         self.pseudo_labels[promoted] = opinion[promoted]
         self.clean_since[promoted] = epoch + 1
+
+
+def surer(first: Member, second: Member) -> tuple[Tensor, Tensor]:
+    """Confidence and opinion, for each sample, of the network that is surer of it."""
+    confidence = torch.maximum(first.confidence, second.confidence)
+    return confidence, torch.where(second.confidence > first.confidence, second.opinion, first.opinion)
 
 
 def make_members(
@@ -62,8 +82,10 @@ def make_members(
     members = []
     for network in space.networks(base.n_clusters, runtime):
         optimizer = make_optimizer(network, settings)
-        probabilities = torch.zeros(space.n_samples, base.n_clusters, device=runtime.device)
-        members.append(Member(network, optimizer, probabilities))
+        confidence = torch.zeros(space.n_samples, device=runtime.device)
+        members.append(
+            Member(network, optimizer, confidence, torch.zeros_like(confidence, dtype=torch.int64))
+        )
     return members[0], members[1 if settings.co_training else 0]
 
 
@@ -133,7 +155,7 @@ def snapshot(members: tuple[Member, Member], trust: Trust, history: list[Epoch])
     """Everything that the next epoch depends on."""
     weights = {"trust.pseudo_labels": trust.pseudo_labels, "trust.clean_since": trust.clean_since}
     for name, member in zip(("first", "second"), members, strict=True):
-        weights[f"{name}.probabilities"] = member.probabilities
+        weights |= {f"{name}.confidence": member.confidence, f"{name}.opinion": member.opinion}
         weights |= {f"{name}.network.{key}": value for key, value in member.network.state_dict().items()}
         moments = optimizer_tensors(member.optimizer)
         weights |= {f"{name}.optimizer.{key}": value for key, value in moments.items()}
@@ -156,7 +178,8 @@ def restore(state: State, members: tuple[Member, Member], trust: Trust) -> list[
     trust.pseudo_labels.copy_(weights["trust.pseudo_labels"])
     trust.clean_since.copy_(weights["trust.clean_since"])
     for name, member in zip(("first", "second"), members, strict=True):
-        member.probabilities.copy_(weights[f"{name}.probabilities"])
+        member.confidence.copy_(weights[f"{name}.confidence"])
+        member.opinion.copy_(weights[f"{name}.opinion"])
         member.network.load_state_dict(_under(f"{name}.network.", weights))
         load_optimizer(member.optimizer, _under(f"{name}.optimizer.", weights))
     return [Epoch(**record) for record in state.config["history"]]

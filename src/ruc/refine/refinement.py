@@ -1,6 +1,7 @@
 """What comes out of refining: labels, probabilities, the history, and the pair of networks."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -88,6 +89,12 @@ class Pair:
     second: nn.Module
     memory: Memory | None = None
 
+    @property
+    def n_clusters(self) -> int:
+        """How many logits there are."""
+        config: Any = self.first.config
+        return int(config["n_clusters"])
+
     @torch.no_grad()
     def logits(self, inputs: Tensor) -> Tensor:
         """Summed logits (n, n_clusters) of plain views, in evaluation mode; a row's result stands alone."""
@@ -141,10 +148,8 @@ class Refinement:
     labels
         (n_samples,) int64: the cluster of every sample.
     probabilities
-        (n_samples, n_clusters) float32, calibrated without labels: the largest of a row estimates the
-        probability that the sample is in the right cluster.
-    raw_probabilities
-        Softmax of the summed logits.
+        (n_samples, n_clusters) float32 (float16 beyond a quarter of a billion of them), calibrated without labels: the
+        largest of a row estimates the probability that the sample is in the right cluster.
     clean_since
         (n_samples,) int64: the epoch, counted from 1, at whose end each sample became trusted; 0: trusted from the
         start, -1: never.
@@ -159,13 +164,19 @@ class Refinement:
     """
 
     labels: NDArray[np.int64]
-    probabilities: NDArray[np.float32]
-    raw_probabilities: NDArray[np.float32]
+    probabilities: NDArray[np.floating]
     clean_since: NDArray[np.int64]
     history: tuple[Epoch, ...]
     pair: Pair
     temperature: float
     warnings: tuple[str, ...]
+
+    @property
+    def raw_probabilities(self) -> NDArray[np.float32]:
+        """Softmax of the summed logits, before calibration."""
+        powers = np.power(self.probabilities, self.temperature, dtype=np.float32)
+        raw: NDArray[np.float32] = powers / powers.sum(axis=1, keepdims=True)
+        return raw
 
     @property
     def was_clean(self) -> NDArray[np.bool_]:

@@ -6,7 +6,6 @@ Park et al., *Improving Unsupervised Image Clustering With Robust Learning*, CVP
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -15,8 +14,8 @@ from ruc.cluster.clustering import Clustering
 from ruc.embed.embedder import State
 from ruc.embed.neighbors import Neighbors
 from ruc.progress import progress
-from ruc.refine.calibrate import fit_temperature
-from ruc.refine.evidence import WELL_EXPLAINED, Evidence, gather_evidence
+from ruc.refine.conclude import conclude
+from ruc.refine.evidence import gather_evidence
 from ruc.refine.losses import soft_cross_entropy, squared_error
 from ruc.refine.members import (
     Member,
@@ -27,9 +26,10 @@ from ruc.refine.members import (
     predict,
     restore,
     snapshot,
+    surer,
 )
-from ruc.refine.refinement import PREDICT_ROWS, Epoch, Memory, Pair, Refinement
-from ruc.refine.select import CleanSelection, choose_clean
+from ruc.refine.refinement import Epoch, Pair, Refinement
+from ruc.refine.select import choose_clean
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import Space
 from ruc.refine.targets import guess, mix_up, one_hot, refine_labels, smooth_labels
@@ -37,9 +37,6 @@ from ruc.refine.warmup import warm_up_heads
 from ruc.runtime import Runtime
 
 __all__ = ["refine"]
-
-SMALLEST = 1e-6  # probability, so that its logarithm exists
-FAR_APART = 0.25  # total variation between what is believed and what the networks say
 
 
 def refine(
@@ -89,15 +86,14 @@ def refine(
             generator = runtime.generator(f"refine/epoch {epoch}")
             losses = [train_pass(*turn, trust, space, settings, epoch, runtime, generator) for turn in turns]
             if settings.promotion and settings.promotion_by == "confident":
-                surest = torch.maximum(first.probabilities, second.probabilities)
-                trust.promote(surest, settings.promotion_threshold_at(epoch), epoch)
+                trust.promote(*surer(first, second), settings.promotion_threshold_at(epoch), epoch)
             record = _record(epoch, torch.stack(losses), clean_before, trust, members, settings, started)
             history.append(record)
             if on_epoch is not None:
                 on_epoch(record, lambda: snapshot(members, trust, history))
             advance(1)
     pair = Pair(first.network, second.network)
-    return _conclude(space, pair, trust, selected, evidence, history, settings, runtime)
+    return conclude(space, pair, trust, selected, evidence, history, settings, runtime)
 
 
 def train_pass(
@@ -114,7 +110,7 @@ def train_pass(
     for group in student.optimizer.param_groups:
         group["lr"] = settings.learning_rate_at(epoch)
     student.network.train()
-    peer_weight = _spread(peer.probabilities.amax(dim=1))
+    peer_weight = _spread(peer.confidence)
     totals = []
     for rows in batches(space.n_samples, settings.rows_per_batch, generator, runtime):
         losses = batch_losses(student, peer, peer_weight, rows, trust, space, settings, generator)
@@ -126,7 +122,8 @@ def train_pass(
         totals.append(torch.stack(losses).detach())
     student.network.eval()
     if settings.promotion and settings.promotion_by == "each":
-        trust.promote(student.probabilities, settings.promotion_threshold_at(epoch), epoch)
+        threshold = settings.promotion_threshold_at(epoch)
+        trust.promote(student.confidence, student.opinion, threshold, epoch)
     return torch.stack(totals).mean(dim=0)
 
 
@@ -150,7 +147,7 @@ def batch_losses(
         everyone = torch.arange(len(rows), device=rows.device)
         doubtful = [(weak_a, unclean), (weak_b, unclean)]
         own_logits, *opinions = predict(student.network, [(plain, everyone), *doubtful], settings)
-        student.probabilities[rows] = own_logits.softmax(dim=1)
+        student.note(rows, own_logits)
         if settings.co_training:
             peer_logits, *others = predict(peer.network, [(plain, clean), *doubtful], settings)
             weight = peer_weight[rows[clean]]
@@ -194,7 +191,6 @@ def _record(
     started: float,
 ) -> Epoch:
     clean_loss, unclean_loss, smoothing_loss = losses.mean(dim=0).tolist()
-    opinions = [member.probabilities.argmax(dim=1) for member in members]
     n_clean = int(trust.is_clean.sum())
     return Epoch(
         epoch=epoch,
@@ -205,55 +201,6 @@ def _record(
         n_promoted=n_clean - clean_before,
         learning_rate=settings.learning_rate_at(epoch),
         promotion_threshold=settings.promotion_threshold_at(epoch),
-        agreement=float((opinions[0] == opinions[1]).float().mean()),
+        agreement=float((members[0].opinion == members[1].opinion).float().mean()),
         seconds=time.monotonic() - started,
     )
-
-
-def _conclude(
-    space: Space,
-    pair: Pair,
-    trust: Trust,
-    selected: CleanSelection,
-    evidence: Evidence | None,
-    history: list[Epoch],
-    settings: RefineSettings,
-    runtime: Runtime,
-) -> Refinement:
-    """The summed logits of the pair on the plain view, as labels and probabilities."""
-    logits = _predict_all(space, pair, runtime)
-    temperature = 1.0
-    if evidence is not None:
-        posterior = torch.as_tensor(evidence.posterior, device=logits.device)
-        if settings.calibrate_by == "both":
-            posterior = (posterior.clamp_min(SMALLEST).log() + logits.log_softmax(dim=1)).softmax(dim=1)
-        temperature = fit_temperature(logits, posterior)
-        pair = replace(pair, memory=_remember(space, logits, evidence, temperature))
-        logits = _predict_all(space, pair, runtime)
-    return Refinement(
-        labels=logits.argmax(dim=1).cpu().numpy(),
-        probabilities=(logits / temperature).softmax(dim=1).cpu().numpy(),
-        raw_probabilities=logits.softmax(dim=1).cpu().numpy(),
-        clean_since=trust.clean_since.cpu().numpy(),
-        history=tuple(history),
-        pair=pair,
-        temperature=temperature,
-        warnings=selected.notes,
-    )
-
-
-def _predict_all(space: Space, pair: Pair, runtime: Runtime) -> Tensor:
-    rows = torch.arange(space.n_samples, device=runtime.device)
-    return torch.cat([pair.logits(space.plain(part)) for part in torch.split(rows, PREDICT_ROWS)])
-
-
-def _remember(space: Space, logits: Tensor, evidence: Evidence, temperature: float) -> Memory:
-    """The samples of which the evidence, weighed with the networks, says something else than the networks."""
-    networks = (logits / temperature).log_softmax(dim=1)
-    believed = torch.as_tensor(evidence.posterior, device=logits.device).clamp_min(SMALLEST).log()
-    if evidence.explained >= WELL_EXPLAINED:  # else the networks know less than the labels, and have no say
-        believed = believed + logits.log_softmax(dim=1)
-    believed = believed.log_softmax(dim=1)
-    apart = (believed.exp() - networks.exp()).abs().sum(dim=1) / 2
-    kept = ((believed.argmax(dim=1) != networks.argmax(dim=1)) | (apart > FAR_APART)).nonzero().squeeze(1)
-    return Memory(space.plain(kept).flatten(1), believed[kept] * temperature)

@@ -24,6 +24,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 MOST_VOTERS = 100
+VOTES_AT_ONCE = 16 * 1024 * 1024
 RELAXED_SHARE = (
     0.1  # of a cluster's members are trusted, the most typical ones, when none passes the threshold
 )
@@ -93,9 +94,8 @@ def select_clean(base: Clustering, neighbors: Neighbors | None, settings: Refine
         is_clean &= confidence >= settings.confidence_threshold
         typicality += confidence
     if selection in ("neighbors", "hybrid"):
-        votes = neighbor_votes(base, neighbors, settings.n_neighbors or MOST_VOTERS)
-        own = votes[np.arange(len(known)), np.where(known, base.labels, 0)]
-        is_clean &= (own >= votes.max(axis=1)) & (own >= _agreement_needed(base, own, settings))
+        own, most = _own_and_most_votes(base, neighbors, settings.n_neighbors or MOST_VOTERS)
+        is_clean &= (own >= most) & (own >= _agreement_needed(base, own, settings))
         typicality += own
     for cluster in range(base.n_clusters):
         members = np.flatnonzero(base.labels == cluster)
@@ -135,8 +135,7 @@ def choose_clean(
         return base.labels, select_clean(base, neighbors, settings)
     if evidence.reliability is not None:
         return base.labels, select_believed(base, evidence)
-    smooth = evidence.posterior.argmax(axis=1).astype(np.int64)
-    labels = np.where(base.labels == UNKNOWN, UNKNOWN, smooth)
+    labels = np.where(base.labels == UNKNOWN, UNKNOWN, evidence.labels)
     return labels, select_clean(replace(base, labels=labels), neighbors, settings)
 
 
@@ -154,8 +153,25 @@ def select_believed(base: Clustering, evidence: Evidence) -> CleanSelection:
     return CleanSelection(is_clean, "evidence", (note,))
 
 
-def neighbor_votes(base: Clustering, neighbors: Neighbors | None, n_neighbors: int) -> NDArray[np.float32]:
-    """Share of the nearest neighbours with each label, (n_samples, n_clusters).
+def _own_and_most_votes(
+    base: Clustering, neighbors: Neighbors | None, n_neighbors: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """For each sample the share of votes for its own label, and the largest share that any label has."""
+    own, most = (np.empty(len(base.labels), np.float32) for _ in range(2))
+    step = max(1, VOTES_AT_ONCE // base.n_clusters)
+    for start in range(0, len(own), step):
+        rows = slice(start, start + step)
+        votes = neighbor_votes(base, neighbors, n_neighbors, rows)
+        labels = base.labels[rows]
+        own[rows] = votes[np.arange(len(labels)), np.where(labels == UNKNOWN, 0, labels)]
+        most[rows] = votes.max(axis=1)
+    return own, most
+
+
+def neighbor_votes(
+    base: Clustering, neighbors: Neighbors | None, n_neighbors: int, rows: slice = slice(None)
+) -> NDArray[np.float32]:
+    """Share of the nearest neighbours with each label, (n_samples, n_clusters), or of these rows alone.
 
     At most half the mean cluster size votes, so that a small cluster is not outvoted by geometry alone.
     Neighbours without a label do not vote.
@@ -171,8 +187,8 @@ def neighbor_votes(base: Clustering, neighbors: Neighbors | None, n_neighbors: i
             f"neighbours of {len(neighbors.indices)} samples were given for {n_samples} labels; expected as many"
         )
     used = min(n_neighbors, max(1, n_samples // (2 * base.n_clusters)), neighbors.indices.shape[1])
-    voters = base.labels[neighbors.indices[:, :used]]
-    votes = np.zeros((n_samples, base.n_clusters), np.float32)
-    rows, columns = np.nonzero(voters != UNKNOWN)
-    np.add.at(votes, (rows, voters[rows, columns]), 1.0 / used)
+    voters = base.labels[neighbors.indices[rows, :used]]
+    votes = np.zeros((len(voters), base.n_clusters), np.float32)
+    of, columns = np.nonzero(voters != UNKNOWN)
+    np.add.at(votes, (of, voters[of, columns]), 1.0 / used)
     return votes
