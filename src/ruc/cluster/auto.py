@@ -1,11 +1,13 @@
 """The door to every base clustering that works from features alone."""
 
+import logging
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ruc.cluster.clustering import Clustering
 from ruc.cluster.density import density
-from ruc.cluster.graph import graph
+from ruc.cluster.graph import MOST_SAMPLES, graph
 from ruc.cluster.kmeans import kmeans
 from ruc.cluster.mixture import mixture
 from ruc.cluster.scan import scan
@@ -16,6 +18,8 @@ from ruc.runtime import Runtime
 
 __all__ = ["METHODS", "cluster", "largest_first"]
 
+logger = logging.getLogger(__name__)
+FEWEST_OF_EACH = 100  # samples of each cluster among those that "graph" looks at
 METHODS = ("auto", "graph", "kmeans", "mixture", "spectral", "density", "scan")
 
 
@@ -28,7 +32,8 @@ def cluster(
 ) -> Clustering:
     """Cluster features by the named method.
 
-    "auto" is the one that was best on most of the data it was measured on (experiments/RESULTS.md).
+    "auto" is "graph", the one that was best on most of the data it was measured on (experiments/RESULTS.md), as long as
+    that has 100 samples of each cluster to look at; with more clusters it's "kmeans".
 
     Parameters
     ----------
@@ -59,7 +64,20 @@ def cluster(
         raise InputError(
             f"base clustering {method!r} needs the number of clusters; give it, or take 'density'"
         )
+    if method == "auto":
+        method = _automatic(len(features), n_clusters)
     return largest_first(_run(features, n_clusters, method, runtime, neighbors))
+
+
+def _automatic(n_samples: int, n_clusters: int | None) -> str:
+    if n_clusters is None or n_samples <= MOST_SAMPLES or n_clusters * FEWEST_OF_EACH <= MOST_SAMPLES:
+        return "graph"
+    logger.info(
+        "base clustering: kmeans, since graph looks at %d samples, too few for %d clusters",
+        MOST_SAMPLES,
+        n_clusters,
+    )
+    return "kmeans"
 
 
 def _run(

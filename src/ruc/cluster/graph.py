@@ -6,6 +6,7 @@ small groups, which are right nearly everywhere; the groups are merged along the
 favours clusters of like size is chosen by what the layouts agree on.
 """
 
+import logging
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -17,12 +18,14 @@ from ruc.cluster.clustering import Clustering
 from ruc.cluster.communities import agreement, connections, merge_groups
 from ruc.cluster.inputs import unit_features
 from ruc.cluster.kmeans import kmeans_labels
-from ruc.cluster.layout import graph_layout, neighbor_graph
-from ruc.embed.neighbors import Neighbors
+from ruc.cluster.layout import N_NEIGHBORS, fuzzy_graph, graph_layout, neighbor_graph
+from ruc.embed.neighbors import Neighbors, nearest_neighbors
 from ruc.progress import progress
 from ruc.runtime import Runtime
 
-__all__ = ["graph", "group_layouts"]
+__all__ = ["MOST_SAMPLES", "graph", "group_layouts"]
+
+logger = logging.getLogger(__name__)
 
 LAYOUT_DIMENSIONS = (4, 8, 4, 8)  # one layout each
 GROUPS_PER_CLUSTER = 8
@@ -32,6 +35,8 @@ RESOLUTIONS = np.geomspace(1.6, 0.2, 13)
 NATURAL_RANGE = (0.8, 1.3)  # resolutions count that would by themselves end with about n_clusters clusters
 STABILITY_TOLERANCE = 0.02
 N_SMOOTHING = 3
+MOST_SAMPLES = 20_000  # the layouts of more would take minutes
+N_HEARING = 5  # steps along the graph, until all have heard of the part that was clustered
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,8 @@ def graph(
 ) -> Clustering:
     """Cluster by merging small groups of the neighbour graph, at the resolution that several layouts agree on.
 
+    Of more than 20,000 samples a random part of that size is clustered so, and the others join along the graph.
+
     Parameters
     ----------
     features
@@ -71,6 +78,8 @@ def graph(
     Clustering
         Probabilities are the share of the layouts that agree, averaged along the graph.
     """
+    if len(features) > MOST_SAMPLES:
+        return _graph_of_part(features, n_clusters, runtime, neighbors)
     unit = unit_features(features, n_clusters)
     affinity = neighbor_graph(unit, runtime, neighbors)
     groupings = group_layouts(affinity, n_clusters, runtime)
@@ -80,6 +89,35 @@ def graph(
     )
     probabilities = _consensus(cut, affinity, n_clusters)
     return Clustering(probabilities.argmax(axis=1), probabilities, n_clusters, "graph")
+
+
+def _graph_of_part(
+    features: NDArray[np.floating], n_clusters: int, runtime: Runtime, neighbors: Neighbors | None
+) -> Clustering:
+    """Cluster a random part of the samples; all others hear from it along the graph of all."""
+    generator = np.random.default_rng(runtime.numpy_seed("graph part"))
+    part = np.sort(generator.choice(len(features), MOST_SAMPLES, replace=False))
+    logger.info("base clustering on %d of %d samples, the others along the graph", len(part), len(features))
+    found = graph(np.asarray(features[part]), n_clusters, runtime)
+    assert found.probabilities is not None
+    if neighbors is None:
+        neighbors = nearest_neighbors(features, N_NEIGHBORS, runtime)
+    nearest = Neighbors(neighbors.indices[:, :N_NEIGHBORS], neighbors.similarities[:, :N_NEIGHBORS])
+    walk = _random_walk(fuzzy_graph(nearest).astype(np.float32))
+    votes = np.zeros((len(features), n_clusters), np.float32)
+    votes[part] = found.probabilities
+    for _ in range(N_HEARING):
+        votes = walk @ votes
+        votes[part] = found.probabilities
+        votes /= np.maximum(votes.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    unheard = votes.sum(axis=1) == 0
+    votes[unheard] = np.bincount(found.labels, minlength=n_clusters) / len(part)
+    return Clustering(votes.argmax(axis=1), votes, n_clusters, "graph")
+
+
+def _random_walk(affinity: sp.csr_array) -> sp.csr_array:
+    """Each row summing to 1."""
+    return sp.csr_array(sp.diags_array(1.0 / np.maximum(affinity.sum(axis=1), 1e-12)) @ affinity)
 
 
 def group_layouts(affinity: sp.csr_array, n_clusters: int, runtime: Runtime) -> list[NDArray[np.int64]]:
@@ -140,7 +178,7 @@ def _consensus(cut: _Cut, affinity: sp.csr_array, n_clusters: int) -> NDArray[np
         overlap = members.T @ chosen
         votes += members @ (overlap / np.maximum(overlap.sum(axis=1, keepdims=True), 1.0))
     votes /= votes.sum(axis=1, keepdims=True)
-    walk = sp.diags_array(1.0 / np.maximum(affinity.sum(axis=1), 1e-12)) @ affinity
+    walk = _random_walk(affinity)
     for _ in range(N_SMOOTHING):
         votes = 0.5 * votes + 0.5 * (walk @ votes)
     while len(dying := np.setdiff1d(typical, votes.argmax(axis=1))):  # a small cluster isn't to be voted away

@@ -8,17 +8,23 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
 from ruc.cluster.clustering import Clustering
-from ruc.cluster.inputs import unit_features
+from ruc.cluster.inputs import check_clusterable, unit_features
+from ruc.embed.centres import find_centres, nearest_centres
 from ruc.errors import InputError
 from ruc.runtime import Runtime
 
 __all__ = ["kmeans", "kmeans_labels"]
+
+MOST_WITH_RESTARTS = 5_000_000  # samples times clusters
 
 
 def kmeans(
     features: NDArray[np.floating], n_clusters: int, runtime: Runtime, n_restarts: int = 10
 ) -> Clustering:
     """Cluster by k-means on unit-length features; the restart with the lowest inertia wins.
+
+    Where samples times clusters are more than five million it's a single start, whose centres are found on a part of
+    the samples (`ruc.embed.centres`).
 
     Parameters
     ----------
@@ -36,6 +42,10 @@ def kmeans(
     Clustering
         Without probabilities: distances to centres say nothing about certainty.
     """
+    if len(features) * n_clusters > MOST_WITH_RESTARTS:
+        check_clusterable(features, n_clusters)
+        labels, _ = nearest_centres(features, find_centres(features, n_clusters, runtime, "kmeans"))
+        return Clustering(labels, None, n_clusters, "kmeans")
     unit = unit_features(features, n_clusters)
     labels = kmeans_labels(unit, n_clusters, runtime.numpy_seed("kmeans"), n_restarts)
     return Clustering(labels, None, n_clusters, "kmeans")

@@ -14,7 +14,7 @@ from scipy.sparse.linalg import eigsh
 from ruc.embed.neighbors import Neighbors, nearest_neighbors
 from ruc.runtime import Runtime
 
-__all__ = ["fuzzy_graph", "graph_layout", "neighbor_graph", "spectral_embedding"]
+__all__ = ["N_NEIGHBORS", "fuzzy_graph", "graph_layout", "neighbor_graph", "spectral_embedding"]
 
 N_NEIGHBORS = 15
 N_STEPS = 200

@@ -1,4 +1,7 @@
-"""k-means for more rows than memory holds twice: centres from a part of the rows, in blocked matrix products."""
+"""k-means for more rows than memory holds twice: centres from a part of the rows, in blocked matrix products.
+
+All rows are scaled to unit length where they are read.
+"""
 
 import numpy as np
 import torch
@@ -39,7 +42,7 @@ def find_centres(rows: NDArray[np.floating], n_centres: int, runtime: Runtime, p
     """
     generator = np.random.default_rng(runtime.numpy_seed(purpose))
     drawn = _draw(len(rows), ROWS_PER_CENTRE * n_centres, generator)
-    part = np.asarray(rows[drawn], np.float32)
+    part = _unit(rows[drawn]).numpy()
     start = part[_draw(len(part), START_ROWS_PER_CENTRE * n_centres, generator)]
     centres, _ = kmeans_plusplus(start, n_centres, random_state=int(generator.integers(2**31)))
     before = np.full(len(part), -1)
@@ -60,11 +63,15 @@ def nearest_centres(
     halves = centres.square().sum(dim=1) / 2
     step = max(1, BLOCK_VALUES // len(centres))
     for start in range(0, len(rows), step):
-        block = torch.from_numpy(np.array(rows[start : start + step], np.float32)).to(centres.device)
+        block = _unit(rows[start : start + step]).to(centres.device)
         closeness, owner = torch.addmm(halves, block, centres.T, beta=-1).max(dim=1)
         owners[start : start + step] = owner.cpu().numpy()
         distances[start : start + step] = (block.square().sum(dim=1) - 2 * closeness).cpu().numpy()
     return owners, distances
+
+
+def _unit(rows: NDArray[np.floating]) -> Tensor:
+    return torch.nn.functional.normalize(torch.from_numpy(np.array(rows, np.float32)), dim=1)
 
 
 def _draw(n_rows: int, n_wanted: int, generator: np.random.Generator) -> NDArray[np.int64]:
@@ -82,7 +89,7 @@ def _means(
         (np.ones(len(rows), np.float32), (owners, np.arange(len(rows)))), shape=(n_centres, len(rows))
     )
     sums: NDArray[np.float32] = membership @ rows
-    centres = sums / np.maximum(sizes, 1)[:, None].astype(np.float32)
+    centres: NDArray[np.float32] = np.asarray(sums / np.maximum(sizes, 1)[:, None], np.float32)
     empty = np.flatnonzero(sizes == 0)
     centres[empty] = rows[np.argsort(-distances, kind="stable")[: len(empty)]]
     return centres

@@ -67,11 +67,10 @@ class Evidence:
     @property
     def labels(self) -> NDArray[np.int64]:
         """(n_samples,) the likeliest cluster of each sample."""
-        best = self.posterior.argmax(axis=1).astype(np.int64)
+        best = np.asarray(self.posterior.argmax(axis=1), np.int64)
         if self.columns is None:
             return best
-        chosen: NDArray[np.int64] = np.take_along_axis(self.columns, best[:, None], axis=1)[:, 0]
-        return chosen
+        return np.asarray(np.take_along_axis(self.columns, best[:, None], axis=1)[:, 0], np.int64)
 
     def of(self, rows: Tensor) -> Tensor:
         """(len(rows), n_clusters) probabilities of these samples, on their device."""

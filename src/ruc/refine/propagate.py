@@ -82,11 +82,12 @@ def propagate_among_candidates(
     pairs = _pair_graph(_normalized_graph(neighbors), candidates)
     start = np.zeros(candidates.shape, np.float32)
     start[:, 0] = 1.0
-    arrived = start.reshape(-1, 1)
+    arrived = start.ravel()
     for _ in range(N_STEPS):
-        arrived = np.float32(share) * (pairs @ arrived) + np.float32(1 - share) * start.reshape(-1, 1)
-    arrived = arrived.reshape(candidates.shape)
-    return np.maximum(candidates, 0), arrived / arrived.sum(axis=1, keepdims=True)
+        arrived = np.asarray(pairs @ arrived) * share + start.ravel() * (1 - share)
+    probabilities: NDArray[np.float32] = arrived.reshape(candidates.shape).astype(np.float32)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    return np.maximum(candidates, 0), probabilities
 
 
 def _candidates(labels: NDArray[np.int64], neighbors: Neighbors) -> NDArray[np.int64]:

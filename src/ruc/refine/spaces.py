@@ -42,6 +42,10 @@ class Space(Protocol):
         """A randomly and heavily changed view."""
 
 
+MOST_LONG = 20_000  # samples that are seen in 20 epochs
+FEWEST_EPOCHS = 3
+
+
 class FeatureSpace:
     """Frozen features; a view is made of features.
 
@@ -95,9 +99,13 @@ class FeatureSpace:
 
     @property
     def defaults(self) -> Mapping[str, Any]:
-        """Heads from scratch, seconds for thousands of samples; labels smoothed over the neighbour graph."""
+        """Heads from scratch, seconds for thousands of samples; labels smoothed over the neighbour graph.
+
+        Heads are trained after about 800 steps: the more samples there are, the fewer epochs that takes.
+        """
+        n_epochs = min(20, max(FEWEST_EPOCHS, 20 * MOST_LONG // self.n_samples))
         return {
-            "n_epochs": 20, "batch_size": 500, "learning_rate": 0.05, "optimizer": "sgd", "clean_views": 2,
+            "n_epochs": n_epochs, "batch_size": 500, "learning_rate": 0.05, "optimizer": "sgd", "clean_views": 2,
             "head_warmup": False, "n_neighbors": 15, "neighbor_agreement": 0.0, "propagation": 0.9,
             "calibrate_by": "neighbors", "precision": "float32",
         }  # fmt: skip
