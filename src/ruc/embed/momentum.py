@@ -76,9 +76,9 @@ class MomentumSettings:
 
     policy: ViewPolicy = PHOTO
     network: NetworkSettings = field(default_factory=NetworkSettings)
-    n_epochs: int = 200
-    batch_size: int = 512
-    n_views: int = 2
+    n_epochs: int = 100
+    batch_size: int = 256
+    n_views: int = 4
     small_epochs: float = 0.6
     small_side: float = 0.75
     neighbor_epochs: float = 0.4
