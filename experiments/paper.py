@@ -75,7 +75,6 @@ from ruc.runtime import Runtime
 TIME_IS_UP = 75  # EX_TEMPFAIL: try again
 FILE_BYTES = 16_000_000
 SAVE_EVERY = 120.0  # seconds
-N_ATTACKED = 1000
 HERE = Path(__file__).parent
 STAGES = ("embedding", "SCAN", "self-labelling", "RUC")
 GPU_PICKS = {"cifar10": "confidence", "cifar20": "hybrid", "stl10": "confidence"}  # the paper's best
@@ -130,6 +129,7 @@ def make_plan(name: str, narrow: bool) -> Plan:
             ramp_epochs=None,
             head_warmup=True,
             forwards="needed",
+            precision=None,
         ),
     )
 
@@ -323,9 +323,11 @@ def unseen_accuracy(
     return 100 * float(correct_under(matching, labels.cpu().numpy(), test.labels).mean())
 
 
-def attack(models: dict[str, tuple[Model, Clustering]], data: Split, runtime: Runtime) -> AttackTable:
+def attack(
+    models: dict[str, tuple[Model, Clustering]], data: Split, runtime: Runtime, n_images: int
+) -> AttackTable:
     """Each model attacked by its own gradient, on some of the images."""
-    drawn = np.random.default_rng(0).permutation(len(data.labels))[:N_ATTACKED]
+    drawn = np.random.default_rng(0).permutation(len(data.labels))[:n_images]
     right = {}
     for name, (_, found) in models.items():
         matching = match_clusters(contingency(found.labels, data.labels))
@@ -349,14 +351,21 @@ COLUMNS = (
 
 
 def rows(
-    name: str, seed: int, chain: Chain, train: Split, test: Split | None, minutes: str, runtime: Runtime
+    name: str,
+    seed: int,
+    chain: Chain,
+    train: Split,
+    test: Split | None,
+    minutes: str,
+    n_attacked: int,
+    runtime: Runtime,
 ) -> list[str]:
     """A row of the table for the base and one for RUC; drops are in points of accuracy."""
     models: dict[str, tuple[Model, Clustering]] = {
         "SCAN": (chain.base_network, chain.base),
         "SCAN + RUC": (summed(chain.pair), chain.refined),
     }
-    attacked = attack(models, train, runtime)
+    attacked = attack(models, train, runtime, n_attacked)
     made = []
     for which, (model, found) in models.items():
         numbers = scores(found, train.labels)
@@ -462,6 +471,7 @@ def main() -> int:
     parser.add_argument("--measure", action="store_true")
     parser.add_argument("--total", type=float, default=20.0, help="minutes that --measure fills")
     parser.add_argument("--epochs", type=int, nargs=4, metavar=("EMBEDDING", "SCAN", "LABEL", "RUC"))
+    parser.add_argument("--attacked", type=int, default=1000, help="how many images are attacked")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--results", type=Path, default=HERE / "RESULTS.md")
     options = parser.parse_args()
@@ -494,7 +504,7 @@ def main() -> int:
     votes = np.array([np.bincount(row, minlength=n_clusters).argmax() for row in near])
     print(f"20 nearest neighbours are right for {np.mean(votes == train.labels):.1%} of the fitted images")
     minutes = ", ".join(f"{pieces.load(stage).config['seconds'] / 60:.1f}" for stage in STAGES)
-    made = rows(options.name, options.seed, chain, train, test, minutes, runtime)
+    made = rows(options.name, options.seed, chain, train, test, minutes, options.attacked, runtime)
     print("\n".join([COLUMNS, *made]))
     append_rows(options.results, made)
     return 0
