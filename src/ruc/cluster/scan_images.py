@@ -255,7 +255,8 @@ def _train(
     resume: State | None,
 ) -> None:
     """Descend along the losses that each epoch yields, one a batch."""
-    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=settings.weight_decay)
+    fused = runtime.device.type in ("cpu", "cuda")
+    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=settings.weight_decay, fused=fused)
     first = 0 if resume is None else _restore(resume, what, network, optimizer)
     with progress(what, n_epochs - first, "epochs", runtime.verbose) as advance:
         for epoch in range(first, n_epochs):

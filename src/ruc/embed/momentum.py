@@ -125,6 +125,7 @@ class Learner:
             momentum=settings.momentum,
             weight_decay=settings.weight_decay,
             nesterov=True,
+            fused=device.type in ("cpu", "cuda"),
         )
         self.memory = torch.zeros(len(pixels), width, device=device)
         self.companions = torch.arange(len(pixels), device=device)[:, None]
