@@ -18,7 +18,7 @@ from ruc.cluster.clustering import Clustering
 from ruc.cluster.communities import agreement, connections, merge_groups
 from ruc.cluster.inputs import unit_features
 from ruc.cluster.kmeans import kmeans_labels
-from ruc.cluster.layout import N_NEIGHBORS, fuzzy_graph, graph_layout, neighbor_graph
+from ruc.cluster.layout import N_NEIGHBORS, fuzzy_graph, graph_layout, layout_start, neighbor_graph
 from ruc.embed.neighbors import Neighbors, nearest_neighbors
 from ruc.progress import progress
 from ruc.runtime import Runtime
@@ -134,9 +134,12 @@ def group_layouts(affinity: sp.csr_array, n_clusters: int, runtime: Runtime) -> 
     )
     n_groups = max(n_groups, n_clusters)
     groupings = []
+    starts = {n: layout_start(affinity, n, runtime) for n in sorted(set(LAYOUT_DIMENSIONS))}
     with progress("graph layouts", len(LAYOUT_DIMENSIONS), "layouts", runtime.verbose) as advance:
         for number, n_dimensions in enumerate(LAYOUT_DIMENSIONS):
-            positions = graph_layout(affinity, n_dimensions, runtime, f"layout {number}")
+            positions = graph_layout(
+                affinity, n_dimensions, runtime, f"layout {number}", starts[n_dimensions]
+            )
             seed = runtime.numpy_seed(f"layout groups {number}")
             groupings.append(kmeans_labels(positions, n_groups, seed, n_restarts=1))
             advance(1)
