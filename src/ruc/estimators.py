@@ -32,6 +32,7 @@ from ruc.settings import Settings, make_settings
 __all__ = ["ImageClusterer", "RobustClusterer"]
 
 
+ROWS = 65_536  # at a time in double precision
 Images = str | Path | Sequence[str | Path] | NDArray[Any]
 
 
@@ -161,7 +162,11 @@ class RobustClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         lengths = np.linalg.norm(values, axis=1)
         self.is_embedding_ = bool(np.allclose(lengths, 1, atol=1e-3))
         self.center_ = values.mean(axis=0, dtype=np.float64)
-        spread = float(np.sqrt(np.square(values - self.center_).sum(axis=1).mean()))
+        squares = [
+            np.square(values[start : start + ROWS] - self.center_).sum(axis=1)
+            for start in range(0, len(values), ROWS)
+        ]
+        spread = float(np.sqrt(np.concatenate(squares).mean()))
         self.scale_ = spread if spread > 0 else 1.0
 
     def _as_features(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -170,11 +175,15 @@ class RobustClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         Rows that aren't embeddings are centred and lifted by a constant coordinate before they are scaled to
         unit length: what is far from the centre is then told from what is merely in the same direction.
         """
-        rows = values.astype(np.float64)
-        if not self.is_embedding_:
-            rows = np.column_stack([(rows - self.center_) / self.scale_, np.ones(len(rows))])
-        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-        return np.asarray(rows / np.maximum(lengths, np.finfo(np.float64).tiny), np.float32)
+        wider = 0 if self.is_embedding_ else 1
+        features = np.empty((len(values), values.shape[1] + wider), np.float32)
+        for start in range(0, len(values), ROWS):
+            rows = values[start : start + ROWS].astype(np.float64)
+            if not self.is_embedding_:
+                rows = np.column_stack([(rows - self.center_) / self.scale_, np.ones(len(rows))])
+            lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+            features[start : start + ROWS] = rows / np.maximum(lengths, np.finfo(np.float64).tiny)
+        return features
 
 
 class ImageClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]

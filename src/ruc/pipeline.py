@@ -291,7 +291,7 @@ def conclude(
         "space": "image" if isinstance(space, ImageSpace) else "feature",
         **provenance(str(runtime.device)),
     }
-    confidence = refinement.probabilities.max(axis=1)
+    confidence = refinement.probabilities.max(axis=1).astype(np.float32)
     marks = find_marks(refinement.labels, confidence, neighbors, embedded.file_names, hashes)
     run = Run(
         settings=resolved,
@@ -347,16 +347,17 @@ def review_rows(
     names: tuple[str, ...],
 ) -> tuple[tuple[Any, ...], ...]:
     """The images most worth a person's look, most doubtful first, with the cluster that comes second."""
-    best = np.argsort(-probabilities, axis=1, kind="stable")
+    rows = for_review(marks.doubt, share)
+    best = np.array([np.argsort(-probabilities[row], kind="stable")[:2] for row in rows]).reshape(-1, 2)
     return tuple(
         (
             file_names[row],
-            names[best[row, 0]],
-            float(probabilities[row, best[row, 0]]),
+            names[first],
+            float(probabilities[row, first]),
             float(marks.doubt[row]),
-            names[best[row, 1]],
+            names[second],
         )
-        for row in for_review(marks.doubt, share)
+        for row, (first, second) in zip(rows, best, strict=True)
     )
 
 

@@ -14,7 +14,14 @@ from scipy.sparse.linalg import eigsh
 from ruc.embed.neighbors import Neighbors, nearest_neighbors
 from ruc.runtime import Runtime
 
-__all__ = ["N_NEIGHBORS", "fuzzy_graph", "graph_layout", "layout_start", "neighbor_graph", "spectral_embedding"]
+__all__ = [
+    "N_NEIGHBORS",
+    "fuzzy_graph",
+    "graph_layout",
+    "layout_start",
+    "neighbor_graph",
+    "spectral_embedding",
+]
 
 N_NEIGHBORS = 15
 N_STEPS = 200
@@ -164,7 +171,7 @@ def graph_layout(
     tails, heads = torch.from_numpy(edges.row).long(), torch.from_numpy(edges.col).long()
     weights = torch.from_numpy(edges.data.astype(np.float32))[:, None]
     degrees = torch.zeros(n_samples, 1).index_add_(0, tails, weights)
-    blocks = list(zip(*(each.split(BLOCK_EDGES) for each in (tails, heads, weights)), strict=True))
+    blocks = list(zip(*(torch.split(each, BLOCK_EDGES) for each in (tails, heads, weights)), strict=True))
     for step in range(N_STEPS):
         force = torch.zeros_like(positions)
         for tail, head, weight in blocks:

@@ -1,6 +1,7 @@
 """What comes out of refining: labels, probabilities, the history, and the pair of networks."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from ruc.refine.networks import network_from_config
 __all__ = ["PREDICT_ROWS", "Epoch", "Memory", "Pair", "Refinement"]
 
 PREDICT_ROWS = 1024
+N_DIRECTIONS, N_CANDIDATES = 8, 4
 SAME = 1e-3  # inputs nearer than this share of their length are the same sample, decoded or embedded again
 
 
@@ -74,11 +76,39 @@ class Memory:
         if len(self.keys) == 0:
             return logits
         flat = inputs.flatten(1)
-        distance, nearest = torch.cdist(flat, self.keys, compute_mode="donot_use_mm_for_euclid_dist").min(
-            dim=1
-        )
-        known = distance <= SAME * flat.norm(dim=1)
-        return torch.where(known.unsqueeze(1), self.logits[nearest], logits)
+        rows, candidates = self._near(flat)
+        if len(rows) == 0:
+            return logits
+        differences = flat[rows].unsqueeze(1) - self.keys[candidates]
+        distance, nearest = differences.norm(dim=2).min(dim=1)
+        known = distance <= SAME * flat[rows].norm(dim=1)
+        answered = logits.clone()
+        answered[rows[known]] = self.logits[candidates[known, nearest[known]]]
+        return answered
+
+    def _near(self, flat: Tensor) -> tuple[Tensor, Tensor]:
+        """The inputs that may be remembered, and for each a few keys that it may be, the first first."""
+        tree, directions = self._tree
+        reach = 2 * SAME * flat.norm(dim=1).cpu().numpy() + 1e-6
+        asked = (flat @ directions).cpu().numpy()
+        n_candidates = min(N_CANDIDATES, len(self.keys))
+        distances, found = tree.query(asked, n_candidates, distance_upper_bound=float(reach.max()))
+        distances, found = distances.reshape(len(asked), -1), found.reshape(len(asked), -1)
+        rows = np.flatnonzero(distances[:, 0] <= reach)
+        found = np.where(np.isfinite(distances), found, found[:, :1])[rows]
+        found.sort(axis=1)
+        return torch.from_numpy(rows).to(flat.device), torch.from_numpy(found).to(flat.device)
+
+    @cached_property
+    def _tree(self) -> tuple[Any, Tensor]:
+        """The keys in a few random orthogonal directions, in which no distance is larger than it is."""
+        from scipy.spatial import cKDTree
+
+        n_values = self.keys.shape[1]
+        generator = torch.Generator().manual_seed(0)
+        random = torch.randn(n_values, min(N_DIRECTIONS, n_values), generator=generator, dtype=torch.float64)
+        directions = torch.linalg.qr(random).Q.to(self.keys)
+        return cKDTree((self.keys @ directions).cpu().numpy()), directions
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ FEWEST_FOR_GRAPH: Final = 50  # below, neighbours say little
 MOST_FOR_GRAPH: Final = 20_000  # a quarter of a minute; beyond, the map is not worth the wait
 N_NEIGHBORS: Final = 15
 N_DIRECTIONS: Final = 50
+ROWS: Final = 65_536  # at a time
 
 
 def map_positions(
@@ -56,12 +57,19 @@ def principal_components(features: NDArray[np.floating[Any]], n_components: int)
     Each direction's sign is such that its largest entry is positive, so that the map does not flip
     between machines.
     """
-    centred = np.asarray(features, dtype=np.float32)
-    centred = centred - centred.mean(axis=0)
-    values, vectors = np.linalg.eigh(centred.T @ centred)
+    features = np.asarray(features, dtype=np.float32)
+    mean = features.mean(axis=0)
+    scatter = np.zeros((features.shape[1], features.shape[1]), np.float32)
+    for start in range(0, len(features), ROWS):
+        centred = features[start : start + ROWS] - mean
+        scatter += centred.T @ centred
+    values, vectors = np.linalg.eigh(scatter)
     directions = vectors[:, np.argsort(values)[::-1][:n_components]]
     largest = directions[np.abs(directions).argmax(axis=0), np.arange(directions.shape[1])]
-    scores = centred @ (directions * np.where(largest < 0, -1, 1))
+    directions = directions * np.where(largest < 0, -1, 1)
+    scores = np.concatenate(
+        [(features[start : start + ROWS] - mean) @ directions for start in range(0, len(features), ROWS)]
+    )
     return np.pad(scores, ((0, 0), (0, n_components - scores.shape[1]))).astype(np.float32)
 
 

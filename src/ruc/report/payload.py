@@ -16,6 +16,7 @@ __all__ = ["as_script_json", "packed", "payload", "typicality"]
 
 FINENESS: Final = 10_000  # confidences in steps of 1e-4
 MAP_EXTENT: Final = 65_535
+ROWS: Final = 65_536  # of a table of samples and clusters, at a time
 
 
 def payload(
@@ -105,10 +106,15 @@ def typicality(data: ReportData) -> tuple[NDArray[np.float32], NDArray[np.int64]
         centre = features[trusted if trusted.any() else members].mean(axis=0)
         centres[one] = centre / max(float(np.linalg.norm(centre)), 1e-12)
         is_empty[one] = False
-    similarities = features @ centres.T
-    similarities[:, is_empty] = -np.inf
-    own = np.where(cluster >= 0, similarities[np.arange(len(cluster)), cluster], 0)
-    return np.clip(own, -1, 1).astype(np.float32), similarities.argmax(axis=1)
+    own = np.empty(len(cluster), np.float32)
+    nearest = np.empty(len(cluster), np.int64)
+    for start in range(0, len(cluster), ROWS):
+        part = slice(start, start + ROWS)
+        similarities = features[part] @ centres.T
+        similarities[:, is_empty] = -np.inf
+        own[part] = np.where(cluster[part] >= 0, similarities[np.arange(len(similarities)), cluster[part]], 0)
+        nearest[part] = similarities.argmax(axis=1)
+    return np.clip(own, -1, 1), nearest
 
 
 def packed(values: NDArray[Any], dtype: str) -> str:
@@ -133,12 +139,17 @@ def _second_best(
     probabilities: NDArray[np.floating[Any]], cluster: NDArray[np.integer[Any]]
 ) -> tuple[NDArray[np.int64], NDArray[np.floating[Any]]]:
     """The most probable cluster that is not the image's own."""
-    others = np.array(probabilities, dtype=np.float32)
-    rows = np.arange(len(others))
-    known = np.asarray(cluster) >= 0
-    others[rows[known], np.asarray(cluster)[known]] = -1
-    second = others.argmax(axis=1)
-    return second, others[rows, second]
+    second = np.empty(len(probabilities), np.int64)
+    probability = np.empty(len(probabilities), np.float32)
+    for start in range(0, len(second), ROWS):
+        part = slice(start, start + ROWS)
+        others = np.array(probabilities[part], dtype=np.float32)
+        own = np.asarray(cluster)[part]
+        rows = np.arange(len(others))
+        others[rows[own >= 0], own[own >= 0]] = -1
+        second[part] = others.argmax(axis=1)
+        probability[part] = others[rows, second[part]]
+    return second, probability
 
 
 def _into_square(positions: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
