@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 MODES = 4
 N_SHARED = 48  # directions along which samples vary, whatever their cluster
-SPREAD_OF_MODES, SHARED_NOISE, OWN_NOISE = 0.85, 0.8, 0.65  # each times `noise`
+SPREAD_OF_MODES, SHARED_NOISE, OWN_NOISE = 0.6, 0.8, 0.65  # each times `noise`
 ROWS = 20_000
 
 
