@@ -11,11 +11,13 @@ from ruc.edits import (
     Merge,
     Move,
     Rename,
+    Split,
     apply_edits,
     edits_of,
     find_cluster,
     follow_edits,
     junk_clusters,
+    needs_features,
     read_edits,
     run_id,
     split_cluster,
@@ -74,6 +76,7 @@ def test_merge_by_hand() -> None:
     assert run.initial_cluster.tolist() == [0, 0, 0, 2, 2, -1]
     assert run.changed.tolist() == [False, False, False, True, False, True]
     np.testing.assert_allclose(run.confidence, [0.95, 0.9, 0.9, 0.7, 0.8, 0.5], rtol=1e-6)
+    np.testing.assert_allclose(run.probabilities[1], [0.9, 0, 0.1], rtol=1e-6)
     assert run.n_clusters == 3
     assert len(run.cluster_names) == 3
 
@@ -92,7 +95,9 @@ def test_move_makes_certain_and_may_open_a_new_cluster() -> None:
     assert run.marks["moved_by_hand"].tolist() == [False, True, False, False, False, True]
     assert run.cluster_names == ("0", "1", "2", "3")
     assert run.probabilities.shape == (6, 4)
-    assert run.probabilities[:, 3].tolist() == [0] * 6
+    np.testing.assert_allclose(run.probabilities[[1, 5]], [[0, 0, 0, 1]] * 2)
+    np.testing.assert_array_equal(run.probabilities[0], [*make_run().probabilities[0], 0])
+    np.testing.assert_array_equal(run.network_probabilities, make_run().probabilities)
     assert run.changed.tolist() == [False, True, False, True, False, True]
 
 
@@ -172,13 +177,16 @@ def test_split_keeps_the_largest_part_and_repeats() -> None:
         probabilities=np.tile(np.array([[0.5, 0.3, 0.2]], dtype=np.float32), (10, 1)),
         features=features.astype(np.float32),
     )
-    moves = split_cluster(run, 0, n_parts=3)
-    assert moves == split_cluster(run, 0, n_parts=3)
-    edited = apply_edits(run, moves)
+    split = split_cluster(run, 0, n_parts=3)
+    assert split == split_cluster(run, 0, n_parts=3) == Split(0, (("f", "g", "h"), ("i", "j")))
+    edited = apply_edits(run, [split])
     assert edited.cluster.tolist() == [0] * 5 + [3] * 3 + [4] * 2
     assert edited.confidence.tolist() == [0.5] * 10  # no person has looked at single images
     assert edited.changed.tolist() == [False] * 9 + [True]
-    assert same(undo_edits(edited, 2), run)
+    np.testing.assert_allclose(
+        edited.probabilities[[0, 5, 8]], [[0.5, 0.3, 0.2, 0, 0], [0, 0.3, 0.2, 0.5, 0], [0, 0.3, 0.2, 0, 0.5]]
+    )
+    assert same(undo_edits(edited), run)
     with pytest.raises(InputError, match="11 parts for cluster 0; expected 2 to 10"):
         split_cluster(run, 0, n_parts=11)
 
@@ -186,12 +194,57 @@ def test_split_keeps_the_largest_part_and_repeats() -> None:
 def test_new_images_follow_merges() -> None:
     run = apply_edits(make_run(), [Merge((1, 0)), Move(("a",), 3), Merge((2, 1))])
     new = np.array([[0.7, 0.2, 0.1], [0.1, 0.2, 0.7]], dtype=np.float32)
-    cluster, probabilities = follow_edits(run, new)
+    cluster, probabilities = follow_edits(run, new, np.eye(6, dtype=np.float32)[[1, 2]])
     assert cluster.tolist() == [2, 2]
     np.testing.assert_allclose(probabilities, [[0, 0, 1, 0], [0, 0, 1, 0]], atol=1e-6)
-    cluster, probabilities = follow_edits(make_run(), new)
+    cluster, probabilities = follow_edits(make_run(), new, None)
     assert cluster.tolist() == [0, 2]
     np.testing.assert_array_equal(probabilities, new)
+
+
+def test_the_training_images_predicted_anew_are_where_the_edits_put_them() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(300, 5)).astype(np.float32)
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    probabilities = rng.dirichlet(np.full(4, 0.3), 300).astype(np.float32)
+    names = tuple(f"{row:03}" for row in range(300))
+    run = Run(
+        settings={},
+        file_names=names,
+        cluster=probabilities.argmax(axis=1),
+        confidence=probabilities.max(axis=1),
+        initial_cluster=rng.integers(0, 4, 300),
+        was_clean=np.ones(300, dtype=bool),
+        is_clean=np.ones(300, dtype=bool),
+        probabilities=probabilities,
+        features=features,
+        cluster_names=("0", "1", "2", "3"),
+    )
+    edited = apply_edits(run, [split_cluster(run, 1, 3)])
+    edited = apply_edits(edited, [Merge((0, 4)), Move(names[10:20], 6), Rename(6, "odd")])
+    edited = apply_edits(edited, [split_cluster(edited, 0, 2), Move(names[15:17], 2)])
+    rows = rng.permutation(300)
+    cluster, followed = follow_edits(edited, probabilities[rows], features[rows])
+    np.testing.assert_array_equal(cluster, edited.cluster[rows])
+    np.testing.assert_allclose(followed, edited.probabilities[rows], atol=1e-6)
+    np.testing.assert_allclose(followed.sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(
+        edited.confidence, edited.probabilities[np.arange(300), edited.cluster], rtol=1e-6
+    )
+
+
+def test_new_images_go_to_the_nearest_part_of_a_split() -> None:
+    run = replace(make_run(), features=np.eye(6, dtype=np.float32))
+    run = apply_edits(run, [Split(0, (("b",),))])
+    new = np.array([[0.7, 0.2, 0.1], [0.7, 0.2, 0.1], [0.1, 0.2, 0.7]], dtype=np.float32)
+    features = np.array([[0.8, 0.6, 0, 0, 0, 0], [0.6, 0.8, 0, 0, 0, 0], [0.6, 0.8, 0, 0, 0, 0]])
+    cluster, probabilities = follow_edits(run, new, features)
+    assert cluster.tolist() == [0, 3, 2]
+    expected = [[0.7, 0.2, 0.1, 0], [0, 0.2, 0.1, 0.7], [0, 0.2, 0.7, 0.1]]
+    np.testing.assert_allclose(probabilities, expected, rtol=1e-6)
+    assert needs_features(run) and not needs_features(apply_edits(make_run(), [Merge((0, 1))]))
+    with pytest.raises(InputError, match="features missing"):
+        follow_edits(run, new, None)
 
 
 def test_a_merged_cluster_is_gone() -> None:
@@ -211,6 +264,9 @@ def test_a_merged_cluster_is_gone() -> None:
         (Merge((0, 0)), r"\[0, 0\] to merge; expected two or more"),
         (Move(("a", "nope", "no"), 0), "2 file names to move are not in the run, the first is 'nope'"),
         (Move(("a",), 4), "cluster 4 does not exist"),
+        (Split(0, (("c",),)), "expected images of that cluster"),
+        (Split(0, (("a",), ("a",))), "each in one part"),
+        (Split(0, (("a", "b"),)), "expected some that stay"),
         (Junk(-1), "cluster -1 does not exist"),
     ],
 )
@@ -244,14 +300,15 @@ def test_read_edits_json(tmp_path) -> None:  # type: ignore[no-untyped-def]
                 {"op": "merge", "clusters": [1, 2]},
                 {"op": "junk", "cluster": 1, "junk": True},
                 {"op": "move", "file_names": ["a"], "cluster": 3},
+                {"op": "split", "cluster": 0, "parts": [["b"]]},
             ],
         }
         path.write_text(json.dumps({**content, **changes}))
 
     write()
     edits = read_edits(path, run)
-    assert edits == (Rename(0, "x"), Merge((1, 2)), Junk(1), Move(("a",), 3))
-    edited = apply_edits(run, edits)
+    assert edits == (Rename(0, "x"), Merge((1, 2)), Junk(1), Move(("a",), 3), Split(0, (("b",),)))
+    edited = apply_edits(run, edits[:2])
     with pytest.raises(InputError, match="another run, or edited since"):
         read_edits(path, edited)
     for wrong, message in (

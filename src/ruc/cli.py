@@ -275,7 +275,7 @@ def split(
     from ruc.edit_folder import edit_folder
     from ruc.edits import find_cluster, split_cluster
 
-    _edited(run, edit_folder(run, lambda r: split_cluster(r, find_cluster(r, cluster), parts)))
+    _edited(run, edit_folder(run, lambda r: [split_cluster(r, find_cluster(r, cluster), parts)]))
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ruc.edit_state import EditState, Samples
 from ruc.errors import InputError
 from ruc.run_folder import Run
 
@@ -19,12 +20,15 @@ __all__ = [
     "Merge",
     "Move",
     "Rename",
+    "Split",
     "apply_edits",
     "edits_of",
     "find_cluster",
     "follow_edits",
     "junk_clusters",
     "merged_clusters",
+    "merged_places",
+    "needs_features",
     "read_edits",
     "run_id",
     "split_cluster",
@@ -67,22 +71,33 @@ class Move:
     """Put images into a cluster, which may be a new one: the next number.
 
     Moved by hand, an image is taken as certain (confidence 1), also when it was in that cluster
-    already: so a person confirms it. As part of a split it keeps its confidence.
+    already: so a person confirms it.
     """
 
     file_names: tuple[str, ...]
     cluster: int
-    by_hand: bool = True
 
 
-Edit = Rename | Merge | Junk | Move
+@dataclass(frozen=True)
+class Split:
+    """Divide a cluster: the images of each part go into a new cluster, the others stay; each keeps its confidence.
+
+    New images follow to the part whose mean feature is nearest.
+    """
+
+    cluster: int
+    parts: tuple[tuple[str, ...], ...]
+
+
+Edit = Rename | Merge | Junk | Move | Split
 
 
 def apply_edits(run: Run, edits: Iterable[Edit]) -> Run:
     """The run with more edits, after those it has already.
 
     Numbers stay: a cluster that was merged into another is empty from then on, and none takes its number.
-    The networks' probabilities stay as they are, but for a column of zeros for each new cluster.
+    Probabilities follow: those of merged clusters add up, those of a divided one go to the nearest part, and what a
+    person placed is certain.
 
     Raises
     ------
@@ -130,7 +145,7 @@ def merged_clusters(run: Run) -> dict[int, int]:
     return merged
 
 
-def split_cluster(run: Run, cluster: int, n_parts: int = 2, seed: int = 0) -> tuple[Move, ...]:
+def split_cluster(run: Run, cluster: int, n_parts: int = 2, seed: int = 0) -> Split:
     """Divide a cluster by k-means on the features of its images.
 
     Parameters
@@ -146,8 +161,8 @@ def split_cluster(run: Run, cluster: int, n_parts: int = 2, seed: int = 0) -> tu
 
     Returns
     -------
-    moves
-        One for each new cluster, to be given to `apply_edits`.
+    Split
+        To be given to `apply_edits`.
 
     Raises
     ------
@@ -156,22 +171,20 @@ def split_cluster(run: Run, cluster: int, n_parts: int = 2, seed: int = 0) -> tu
     """
     from sklearn.cluster import KMeans
 
-    _State(run).check(cluster)
+    _state(run).check(cluster)
     members = np.flatnonzero(run.cluster == cluster)
     n_different = len(np.unique(run.features[members], axis=0))
     if not 2 <= n_parts <= n_different:
         raise InputError(
             f"{n_parts} parts for cluster {cluster}; expected 2 to {n_different}, the number of its different images"
         )
-    parts = KMeans(n_parts, n_init=10, random_state=seed).fit(run.features[members]).labels_
+    # Until nothing moves: then each image is nearest to the mean of its own part, and `follow_edits` finds it there.
+    model = KMeans(n_parts, n_init=10, tol=0.0, max_iter=1000, random_state=seed)
+    parts = model.fit(run.features[members].astype(np.float64)).labels_
     by_size = np.argsort(-np.bincount(parts, minlength=n_parts), kind="stable")
-    return tuple(
-        Move(
-            tuple(run.file_names[row] for row in members[parts == part]),
-            len(run.cluster_names) + number,
-            by_hand=False,
-        )
-        for number, part in enumerate(by_size[1:])
+    return Split(
+        cluster,
+        tuple(tuple(run.file_names[row] for row in members[parts == part]) for part in by_size[1:]),
     )
 
 
@@ -198,32 +211,45 @@ def find_cluster(run: Run, text: str) -> int:
 
 
 def follow_edits(
-    run: Run, probabilities: NDArray[np.floating[Any]]
+    run: Run, probabilities: NDArray[np.floating[Any]], features: NDArray[np.floating[Any]] | None
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Carry the networks' opinion on new images over to the clusters as they were edited.
 
-    Merges are followed. Moves and splits are not: what they know of is single images.
+    Merges are followed, of a divided cluster the nearest part is taken, and an image that a person moved is known
+    again.
 
     Parameters
     ----------
     run
         With or without edits.
     probabilities
-        (n_samples, K) of the networks, K as it was before any edit; further columns must be zero.
+        (n_samples, K) of the networks, K as it was before any edit.
+    features
+        (n_samples, n_features) unit-norm rows; may be None unless `needs_features`.
 
     Returns
     -------
     cluster, probabilities
-        (n_samples,) the cluster that the most probable one was merged into, and
-        (n_samples, K as it is now) with those of merged clusters added up.
+        (n_samples,) and (n_samples, K as it is now).
     """
-    state = _State(_before_edits(run))
-    for edit in edits_of(run):
-        state.perform(edit)
-    target = np.array([state.place_of(cluster) for cluster in range(probabilities.shape[1])])
-    together = np.zeros((len(probabilities), len(state.names)), dtype=np.float32)
-    np.add.at(together.T, target, np.asarray(probabilities, dtype=np.float32).T)
-    return target[np.asarray(probabilities).argmax(axis=1)].astype(np.int64), together
+    opinion = np.array(probabilities, dtype=np.float32)
+    known = None if features is None else np.asarray(features, dtype=np.float32)
+    guests = Samples(opinion.argmax(axis=1).astype(np.int64), opinion, known)
+    _perform(_state(_before_edits(run), guests), edits_of(run))
+    return guests.cluster, guests.probabilities
+
+
+def needs_features(run: Run) -> bool:
+    """Whether new images can follow the edits by their features alone."""
+    return any(isinstance(edit, Move | Split) for edit in edits_of(run))
+
+
+def merged_places(run: Run) -> tuple[int, ...]:
+    """For each of the networks' outputs the cluster that it was merged into, whatever else was edited."""
+    before = _before_edits(run)
+    state = _state(before)
+    _perform(state, edits_of(run))
+    return tuple(state.place_of(cluster) for cluster in range(before.n_clusters))
 
 
 def read_edits(path: Path, run: Run) -> tuple[Edit, ...]:
@@ -269,91 +295,34 @@ def run_id(
     return digest.hexdigest()[:16]
 
 
-class _State:
-    """What edits change, changed in place while a list of them is performed."""
+def _state(run: Run, guests: Samples | None = None) -> EditState:
+    own = Samples(run.cluster.copy(), run.probabilities.astype(np.float32), run.features)
+    state = EditState(
+        run.file_names, own, run.initial_cluster.copy(), run.cluster_names, junk_clusters(run), guests
+    )
+    state.merged_into = merged_clusters(run)
+    return state
 
-    def __init__(self, run: Run) -> None:
-        self.file_names = run.file_names
-        self.cluster = run.cluster.copy()
-        self.initial = run.initial_cluster.copy()
-        self.names = list(run.cluster_names)
-        self.junk = set(junk_clusters(run))
-        self.by_hand = np.zeros(len(run.cluster), dtype=bool)
-        self.merged_into: dict[int, int] = merged_clusters(run)
-        self._rows: dict[str, int] | None = None
 
-    def perform(self, edit: Edit) -> None:
+def _perform(state: EditState, edits: Iterable[Edit]) -> None:
+    for edit in edits:
         match edit:
             case Rename(cluster, name):
-                self.check(cluster)
-                self.names[cluster] = name.strip() or str(cluster)
+                state.rename(cluster, name)
             case Junk(cluster, is_junk):
-                self.check(cluster)
-                (self.junk.add if is_junk else self.junk.discard)(cluster)
+                state.mark_junk(cluster, is_junk)
             case Merge(clusters):
-                self.merge(*clusters)
-            case Move(file_names, cluster, by_hand):
-                self.move(self.rows(file_names), cluster, by_hand)
-
-    def merge(self, *clusters: int) -> None:
-        for cluster in clusters:
-            self.check(cluster)
-        if len(clusters) < 2 or len(set(clusters)) < len(clusters):
-            raise InputError(f"clusters {list(clusters)} to merge; expected two or more different ones")
-        target, *others = clusters
-        for other in others:
-            if self.names[target] == str(target) and self.names[other] != str(other):
-                self.names[target] = self.names[other]
-            self.names[other] = str(other)
-            self.junk.discard(other)
-            self.merged_into[other] = target
-            self.cluster[self.cluster == other] = target
-            self.initial[self.initial == other] = target
-
-    def move(self, rows: NDArray[np.int64], cluster: int, by_hand: bool) -> None:
-        if cluster == len(self.names):
-            self.names.append(str(cluster))
-        self.check(cluster)
-        if by_hand:
-            self.by_hand[rows] = True
-        else:  # a split divides the cluster before RUC as well as after it
-            stayed = rows[self.initial[rows] == self.cluster[rows]]
-            self.initial[stayed] = cluster
-        self.cluster[rows] = cluster
-
-    def check(self, cluster: int) -> None:
-        if cluster in self.merged_into:
-            raise InputError(
-                f"cluster {cluster} was merged into {self.merged_into[cluster]}; expected one that is still there: "
-                "name that one, or undo the merge first"
-            )
-        if not 0 <= cluster < len(self.names):
-            raise InputError(f"cluster {cluster} does not exist; expected 0 to {len(self.names) - 1}")
-
-    def rows(self, file_names: Sequence[str]) -> NDArray[np.int64]:
-        if self._rows is None:
-            self._rows = {name: row for row, name in enumerate(self.file_names)}
-        unknown = [name for name in file_names if name not in self._rows]
-        if unknown:
-            raise InputError(
-                f"{len(unknown)} file names to move are not in the run, the first is {unknown[0]!r}; "
-                "expected names as in clusters.csv"
-            )
-        return np.array([self._rows[name] for name in file_names], dtype=np.int64)
-
-    def place_of(self, cluster: int) -> int:
-        """Where the images of a cluster are now."""
-        while cluster in self.merged_into:
-            cluster = self.merged_into[cluster]
-        return cluster
+                state.merge(*clusters)
+            case Move(file_names, cluster):
+                state.move(file_names, cluster)
+            case Split(cluster, parts):
+                state.split(cluster, parts)
 
 
 def _edited(before: Run, edits: Sequence[Edit]) -> Run:
     """The run as it was before any edit, with these ones."""
-    state = _State(before)
-    for edit in edits:
-        state.perform(edit)
-    n_new = len(state.names) - before.n_clusters
+    state = _state(before)
+    _perform(state, edits)
     notes = {
         **before.notes,
         EDITS: [_to_json(edit) for edit in edits],
@@ -366,30 +335,19 @@ def _edited(before: Run, edits: Sequence[Edit]) -> Run:
             JUNK: sorted(junk_clusters(before)),
         },
     }
+    untouched = (state.own.cluster == before.cluster) & ~state.by_hand
+    untouched &= ~np.isin(state.own.cluster, list(state.merged_into.values()))
     return replace(
         before,
-        cluster=state.cluster,
+        cluster=state.own.cluster,
         initial_cluster=state.initial,
-        confidence=_confidence(before, state),
-        probabilities=np.pad(before.probabilities, ((0, 0), (0, n_new))),
+        confidence=np.where(untouched, before.confidence, np.minimum(state.own.confidence, 1)),
+        probabilities=state.own.probabilities,
+        network_probabilities=before.probabilities,
         cluster_names=tuple(state.names),
         marks={**before.marks, BY_HAND: state.by_hand},
         notes=notes,
     )
-
-
-def _confidence(before: Run, state: _State) -> NDArray[np.float32]:
-    """Merged clusters' probabilities add up; what a person placed is certain."""
-    confidence = before.confidence.astype(np.float32)
-    place = np.array([state.place_of(cluster) for cluster in range(before.n_clusters)])
-    for target in {state.place_of(cluster) for cluster in state.merged_into}:
-        rows = np.flatnonzero(state.cluster == target)
-        together = np.flatnonzero(place == target)
-        own = before.cluster[rows]
-        others = before.probabilities[np.ix_(rows, together)] * (together != own[:, None])
-        confidence[rows] = np.minimum(confidence[rows] + others.sum(axis=1), 1)
-    confidence[state.by_hand] = 1
-    return confidence
 
 
 def _measured(old: Run, new: Run) -> Run:
@@ -409,7 +367,8 @@ def _before_edits(run: Run) -> Run:
         initial_cluster=np.asarray(kept["initial_cluster"], dtype=np.int64),
         confidence=np.asarray(kept["confidence"], dtype=np.float32),
         cluster_names=tuple(kept["cluster_names"]),
-        probabilities=run.probabilities[:, : len(kept["cluster_names"])],
+        probabilities=run.probabilities if run.network_probabilities is None else run.network_probabilities,
+        network_probabilities=None,
         marks={name: column for name, column in run.marks.items() if name != BY_HAND},
         notes={**notes, JUNK: kept[JUNK]} if kept[JUNK] else notes,
     )
@@ -423,8 +382,10 @@ def _to_json(edit: Edit) -> dict[str, Any]:
             return {"op": "merge", "clusters": list(clusters)}
         case Junk(cluster, is_junk):
             return {"op": "junk", "cluster": cluster, "junk": is_junk}
-        case Move(file_names, cluster, by_hand):
-            return {"op": "move", "file_names": list(file_names), "cluster": cluster, "by_hand": by_hand}
+        case Move(file_names, cluster):
+            return {"op": "move", "file_names": list(file_names), "cluster": cluster}
+        case Split(cluster, parts):
+            return {"op": "split", "cluster": cluster, "parts": [list(part) for part in parts]}
 
 
 def _from_json(record: Any) -> Edit:
@@ -435,14 +396,16 @@ def _from_json(record: Any) -> Edit:
             return Merge(tuple(clusters))
         case {"op": "junk", "cluster": int(cluster), "junk": bool(is_junk)}:
             return Junk(cluster, is_junk)
-        case {"op": "move", "cluster": int(cluster), "file_names": list(names)} if all(
-            isinstance(one, str) for one in names
+        case {"op": "move", "cluster": int(cluster), "file_names": list(names)} if _are_names(names):
+            return Move(tuple(names), cluster)
+        case {"op": "split", "cluster": int(cluster), "parts": list(parts)} if all(
+            isinstance(part, list) and _are_names(part) for part in parts
         ):
-            return Move(tuple(names), cluster, _flag(record, "by_hand"))
+            return Split(cluster, tuple(tuple(part) for part in parts))
     raise InputError(
-        f"{str(record)[:120]} is no edit; expected op rename, merge, junk or move with its values"
+        f"{str(record)[:120]} is no edit; expected op rename, merge, junk, move or split with its values"
     )
 
 
-def _flag(record: Mapping[str, Any], name: str) -> bool:
-    return bool(record.get(name, True))
+def _are_names(names: list[Any]) -> bool:
+    return all(isinstance(one, str) for one in names)

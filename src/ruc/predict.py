@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ruc.edits import follow_edits
+from ruc.edits import follow_edits, needs_features
 from ruc.embed import embedder_from_state
 from ruc.embed.embedder import State
 from ruc.embed.pretrained import load_pretrained
@@ -40,12 +40,15 @@ class Prediction:
         (n_samples, n_clusters) float32, calibrated as in the run.
     skipped
         (file_name, reason) of the images that couldn't be read.
+    features
+        (n_samples, n_features) float32 unit-norm rows, where they were asked for or are what was predicted from.
     """
 
     file_names: tuple[str, ...]
     cluster: NDArray[np.int64]
     probabilities: NDArray[np.float32]
     skipped: tuple[tuple[str, str], ...] = ()
+    features: NDArray[np.float32] | None = None
 
 
 def predict(
@@ -53,6 +56,7 @@ def predict(
     samples: ImageSource | NDArray[np.float32],
     runtime: Runtime,
     max_skipped: float = 0.10,
+    with_features: bool = False,
 ) -> Prediction:
     """Predict new images by a run on images, or (n_samples, n_features) features by a run on features.
 
@@ -66,6 +70,8 @@ def predict(
         Where to compute, and whether to show progress.
     max_skipped
         Largest share of the images that may be unreadable.
+    with_features
+        Embed the images also where the networks predict from pixels.
 
     Raises
     ------
@@ -81,21 +87,23 @@ def predict(
     if "embedder" not in model:
         raise InputError("images given for a run on features; expected --features with a .npy")
     state = model["embedder"]
+    features: NDArray[np.float32] | None = None
     if state.config["kind"] == "pretrained":
         features, indices, lost = load_pretrained(
             state.config["name"], runtime, state.config["revision"]
         ).embed(samples, runtime, max_skipped)
-        inputs = torch.from_numpy(features)
         names = tuple(samples.file_names[index] for index in indices)
+        inputs = torch.from_numpy(features)
     else:
         images = load_pixels(samples, about["image_size"], runtime, max_skipped)
         names, lost = images.file_names, images.skipped
-        if about["space"] == "image":
-            inputs = to_float(torch.from_numpy(images.pixels))
-        else:
-            inputs = torch.from_numpy(embedder_from_state(state).transform(images.pixels, runtime))
+        if about["space"] == "feature" or with_features:
+            features = embedder_from_state(state).transform(images.pixels, runtime)
+        in_images = about["space"] == "image"
+        inputs = to_float(torch.from_numpy(images.pixels)) if in_images else torch.from_numpy(features)
     cluster, probabilities = _apply(pair, inputs, about, runtime)
-    return Prediction(names, cluster, probabilities, tuple((one.file_name, one.reason) for one in lost))
+    skipped = tuple((one.file_name, one.reason) for one in lost)
+    return Prediction(names, cluster, probabilities, skipped, features)
 
 
 def predict_to_csv(
@@ -109,17 +117,17 @@ def predict_to_csv(
     finished = read_run(run)
     names = finished.cluster_names
     samples = find_images(source) if source is not None else load_features(Path(str(features)))
-    prediction = predict(read_model(run), samples, runtime, max_skipped)
-    cluster, probabilities = follow_edits(finished, prediction.probabilities)
+    prediction = predict(read_model(run), samples, runtime, max_skipped, needs_features(finished))
+    cluster, probabilities = follow_edits(finished, prediction.probabilities, prediction.features)
     prediction = replace(prediction, cluster=cluster, probabilities=probabilities)
     named = names != tuple(str(number) for number in range(len(names)))
     output.parent.mkdir(parents=True, exist_ok=True)
     with output.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["file_name", "cluster", "confidence", *(["cluster_name"] if named else [])])
-        confidence = prediction.probabilities.max(axis=1)
-        for name, cluster, sure in zip(prediction.file_names, prediction.cluster, confidence, strict=True):
-            writer.writerow([name, int(cluster), f"{sure:.6g}", *([names[cluster]] if named else [])])
+        confidence = probabilities[np.arange(len(cluster)), cluster]
+        for name, number, sure in zip(prediction.file_names, cluster, confidence, strict=True):
+            writer.writerow([name, int(number), f"{sure:.6g}", *([names[number]] if named else [])])
     return prediction
 
 
@@ -134,7 +142,8 @@ def _predict_features(
     norms = np.linalg.norm(features, axis=1, keepdims=True)
     unit = torch.from_numpy(features / np.maximum(norms, np.finfo(np.float32).tiny))
     cluster, probabilities = _apply(pair, unit, about, runtime)
-    return Prediction(tuple(str(row) for row in range(len(features))), cluster, probabilities)
+    names = tuple(str(row) for row in range(len(features)))
+    return Prediction(names, cluster, probabilities, features=unit.numpy())
 
 
 def _apply(

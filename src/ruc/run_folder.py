@@ -70,11 +70,13 @@ class Run:
     was_clean, is_clean
         (n,) bool: trusted at the start, and at the end.
     probabilities
-        (n, K) float32, calibrated.
+        (n, K) float32, calibrated; of the clusters as they were edited.
     initial_probabilities
         (n, K) float32 of the base clustering, or None where it has none.
     features
         (n, n_features) float32, unit-norm rows.
+    network_probabilities
+        (n, K before any edit) float32 as the networks gave them, where the run was edited, else None.
     cluster_names
         K names; the numbers as text unless the labels were given as text or a cluster was renamed.
     skipped
@@ -102,6 +104,7 @@ class Run:
     features: NDArray[np.float32]
     cluster_names: tuple[str, ...]
     initial_probabilities: NDArray[np.float32] | None = None
+    network_probabilities: NDArray[np.float32] | None = None
     skipped: tuple[tuple[str, str], ...] = ()
     history: tuple[dict[str, float], ...] = ()
     marks: Mapping[str, NDArray[Any]] = field(default_factory=dict)
@@ -258,6 +261,8 @@ def write_run(
         np.save(new / "features.npy", run.features)
         if run.initial_probabilities is not None:
             np.save(new / "initial_probabilities.npy", run.initial_probabilities)
+        if run.network_probabilities is not None:
+            np.save(new / "network_probabilities.npy", run.network_probabilities)
         _write_csv(new / "skipped.csv", ("file_name", "reason"), run.skipped)
         _write_csv(new / "review.csv", REVIEW_COLUMNS, run.review)
         columns = tuple(run.history[0]) if run.history else ("epoch",)
@@ -322,6 +327,7 @@ def read_run(folder: str | Path) -> Run:
             features=np.load(folder / "features.npy", allow_pickle=False),
             cluster_names=tuple(notes.pop("cluster_names")),
             initial_probabilities=_load_if_there(folder / "initial_probabilities.npy"),
+            network_probabilities=_load_if_there(folder / "network_probabilities.npy"),
             skipped=tuple((row["file_name"], row["reason"]) for row in _read_csv(folder / "skipped.csv")),
             history=tuple({k: float(v) for k, v in row.items()} for row in _read_csv(folder / "history.csv")),
             marks={name: columns[name] for name in columns if name not in TABLE_COLUMNS},
@@ -394,7 +400,11 @@ def _move(path: Path, target: Path) -> None:
 
 def _remove_stale(folder: Path, run: Run) -> None:
     """An earlier run's optional files must not stand beside this run's."""
-    optional = {"initial_probabilities.npy": run.initial_probabilities, "metrics.json": run.metrics}
+    optional = {
+        "initial_probabilities.npy": run.initial_probabilities,
+        "network_probabilities.npy": run.network_probabilities,
+        "metrics.json": run.metrics,
+    }
     for name, value in optional.items():
         if value is None:
             (folder / name).unlink(missing_ok=True)

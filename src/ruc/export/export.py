@@ -1,11 +1,10 @@
 """The door `ruc export`: a run to any of the formats."""
 
+import logging
 from pathlib import Path
 from typing import Final, Literal, get_args
 
-import numpy as np
-
-from ruc.edits import follow_edits
+from ruc.edits import merged_places, needs_features
 from ruc.errors import InputError
 from ruc.export.coco import export_coco
 from ruc.export.folders import How, export_folders
@@ -17,6 +16,8 @@ from ruc.images.source import ImageSource, find_images
 from ruc.run_folder import Run, read_model, read_run
 
 __all__ = ["DEFAULT_TARGETS", "FORMATS", "Format", "export_run"]
+
+logger = logging.getLogger(__name__)
 
 Format = Literal["folders", "imagefolder", "label-studio", "coco", "parquet", "onnx"]
 FORMATS: Final[tuple[str, ...]] = get_args(Format)
@@ -91,10 +92,15 @@ def export_run(
 
 
 def network_labels(run: Run) -> list[str]:
-    """What each of the networks' outputs is called now: the name of the cluster it was merged into."""
-    outputs = len(run.notes.get("before_edits", {}).get("cluster_names", run.cluster_names))
-    places, _ = follow_edits(run, np.eye(outputs, dtype=np.float32))
-    return [run.cluster_names[place] for place in places]
+    """What each of the networks' outputs is called now: the name of the cluster it was merged into.
+
+    What was split off, or moved by hand, is known by features that a network alone doesn't have.
+    """
+    if needs_features(run):
+        logger.warning(
+            "the ONNX model follows merges and names, not clusters that were split or moved by hand; `ruc predict` does"
+        )
+    return [run.cluster_names[place] for place in merged_places(run)]
 
 
 def _images(run: Run, given: str | Path | None, is_needed: bool) -> ImageSource | None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ruc.edits import edits_of, follow_edits, junk_clusters, merged_clusters
+from ruc.edits import junk_clusters, merged_clusters
 from ruc.errors import InputError, UnreadableImageError
 from ruc.images.load import open_thumbnail
 from ruc.images.source import ImageSource, find_images
@@ -143,7 +143,7 @@ def report_data(run: Run, images: ImageSource | None = None) -> ReportData:
         was_clean=run.was_clean,
         is_clean=run.is_clean,
         cluster_names=run.cluster_names,
-        probabilities=follow_edits(run, run.probabilities)[1] if edits_of(run) else run.probabilities,
+        probabilities=run.probabilities,
         features=run.features,
         junk=junk_clusters(run),
         merged_into=merged_clusters(run),

@@ -1,0 +1,227 @@
+"""What a person's edits change, performed one after another: on the run's own samples, and on new ones alike."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ruc.errors import InputError
+
+__all__ = ["EditState", "Samples"]
+
+SAME = 1e-3  # of a feature vector's length: nearer ones are the same image, decoded again
+ROWS = 1024
+
+
+@dataclass
+class Samples:
+    """Samples whose clusters follow the edits; the arrays are changed in place or replaced.
+
+    Attributes
+    ----------
+    cluster
+        (n,) int64.
+    probabilities
+        (n, K) float32, K growing with the clusters.
+    features
+        (n, n_features) unit-norm rows, or None where no edit needs them.
+    """
+
+    cluster: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+    features: NDArray[np.float32] | None
+
+    @property
+    def confidence(self) -> NDArray[np.float32]:
+        """(n,) the probability of each sample's cluster."""
+        return self.probabilities[np.arange(len(self.cluster)), self.cluster]
+
+
+class EditState:
+    """A run's clusters while a list of edits is performed.
+
+    Parameters
+    ----------
+    file_names
+        Of the run's samples.
+    own
+        The run's samples.
+    initial
+        (n,) their clusters before RUC.
+    names
+        Of the clusters.
+    junk
+        Clusters marked as junk.
+    guests
+        New samples, which follow; None: there are none.
+    """
+
+    def __init__(
+        self,
+        file_names: Sequence[str],
+        own: Samples,
+        initial: NDArray[np.int64],
+        names: Sequence[str],
+        junk: frozenset[int],
+        guests: Samples | None = None,
+    ) -> None:
+        self.file_names, self.own, self.guests = file_names, own, guests
+        self.initial = initial
+        self.names = list(names)
+        self.junk = set(junk)
+        self.by_hand = np.zeros(len(own.cluster), dtype=bool)
+        self.merged_into: dict[int, int] = {}
+        self._rows: dict[str, int] | None = None
+
+    @property
+    def _everyone(self) -> list[Samples]:
+        return [self.own] if self.guests is None else [self.own, self.guests]
+
+    def rename(self, cluster: int, name: str) -> None:
+        """An empty name gives a cluster back its number."""
+        self.check(cluster)
+        self.names[cluster] = name.strip() or str(cluster)
+
+    def mark_junk(self, cluster: int, is_junk: bool) -> None:
+        """Mark as junk, or no longer."""
+        self.check(cluster)
+        (self.junk.add if is_junk else self.junk.discard)(cluster)
+
+    def merge(self, *clusters: int) -> None:
+        """All into the first; probabilities add up."""
+        for cluster in clusters:
+            self.check(cluster)
+        if len(clusters) < 2 or len(set(clusters)) < len(clusters):
+            raise InputError(f"clusters {list(clusters)} to merge; expected two or more different ones")
+        target, *others = clusters
+        for other in others:
+            if self.names[target] == str(target) and self.names[other] != str(other):
+                self.names[target] = self.names[other]
+            self.names[other] = str(other)
+            self.junk.discard(other)
+            self.merged_into[other] = target
+            self.initial[self.initial == other] = target
+            for samples in self._everyone:
+                samples.cluster[samples.cluster == other] = target
+                samples.probabilities[:, target] += samples.probabilities[:, other]
+                samples.probabilities[:, other] = 0
+
+    def split(self, cluster: int, parts: Sequence[Sequence[str]]) -> None:
+        """Images of the parts go into new clusters; the probability of each sample goes to the nearest part's mean."""
+        self.check(cluster)
+        rows_of = [self.rows(names) for names in parts]
+        stayed = self.own.cluster == cluster
+        for rows in rows_of:
+            if len(rows) == 0 or not stayed[rows].all():
+                raise InputError(
+                    f"parts of cluster {cluster} to split off; expected images of that cluster, each in one part"
+                )
+            stayed[rows] = False
+        if not stayed.any():
+            raise InputError(
+                f"all images of cluster {cluster} to split off; expected some that stay: leave one part away"
+            )
+        features = _needed(self.own)
+        means = np.stack(
+            [features[rows].mean(axis=0, dtype=np.float64) for rows in (np.flatnonzero(stayed), *rows_of)]
+        )
+        own_parts = _nearest(features, means)
+        for number, rows in enumerate((np.flatnonzero(stayed), *rows_of)):
+            own_parts[rows] = number
+        first_new = len(self.names)
+        self._open(len(parts))
+        initially = self.initial == cluster  # a split divides the cluster before RUC as well as after it
+        both = initially & (self.own.cluster == cluster) & (own_parts > 0)
+        self.initial[both] = first_new + own_parts[both] - 1
+        _divide(self.own, cluster, own_parts, first_new)
+        if self.guests is not None:
+            _divide(self.guests, cluster, _nearest(_needed(self.guests), means), first_new)
+
+    def move(self, file_names: Sequence[str], cluster: int) -> None:
+        """Images into a cluster that is there or is the next new one, for certain; new samples that equal them too."""
+        rows = self.rows(file_names)
+        if cluster == len(self.names):
+            self._open(1)
+        self.check(cluster)
+        self.by_hand[rows] = True
+        _place(self.own, rows, cluster)
+        if self.guests is not None and len(rows):
+            _place(self.guests, _equals(_needed(self.guests), _needed(self.own)[rows]), cluster)
+
+    def check(self, cluster: int) -> None:
+        """Raise `InputError` unless there is such a cluster."""
+        if cluster in self.merged_into:
+            raise InputError(
+                f"cluster {cluster} was merged into {self.merged_into[cluster]}; expected one that is still there: "
+                "name that one, or undo the merge first"
+            )
+        if not 0 <= cluster < len(self.names):
+            raise InputError(f"cluster {cluster} does not exist; expected 0 to {len(self.names) - 1}")
+
+    def rows(self, file_names: Sequence[str]) -> NDArray[np.int64]:
+        """Where the images stand in the run."""
+        if self._rows is None:
+            self._rows = {name: row for row, name in enumerate(self.file_names)}
+        unknown = [name for name in file_names if name not in self._rows]
+        if unknown:
+            raise InputError(
+                f"{len(unknown)} file names to move are not in the run, the first is {unknown[0]!r}; "
+                "expected names as in clusters.csv"
+            )
+        return np.array([self._rows[name] for name in file_names], dtype=np.int64)
+
+    def place_of(self, cluster: int) -> int:
+        """Where the images of a cluster are now."""
+        while cluster in self.merged_into:
+            cluster = self.merged_into[cluster]
+        return cluster
+
+    def _open(self, n_new: int) -> None:
+        for _ in range(n_new):
+            self.names.append(str(len(self.names)))
+        for samples in self._everyone:
+            samples.probabilities = np.pad(samples.probabilities, ((0, 0), (0, n_new)))
+
+
+def _divide(samples: Samples, cluster: int, parts: NDArray[np.int64], first_new: int) -> None:
+    """Part 0 stays in the cluster; part i becomes cluster `first_new + i - 1`."""
+    leaving = np.flatnonzero(parts > 0)
+    target = first_new + parts[leaving] - 1
+    samples.probabilities[leaving, target] = samples.probabilities[leaving, cluster]
+    samples.probabilities[leaving, cluster] = 0
+    inside = samples.cluster[leaving] == cluster
+    samples.cluster[leaving[inside]] = target[inside]
+
+
+def _place(samples: Samples, rows: NDArray[Any], cluster: int) -> None:
+    samples.probabilities[rows] = 0
+    samples.probabilities[rows, cluster] = 1
+    samples.cluster[rows] = cluster
+
+
+def _nearest(features: NDArray[np.float32], means: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The nearest mean of each row, as k-means assigns them."""
+    distances = np.square(means).sum(axis=1) - 2.0 * (features @ means.T)
+    nearest: NDArray[np.int64] = distances.argmin(axis=1).astype(np.int64)
+    return nearest
+
+
+def _equals(features: NDArray[np.float32], those: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Rows that are one of those, up to rounding."""
+    from scipy.spatial.distance import cdist
+
+    found = [
+        start + np.flatnonzero(cdist(features[start : start + ROWS], those).min(axis=1) <= SAME)
+        for start in range(0, len(features), ROWS)
+    ]
+    return np.concatenate(found) if found else np.empty(0, np.int64)
+
+
+def _needed(samples: Samples) -> NDArray[np.float32]:
+    if samples.features is None:
+        raise InputError(
+            "features missing; expected those of the samples: clusters were split or changed by hand"
+        )
+    return samples.features
