@@ -1,7 +1,9 @@
 """Edits: a case worked by hand, everything undone, and what cannot be done said in one line."""
 
+import csv
 import json
 from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -231,6 +233,25 @@ def test_the_training_images_predicted_anew_are_where_the_edits_put_them() -> No
     np.testing.assert_allclose(
         edited.confidence, edited.probabilities[np.arange(300), edited.cluster], rtol=1e-6
     )
+
+
+def test_the_table_and_the_review_follow(tmp_path: Path) -> None:
+    doubt = np.array([0.1, 0.9, 0.8, 0.7, 0.6, 0.5], np.float32)
+    run = replace(
+        make_run(), marks={"doubt": doubt}, settings={"review": 0.5}, review=(("b", "0", 0.6, 0.9, "1"),)
+    )
+    write_run(tmp_path, run)
+    assert "cluster_name" not in (tmp_path / "clusters.csv").read_text()
+    edited = apply_edits(read_run(tmp_path), [Rename(1, "dogs"), Merge((1, 0)), Move(("c",), 2)])
+    write_run(tmp_path, edited)
+    with (tmp_path / "clusters.csv").open(newline="") as file:
+        assert [row["cluster_name"] for row in csv.DictReader(file)] == ["dogs"] * 2 + ["2", "dogs", "2", "2"]
+    with (tmp_path / "review.csv").open(newline="") as file:
+        rows = [(row["file_name"], row["cluster"], row["second_cluster"]) for row in csv.DictReader(file)]
+    assert rows == [("b", "dogs", "2"), ("d", "dogs", "2"), ("e", "2", "dogs")]
+    undone = undo_edits(read_run(tmp_path), 3)
+    assert [row[0] for row in undone.review] == ["b", "c", "d"]
+    assert "cluster_name" not in undone.marks
 
 
 def test_new_images_go_to_the_nearest_part_of_a_split() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ruc.embed.neighbors import Neighbors, nearest_neighbors
-from ruc.marks import find_marks, for_review
+from ruc.marks import find_marks, for_review, review_rows
 from ruc.runtime import Runtime
 
 
@@ -29,6 +29,14 @@ def test_review_is_most_doubtful_first() -> None:
     assert for_review(doubt, 0.5).tolist() == [1, 3]
     assert for_review(doubt, 0.0).tolist() == []
     assert len(for_review(doubt, 0.01)) == 1
+
+
+def test_review_names_the_cluster_that_comes_second() -> None:
+    doubt = np.array([0.1, 0.9, 0.5], np.float32)
+    probabilities = np.array([[1, 0, 0], [0.3, 0.5, 0.2], [0.5, 0, 0.5]], np.float32)
+    rows = review_rows(0.6, doubt, ("a", "b", "c"), np.array([0, 0, 2]), probabilities, ("x", "y", "z"))
+    assert [(row[0], row[1], row[4]) for row in rows] == [("b", "x", "y"), ("c", "z", "x")]
+    np.testing.assert_allclose([row[2:4] for row in rows], [[0.3, 0.9], [0.5, 0.5]], rtol=1e-6)
 
 
 def test_copies_name_the_first_of_their_kind() -> None:

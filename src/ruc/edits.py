@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ruc.edit_state import EditState, Samples
 from ruc.errors import InputError
+from ruc.marks import review_rows
 from ruc.run_folder import Run
 
 __all__ = [
@@ -351,8 +352,22 @@ def _edited(before: Run, edits: Sequence[Edit]) -> Run:
 
 
 def _measured(old: Run, new: Run) -> Run:
-    """Metrics hold for the clusters that they were measured on."""
-    return replace(new, metrics=old.metrics if np.array_equal(old.cluster, new.cluster) else None)
+    """Metrics hold for the clusters that they were measured on; what to review is chosen anew."""
+    return replace(
+        new,
+        metrics=old.metrics if np.array_equal(old.cluster, new.cluster) else None,
+        review=_review(new),
+    )
+
+
+def _review(run: Run) -> tuple[tuple[Any, ...], ...]:
+    """As many images as before; not those that a person placed."""
+    if "doubt" not in run.marks or not run.review:
+        return run.review
+    doubt = run.marks["doubt"].astype(np.float32)
+    doubt = np.where(run.marks.get(BY_HAND, np.zeros(len(doubt), bool)), np.float32(0), doubt)
+    share = float(run.settings["review"])
+    return review_rows(share, doubt, run.file_names, run.cluster, run.probabilities, run.cluster_names)
 
 
 def _before_edits(run: Run) -> Run:

@@ -1,13 +1,15 @@
 """What a person should look at: doubtful images, outliers, copies and near-copies. Nothing is dropped."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ruc.embed.neighbors import Neighbors
 
-__all__ = ["Marks", "find_marks", "for_review"]
+__all__ = ["Marks", "find_marks", "for_review", "review_rows"]
 
 N_NEAREST = 10
 OUTLIER_FENCE = 3.0
@@ -73,6 +75,30 @@ def for_review(doubt: NDArray[np.float32], share: float) -> NDArray[np.int64]:
     """Rows most worth a person's look, most doubtful first: the given share of them, rounded up."""
     n = int(np.ceil(share * len(doubt)))
     return np.argsort(-doubt, kind="stable")[:n].astype(np.int64)
+
+
+def review_rows(
+    share: float,
+    doubt: NDArray[np.float32],
+    file_names: Sequence[str],
+    cluster: NDArray[np.int64],
+    probabilities: NDArray[np.float32],
+    names: Sequence[str],
+) -> tuple[tuple[Any, ...], ...]:
+    """The rows of `review.csv`: name, cluster, confidence, doubt, and the cluster that comes second."""
+    chosen = for_review(doubt, share)
+    others = probabilities[chosen].copy()
+    others[np.arange(len(chosen)), cluster[chosen]] = -1.0
+    return tuple(
+        (
+            file_names[row],
+            names[cluster[row]],
+            float(probabilities[row, cluster[row]]),
+            float(doubt[row]),
+            names[second],
+        )
+        for row, second in zip(chosen, others.argmax(axis=1), strict=True)
+    )
 
 
 def _outliers(similarity: NDArray[np.floating]) -> NDArray[np.bool_]:

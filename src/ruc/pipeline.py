@@ -30,7 +30,7 @@ from ruc.embedding import FROM_SCRATCH, Embedding, embed_images, given_features,
 from ruc.errors import InputError, NothingToClusterError
 from ruc.images.load import choose_size, content_hashes
 from ruc.images.source import ImageSource, find_images
-from ruc.marks import Marks, find_marks, for_review
+from ruc.marks import find_marks, review_rows
 from ruc.networks import NetworkSettings, ResNet
 from ruc.networks.checkpoints import LARGEST_SIDE, is_checkpoint, load_checkpoint
 from ruc.refine.evidence import MOST_NEIGHBORS
@@ -307,12 +307,15 @@ def conclude(
         initial_probabilities=base.clustering.probabilities,
         skipped=embedded.skipped,
         history=tuple(asdict(epoch) for epoch in refinement.history),
-        review=review_rows(settings.review, marks, embedded.file_names, refinement.probabilities, base.names),
-        marks={
-            "clean_since": refinement.clean_since,
-            **asdict(marks),
-            **names_of(refinement.labels, base.names),
-        },
+        review=review_rows(
+            settings.review,
+            marks.doubt,
+            embedded.file_names,
+            refinement.labels,
+            refinement.probabilities,
+            base.names,
+        ),
+        marks={"clean_since": refinement.clean_since, **asdict(marks)},
         notes={
             "given_settings": settings.as_yaml_dict(),
             "embedder": embedded.why,
@@ -330,35 +333,6 @@ def conclude(
     if embedded.embedder is not None:
         model["embedder"] = embedded.embedder.state()
     return Outcome(by_file_name(run) if settings.source else run, model)
-
-
-def names_of(labels: NDArray[np.int64], names: tuple[str, ...]) -> dict[str, NDArray[np.str_]]:
-    """A column with the name of each sample's cluster, where the clusters have names."""
-    if names == _numbers(len(names)):
-        return {}
-    return {"cluster_name": np.asarray(names, dtype=np.str_)[labels]}
-
-
-def review_rows(
-    share: float,
-    marks: Marks,
-    file_names: tuple[str, ...],
-    probabilities: NDArray[np.float32],
-    names: tuple[str, ...],
-) -> tuple[tuple[Any, ...], ...]:
-    """The images most worth a person's look, most doubtful first, with the cluster that comes second."""
-    rows = for_review(marks.doubt, share)
-    best = np.array([np.argsort(-probabilities[row], kind="stable")[:2] for row in rows]).reshape(-1, 2)
-    return tuple(
-        (
-            file_names[row],
-            names[first],
-            float(probabilities[row, first]),
-            float(marks.doubt[row]),
-            names[second],
-        )
-        for row, (first, second) in zip(rows, best, strict=True)
-    )
 
 
 def embed_to_npy(settings: Settings, output: Path, verbose: bool) -> tuple[Path, NDArray[np.float32]]:

@@ -120,7 +120,7 @@ def predict_to_csv(
     prediction = predict(read_model(run), samples, runtime, max_skipped, needs_features(finished))
     cluster, probabilities = follow_edits(finished, prediction.probabilities, prediction.features)
     prediction = replace(prediction, cluster=cluster, probabilities=probabilities)
-    named = names != tuple(str(number) for number in range(len(names)))
+    named = finished.has_names
     output.parent.mkdir(parents=True, exist_ok=True)
     with output.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

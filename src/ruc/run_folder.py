@@ -50,6 +50,7 @@ TABLE_COLUMNS: Final = (
     "was_clean",
     "is_clean",
     "changed",
+    "cluster_name",
 )
 
 
@@ -116,6 +117,11 @@ class Run:
     def changed(self) -> NDArray[np.bool_]:
         """(n,) bool: the cluster is not the initial one."""
         return np.not_equal(self.cluster, self.initial_cluster)
+
+    @property
+    def has_names(self) -> bool:
+        """Whether a cluster is called something else than its number."""
+        return self.cluster_names != tuple(str(number) for number in range(len(self.cluster_names)))
 
     @property
     def n_clusters(self) -> int:
@@ -415,6 +421,7 @@ def _write_table(folder: Path, run: Run) -> None:
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
+    names = np.asarray(run.cluster_names, dtype=np.str_)
     columns: dict[str, Any] = {
         "file_name": list(run.file_names),
         "cluster": run.cluster,
@@ -423,6 +430,7 @@ def _write_table(folder: Path, run: Run) -> None:
         "was_clean": run.was_clean,
         "is_clean": run.is_clean,
         "changed": run.changed,
+        **({"cluster_name": names[run.cluster]} if run.has_names else {}),
         **run.marks,
     }
     table = pa.table(columns)
