@@ -118,16 +118,59 @@ def test_size_gives_views_of_that_side() -> None:
 
 def test_hue_keeps_greys_and_a_third_of_a_turn_permutes_the_channels() -> None:
     grey = torch.full((1, 3, 2, 2), 0.4)
-    assert torch.allclose(views._turn_hue(grey, torch.tensor([0.3])), grey, atol=1e-6)
-    colours = torch.rand(1, 3, 2, 2, generator=generator())
-    assert torch.allclose(views._turn_hue(colours, torch.tensor([1 / 3])), colours.roll(1, 1), atol=1e-6)
+    turned = views._hue_rotation(torch.tensor([0.3])) @ grey.flatten(2)
+    assert torch.allclose(turned, grey.flatten(2), atol=1e-6)
+    colours = torch.rand(1, 3, 4, generator=generator())
+    turned = views._hue_rotation(torch.tensor([1 / 3])) @ colours
+    assert torch.allclose(turned, colours.roll(1, 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_colours_change_as_one_step_after_the_other_would(channels, monkeypatch) -> None:
+    images = levels(3, channels) * 0.2 + 0.4  # so that nothing has to be cut off
+    monkeypatch.setattr(views._Chance, "symmetric", lambda self, most: most * torch.tensor([-0.5, 0.0, 1.0]))
+    monkeypatch.setattr(views._Chance, "event", lambda self, chance: torch.tensor([False, True, True]))
+    policy = ViewPolicy(brightness=0.2, contrast=0.3, saturation=0.4, hue=0.05, colour_chance=0.8)
+    seen = views._recolour(images, policy, views._Chance(3, generator(), images.device))
+    grey_too = replace(policy, grey_chance=0.5)
+    faded = views._recolour(images, grey_too, views._Chance(3, generator(), images.device))
+
+    def luma(image):
+        red, green, blue = image
+        return (0.299 * red + 0.587 * green + 0.114 * blue).expand(3, -1, -1)
+
+    for image, result, grey, share in zip(images, seen, faded, (None, 0.0, 1.0), strict=True):
+        expected = image
+        if share is not None:
+            expected = expected * (1 + 0.2 * share)
+            mean = (luma(expected) if channels == 3 else expected).mean()
+            expected = mean + (expected - mean) * (1 + 0.3 * share)
+            if channels == 3:
+                expected = luma(expected) + (expected - luma(expected)) * (1 + 0.4 * share)
+                rotation = views._hue_rotation(torch.tensor([0.05 * share]))[0]
+                expected = (rotation @ expected.flatten(1)).view_as(expected)
+        assert torch.allclose(result, expected, atol=1e-5)
+        if channels == 3 and share is not None:
+            assert torch.allclose(grey, luma(expected), atol=1e-5)
+
+
+def test_where_views_look_is_what_torch_makes_of_the_same_windows_and_warps() -> None:
+    images, shape = levels(5, 3), torch.Size((11, 13))
+    window = torch.randn(5, 2, 3, generator=generator()) * 0.5
+    knots = torch.randn(5, 2, 4, 4, generator=generator()) * 0.1
+    grid = torch.nn.functional.affine_grid(window, [5, 1, 11, 13], align_corners=False)
+    warp = torch.nn.functional.interpolate(knots, size=(11, 13), mode="bilinear", align_corners=True)
+    expected = torch.nn.functional.grid_sample(
+        images, grid + warp.permute(0, 2, 3, 1), padding_mode="border", align_corners=False
+    )
+    assert torch.allclose(views._sample(images, window, knots, shape), expected, atol=1e-5)
 
 
 def test_blur_equals_a_gaussian_convolution_of_each_image() -> None:
     from scipy.ndimage import gaussian_filter1d
 
     images, sigma = levels(3, 1), torch.tensor([0.3, 0.7, 1.0])
-    seen = views._blur(images, sigma)
+    seen = views._blur(images, sigma, 1.0)
     for image, blurred, s in zip(images[:, 0].numpy(), seen[:, 0].numpy(), sigma.tolist(), strict=True):
         once = gaussian_filter1d(image, s, axis=0, mode="nearest", radius=2)
         assert np.allclose(gaussian_filter1d(once, s, axis=1, mode="nearest", radius=2), blurred, atol=1e-5)

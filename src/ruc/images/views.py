@@ -17,6 +17,7 @@ from torch.nn import functional
 __all__ = ["POLICIES", "ViewPolicy", "cutout", "rand_augment", "random_view", "strong_view", "to_float"]
 
 Range = tuple[float, float]
+LUMA = (0.299, 0.587, 0.114)  # ITU-R 601
 ELASTIC_KNOTS = 4  # the warp is smooth: a 4 × 4 grid of random displacements, interpolated
 
 
@@ -87,6 +88,11 @@ class ViewPolicy:
         still = self.area == (1.0, 1.0) and self.aspect == 1.0
         return not still or any((self.shift, self.rotation, self.shear, self.elastic, self.flip))
 
+    @property
+    def recolours(self) -> bool:
+        """Whether colours can change."""
+        return any((self.brightness, self.contrast, self.saturation, self.hue, self.grey_chance))
+
 
 PLAIN = ViewPolicy()
 # Section 4.1 of the paper: random resized crop, scale 0.2–1, and flip.
@@ -142,11 +148,12 @@ def random_view(
     shape = images.shape[-2:] if size is None else torch.Size((size, size))
     chance = _Chance(len(images), generator, images.device)
     if policy.moves or shape != images.shape[-2:]:
-        images = _sample(images, _window(policy, chance), _warp(policy, chance, shape), shape)
+        images = _sample(images, _window(policy, chance), _knots(policy, chance), shape)
     images = _recolour(images, policy, chance)
     if policy.blur_chance > 0:
-        sigma = chance.uniform(*policy.blur) * (shape[0] / 32)
-        images = _where(chance.event(policy.blur_chance), _blur(images, sigma), images)
+        scale = shape[0] / 32
+        blurred = _blur(images, chance.uniform(*policy.blur) * scale, policy.blur[1] * scale)
+        images = torch.where(_column(chance.event(policy.blur_chance)), blurred, images)
     if policy.noise > 0:
         noise = torch.randn(images.shape, generator=generator).to(images.device)
         images = (images + noise * _column(chance.uniform(0.0, policy.noise))).clamp_(0.0, 1.0)
@@ -169,15 +176,20 @@ def rand_augment(images: Tensor, operations: int, magnitude: float, generator: t
     Each image draws its own operations; those that drew the same one are changed together. `magnitude` is
     in [0, 10]; directions are random.
     """
-    images = images.clone()
     for _ in range(operations):
         drawn = torch.randint(len(_OPERATIONS), (len(images),), generator=generator)
-        for number, operation in enumerate(_OPERATIONS):
-            rows = (drawn == number).nonzero().squeeze(1)
-            if len(rows):
-                rows_there = rows.to(images.device)
-                sign = torch.randint(2, (len(rows),), generator=generator).to(images) * 2 - 1
-                images[rows_there] = operation(images[rows_there], sign * (magnitude / 10)).clamp_(0.0, 1.0)
+        signs = torch.randint(2, (len(images),), generator=generator) * 2 - 1
+        order = drawn.argsort()
+        groups = drawn.bincount(minlength=len(_OPERATIONS)).tolist()
+        strengths = (signs[order] * (magnitude / 10)).to(images).split(groups)
+        parts = images.index_select(0, order.to(images.device)).split(groups)
+        changed = [
+            operation(part, strength)
+            for operation, part, strength in zip(_OPERATIONS, parts, strengths, strict=True)
+            if len(part)
+        ]
+        back = order.argsort().to(images.device)
+        images = torch.cat(changed).index_select(0, back).clamp_(0.0, 1.0)
     return images
 
 
@@ -236,66 +248,93 @@ def _window(policy: ViewPolicy, chance: _Chance) -> Tensor:
     return torch.stack([first, second], dim=1)
 
 
-def _warp(policy: ViewPolicy, chance: _Chance, shape: torch.Size) -> Tensor | None:
-    """(n, height, width, 2) smooth random displacements, or None."""
+def _knots(policy: ViewPolicy, chance: _Chance) -> Tensor | None:
+    """(n, 2, k, k) random displacements on a coarse grid, or None."""
     if policy.elastic == 0:
         return None
-    knots = chance.normal(2, ELASTIC_KNOTS, ELASTIC_KNOTS) * (2 * policy.elastic)
-    field = functional.interpolate(knots, size=tuple(shape), mode="bilinear", align_corners=True)
-    return field.permute(0, 2, 3, 1)
+    return chance.normal(2, ELASTIC_KNOTS, ELASTIC_KNOTS) * (2 * policy.elastic)
 
 
-def _sample(images: Tensor, window: Tensor, warp: Tensor | None, shape: torch.Size) -> Tensor:
-    """Every geometric change at once; beyond the border its nearest pixel is repeated."""
-    grid = functional.affine_grid(window, [len(images), 1, *shape], align_corners=False)
-    if warp is not None:
-        grid = grid + warp
+def _sample(images: Tensor, window: Tensor, knots: Tensor | None, shape: torch.Size) -> Tensor:
+    """Every geometric change at once; beyond the border its nearest pixel is repeated.
+
+    Where to look is linear in the window and, by bilinear interpolation, in the knots: one product for all images.
+    """
+    basis, factors = _coordinates(shape, images.device), window.flatten(0, 1)
+    if knots is not None:
+        unit = torch.eye(ELASTIC_KNOTS**2, device=images.device).view(-1, 1, ELASTIC_KNOTS, ELASTIC_KNOTS)
+        each = functional.interpolate(unit, size=tuple(shape), mode="bilinear", align_corners=True)
+        basis, factors = (
+            torch.cat([basis, each.flatten(1)]),
+            torch.cat([factors, knots.view(-1, len(unit))], 1),
+        )
+    grid = (factors @ basis).view(len(images), 2, *shape).permute(0, 2, 3, 1)
     return functional.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def _coordinates(shape: torch.Size, device: torch.device) -> Tensor:
+    """(3, height * width): x and y of every pixel's centre, from -1 to 1, and 1."""
+    height, width = shape
+    x = (2 * torch.arange(width, device=device) + 1) / width - 1
+    y = (2 * torch.arange(height, device=device) + 1) / height - 1
+    ones = torch.ones(height, width, device=device)
+    return torch.stack([ones * x, ones * y[:, None], ones]).flatten(1)
 
 
 # --- colour ------------------------------------------------------------------------------------------------
 
 
 def _recolour(images: Tensor, policy: ViewPolicy, chance: _Chance) -> Tensor:
-    coloured = images.shape[1] == 3
-    changed = images
+    """Brightness, contrast, saturation, hue and grey, in this order, as one linear map of each image's colours."""
+    channels = images.shape[1]
+    weights = torch.tensor(LUMA if channels == 3 else (1.0,), device=images.device)
+    same, grey = torch.eye(channels, device=images.device), weights.expand(channels, channels)
+    changed, lift = same.expand(len(images), -1, -1), torch.zeros(len(images), device=images.device)
     if policy.brightness > 0:
-        changed = (changed * _column(1 + chance.symmetric(policy.brightness))).clamp_(0.0, 1.0)
+        changed = changed * _matrix(1 + chance.symmetric(policy.brightness))
     if policy.contrast > 0:
-        mean = _grey(changed).mean(dim=(2, 3), keepdim=True)
-        changed = torch.lerp(mean, changed, _column(1 + chance.symmetric(policy.contrast))).clamp_(0.0, 1.0)
-    if coloured and policy.saturation > 0:
-        factor = _column(1 + chance.symmetric(policy.saturation))
-        changed = torch.lerp(_grey(changed).expand_as(changed), changed, factor).clamp_(0.0, 1.0)
-    if coloured and policy.hue > 0:
-        changed = _turn_hue(changed, chance.symmetric(policy.hue)).clamp_(0.0, 1.0)
-    if changed is not images and policy.colour_chance < 1:
-        changed = _where(chance.event(policy.colour_chance), changed, images)
-    if coloured and policy.grey_chance > 0:
-        changed = _where(chance.event(policy.grey_chance), _grey(changed).expand_as(changed), changed)
-    return changed
+        factor = 1 + chance.symmetric(policy.contrast)
+        mean = (changed @ images.mean(dim=(2, 3)).unsqueeze(2)).squeeze(2) @ weights
+        changed, lift = changed * _matrix(factor), (1 - factor) * mean
+    # The lift is a grey, and greys stay greys under what follows.
+    if channels == 3 and policy.saturation > 0:
+        factor = _matrix(1 + chance.symmetric(policy.saturation))
+        changed = factor * changed + (1 - factor) * (grey @ changed)
+    if channels == 3 and policy.hue > 0:
+        changed = _hue_rotation(chance.symmetric(policy.hue)) @ changed
+    if policy.colour_chance < 1:
+        chosen = chance.event(policy.colour_chance)
+        changed, lift = torch.where(_matrix(chosen), changed, same), lift * chosen
+    if channels == 3 and policy.grey_chance > 0:
+        changed = torch.where(_matrix(chance.event(policy.grey_chance)), grey @ changed, changed)
+    if not policy.recolours:
+        return images
+    if channels == 1:
+        return (images * changed.unsqueeze(3) + _column(lift)).clamp_(0.0, 1.0)
+    return torch.baddbmm(_matrix(lift), changed, images.flatten(2)).view_as(images).clamp_(0.0, 1.0)
 
 
 def _grey(images: Tensor) -> Tensor:
     """(n, 1, height, width) luma with ITU-R 601 weights, as Pillow's "L"."""
     if images.shape[1] == 1:
         return images
-    return 0.299 * images[:, 0:1] + 0.587 * images[:, 1:2] + 0.114 * images[:, 2:3]
+    red, green, blue = (weight * images[:, i : i + 1] for i, weight in enumerate(LUMA))
+    return red + green + blue
 
 
-def _turn_hue(images: Tensor, turns: Tensor) -> Tensor:
-    """Rotate colours about the grey axis of RGB space: hue turns, greys stay."""
+def _hue_rotation(turns: Tensor) -> Tensor:
+    """(n, 3, 3) rotations of colours about the grey axis of RGB space: hue turns, greys stay."""
     angle = 2 * math.pi * turns
     cosine, rest = angle.cos(), (1 - angle.cos()) / 3
     side = angle.sin() / math.sqrt(3)
     same, next_, previous = cosine + rest, rest - side, rest + side
     rotation = torch.stack([same, next_, previous, previous, same, next_, next_, previous, same], dim=1)
-    return torch.bmm(rotation.view(-1, 3, 3), images.flatten(2)).view_as(images)
+    return rotation.view(-1, 3, 3)
 
 
-def _blur(images: Tensor, sigma: Tensor) -> Tensor:
-    """Gaussian blur with a standard deviation (in pixels) for each image, cut off at two pixels or more."""
-    radius = max(2, math.ceil(2 * float(sigma.max())))
+def _blur(images: Tensor, sigma: Tensor, most: float) -> Tensor:
+    """Gaussian blur with a standard deviation (in pixels) for each image, cut off at twice the largest, 2 at least."""
+    radius = max(2, math.ceil(2 * most))
     offsets = torch.arange(-radius, radius + 1, device=images.device)
     taps = torch.exp(-0.5 * (offsets / sigma[:, None]) ** 2)
     taps = taps / taps.sum(dim=1, keepdim=True)
@@ -314,8 +353,8 @@ def _column(values: Tensor) -> Tensor:
     return values[:, None, None, None]
 
 
-def _where(chosen: Tensor, yes: Tensor, no: Tensor) -> Tensor:
-    return torch.where(_column(chosen), yes, no)
+def _matrix(values: Tensor) -> Tensor:
+    return values[:, None, None]
 
 
 # --- RandAugment's operations: images and a signed strength in [-1, 1] for each ------------------------------
@@ -385,13 +424,9 @@ def _brightness(images: Tensor, strength: Tensor) -> Tensor:
 
 
 def _sharpness(images: Tensor, strength: Tensor) -> Tensor:
-    channels = images.shape[1]
-    kernel = torch.ones(3, 3, device=images.device)
-    kernel[1, 1] = 5
     smooth = images.clone()  # the outermost pixels stay, as in Pillow
-    smooth[:, :, 1:-1, 1:-1] = functional.conv2d(
-        images, (kernel / 13).repeat(channels, 1, 1, 1), groups=channels
-    )
+    box = functional.avg_pool2d(images, 3, stride=1)
+    smooth[:, :, 1:-1, 1:-1] = (9 * box + 4 * images[:, :, 1:-1, 1:-1]) / 13
     return _blend(images, smooth, strength)
 
 
