@@ -111,16 +111,7 @@ class ContrastiveEmbedder:
 
     def transform(self, pixels: NDArray[np.uint8], runtime: Runtime) -> NDArray[np.float32]:
         """(n, channels, size, size) uint8 pixels as (n, n_features) unit-norm rows."""
-        network = _channels_last(self.network, runtime.device).eval()
-        chunks = []
-        with torch.inference_mode():
-            for start in range(0, len(pixels), CHUNK):
-                images = _shrink(torch.from_numpy(pixels[start : start + CHUNK]), self.side).to(
-                    runtime.device
-                )
-                chunks.append(normalize(network(images), dim=1).cpu())
-        features: NDArray[np.float32] = torch.cat(chunks).numpy()
-        return features
+        return _transform(self, pixels, runtime, None)
 
     def state(self) -> State:
         """Everything needed to make it again."""
@@ -202,13 +193,16 @@ def _train(
     runtime: Runtime,
 ) -> None:
     device, generator = runtime.device, runtime.generator("contrastive/views")
-    images = torch.from_numpy(pixels)
+    images = torch.from_numpy(pixels).to(device)
     n_images, n_batches = len(images), max(1, len(images) // settings.batch_size)
     n_epochs = settings.epochs or _enough_epochs(n_images, n_batches)
     n_steps = n_epochs * n_batches
     model = _channels_last(nn.Sequential(embedder.network, head), device)
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        model.parameters(),
+        lr=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        fused=device.type in ("cpu", "cuda"),
     )
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, n_steps))
     autocast = runtime.autocast_dtype
@@ -218,7 +212,7 @@ def _train(
     with progress("learning to embed", n_epochs * n_images, "images", runtime.verbose) as advance:
         for epoch in range(n_epochs):
             if epoch > 0 and settings.neighbor_chance > 0:
-                features = embedder.transform(pixels, runtime)
+                features = _transform(embedder, pixels, runtime, autocast)
                 both = np.concatenate([features, settings.pixel_weight * pixel_features], axis=1)
                 stand_ins = companions(both, n_neighbors, runtime)
             small = epoch < settings.small_epochs * n_epochs
@@ -229,7 +223,7 @@ def _train(
                     _replace_some(rows, stand_ins, settings.neighbor_chance, generator)
                     for _ in range(settings.n_views - 1)
                 ]
-                batch = _shrink(images[torch.cat(sources)], embedder.side).to(device)
+                batch = _shrink(images[torch.cat(sources).to(device)], embedder.side)
                 batch = random_view(batch, settings.policy, generator, min(view_side, embedder.side))
                 with torch.autocast(device.type, autocast, enabled=autocast is not None):
                     projected = model(batch.contiguous(memory_format=torch.channels_last))
@@ -239,6 +233,22 @@ def _train(
                 optimizer.step()
                 scheduler.step()
                 advance(len(rows))
+
+
+def _transform(
+    embedder: ContrastiveEmbedder, pixels: NDArray[np.uint8], runtime: Runtime, precision: torch.dtype | None
+) -> NDArray[np.float32]:
+    network = _channels_last(embedder.network, runtime.device).eval()
+    chunks = []
+    with (
+        torch.inference_mode(),
+        torch.autocast(runtime.device.type, precision, enabled=precision is not None),
+    ):
+        for start in range(0, len(pixels), CHUNK):
+            part = torch.from_numpy(pixels[start : start + CHUNK]).to(runtime.device)
+            chunks.append(normalize(network(_shrink(part, embedder.side)).float(), dim=1).cpu())
+    features: NDArray[np.float32] = torch.cat(chunks).numpy()
+    return features
 
 
 def _channels_last(module: nn.Module, device: torch.device) -> nn.Module:

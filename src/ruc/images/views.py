@@ -181,8 +181,8 @@ def rand_augment(images: Tensor, operations: int, magnitude: float, generator: t
         signs = torch.randint(2, (len(images),), generator=generator) * 2 - 1
         order = drawn.argsort()
         groups = drawn.bincount(minlength=len(_OPERATIONS)).tolist()
-        strengths = (signs[order] * (magnitude / 10)).to(images).split(groups)
-        parts = images.index_select(0, order.to(images.device)).split(groups)
+        strengths = torch.split((signs[order] * (magnitude / 10)).to(images), groups)
+        parts = torch.split(images.index_select(0, order.to(images.device)), groups)
         changed = [
             operation(part, strength)
             for operation, part, strength in zip(_OPERATIONS, parts, strengths, strict=True)
