@@ -1,58 +1,82 @@
-"""Stages of the pipeline that no other test reaches."""
+"""A run that was interrupted in any stage goes on where it was, and ends as if it hadn't been."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-from ruc.cluster import scan_images as module
-from ruc.embed.contrastive import ContrastiveEmbedder
-from ruc.embed.neighbors import nearest_neighbors
-from ruc.embedding import Embedding
-from ruc.images.load import load_pixels
-from ruc.images.source import find_images
-from ruc.images.views import GENTLE
-from ruc.networks import NetworkSettings, ResNet, seeded_init
-from ruc.pipeline import choose_space, initial_clustering
-from ruc.refine.spaces import FeatureSpace, ImageSpace
-from ruc.run_folder import Checkpoints
-from ruc.runtime import Runtime
-from ruc.settings import make_settings
+from ruc.pipeline import run_to_folder
+from ruc.run_folder import read_run
+from ruc.settings import Settings, make_settings
 
-CPU = Runtime("cpu")
+
+def quick(folder: Path, output: Path, embedder: str = "contrastive", space: str = "image") -> Settings:
+    return make_settings(
+        {"source": str(folder), "n_clusters": 3, "output": str(output), "embedder": embedder, "space": space,
+         "base": "kmeans", "device": "cpu", "refine": {"n_epochs": 3, "batch_size": 30}}
+    )  # fmt: skip
 
 
 @pytest.fixture
-def embedded(shapes, monkeypatch) -> Embedding:
-    """Shapes under an untrained network, and SCAN in two short steps."""
-    monkeypatch.setattr(module, "ScanSettings", lambda: quick)
-    images = load_pixels(find_images(shapes[0]), 16, CPU)
-    with seeded_init(0):
-        network = ResNet(NetworkSettings(channels=1, width=8, blocks=(1, 1), stem="half")).eval()
-    embedder = ContrastiveEmbedder(network, 16, GENTLE)
-    features = embedder.transform(images.pixels, CPU)
-    return Embedding("contrastive", images.file_names, features, images.indices, embedder, images)
+def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ruc.embed.contrastive._enough_epochs", lambda n_images, n_batches: 3)
 
 
-quick = module.ScanSettings(n_epochs=1, n_label_epochs=1, batch_size=30)
+def failing(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize(("space", "expected"), [("image", ImageSpace), ("feature", FeatureSpace)])
-def test_scan_trains_the_network_that_is_retrained(embedded, tmp_path, space, expected) -> None:
-    settings = make_settings({"source": "shapes", "n_clusters": 3, "base": "scan", "space": space})
-    neighbors = nearest_neighbors(embedded.features, 20, CPU)
-    kept = Checkpoints(tmp_path / "kept")
-    base = initial_clustering(settings, embedded, neighbors, CPU, kept)
-    assert base.clustering.probabilities.shape == (60, 3)
-    sizes = np.bincount(base.clustering.labels, minlength=3)
-    assert list(sizes) == sorted(sizes, reverse=True)
-    chosen = choose_space(settings, embedded, base, neighbors, CPU)
-    assert isinstance(chosen, expected)
-    again = initial_clustering(settings, embedded, neighbors, CPU, kept)
-    np.testing.assert_array_equal(again.clustering.labels, base.clustering.labels)
-    if space == "feature":
-        assert base.backbone is None and again.backbone is None
-        return
-    assert chosen.backbone is base.backbone
-    assert not torch.equal(base.backbone.conv1.weight, embedded.backbone.conv1.weight)
-    assert torch.equal(again.backbone.conv1.weight, base.backbone.conv1.weight)
-    assert again.backbone.settings == base.backbone.settings
+@pytest.mark.usefixtures("short_training")
+@pytest.mark.filterwarnings("ignore::ruc.refine.select.NoCleanSamplesWarning")
+@pytest.mark.parametrize("stage", ["initial_clustering", "retrain", "conclude", "write_run"])
+def test_an_interrupted_run_ends_as_one_that_was_not(
+    stage: str, shapes: tuple[Path, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run_to_folder(quick(shapes[0], tmp_path / "whole"), overwrite=False, verbose=False)
+    settings = quick(shapes[0], tmp_path / "run")
+    with monkeypatch.context() as patched:
+        patched.setattr(f"ruc.pipeline.{stage}", failing)
+        with pytest.raises(KeyboardInterrupt):
+            run_to_folder(settings, overwrite=False, verbose=False)
+    with monkeypatch.context() as patched:
+        patched.setattr("ruc.embedding.fit_contrastive", failing)  # the embedder is there already
+        run_to_folder(settings, overwrite=False, verbose=False)
+    np.testing.assert_array_equal(read_run(tmp_path / "run").probabilities, whole.probabilities)
+    assert not (tmp_path / "run" / ".checkpoints").exists()
+
+
+@pytest.mark.usefixtures("short_training")
+@pytest.mark.filterwarnings("ignore::ruc.refine.select.NoCleanSamplesWarning")
+def test_an_interruption_between_two_epochs_changes_nothing(
+    shapes: tuple[Path, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ruc.run_folder import Checkpoints
+
+    whole = run_to_folder(quick(shapes[0], tmp_path / "whole"), overwrite=False, verbose=False)
+    settings, save, saved = quick(shapes[0], tmp_path / "run"), Checkpoints.save, []
+
+    def save_then_fail(self: Checkpoints, stage: str, state: object) -> None:
+        save(self, stage, state)
+        saved.append(stage)
+        if saved.count("refine") == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Checkpoints, "save", save_then_fail)
+        with pytest.raises(KeyboardInterrupt):
+            run_to_folder(settings, overwrite=False, verbose=False)
+    resumed = run_to_folder(settings, overwrite=False, verbose=False)
+    np.testing.assert_array_equal(resumed.probabilities, whole.probabilities)
+    assert [epoch["epoch"] for epoch in resumed.history] == [0, 1, 2]
+
+
+def test_other_settings_do_not_take_what_an_interrupted_run_left(
+    shapes: tuple[Path, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = quick(shapes[0], tmp_path / "run", "pixels", "feature")
+    with monkeypatch.context() as patched:
+        patched.setattr("ruc.pipeline.retrain", failing)
+        with pytest.raises(KeyboardInterrupt):
+            run_to_folder(settings, overwrite=False, verbose=False)
+    other = run_to_folder(settings.model_copy(update={"n_clusters": 4}), overwrite=False, verbose=False)
+    assert other.n_clusters == 4

@@ -79,7 +79,7 @@ def test_views_are_replaced_as_often_as_the_chance_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("n_images", "expected"), [(100, 400), (1000, 100), (5000, 20), (10_000, 10), (10**6, 5)]
+    ("n_images", "expected"), [(100, 400), (1000, 100), (5000, 40), (10_000, 20), (10**6, 5)]
 )
 def test_epochs_follow_the_number_of_images(n_images, expected) -> None:
     assert _enough_epochs(n_images, max(1, n_images // 125)) == expected

@@ -46,7 +46,7 @@ class ContrastiveSettings:
     max_side
         Larger images are shrunk to this side, in training and after.
     epochs
-        Passes over the images; None: 20 with up to 5,000 of them, fewer with more, down to 5, and more where they
+        Passes over the images; None: 40 with up to 5,000 of them, fewer with more, down to 5, and more where they
         would make fewer than 800 batches, up to 400.
     batch_size
         Images in a batch; each gives `n_views` views.
@@ -273,7 +273,7 @@ def _replace_some(rows: Tensor, companions: Tensor, chance: float, generator: to
 
 
 def _enough_epochs(n_images: int, n_batches: int) -> int:
-    return max(5, min(20, 100_000 // n_images), min(400, math.ceil(800 / n_batches)))
+    return max(5, min(40, 200_000 // n_images), min(400, math.ceil(800 / n_batches)))
 
 
 def _shrink(pixels: Tensor, side: int) -> Tensor:

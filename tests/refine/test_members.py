@@ -1,0 +1,35 @@
+"""Who is trusted, who is surer, and which rows make a batch."""
+
+import torch
+
+from ruc.refine.members import Member, Trust, batches, surer
+from ruc.runtime import Runtime
+
+
+def test_promotion_by_hand() -> None:
+    trust = Trust.at_start(torch.tensor([0, 1, 2, 0]), torch.tensor([True, False, False, False]))
+    confidence, opinion = torch.tensor([0.999, 0.99, 0.991, 0.5]), torch.tensor([2, 2, 1, 2])
+    trust.promote(confidence, opinion, 0.99, epoch=4)
+    # The clean one keeps its label whatever is said of it, and the threshold itself is not enough.
+    assert trust.pseudo_labels.tolist() == [0, 1, 1, 0]
+    assert trust.is_clean.tolist() == [True, False, True, False]
+    trust.promote(torch.zeros(4), opinion, 0.99, epoch=5)
+    assert trust.is_clean.tolist() == [True, False, True, False]  # for good
+    assert trust.clean_since.tolist() == [0, -1, 5, -1]
+
+
+def test_the_surer_network_decides() -> None:
+    def member(confidence: list[float], opinion: list[int]) -> Member:
+        network = torch.nn.Linear(1, 1)
+        optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+        return Member(network, optimizer, torch.tensor(confidence), torch.tensor(opinion))
+
+    confidence, opinion = surer(member([0.9, 0.2, 0.5], [0, 0, 0]), member([0.1, 0.8, 0.5], [1, 1, 1]))
+    torch.testing.assert_close(confidence, torch.tensor([0.9, 0.8, 0.5]))
+    assert opinion.tolist() == [0, 1, 0]
+
+
+def test_every_row_is_in_one_batch_and_none_is_too_large() -> None:
+    parts = list(batches(103, 25, torch.Generator().manual_seed(0), Runtime("cpu")))
+    assert sorted(torch.cat(parts).tolist()) == list(range(103))
+    assert [len(part) for part in parts] == [21, 21, 21, 20, 20]
