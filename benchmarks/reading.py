@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from memory import forget_peak, held_mebibytes
 from PIL import Image, ImageOps
 
 from ruc.images.load import load_pixels, plain_view, stream_batches
@@ -27,7 +28,6 @@ from ruc.runtime import Runtime
 
 MEGAPIXELS = (2, 12)
 BATCH_SIZE = 32
-CLEAR_REFS, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
 
 def make_photographs(photos: Path, folder: Path, n_images: int) -> None:
@@ -85,29 +85,17 @@ def measure(reader: str, folder: Path, size: int) -> dict[str, float]:
     return dict(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
 
 
-def forget_peak() -> None:
-    """Set the peak of this process to what it holds now: the imports took more for a moment."""
-    if CLEAR_REFS.exists():
-        CLEAR_REFS.write_text("5")
-
-
-def peak_kibibytes() -> int:
-    if not STATUS.exists():
-        return 0
-    return int(next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM")).split()[1])
-
-
 def run_only(reader: str, folder: Path, size: int) -> None:
     source = find_images(folder)
     forget_peak()
-    before = peak_kibibytes()
+    before = held_mebibytes()
     wall, process = time.perf_counter(), time.process_time()
     n_read = READERS[reader](source, size)
     usage = {
         "images": n_read,
         "seconds": time.perf_counter() - wall,
         "cpu_seconds": time.process_time() - process,
-        "mebibytes": (peak_kibibytes() - before) / 1024,
+        "mebibytes": held_mebibytes() - before,
     }
     print(json.dumps(usage))
 

@@ -1,0 +1,120 @@
+"""Speed and recall of the nearest neighbours, and what an approximation does to RUC's selection.
+
+    python benchmarks/neighbors.py FEATURES.npy [--neighbors 50] [--clusters 10] [--samples 50000]
+    python benchmarks/neighbors.py --synthetic 50000x512 [--clusters 10]
+
+Printed are, for scikit-learn's exhaustive search (the reference), for ours, and for the approximations (ours in cells,
+which `ruc` takes beyond 100,000 samples, and pynndescent where it is installed): seconds, the ratio to the reference,
+the recall against our exact result, the share of samples that RUC's selection trusts or doesn't trust alike, and the
+peak memory above what the features take.
+"""
+
+import argparse
+import importlib.util
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from memory import forget_peak, held_mebibytes
+from numpy.typing import NDArray
+from synthetic import clustered_features
+
+from ruc.cluster.kmeans import kmeans
+from ruc.embed.cells import neighbors_in_cells
+from ruc.embed.neighbors import Neighbors, nearest_neighbors
+from ruc.refine.evidence import gather_evidence
+from ruc.refine.select import choose_clean
+from ruc.refine.settings import RefineSettings
+from ruc.refine.spaces import FeatureSpace
+from ruc.runtime import Runtime
+
+RUNTIME = Runtime("cpu", 0)
+Features = NDArray[np.float32]
+
+
+def scikit_learn(features: Features, k: int) -> Neighbors:
+    from sklearn.neighbors import NearestNeighbors
+
+    model = NearestNeighbors(n_neighbors=k, metric="cosine", algorithm="brute", n_jobs=None).fit(features)
+    distances, indices = model.kneighbors()
+    return Neighbors(indices, (1 - distances).astype(np.float32))
+
+
+def exact(features: Features, k: int) -> Neighbors:
+    return nearest_neighbors(features, k, RUNTIME)
+
+
+def cells(features: Features, k: int) -> Neighbors:
+    return Neighbors(*neighbors_in_cells(features, k, RUNTIME))
+
+
+def pynndescent(features: Features, k: int) -> Neighbors:
+    from pynndescent import NNDescent
+
+    indices, distances = NNDescent(
+        features, metric="cosine", n_neighbors=k + 1, random_state=0
+    ).neighbor_graph
+    return Neighbors(indices[:, 1:].astype(np.int64), 1 - distances[:, 1:])
+
+
+def recall(found: Neighbors, truth: Neighbors, k: int) -> float:
+    pairs = zip(found.indices[:, :k], truth.indices[:, :k], strict=True)
+    return float(np.mean([len(np.intersect1d(one, other)) / k for one, other in pairs]))
+
+
+def trusted(
+    features: Features, neighbors: Neighbors, n_clusters: int
+) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """What RUC trusts of a k-means clustering, and with which labels."""
+    base = kmeans(features, n_clusters, RUNTIME, n_restarts=1)
+    settings = RefineSettings().filled(FeatureSpace(features, neighbors, RUNTIME).defaults)
+    labels, selected = choose_clean(base, neighbors, gather_evidence(base, neighbors, settings), settings)
+    return selected.is_clean, labels
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("features", type=Path, nargs="?")
+    parser.add_argument("--synthetic", help="samples x features, e.g. 50000x512")
+    parser.add_argument("--neighbors", type=int, default=50)
+    parser.add_argument("--clusters", type=int, default=10)
+    parser.add_argument("--samples", type=int, help="the first so many rows")
+    arguments = parser.parse_args()
+    logging.basicConfig(format="%(message)s", level=logging.INFO)
+    if arguments.synthetic:
+        n_samples, n_features = map(int, arguments.synthetic.split("x"))
+        noise = 1.5 if arguments.clusters < 50 else 1.0
+        features, _ = clustered_features(n_samples, n_features, arguments.clusters, noise, 0)
+    else:
+        features = np.load(arguments.features)[: arguments.samples].astype(np.float32)
+    k = arguments.neighbors
+    searches: dict[str, Callable[[Features, int], Neighbors]] = {
+        "scikit-learn, exact": scikit_learn, "ruc, exact": exact, "ruc, cells": cells,
+    }  # fmt: skip
+    if importlib.util.find_spec("pynndescent"):
+        searches["pynndescent"] = pynndescent
+    truth = exact(features, k)
+    clean, labels = trusted(features, truth, arguments.clusters)
+    print(f"{len(features)} samples of {features.shape[1]} features, {k} neighbours")
+    print(f"{'':22}{'seconds':>9}{'ratio':>7}{'recall':>8}{'of 15':>8}{'selected alike':>16}{'peak MiB':>10}")
+    reference = 0.0
+    for title, search in searches.items():
+        forget_peak()
+        held, started = held_mebibytes("VmRSS"), time.perf_counter()
+        found = search(features, k)
+        seconds, peak = time.perf_counter() - started, held_mebibytes() - held
+        reference = reference or seconds
+        now_clean, now_labels = trusted(features, found, arguments.clusters)
+        alike = float(((clean == now_clean) & (labels == now_labels)).mean())
+        print(
+            f"{title:22}{seconds:9.1f}{reference / seconds:7.2f}{recall(found, truth, k):8.1%}"
+            f"{recall(found, truth, 15):8.1%}{alike:16.2%}{peak:10.0f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
