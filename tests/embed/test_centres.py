@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.cluster import KMeans
+
+from ruc.embed import centres as module
+from ruc.embed.centres import find_centres, nearest_centres
+from ruc.runtime import Runtime
+
+RUNTIME = Runtime("cpu", 1)
+
+
+def blobs(n_samples: int = 600, n_clusters: int = 6) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(0)
+    truth = np.arange(n_samples) % n_clusters
+    rows = np.eye(n_clusters, 8)[truth] + 0.1 * generator.normal(size=(n_samples, 8))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), truth
+
+
+def test_nearest_centres_equals_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, _ = blobs(50)
+    centres = torch.from_numpy(np.random.default_rng(1).normal(size=(7, 8)).astype(np.float32))
+    squares = np.array([[np.sum((row - centre) ** 2) for centre in centres.numpy()] for row in rows])
+    for values in (module.BLOCK_VALUES, 7 * 9, 1):
+        monkeypatch.setattr(module, "BLOCK_VALUES", values)
+        owners, distances = nearest_centres(rows, centres)
+        np.testing.assert_array_equal(owners, squares.argmin(axis=1))
+        np.testing.assert_allclose(distances, squares.min(axis=1), rtol=1e-4, atol=1e-5)
+
+
+def test_inertia_is_near_that_of_scikit_learn() -> None:
+    rows, _ = blobs()
+    _, distances = nearest_centres(rows, find_centres(rows, 6, RUNTIME, "test"))
+    assert distances.sum() < 1.01 * KMeans(6, n_init=10, random_state=0).fit(rows).inertia_
+
+
+def test_a_part_of_the_rows_is_enough_and_the_seed_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, truth = blobs()
+    monkeypatch.setattr(module, "ROWS_PER_CENTRE", 20)
+    centres = find_centres(rows, 6, RUNTIME, "test")
+    owners, _ = nearest_centres(rows, centres)
+    assert len({(int(a), int(b)) for a, b in zip(owners, truth, strict=True)}) == 6
+    assert torch.equal(centres, find_centres(rows, 6, RUNTIME, "test"))
+    assert not torch.equal(centres, find_centres(rows, 6, Runtime("cpu", 2), "test"))
+
+
+def test_a_centre_without_rows_starts_anew_far_away() -> None:
+    rows = np.array([[1, 0], [1, 0], [0, 1]], np.float32)
+    means = module._means(rows, np.array([0, 0, 0]), np.array([0.1, 0.1, 0.9], np.float32), 2)
+    np.testing.assert_allclose(means, [[2 / 3, 1 / 3], [0, 1]], rtol=1e-6)
+
+
+def test_length_of_rows_does_not_count() -> None:
+    rows, _ = blobs(60)
+    scaled = rows * np.random.default_rng(2).uniform(0.1, 9, (60, 1)).astype(np.float32)
+    torch.testing.assert_close(
+        find_centres(rows, 3, RUNTIME, "test"), find_centres(scaled, 3, RUNTIME, "test"), rtol=1e-4, atol=1e-5
+    )

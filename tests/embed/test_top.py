@@ -1,0 +1,33 @@
+import numpy as np
+import pytest
+import torch
+
+from ruc.embed.top import GROUP, WORTH_IT, top
+
+
+def sorted_rows(values: torch.Tensor, n_wanted: int) -> tuple[torch.Tensor, torch.Tensor]:
+    columns = np.argsort(-values.numpy(), axis=1, kind="stable")[:, :n_wanted]
+    return torch.from_numpy(np.take_along_axis(values.numpy(), columns, axis=1)), torch.from_numpy(columns)
+
+
+@pytest.mark.parametrize("n_columns", [12, 40 * GROUP, 40 * GROUP + 1, 41 * GROUP - 1])
+def test_equals_a_stable_sort(n_columns: int) -> None:
+    values = torch.randn(9, n_columns, generator=torch.Generator().manual_seed(0))
+    for n_wanted in (1, 7, 11):
+        assert all(map(torch.equal, top(values, n_wanted), sorted_rows(values, n_wanted)))
+
+
+@pytest.mark.parametrize("n_columns", [20, 40 * GROUP + 3])
+def test_of_equals_the_lower_column_comes_first(n_columns: int) -> None:
+    generator = torch.Generator().manual_seed(1)
+    values = torch.randint(0, 4, (50, n_columns), generator=generator).float()
+    values[:, 5] = -torch.inf
+    for n_wanted in (1, 4, 11):
+        assert n_columns == 20 or n_columns // GROUP >= WORTH_IT * (n_wanted + 1)  # groups are looked at
+        assert all(map(torch.equal, top(values, n_wanted), sorted_rows(values, n_wanted)))
+
+
+def test_the_largest_may_be_in_the_rest_behind_the_last_group() -> None:
+    values = torch.zeros(1, 40 * GROUP + 2)
+    values[0, -1] = 1.0
+    assert top(values, 2)[1].tolist() == [[40 * GROUP + 1, 0]]

@@ -1,0 +1,117 @@
+"""What refining does where samples times clusters are many, against what it does where they are few."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ruc.cluster.clustering import Clustering
+from ruc.embed.neighbors import Neighbors, nearest_neighbors
+from ruc.refine import conclude, evidence, propagate, refinement, select
+from ruc.refine.refinement import Memory
+from ruc.refine.ruc import refine
+from ruc.refine.settings import RefineSettings
+from ruc.refine.spaces import FeatureSpace
+from ruc.runtime import Runtime
+
+CPU = Runtime("cpu", seed=2)
+SETTINGS = RefineSettings(n_epochs=2, weigh_given=False)
+
+
+@pytest.fixture(scope="module")
+def problem() -> tuple[np.ndarray, Neighbors, Clustering]:
+    generator = np.random.default_rng(0)
+    truth = np.arange(360) % 12
+    rows = generator.normal(size=(12, 10))[truth] + 0.6 * generator.normal(size=(360, 10))
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    labels = np.where(generator.random(360) < 0.2, generator.integers(12, size=360), truth)
+    return rows, nearest_neighbors(rows, 20, CPU), Clustering(labels, None, 12, "kmeans")
+
+
+def test_candidates_are_the_own_label_and_the_most_frequent_around() -> None:
+    labels = np.array([3, 1, 1, 2, 0, -1])
+    neighbors = Neighbors(np.array([[1, 2, 3, 5]] * 5 + [[0, 1, 2, 3]]), np.ones((6, 4), np.float32))
+    found = propagate._candidates(labels, neighbors)
+    assert found[0].tolist() == [3, 1, 2, -1, -1, -1, -1, -1][: found.shape[1]]
+    assert found[3].tolist()[:3] == [2, 1, -1]
+    assert found[5].tolist()[:4] == [-1, 1, 2, 3]
+
+
+def test_with_room_for_all_clusters_candidates_change_nothing(
+    problem: tuple, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, neighbors, base = problem
+    monkeypatch.setattr(propagate, "ROWS", 100)
+    few = Clustering(base.labels % 4, None, 4, "kmeans")
+    everyone = Neighbors(
+        np.column_stack([neighbors.indices, np.tile(np.arange(12), (360, 1))]),
+        np.column_stack([neighbors.similarities, np.zeros((360, 12), np.float32)]),
+    )  # the last columns bring every label, too far to be part of the graph
+    full = evidence.smooth_evidence(few, everyone, 0.9)
+    part = evidence.smooth_among_candidates(few, everyone, 0.9)
+    rows = torch.arange(360)
+    torch.testing.assert_close(part.of(rows), full.of(rows), rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(part.labels, full.labels)
+
+
+def test_few_candidates_choose_as_all_do(problem: tuple) -> None:
+    _, neighbors, base = problem
+    full = evidence.smooth_evidence(base, neighbors, 0.9)
+    part = evidence.smooth_among_candidates(base, neighbors, 0.9)
+    assert part.posterior.shape == (360, propagate.N_CANDIDATES)
+    assert (part.labels == full.labels).mean() > 0.98
+    torch.testing.assert_close(part.of(torch.arange(5)).sum(dim=1), torch.ones(5))
+
+
+def test_votes_are_counted_alike_in_blocks(problem: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, neighbors, base = problem
+    settings = SETTINGS.filled({"n_neighbors": 15, "neighbor_agreement": 0.0})
+    whole = select.select_clean(base, neighbors, settings)
+    monkeypatch.setattr(select, "VOTES_AT_ONCE", 12 * 7)
+    np.testing.assert_array_equal(select.select_clean(base, neighbors, settings).is_clean, whole.is_clean)
+
+
+def test_a_large_refinement_ends_as_a_small_one(problem: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
+    features, neighbors, base = problem
+    space = FeatureSpace(features, neighbors, CPU, width=32)
+    small = refine(space, base, neighbors, SETTINGS, CPU)
+    monkeypatch.setattr(propagate, "MOST_DENSE", 1)
+    monkeypatch.setattr(conclude, "MOST_SINGLE", 1)
+    monkeypatch.setattr(conclude, "MOST_CALIBRATED", 300)
+    large = refine(space, base, neighbors, SETTINGS, CPU)
+    assert (small.probabilities.dtype, large.probabilities.dtype) == (np.float32, np.float16)
+    assert (small.labels == large.labels).mean() > 0.97
+    np.testing.assert_allclose(large.probabilities.astype(np.float32).sum(axis=1), 1, atol=5e-3)
+    again = large.pair.logits(torch.from_numpy(features)).argmax(dim=1).numpy()
+    np.testing.assert_array_equal(again, large.labels)
+
+
+def test_memory_answers_what_it_holds_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(0)
+    inputs, logits = torch.randn(200, 20, generator=generator), torch.zeros(200, 3)
+    kept = torch.arange(0, 200, 7)
+    memory = Memory(inputs[kept], torch.randn(len(kept), 3, generator=generator))
+    shaken = inputs * (1 + 1e-5)
+    answered = memory.answer(shaken, logits)
+    torch.testing.assert_close(answered[kept], memory.logits)
+    others = torch.ones(200, dtype=torch.bool)
+    others[kept] = False
+    assert torch.equal(answered[others], logits[others])
+    assert torch.equal(memory.answer(shaken[7:8], logits[7:8])[0], answered[7])  # alone as in company
+    far = inputs[kept] * (1 + 3 * refinement.SAME)
+    assert torch.equal(memory.answer(far, logits[kept]), logits[kept])
+
+
+def test_of_copies_memory_takes_the_first() -> None:
+    keys = torch.ones(3, 5)
+    memory = Memory(keys, torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 2.0]]))
+    assert memory.answer(torch.ones(1, 5), torch.zeros(1, 2)).tolist() == [[1.0, 0.0]]
+
+
+def test_heads_on_many_features_take_fewer_epochs(problem: tuple) -> None:
+    features, neighbors, _ = problem
+    assert FeatureSpace(features, neighbors, CPU).defaults["n_epochs"] == 20
+    many = np.broadcast_to(features[:1], (50_000, 10))
+    nearest = replace(neighbors, indices=np.zeros((50_000, 1), np.int64))
+    assert FeatureSpace(np.array(many), nearest, CPU).defaults["n_epochs"] == 8
