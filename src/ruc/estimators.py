@@ -19,6 +19,7 @@ from ruc.images.source import ImageSource, find_images
 from ruc.pipeline import run_pipeline
 from ruc.predict import predict
 from ruc.refine.evidence import MOST_NEIGHBORS
+from ruc.refine.lost import lost_clusters
 from ruc.refine.refinement import Epoch
 from ruc.refine.ruc import refine
 from ruc.refine.settings import RefineSettings
@@ -136,7 +137,10 @@ class RobustClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self.labels_ = result.labels
         self.was_clean_, self.is_clean_ = result.was_clean, result.is_clean
         self.history_: tuple[Epoch, ...] = result.history
-        self.warnings_ = result.warnings
+        self.warnings_ = (
+            *result.warnings,
+            *lost_clusters(start.labels, result.labels, self.classes_.tolist()),
+        )
         self.pair_, self.temperature_ = result.pair, result.temperature
         self.n_iter_ = len(result.history)
         return self

@@ -34,6 +34,7 @@ from ruc.marks import find_marks, review_rows
 from ruc.networks import NetworkSettings, ResNet
 from ruc.networks.checkpoints import LARGEST_SIDE, is_checkpoint, load_checkpoint
 from ruc.refine.evidence import MOST_NEIGHBORS
+from ruc.refine.lost import lost_clusters
 from ruc.refine.refinement import Epoch, Refinement
 from ruc.refine.ruc import refine
 from ruc.refine.spaces import FeatureSpace, ImageSpace, Space
@@ -319,7 +320,10 @@ def conclude(
         notes={
             "given_settings": settings.as_yaml_dict(),
             "embedder": embedded.why,
-            "warnings": list(refinement.warnings),
+            "warnings": [
+                *refinement.warnings,
+                *lost_clusters(base.clustering.labels, refinement.labels, base.names),
+            ],
             "k_curve": dict(base.curve),
         },
     )

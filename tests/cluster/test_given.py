@@ -98,7 +98,7 @@ def test_missing_images_are_unknown_and_said(tmp_path: Path, caplog: pytest.LogC
         clustering, _ = read_given(path, 4, NAMES, skipped={"broken.png"})
     assert clustering.labels.tolist() == [0, -1, 1, -1]
     assert "2 of 4 images" in caplog.text
-    assert "only one sample has the label 'x', 'y'" in caplog.text
+    assert "l.csv, line 2, line 3: no other sample has the label 'x', 'y'" in caplog.text
 
 
 def test_names_match_across_systems(tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_wrong_lengths() -> None:
         given([0, 1, 1], 4)
     with pytest.raises(InputError, match="has 2 rows for the 3 labels"):
         given([0, 1, 1], 3, np.eye(2))
-    with pytest.raises(InputError, match="3 classes, but probabilities of 2"):
+    with pytest.raises(InputError, match="probabilities: probabilities of 2 classes, but labels of 3"):
         given(["x", "y", "z"], 3, np.full((3, 2), 0.5))
     with pytest.raises(InputError, match="3 classes, but 2 clusters were asked for"):
         given([0, 1, 2], 3, n_clusters=2)

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,7 @@ class _Table:
     probabilities: NDArray[np.float64] | None
     classes: list[str] | None  # of the columns of probabilities, where they are named
     places: list[str]  # "line 3" or "row 1"
+    probability_source: str = ""  # the file of probabilities, where it is another
 
 
 def given(
@@ -260,7 +261,7 @@ def _with_probabilities(table: _Table, array: NDArray[np.generic], source: str) 
             f"{source}: has {len(array)} rows for the {len(table.places)} labels of {table.source}; "
             "expected a row a label"
         )
-    return _Table(table.source, table.file_names, table.labels, array.astype(np.float64), None, table.places)
+    return replace(table, probabilities=array.astype(np.float64), classes=None, probability_source=source)
 
 
 def _text(value: object) -> str:
@@ -316,7 +317,9 @@ def _in_order_of(table: _Table, file_names: Sequence[str], skipped: Collection[s
         f"image {name!r}" if row is None else table.places[row]
         for name, row in zip(wanted, rows, strict=True)
     ]
-    return _Table(table.source, list(file_names), labels, probabilities, table.classes, places)
+    return replace(
+        table, file_names=list(file_names), labels=labels, probabilities=probabilities, places=places
+    )
 
 
 def _rows_by_name(table: _Table, found: list[str], wanted: set[str], passed_over: set[str]) -> dict[str, int]:
@@ -360,7 +363,10 @@ def _number(table: _Table, n_clusters: int | None) -> tuple[Clustering, tuple[st
         texts = table.labels
     texts = ["" if text == "-1" or text == "-1.0" or text.lower() == "nan" else text for text in texts]
     if not any(texts):
-        raise InputError(f"{table.source}: no label is known; expected at least two classes")
+        raise InputError(
+            f"{table.source}: no label is known; expected at least two classes; fill the column, or let `ruc cluster` "
+            "find some"
+        )
     if all(INTEGER.fullmatch(text) for text in texts if text):
         texts = [text.split(".")[0] for text in texts]
         negative = next((row for row, text in enumerate(texts) if text.startswith("-")), None)
@@ -372,7 +378,7 @@ def _number(table: _Table, n_clusters: int | None) -> tuple[Clustering, tuple[st
     classes = _classes(table, texts, probabilities, n_clusters)
     number = {name: k for k, name in enumerate(classes)}
     labels = np.array([number[text] if text else UNKNOWN for text in texts], dtype=np.int64)
-    _warn_of_small_classes(table.source, labels, classes)
+    _warn_of_small_classes(table, labels, classes)
     if probabilities is not None:
         if table.classes is not None:
             probabilities = probabilities[:, [table.classes.index(name) for name in classes]]
@@ -400,12 +406,13 @@ def _classes(
         classes = [str(k) for k in range(expected)]  # some may have no member
     if len(used) < 2:
         raise InputError(
-            f"{table.source}: every known label is {classes[0]!r}; expected at least two classes"
+            f"{table.source}: every known label is {classes[0]!r}; expected at least two classes: there is nothing to "
+            "repair in one; add the others, or let `ruc cluster` find some"
         )
     if probabilities is not None and probabilities.shape[1] != len(classes):
         raise InputError(
-            f"{table.source}: {len(classes)} classes, but probabilities of {probabilities.shape[1]}; "
-            "expected a column a class, in the sorted order of the classes"
+            f"{table.probability_source or table.source}: probabilities of {probabilities.shape[1]} classes, but "
+            f"labels of {len(classes)}; expected a column a class, in the sorted order of the classes"
         )
     if n_clusters is not None and len(classes) != n_clusters:
         raise InputError(
@@ -415,25 +422,32 @@ def _classes(
     return classes
 
 
-def _warn_of_small_classes(source: str, labels: NDArray[np.int64], classes: list[str]) -> None:
+def _warn_of_small_classes(table: _Table, labels: NDArray[np.int64], classes: list[str]) -> None:
     sizes = Counter(labels.tolist())
-    single = [name for k, name in enumerate(classes) if sizes[k] == 1]
+    single = [k for k in range(len(classes)) if sizes[k] == 1]
     empty = [name for k, name in enumerate(classes) if sizes[k] == 0]
     if single:
-        logger.warning("%s: only one sample has the label %s", source, _some(single))
+        places = [table.places[int(np.flatnonzero(labels == k)[0])] for k in single]
+        logger.warning(
+            "%s, %s: no other sample has the label %s; nothing can confirm it, so it may be changed: correct it, or "
+            "give more samples of it",
+            table.source,
+            _some(places, quote=False),
+            _some([classes[k] for k in single]),
+        )
     if empty:
-        logger.warning("%s: no sample has the label %s", source, _some(empty))
+        logger.warning("%s: no sample has the label %s", table.source, _some(empty))
 
 
-def _some(names: list[str], at_most: int = 5) -> str:
+def _some(names: list[str], at_most: int = 5, quote: bool = True) -> str:
     more = f" and {len(names) - at_most} more" if len(names) > at_most else ""
-    return ", ".join(map(repr, names[:at_most])) + more
+    return ", ".join(map(repr if quote else str, names[:at_most])) + more
 
 
 def _checked_probabilities(table: _Table) -> NDArray[np.float32]:
     """Float32 rows that sum to 1 exactly; rows of NaN alone (nothing is known) stay."""
     assert table.probabilities is not None
-    rows = table.probabilities
+    rows, source = table.probabilities, table.probability_source or table.source
     blank = np.isnan(rows).all(axis=1)
     if table.labels is not None:
         blank &= np.array([label in ("", "-1") for label in table.labels])
@@ -441,14 +455,14 @@ def _checked_probabilities(table: _Table) -> NDArray[np.float32]:
     if bad.any():
         row = int(np.argmax(bad))
         raise InputError(
-            f"{table.source}, {table.places[row]}: probabilities hold NaN or infinity ({int(bad.sum())} such rows); "
+            f"{source}, {table.places[row]}: probabilities hold NaN or infinity ({int(bad.sum())} such rows); "
             "fill them, or leave the whole row and its label empty"
         )
     bad = ~blank & (rows < 0).any(axis=1)
     if bad.any():
         row = int(np.argmax(bad))
         raise InputError(
-            f"{table.source}, {table.places[row]}: a probability is {rows[row].min():g} ({int(bad.sum())} such rows); "
+            f"{source}, {table.places[row]}: a probability is {rows[row].min():g} ({int(bad.sum())} such rows); "
             "expected none below 0; if these are logits, apply a softmax"
         )
     sums = rows.sum(axis=1)
@@ -456,7 +470,7 @@ def _checked_probabilities(table: _Table) -> NDArray[np.float32]:
     if bad.any():
         row = int(np.argmax(bad))
         raise InputError(
-            f"{table.source}, {table.places[row]}: probabilities sum to {sums[row]:.4g} ({int(bad.sum())} such rows); "
+            f"{source}, {table.places[row]}: probabilities sum to {sums[row]:.4g} ({int(bad.sum())} such rows); "
             "expected 1; divide each row by its sum"
         )
     scaled: NDArray[np.float32] = (rows / sums[:, None]).astype(np.float32)

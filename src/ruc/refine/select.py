@@ -145,8 +145,9 @@ def select_believed(base: Clustering, evidence: Evidence) -> CleanSelection:
     belief = evidence.posterior[np.arange(len(known)), np.where(known, base.labels, 0)]
     is_clean = known & (belief > 0.5)
     reliable = 0.0 if evidence.reliability is None else float(evidence.reliability.diagonal().mean())
+    of = "the given labels" if base.name == "given" else f"the labels of {base.name!r}"
     note = (
-        f"the labels of {base.name!r} are weighed against the features: about {reliable:.0%} of them seem right, "
+        f"{of} are weighed against the features: about {reliable:.0%} of them seem right, "
         f"{int(is_clean.sum())} of {int(known.sum())} are believed"
     )
     logger.info("%s", note)

@@ -1,0 +1,25 @@
+import numpy as np
+
+from ruc.estimators import RobustClusterer
+from ruc.refine.lost import lost_clusters
+
+
+def test_a_lost_cluster_is_named_with_where_it_went():
+    before = np.array([0, 0, 1, 1, 1, 2, -1])
+    after = np.array([0, 0, 0, 2, 2, 2, 2])
+    (line,) = lost_clusters(before, after, ("cats", "dogs", "owls", "never there"))
+    assert line.startswith("cluster dogs had 3 of 7 samples and has none now: 2 went to owls")
+    assert lost_clusters(before, before, ("cats", "dogs", "owls")) == ()
+
+
+def test_no_cluster_dies_in_silence():
+    """One sample that is called a class of its own, amid another: it goes, and is named."""
+    generator = np.random.default_rng(0)
+    truth = np.arange(200) % 2
+    features = np.eye(8)[truth] + 0.1 * generator.standard_normal((200, 8))
+    labels = np.array(["even", "odd"], dtype=object)[truth]
+    labels[6] = "alone"
+    repaired = RobustClusterer(n_clusters=3, random_state=0).fit(features, initial_labels=labels)
+    kept = set(repaired.classes_[repaired.labels_])
+    named = [line for line in repaired.warnings_ if line.startswith("cluster alone had 1 of 200")]
+    assert ("alone" in kept) != bool(named)
