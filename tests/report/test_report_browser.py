@@ -98,7 +98,9 @@ def test_first_screen(visit: Visit) -> None:
     headline = visit.text(".headline")
     assert "240 images in 4 clusters" in headline
     assert "RUC moved 24 of them (10.0 %)" in headline
-    assert f"in doubt about {(~data.is_clean).sum()}." in headline
+    assert f"in doubt about {(data.confidence <= 0.8).sum()}." in headline
+    n_wrong = round(float((1 - data.confidence).sum()))
+    assert f"It expects about {n_wrong} ({n_wrong / 240:.1%}".replace("%", " %)") in headline
     assert visit.page.locator(".size").count() == 4
     flows = visit.page.locator(".flow")
     # every tenth image came from the cluster below its own: 2 ← 1 and 0 ← 3, twelve times each
@@ -165,9 +167,9 @@ def test_gallery_orders_and_pages(visit: Visit) -> None:
     assert panel.locator(".page-text").inner_text() == f"1–{len(first)} of 60"
     panel.get_by_label("Next page").click()
     assert not set(first) & set(rows())
-    panel.get_by_role("button", name="Most doubtful").click()
+    panel.get_by_role("button", name="Doubtful").click()
     members = np.flatnonzero(data.cluster == 1)
-    expected = sorted(members, key=lambda row: (bool(data.is_clean[row]), data.confidence[row]))
+    expected = sorted(members, key=lambda row: (round(10_000 * data.confidence[row]), row))
     assert rows() == [int(row) for row in expected[: len(rows())]]
     page.locator("#cluster-2").scroll_into_view_if_needed()
     page.locator("#cluster-2").get_by_role("button", name="Newly joined").click()
@@ -378,12 +380,12 @@ def test_without_images_features_or_history(browser: Any, tmp_path: Path) -> Non
     data = make_data(
         30, open_thumbnail=None, features=None, positions=None, probabilities=None, history=(), skipped=(),
         warnings=(), settings={}, file_names=[str(row) for row in range(30)], is_clean=np.ones(30, bool),
-        initial_cluster=np.arange(30) % 4,
+        initial_cluster=np.arange(30) % 4, confidence=np.linspace(0.85, 1, 30),
     )  # fmt: skip
     visit = Visit(browser, written(tmp_path, data))
     assert "30 rows in 4 clusters" in visit.text(".headline")
     assert "Nothing moved" in visit.text("#changes")
-    assert "RUC trusts all; these are the 2 images it is least sure of" in visit.text("#doubtful")
+    assert "these are the 2 images RUC is least sure of" in visit.text("#doubtful")
     assert visit.page.locator("#doubtful .tile").count() == 2
     assert visit.page.locator("#map, #training, #skipped").count() == 0
     visit.context.close()

@@ -1,9 +1,10 @@
 """What the report shows: plain arrays, whatever they come from."""
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,10 @@ from ruc.images.load import open_thumbnail
 from ruc.images.source import ImageSource, find_images
 from ruc.run_folder import Run
 
-__all__ = ["OpenThumbnail", "ReportData", "report_data"]
+__all__ = ["DOUBTFUL", "OpenThumbnail", "ReportData", "report_data"]
+
+DOUBTFUL: Final = 0.2
+"""An image is called doubtful from this doubt on."""
 
 OpenThumbnail = Callable[[int, int], Image.Image]
 """(row, size in pixels) → the image of that row, its shorter side not much larger than needed."""
@@ -158,6 +162,7 @@ def report_data(run: Run, images: ImageSource | None = None) -> ReportData:
         metrics=run.metrics,
         warnings=warnings,
         settings=run.settings,
+        command=_again(run.settings),
     )
 
 
@@ -168,6 +173,15 @@ def _title(source: str) -> str:
         path.name.lower() in {"images", "image", "img", "data", "train", "photos"} and path.parent.name
     )
     return f"{path.parent.name}/{path.name}" if says_little else path.name
+
+
+def _again(settings: Mapping[str, Any]) -> str:
+    """The command that repeats the run, where it was made by one."""
+    folder = settings.get("output")
+    if not folder:
+        return ""
+    door = "refine" if settings.get("labels") else "cluster"
+    return f"ruc {door} --config {shlex.quote(str(Path(folder) / 'config.yaml'))} -o again/"
 
 
 def _opener(file_names: Sequence[str], images: ImageSource) -> OpenThumbnail:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shlex
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ import yaml
 from numpy.typing import NDArray
 
 from ruc.edits import run_id
-from ruc.report.data import ReportData
+from ruc.report.data import DOUBTFUL, ReportData
 
 __all__ = ["as_script_json", "packed", "payload", "typicality"]
 
@@ -64,6 +65,7 @@ def payload(
         "junk": sorted(data.junk),
         "mergedInto": [list(pair) for pair in data.merged_into.items()],
         "fileNames": list(data.file_names),
+        "doubtfulFrom": DOUBTFUL,
         "reviewShare": data.review_share,
         "hasImages": data.open_thumbnail is not None,
         "columns": columns,
@@ -80,6 +82,7 @@ def payload(
         if data.settings
         else "",
         "command": data.command,
+        "runFolder": shlex.quote(str(data.settings.get("output") or "run/")),
     }
 
 

@@ -18,7 +18,7 @@ function ticks(low, high, count = 4) {
 
 // points: [x, y]; one series a chart, so that no legend is needed.
 function lineChart(title, points, options = {}) {
-  const [width, height, left, right, top, bottom] = [320, 180, 44, 12, 12, 26];
+  const [width, height, left, right, top, bottom] = [320, 196, 44, 12, 12, 40];
   const xs = points.map(([x]) => x);
   const ys = points.map(([, y]) => y);
   const lowX = Math.min(...xs), highX = Math.max(...xs);
@@ -36,7 +36,8 @@ function lineChart(title, points, options = {}) {
     ticks(lowY, highY).map((value) => [
       svg('line', { class: 'gridline', x1: left, x2: width - right, y1: toY(value), y2: toY(value) }),
       svg('text', { class: 'tick', x: left - 6, y: toY(value) + 3.5, 'text-anchor': 'end' }, tidy(value))]),
-    ticks(lowX, highX, 5).filter(Number.isInteger).map((value) => svg('text', { class: 'tick', x: toX(value), y: height - 8, 'text-anchor': 'middle' }, number(value))),
+    ticks(lowX, highX, 5).filter(Number.isInteger).map((value) => svg('text', { class: 'tick', x: toX(value), y: height - 22, 'text-anchor': 'middle' }, number(value))),
+    svg('text', { class: 'tick', x: width - right, y: height - 6, 'text-anchor': 'end' }, `${options.x || 'epoch'} →`),
     options.mark !== undefined && svg('line', { class: 'marked', x1: toX(options.mark), x2: toX(options.mark), y1: top, y2: height - bottom }),
     svg('polyline', { class: 'curve', points: points.map(([x, y]) => `${toX(x).toFixed(1)},${toY(y).toFixed(1)}`).join(' ') }),
     points.length < 30 && points.map(([x, y]) => svg('circle', { class: 'dot', cx: toX(x), cy: toY(y), r: 2 })),
@@ -58,10 +59,10 @@ function lineChart(title, points, options = {}) {
 
 const curveNames = {
   clean_loss: 'Loss on clean images', unclean_loss: 'Loss on unclean images', smoothing_loss: 'Label smoothing loss',
-  clean_share: 'Share of trusted images', n_promoted: 'Images that became trusted', agreement: 'Agreement of both networks',
-  promotion_threshold: 'Promotion threshold', learning_rate: 'Learning rate',
+  clean_share: 'Share of trusted images', n_promoted: 'Images that became trusted', agreement: 'Agreement of the networks',
+  promotion_threshold: 'Promotion threshold',
 };
-const hiddenCurves = new Set(['epoch', 'seconds']);
+const hiddenCurves = new Set(['epoch', 'seconds', 'learning_rate']);
 
 function buildTraining() {
   const rows = data.history;
@@ -94,16 +95,16 @@ function reliabilityChart(reliability) {
   const to = scale(0, 1, pad, width - 12);
   const toY = scale(0, 1, height - pad, 12);
   const bins = reliability.count.map((count, index) => ({ count, confidence: reliability.confidence[index], accuracy: reliability.accuracy[index], lower: reliability.lower[index], upper: reliability.upper[index] })).filter((bin) => bin.count > 0);
-  return h('figure', { class: 'chart' }, h('figcaption', null, h('strong', null, 'Reliability'), h('span', { class: 'note' }, 'On the line, a confidence of 90 % is right nine times in ten; below it, the result is over-confident.')),
+  return h('figure', { class: 'chart' }, h('figcaption', null, h('strong', null, 'Reliability'), h('span', { class: 'note' }, 'On the line, a confidence of 90 % is right nine times in ten; below it, the result is over-confident. Pale bars stand for fewer than ten images.')),
     svg('svg', { viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': `Accuracy by confidence: ${bins.map((bin) => `${percent(bin.confidence)} sure, ${percent(bin.accuracy)} right`).join('; ')}` },
       ticks(0, 1, 5).map((value) => [
         svg('line', { class: 'gridline', x1: pad, x2: width - 12, y1: toY(value), y2: toY(value) }),
         svg('text', { class: 'tick', x: pad - 6, y: toY(value) + 3.5, 'text-anchor': 'end' }, percent(value)),
         svg('text', { class: 'tick', x: to(value), y: height - pad + 16, 'text-anchor': 'middle' }, percent(value))]),
       svg('text', { class: 'tick', x: (pad + width) / 2, y: height - 6, 'text-anchor': 'middle' }, 'confidence → share that is right ↑'),
-      bins.map((bin) => svg('rect', { class: 'bin', x: to(bin.lower) + 1, width: Math.max(1, to(bin.upper) - to(bin.lower) - 2), y: toY(bin.accuracy), height: toY(0) - toY(bin.accuracy) }, svg('title', null, `${percent(bin.confidence, 1)} sure, ${percent(bin.accuracy, 1)} right, ${plural(bin.count, 'image')}`))),
+      bins.map((bin) => svg('rect', { class: `bin${bin.count < 10 ? ' few' : ''}`, x: to(bin.lower) + 1, width: Math.max(1, to(bin.upper) - to(bin.lower) - 2), y: toY(bin.accuracy), height: toY(0) - toY(bin.accuracy) }, svg('title', null, `${percent(bin.confidence, 1)} sure, ${percent(bin.accuracy, 1)} right, ${plural(bin.count, 'image')}`))),
       svg('line', { class: 'diagonal', x1: to(0), y1: toY(0), x2: to(1), y2: toY(1) }),
-      bins.map((bin) => svg('circle', { class: 'dot', cx: to(bin.confidence), cy: toY(bin.accuracy), r: 3 }))));
+      bins.map((bin) => svg('circle', { class: `dot${bin.count < 10 ? ' few' : ''}`, cx: to(bin.confidence), cy: toY(bin.accuracy), r: 3 }))));
 }
 
 function confusionTable(scores, classes) {

@@ -49,12 +49,12 @@ function buildNext() {
     const link = (cluster) => h('a', { href: `#cluster-${cluster}` }, clusterName(cluster));
     const steps = [
       [['Go through the ', h('a', { href: '#doubtful' }, 'doubtful images'), '.'], 'A click confirms or moves one.'],
-      poor.length > 0 && [['Look closely at ', poor.slice(0, 6).map((cluster, index) => [index ? ', ' : '', link(cluster)]), poor.length > 6 && ` and ${poor.length - 6} more`, '.'], 'They hold many images that RUC does not trust, or that lie nearer to another cluster.'],
+      poor.length > 0 && [['Look closely at ', poor.slice(0, 6).map((cluster, index) => [index ? ', ' : '', link(cluster)]), poor.length > 6 && ` and ${poor.length - 6} more`, '.'], 'Many of their images are expected to be wrong, or lie nearer to another cluster.'],
       alike && alike.numbers.alike.share > 0.05 && [['Are ', link(alike.cluster), ' and ', link(alike.numbers.alike.cluster), ' the same?'], 'They are the most alike. Merge them if you think so.'],
-      [['Name the clusters, then ', button('download your edits', downloadEdits, { class: 'link' }), ' and put them into the run.'], null, 'ruc apply run/ edits.json'],
-      [['Hand the result over: folders, imagefolder, Label Studio, COCO, Parquet, ONNX.'], null, 'ruc export run/ --to folders -o sorted/'],
-      [['Sort new images into the same clusters.'], null, 'ruc predict run/ new_photos/ -o new.csv'],
-      !data.metrics && [['Know the truth for some images? Measure.'], null, 'ruc evaluate run/ --truth truth.csv'],
+      [['Name the clusters, then ', button('download your edits', downloadEdits, { class: 'link' }), ' and put them into the run.'], null, `ruc apply ${data.runFolder} edits.json`],
+      [['Hand the result over: folders, imagefolder, Label Studio, COCO, Parquet, ONNX.'], null, `ruc export ${data.runFolder} --to folders -o sorted/`],
+      [['Sort new images into the same clusters.'], null, `ruc predict ${data.runFolder} new_photos/ -o new.csv`],
+      !data.metrics && [['Know the truth for some images? Measure.'], null, `ruc evaluate ${data.runFolder} --truth truth.csv`],
     ].filter(Boolean);
     replaceChildren(list, steps.map(([title, text, command]) => h('li', null, h('p', { class: 'step-title' }, title), text && h('p', { class: 'note' }, text), command && commandLine(command))));
   }
@@ -69,5 +69,5 @@ function downloadEdits() {
   link.click();
   link.remove();
   setTimeout(() => URL.revokeObjectURL(address), 1000);
-  announce('edits.json was downloaded. Put it into the run with: ruc apply run/ edits.json');
+  announce('edits.json was downloaded. Put it into the run with: ruc apply');
 }

@@ -1,8 +1,8 @@
 // Which clusters are good: a panel each, with galleries.
 
 const orders = {
-  typical: { name: 'Most typical', rows: (all) => byKey(all, (row) => -base.typical[row] - (isDoubtful(row) ? 0 : 20000)) },
-  doubtful: { name: 'Most doubtful', rows: (all) => byKey(all, (row) => -base.doubt[row] - (isDoubtful(row) ? 20000 : 0)) },
+  typical: { name: 'Typical', rows: (all) => byKey(all, (row) => -base.typical[row] - (isDoubtful(row) ? 0 : 20000)) },
+  doubtful: { name: 'Doubtful', rows: (all) => byKey(all, (row) => (isByHand(row) ? 0 : -base.doubt[row])) },
   random: { name: 'Random', rows: (all, seed) => byKey(all, (row) => scrambled(row, seed)) },
   joined: { name: 'Newly joined', rows: (all) => byKey(all.filter(isChanged), (row) => -base.confidence[row]) },
 };
@@ -33,7 +33,7 @@ function clusterPanel(cluster) {
   function updateTabs() {
     const joined = members(cluster).filter(isChanged).length;
     replaceChildren(tabs, Object.entries(orders).map(([name, one]) => button(
-      [one.name, name === 'joined' && h('span', { class: 'count' }, number(joined))], () => choose(name), { 'aria-pressed': String(order === name) })));
+      name === 'joined' ? ['New', h('span', { class: 'wide-only' }, 'ly joined'), h('span', { class: 'count' }, number(joined))] : one.name, () => choose(name), { 'aria-pressed': String(order === name) })));
   }
 
   function rename(event) {
@@ -49,8 +49,9 @@ function clusterPanel(cluster) {
       h('div', { class: 'panel-title' }, chip(cluster).firstChild, h('h3', { class: 'visually-hidden' }, clusterName(cluster)), h('span', { class: 'panel-number' }, cluster), field, verdictBadge(cluster, numbers)),
       h('p', { class: 'panel-numbers' },
         h('span', null, h('b', null, number(numbers.size)), ' ', numbers.size === 1 ? 'image' : 'images'),
-        h('span', null, h('b', null, percent(numbers.trustedShare)), ' trusted'),
-        h('span', null, h('b', null, percent(numbers.confidence)), ' mean confidence'),
+        h('span', { title: 'Their mean confidence' }, h('b', null, percent(numbers.confidence)), ' expected to be right'),
+        h('span', null, h('b', null, number(numbers.doubtful)), ' doubtful'),
+        h('span', { title: 'Share of its labels that RUC took as they were, to learn from them' }, h('b', null, percent(numbers.trustedShare)), ' trusted'),
         h('span', { title: 'Share of its images that lie nearer to its own centre than to any other' }, h('b', null, percent(numbers.nearestShare)), ' nearest to its own centre'),
         numbers.alike && h('span', { title: `Its images give ${percent(numbers.alike.share, 1)} of their probability to it` }, 'most like ', h('a', { href: `#cluster-${numbers.alike.cluster}` }, clusterName(numbers.alike.cluster)))),
       h('div', { class: 'row-actions' },
@@ -67,7 +68,7 @@ function clusterPanel(cluster) {
 
 function buildClusters() {
   const list = h('div', { class: 'panels' });
-  section('clusters', 'Clusters', 'Good ones hold nearly only images that RUC trusts and that lie nearest to the cluster’s own centre. Type a name over the number to rename; tick images to move them.', list);
+  section('clusters', 'Clusters', 'In a good one, nine in ten images or more are expected to be right, and nearly all lie nearest to the cluster’s own centre. Type a name to rename; tick images to move them.', list);
   const panels = new Map();
   const built = new Set();
 
@@ -104,8 +105,7 @@ function buildDoubtful() {
     const all = [];
     for (let row = 0; row < nRows; row++) if (!isByHand(row)) all.push(row);
     const nDoubtful = all.reduce((count, row) => count + isDoubtful(row), 0);
-    // what RUC does not trust comes first; then what it is least sure of, up to the share to review
-    cached = byKey(all, (row) => -base.doubt[row] - (isDoubtful(row) ? 20000 : 0))
+    cached = byKey(all, (row) => -base.doubt[row])
       .slice(0, Math.max(nDoubtful, Math.ceil(nRows * data.reviewShare)));
     cached.nDoubtful = nDoubtful;
     return cached;
@@ -128,9 +128,9 @@ function buildDoubtful() {
     cached = null;
     const { length, nDoubtful } = rows();
     const unsure = plural(length - nDoubtful, 'image');
-    const which = !nDoubtful ? `RUC trusts all; these are the ${unsure} it is least sure of.`
-      : length > nDoubtful ? `RUC does not trust ${number(nDoubtful)}; after them come the ${unsure} it is least sure of.`
-        : `RUC does not trust these ${number(nDoubtful)}, least certain first.`;
+    const which = !nDoubtful ? `None has a doubt of ${percent(data.doubtfulFrom)} or more; these are the ${unsure} RUC is least sure of.`
+      : length > nDoubtful ? `${number(nDoubtful)} have a doubt of ${percent(data.doubtfulFrom)} or more; after them come the ${unsure} RUC is least sure of.`
+        : `These ${number(nDoubtful)} have a doubt of ${percent(data.doubtfulFrom)} or more: low confidence, or neighbours that are elsewhere. Most doubtful first.`;
     note.textContent = length ? `${which} Confirm one where it is (✓), or send it to its second-best cluster (→).` : '';
     pictures.update();
   }

@@ -23,6 +23,7 @@ function showDetail() {
   const facts = [
     ['Cluster', chip(own)],
     ['Confidence', percent(confidence(row), 1)],
+    ['Doubt', isByHand(row) ? '' : percent(base.doubt[row] / 10000, 1)],
     ['Before RUC', current.initial[row] < 0 ? 'unknown' : chip(current.initial[row])],
     ['Trusted', `${wasClean(row) ? 'at the start' : 'not at the start'}, ${isClean(row) ? 'at the end' : 'not at the end'}`],
     base.second && ['Second best', [chip(base.second[row]), ` ${percent(base.secondConfidence[row] / 10000, 1)}`]],

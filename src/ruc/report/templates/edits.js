@@ -139,7 +139,8 @@ function clusters() {
 
 const isChanged = (row) => current.cluster[row] !== current.initial[row];
 const isByHand = (row) => current.byHand[row] === 1;
-const isDoubtful = (row) => !isClean(row) && !isByHand(row);
+const isDoubtful = (row) => base.doubt[row] >= data.doubtfulFrom * 10000 && !isByHand(row);
+const isTrusted = (row) => isClean(row) || isByHand(row);
 
 function clusterName(cluster) {
   if (cluster < 0) return 'unknown';

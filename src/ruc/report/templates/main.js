@@ -1,7 +1,7 @@
 // Puts the page together: sections in order, contents, theme, keys, and the bar for edits.
 
 function buildContents() {
-  const titles = { outcome: 'Overview', changes: 'Changes', clusters: 'Clusters', doubtful: 'Doubtful', images: 'Images', map: 'Map', training: 'Training', number: 'Number of clusters', evaluation: 'Against the truth', skipped: 'Skipped', settings: 'Settings', next: 'Next' };
+  const titles = { outcome: 'Overview', changes: 'Changes', clusters: 'Clusters', doubtful: 'Doubtful', next: 'What to do next', images: 'All images', map: 'Map', training: 'Training', number: 'Number of clusters', evaluation: 'Against the truth', skipped: 'Skipped', settings: 'Settings' };
   const nav = document.getElementById('contents');
   const links = new Map();
   for (const [id, title] of Object.entries(titles)) {
@@ -90,6 +90,7 @@ function buildKeys() {
 buildSummary();
 buildClusters();
 buildDoubtful();
+buildNext();
 buildTable();
 buildMap();
 buildTraining();
@@ -97,7 +98,6 @@ buildNumberOfClusters();
 buildEvaluation();
 buildSkipped();
 buildSettings();
-buildNext();
 buildContents();
 buildEditbar();
 buildTheme();

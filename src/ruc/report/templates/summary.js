@@ -10,10 +10,11 @@ function stats(cluster) {
 
 function computeStats(cluster) {
   const rows = members(cluster);
-  let trusted = 0, sure = 0, nearest = 0, joined = 0;
+  let trusted = 0, doubtful = 0, sure = 0, nearest = 0, joined = 0;
   const alike = new Map();
   for (const row of rows) {
-    trusted += !isDoubtful(row);
+    trusted += isTrusted(row);
+    doubtful += isDoubtful(row);
     sure += isByHand(row) ? 1 : confidence(row);
     nearest += isByHand(row) || current.nearest[row] === cluster;
     joined += isChanged(row);
@@ -26,18 +27,18 @@ function computeStats(cluster) {
   const n = rows.length || NaN;
   const [closest] = [...alike].sort((a, b) => b[1] - a[1] || a[0] - b[0]);
   return {
-    size: rows.length, trusted, trustedShare: trusted / n, confidence: sure / n, nearestShare: nearest / n, joined,
+    size: rows.length, doubtful, trustedShare: trusted / n, confidence: sure / n, nearestShare: nearest / n, joined,
     alike: closest && closest[1] / 10000 / n >= 0.02 ? { cluster: closest[0], share: closest[1] / 10000 / n } : null,
   };
 }
 
-// Good where nearly all are trusted and lie with their own; the numbers stand beside it.
+// Good where nearly all are expected to be right and lie with their own; the numbers stand beside it.
 function verdict(cluster, numbers) {
   if (current.junk.has(cluster)) return { name: 'junk', text: 'Junk' };
   if (!numbers.size) return { name: 'none', text: 'Empty' };
-  const weakest = Math.min(numbers.trustedShare, numbers.nearestShare);
-  if (weakest >= 0.85) return { name: 'good', text: 'Good' };
-  return weakest >= 0.6 ? { name: 'mixed', text: 'Mixed' } : { name: 'check', text: 'Look closely' };
+  if (numbers.confidence >= 0.9 && numbers.nearestShare >= 0.75) return { name: 'good', text: 'Good' };
+  if (numbers.confidence >= 0.7 && numbers.nearestShare >= 0.5) return { name: 'mixed', text: 'Mixed' };
+  return { name: 'check', text: 'Look closely' };
 }
 
 function verdictBadge(cluster, numbers) {
@@ -74,26 +75,28 @@ function buildSummary() {
     data.warnings.length > 0 && h('ul', { class: 'warnings', 'aria-label': 'Warnings' }, data.warnings.map((text) => h('li', null, text))),
     h('div', { class: 'first-screen' },
       h('div', { class: 'card' }, h('div', { class: 'card-head' }, h('h2', null, 'Sizes of the clusters'),
-        h('span', { class: 'legend' }, h('i', { class: 'key trusted' }), 'trusted', h('i', { class: 'key doubtful' }), 'doubtful')), sizes),
+        h('span', { class: 'legend' }, h('i', { class: 'key sure' }), 'sure', h('i', { class: 'key doubtful' }), 'doubtful')), sizes),
       h('div', { class: 'card', id: 'changes' }, h('div', { class: 'card-head' }, h('h2', null, 'What RUC changed'),
         h('span', { class: 'legend' }, 'before → after')), flowList))));
 
   function updateLead() {
-    let changed = 0, trusted = 0, doubtful = 0, byHand = 0;
+    let changed = 0, doubtful = 0, byHand = 0, wrong = 0;
     for (let row = 0; row < nRows; row++) {
       byHand += isByHand(row);
       changed += isChanged(row) && !isByHand(row);
       doubtful += isDoubtful(row);
-      trusted += !isDoubtful(row);
+      wrong += isByHand(row) ? 0 : 1 - confidence(row);
     }
+    wrong = Math.round(wrong);
     const filled = clusters().filter((cluster) => members(cluster).length);
     const named = filled.length;
     replaceChildren(lead, `${plural(nRows, noun)} in ${plural(named, 'cluster')}. `,
       changed ? ['RUC moved ', h('b', { class: 'ink-change' }, number(changed)), ` of them (${percent(changed / nRows, 1)}) to another cluster`] : 'RUC left every one where it was',
-      doubtful ? [', trusts ', h('b', { class: 'ink-trust' }, number(trusted)), ', and is in doubt about ', h('b', null, number(doubtful)), '.'] : ', and trusts every one.');
+      doubtful ? [' and is in doubt about ', h('b', null, number(doubtful)), '. '] : ' and is in doubt about none. ',
+      wrong ? ['It expects about ', h('b', null, number(wrong)), ` (${percent(wrong / nRows, 1)}) to be in a wrong cluster.`] : `It expects no ${noun} to be in a wrong cluster.`);
     const shown = [
       [number(nRows), `${noun}s`, '#images'], [number(named), 'clusters', '#clusters'],
-      [number(changed), 'changed', '#changes', changed && 'ink-change'], [percent(trusted / nRows), 'trusted', '#clusters', 'ink-trust'],
+      [number(changed), 'changed', '#changes', changed && 'ink-change'], [percent(1 - wrong / nRows), 'expected right', '#clusters', 'ink-trust'],
       [number(doubtful), 'doubtful', '#doubtful'], [number(data.skipped.length), 'skipped', data.skipped.length ? '#skipped' : null],
       byHand && [number(byHand), 'placed by you', '#images'],
     ].filter(Boolean);
@@ -110,10 +113,11 @@ function buildSummary() {
     replaceChildren(sizes, rows.slice(0, nSizes).map((row) => h('a', { class: `size${current.junk.has(row.cluster) ? ' is-junk' : ''}`, href: `#cluster-${row.cluster}` },
       h('span', { class: 'face' }, face(row.cluster)),
       h('span', { class: 'size-name' }, clusterName(row.cluster)),
-      h('span', { class: 'bar', role: 'img', 'aria-label': `${plural(row.size, noun)}, ${number(row.trusted)} trusted` },
-        h('span', { class: 'bar-trusted', style: { width: `${row.trusted / most * 100}%` } }),
-        h('span', { class: 'bar-doubtful', style: { width: `${(row.size - row.trusted) / most * 100}%` } })),
-      h('span', { class: 'size-count' }, number(row.size)))),
+      h('span', { class: 'bar', role: 'img', 'aria-label': `${plural(row.size, noun)}, ${number(row.doubtful)} doubtful` },
+        h('span', { class: 'bar-sure', style: { width: `${(row.size - row.doubtful) / most * 100}%` } }),
+        row.doubtful > 0 && h('span', { class: 'bar-doubtful', style: { width: `${row.doubtful / most * 100}%` } })),
+      h('span', { class: 'size-count' }, number(row.size)),
+      verdictBadge(row.cluster, row))),
     rows.length > nSizes && button(`Show all ${rows.length} clusters`, () => { nSizes = Infinity; updateSizes(); }, { class: 'link more' }));
   }
 

@@ -9,7 +9,7 @@ function buildTable() {
   const clusterFilter = h('select', { 'aria-label': 'Cluster' });
   const statuses = [
     ['', 'All images', () => true], ['changed', 'Changed', isChanged], ['doubtful', 'Doubtful', isDoubtful],
-    ['trusted', 'Trusted', (row) => !isDoubtful(row)], ['byhand', 'Placed by you', isByHand],
+    ['trusted', 'Trusted', isTrusted], ['byhand', 'Placed by you', isByHand],
     ...data.marks.filter(isFilter).map((mark) => [`mark-${mark.name}`, markName(mark), (row) => markText(mark, row) !== '']),
   ];
   const statusFilter = h('select', { 'aria-label': 'Status' }, statuses.map(([value, name]) => h('option', { value }, name)));
@@ -72,7 +72,7 @@ function buildTable() {
   function status(row) {
     return [
       isChanged(row) && h('span', { class: 'badge changed' }, isByHand(row) ? 'moved by you' : 'changed'),
-      isDoubtful(row) ? h('span', { class: 'badge doubtful' }, 'doubtful') : h('span', { class: 'faint' }, isByHand(row) && !isChanged(row) ? 'confirmed' : 'trusted'),
+      isDoubtful(row) ? h('span', { class: 'badge doubtful' }, 'doubtful') : isByHand(row) && !isChanged(row) ? h('span', { class: 'faint' }, 'confirmed') : isTrusted(row) && !isByHand(row) && h('span', { class: 'faint' }, 'trusted'),
       data.marks.filter((mark) => isFilter(mark) && markText(mark, row) !== '').map((mark) => h('span', { class: 'badge' }, markName(mark))),
     ];
   }
@@ -93,7 +93,7 @@ function buildTable() {
     } else {
       replaceChildren(body, all.slice(start, start + pageSize).map((row) => h('tr', null,
         h('td', { class: 'col-picture' }, isPictured(row) ? picture(row, '') : h('span', { class: 'no-picture' })),
-        h('td', { class: 'col-name' }, button(data.fileNames[row], () => openDetail(row, rows()), { class: 'link file-name' })),
+        h('td', { class: 'col-name' }, button(data.fileNames[row], () => openDetail(row, rows()), { class: 'link file-name' }), h('div', { class: 'narrow-only' }, status(row))),
         h('td', { class: 'col-cluster' }, chip(current.cluster[row])),
         h('td', { class: 'col-confidence' }, h('span', { class: 'meter', 'aria-hidden': 'true' }, h('span', { style: { width: `${confidence(row) * 100}%` } })), percent(confidence(row), 1)),
         h('td', { class: 'col-initial' }, current.initial[row] < 0 ? h('span', { class: 'faint' }, 'unknown') : isChanged(row) ? chip(current.initial[row]) : h('span', { class: 'faint' }, 'same')),
