@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from ruc.cli import main
 from ruc.edits import Junk, Merge, Move, Rename, apply_edits
 from ruc.errors import InputError
 from ruc.export.coco import export_coco
@@ -285,6 +286,20 @@ def test_the_door(run: Run, photos: Path, tmp_path: Path) -> None:
             written = export_run(folder, to, tmp_path / f"out_{to}")
             assert written == tmp_path / f"out_{to}"
             assert written.exists()
+    main(
+        [
+            "export",
+            str(folder),
+            "--to",
+            "label-studio",
+            "-o",
+            str(tmp_path / "s3"),
+            "--image-root",
+            "s3://photos/",
+        ]
+    )
+    (first, *_) = json.loads((tmp_path / "s3" / "tasks.json").read_text(encoding="utf-8"))
+    assert first["data"]["image"].startswith("s3://photos/")
     with pytest.raises(InputError, match="format 'zip' given; expected one of folders, imagefolder"):
         export_run(folder, "zip", tmp_path / "zip")
     moved = photos.rename(tmp_path / "moved")

@@ -10,17 +10,19 @@ import pytest
 import torch
 from torch import nn
 
+from ruc.embed.checkpoint import CheckpointEmbedder
+from ruc.embed.combined import CombinedEmbedder
 from ruc.embed.contrastive import ContrastiveEmbedder
 from ruc.embed.embedder import State
 from ruc.embed.pixels import fit_pixels
 from ruc.errors import InputError, RucError
 from ruc.export.onnx import export_model, export_onnx
 from ruc.images.source import find_images
-from ruc.images.views import ViewPolicy
-from ruc.networks import ImageNetwork, NetworkSettings, ResNet
+from ruc.images.views import ViewPolicy, to_float
+from ruc.networks import ImageNetwork, NetworkSettings, ResNet, relu_layers
 from ruc.predict import predict
 from ruc.refine.networks import Head
-from ruc.refine.refinement import Pair
+from ruc.refine.refinement import Memory, Pair
 from ruc.runtime import Runtime
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install 'ruc[onnx]'")
@@ -56,13 +58,19 @@ def models(pixels: np.ndarray) -> dict[str, Mapping[str, State]]:
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.uniform_(-0.5, 0.5)  # type: ignore[union-attr, operator]
             module.running_var.uniform_(0.5, 2.0)  # type: ignore[union-attr, operator]
-    embedder = ContrastiveEmbedder(backbone, SIDE, ViewPolicy()).state()
+    contrastive = ContrastiveEmbedder(backbone, SIDE, ViewPolicy())
+    embedder = contrastive.state()
     pair = Pair(ImageNetwork(backbone, N_CLUSTERS), ImageNetwork(ResNet(SHAPE), N_CLUSTERS))
     projection = fit_pixels(pixels, n_features=5, side=8)
+    combined = CombinedEmbedder((contrastive, projection), (1.0, 0.6))
+    simclr = CheckpointEmbedder(backbone, relu_layers([SHAPE.n_features, 8, 6]), side=12)
+    believed = Memory(to_float(torch.from_numpy(pixels[2:4])).flatten(1), torch.eye(N_CLUSTERS)[:2] * 5)
     return {
-        "image": {"pair": state_of(pair, "image"), "embedder": embedder},
         "contrastive": {"pair": heads(SHAPE.n_features), "embedder": embedder},
         "pixels": {"pair": heads(5), "embedder": projection.state()},
+        "scratch": {"pair": heads(SHAPE.n_features + 5), "embedder": combined.state()},
+        "checkpoint": {"pair": heads(6), "embedder": simclr.state()},
+        "remembering": {"pair": state_of(replace(pair, memory=believed), "image"), "embedder": embedder},
     }
 
 
@@ -71,7 +79,7 @@ def session_of(path: Path) -> Any:
     return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
 
-@pytest.mark.parametrize("kind", ["image", "contrastive", "pixels"])
+@pytest.mark.parametrize("kind", ["contrastive", "pixels", "scratch", "checkpoint", "remembering"])
 def test_images(kind: str, pixels: np.ndarray, tmp_path: Path) -> None:
     model = models(pixels)[kind]
     path = export_model(model, tmp_path / "model.onnx", ["a", "b", "c", "d"])

@@ -323,6 +323,13 @@ def export(
         Literal["copy", "symlink", "hardlink"], typer.Option(help="For folders and imagefolder.")
     ] = "copy",
     images: Annotated[Path | None, typer.Option(help="Where the images are now, if they were moved.")] = None,
+    image_root: Annotated[
+        str | None,
+        typer.Option(
+            help="For label-studio: what it finds the images under, e.g. s3://bucket/photos/.  "
+            "[default: its local storage]"
+        ),
+    ] = None,
     include_junk: Annotated[
         bool, typer.Option("--include-junk", help="Clusters marked as junk too.")
     ] = False,
@@ -331,7 +338,8 @@ def export(
     _logging(quiet=True)
     from ruc.export.export import export_run
 
-    typer.echo(f"written: {export_run(run, to, output, how, images, include_junk=include_junk)}")
+    written = export_run(run, to, output, how, images, image_root, include_junk)
+    typer.echo(f"written: {written}")
 
 
 def _edited(folder: Path, run: Any) -> None:

@@ -37,7 +37,7 @@ def export_run(
     target: str | Path | None = None,
     how: How = "copy",
     images: str | Path | None = None,
-    image_root: str = LOCAL_FILES,
+    image_root: str | None = None,
     include_junk: bool = False,
 ) -> Path:
     """Hand a finished run over to another tool; nothing that exists is overwritten.
@@ -55,7 +55,7 @@ def export_run(
     images
         Where the images are now, if not where the run found them.
     image_root
-        For Label Studio: what it finds the images under.
+        For Label Studio: what it finds the images under, e.g. "s3://bucket/photos/"; None: its local storage.
     include_junk
         Whether clusters that were marked as junk are handed over too.
 
@@ -85,7 +85,7 @@ def export_run(
     if to == "imagefolder":
         return export_imagefolder(items, target, how)
     if to == "label-studio":
-        return export_label_studio(items, target, image_root)
+        return export_label_studio(items, target, image_root or LOCAL_FILES)
     if to == "coco":
         return export_coco(items, target)
     return export_parquet(items, target)

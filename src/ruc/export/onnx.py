@@ -12,12 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ruc.embed import embedder_from_state
+from ruc.embed.checkpoint import CheckpointEmbedder
+from ruc.embed.combined import CombinedEmbedder
 from ruc.embed.contrastive import ContrastiveEmbedder
-from ruc.embed.embedder import State
+from ruc.embed.embedder import Embedder, State
 from ruc.embed.pixels import PixelEmbedder
 from ruc.errors import InputError, RucError
 from ruc.export.items import check_new
-from ruc.refine.refinement import Pair
+from ruc.refine.refinement import SAME, Memory, Pair
 from ruc.run_folder import replacing
 
 __all__ = ["ClusterModel", "cluster_model", "export_model", "export_onnx"]
@@ -44,13 +47,34 @@ class ClusterModel(nn.Module):
     def __init__(self, pair: Pair, temperature: float, embed: nn.Module | None) -> None:
         super().__init__()
         self.first, self.second = pair.first, pair.second
+        self.memory = None if pair.memory is None or not len(pair.memory.keys) else _Memory(pair.memory)
         self.temperature = float(temperature)
         self.embed = embed
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(n, n_clusters) probabilities."""
         ready = nn.functional.normalize(inputs, dim=1) if self.embed is None else self.embed(inputs)
-        return torch.softmax((self.first(ready) + self.second(ready)) / self.temperature, dim=1)
+        logits = self.first(ready) + self.second(ready)
+        if self.memory is not None:
+            logits = self.memory(ready, logits)
+        return torch.softmax(logits / self.temperature, dim=1)
+
+
+class _Memory(nn.Module):
+    """`Memory` as a module: by a matrix product in double precision, since ONNX has no `cdist`."""
+
+    def __init__(self, memory: Memory) -> None:
+        super().__init__()
+        self.keys = nn.Buffer(memory.keys.double())
+        self.logits = nn.Buffer(memory.logits)
+
+    def forward(self, inputs: Tensor, logits: Tensor) -> Tensor:
+        flat = inputs.flatten(1).double()
+        lengths = flat.square().sum(dim=1, keepdim=True)
+        distances = lengths + self.keys.square().sum(dim=1) - 2 * flat @ self.keys.T
+        nearest = distances.argmin(dim=1)
+        is_known = distances.gather(1, nearest.unsqueeze(1)) <= SAME**2 * lengths
+        return torch.where(is_known, self.logits[nearest], logits)
 
 
 class _AsFloat(nn.Module):
@@ -89,6 +113,58 @@ class _Backbone(nn.Module):
         if images.shape[-1] > self.side:
             images = nn.functional.interpolate(images, size=(self.side, self.side), mode="area")
         return nn.functional.normalize(self.network(images), dim=1)
+
+
+class _Checkpoint(nn.Module):
+    """`CheckpointEmbedder` as a module."""
+
+    def __init__(self, embedder: CheckpointEmbedder) -> None:
+        super().__init__()
+        self.embedder = embedder
+        self.parts = nn.ModuleList([embedder.network, embedder.head])
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.embedder.embed(pixels.float() / 255.0)
+
+
+class _Combined(nn.Module):
+    """`CombinedEmbedder` as a module."""
+
+    def __init__(self, embedder: CombinedEmbedder) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList([_embedding(part) for part in embedder.parts])
+        scale = float(np.linalg.norm(embedder.weights))
+        self.weights = [weight / scale for weight in embedder.weights]
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        pairs = zip(self.parts, self.weights, strict=True)
+        return torch.cat([part(pixels) * weight for part, weight in pairs], dim=1)
+
+
+def _embedding(embedder: Embedder) -> nn.Module:
+    """From uint8 pixels to unit-norm features, as a module."""
+    if isinstance(embedder, PixelEmbedder):
+        return _Pixels(embedder)
+    if isinstance(embedder, ContrastiveEmbedder):
+        return _Backbone(embedder)
+    if isinstance(embedder, CheckpointEmbedder):
+        return _Checkpoint(embedder)
+    if isinstance(embedder, CombinedEmbedder):
+        return _Combined(embedder)
+    raise InputError(
+        f"an embedder of kind {embedder.name!r} was given; expected pixels, contrastive, checkpoint or combined: "
+        "such a run can be handed over with --to parquet"
+    )
+
+
+def _n_channels(embedder: Embedder) -> int:
+    if isinstance(embedder, CombinedEmbedder):
+        return _n_channels(embedder.parts[0])
+    if isinstance(embedder, PixelEmbedder):
+        return int(embedder.components.shape[1]) // embedder.side**2
+    if isinstance(embedder, ContrastiveEmbedder | CheckpointEmbedder):
+        return int(embedder.network.settings.channels)
+    raise InputError(f"an embedder of kind {embedder.name!r} was given; expected one on pixels")
 
 
 def export_model(model: Mapping[str, State], target: Path, labels: Sequence[str] = ()) -> Path:
@@ -237,9 +313,5 @@ def _image_part(model: Mapping[str, State], network: Mapping[str, Any], size: in
     """The module from pixels to the pair's input, and its number of channels."""
     if network["kind"] == "image":
         return _AsFloat(), int(network["backbone"]["channels"])
-    state = model["embedder"]
-    if state.config["kind"] == "pixels":
-        pixels = PixelEmbedder.from_state(state)
-        return _Pixels(pixels), pixels.components.shape[1] // pixels.side**2
-    backbone = ContrastiveEmbedder.from_state(state)
-    return _Backbone(backbone), int(state.config["network"]["channels"])
+    embedder = embedder_from_state(model["embedder"])
+    return _embedding(embedder), _n_channels(embedder)
