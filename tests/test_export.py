@@ -286,18 +286,20 @@ def test_the_door(run: Run, photos: Path, tmp_path: Path) -> None:
             written = export_run(folder, to, tmp_path / f"out_{to}")
             assert written == tmp_path / f"out_{to}"
             assert written.exists()
-    main(
-        [
-            "export",
-            str(folder),
-            "--to",
-            "label-studio",
-            "-o",
-            str(tmp_path / "s3"),
-            "--image-root",
-            "s3://photos/",
-        ]
-    )
+    with pytest.raises(SystemExit) as done:
+        main(
+            [
+                "export",
+                str(folder),
+                "--to",
+                "label-studio",
+                "-o",
+                str(tmp_path / "s3"),
+                "--image-root",
+                "s3://photos/",
+            ]
+        )
+    assert done.value.code == 0
     (first, *_) = json.loads((tmp_path / "s3" / "tasks.json").read_text(encoding="utf-8"))
     assert first["data"]["image"].startswith("s3://photos/")
     with pytest.raises(InputError, match="format 'zip' given; expected one of folders, imagefolder"):
