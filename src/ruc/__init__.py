@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ruc.estimators import ImageClusterer, RobustClusterer
     from ruc.evaluate.evaluate import evaluate
+    from ruc.report.notebook import show
     from ruc.run_folder import Run, read_run
 
-__all__ = ["ImageClusterer", "RobustClusterer", "Run", "evaluate", "read_run"]
+__all__ = ["ImageClusterer", "RobustClusterer", "Run", "evaluate", "read_run", "show"]
 __version__ = version("ruc")
 
 _HOMES = {
@@ -17,6 +18,7 @@ _HOMES = {
     "Run": "ruc.run_folder",
     "evaluate": "ruc.evaluate.evaluate",
     "read_run": "ruc.run_folder",
+    "show": "ruc.report.notebook",
 }
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClusterMixin
+from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -15,6 +16,8 @@ from ruc.cluster.auto import cluster
 from ruc.cluster.clustering import UNKNOWN
 from ruc.cluster.given import given
 from ruc.embed.neighbors import affordable_neighbors, nearest_neighbors
+from ruc.errors import InputError
+from ruc.images.load import open_thumbnail
 from ruc.images.source import ImageSource, find_images
 from ruc.pipeline import run_pipeline
 from ruc.predict import predict
@@ -24,7 +27,8 @@ from ruc.refine.refinement import Epoch
 from ruc.refine.ruc import refine
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import FeatureSpace
-from ruc.report.data import report_data
+from ruc.report.data import OpenThumbnail, ReportData, report_data
+from ruc.report.notebook import display_gallery, summary_html
 from ruc.report.report import write_report
 from ruc.run_folder import check_output, write_run
 from ruc.runtime import Runtime
@@ -37,7 +41,52 @@ ROWS = 65_536  # at a time in double precision
 Images = str | Path | Sequence[str | Path] | NDArray[Any]
 
 
-class RobustClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]
+class _InNotebook:
+    """What a notebook shows of an estimator: scikit-learn's diagram before `fit`, also what came out after it."""
+
+    def show(self, images: Images | None = None, n_images: int = 12) -> None:
+        """Display each cluster's most typical and most doubtful images in the notebook.
+
+        Parameters
+        ----------
+        images
+            The images, in the order of `labels_`, where they aren't known from `fit`; without any, the names of the
+            samples are displayed.
+        n_images
+            Images of each cluster.
+
+        Raises
+        ------
+        InputError
+            IPython isn't installed, or there are more or fewer images than labels.
+        NotFittedError
+            `fit` wasn't called.
+        """
+        check_is_fitted(self)
+        display_gallery(self._report_data(images), n_images)
+
+    def _report_data(self, images: Images | None = None) -> ReportData:
+        raise NotImplementedError
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
+        bundle: dict[str, str] = super()._repr_mimebundle_(**kwargs)  # type: ignore[misc]
+        if "text/html" in bundle:
+            bundle["text/html"] = self._outcome_html() + bundle["text/html"]
+        return bundle
+
+    def _repr_html_inner(self) -> str:
+        diagram: str = super()._repr_html_inner()  # type: ignore[misc]
+        return self._outcome_html() + diagram
+
+    def _outcome_html(self) -> str:
+        try:
+            check_is_fitted(self)
+        except NotFittedError:
+            return ""
+        return summary_html(self._report_data())
+
+
+class RobustClusterer(_InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[misc]
     """Cluster features so that the clusters can be trusted, or repair a clustering that there is already.
 
     Parameters
@@ -156,6 +205,24 @@ class RobustClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         labels: NDArray[np.int64] = self._logits(X).argmax(dim=1).cpu().numpy()
         return labels
 
+    def _report_data(self, images: Images | None = None) -> ReportData:
+        names, opener = tuple(str(row) for row in range(len(self.labels_))), None
+        if images is not None:
+            names, opener = _in_order_given(find_images(images), len(self.labels_))
+        return ReportData(
+            title="Clusters",
+            file_names=names,
+            cluster=self.labels_,
+            confidence=self.probabilities_.max(axis=1),
+            initial_cluster=self.initial_labels_,
+            was_clean=self.was_clean_,
+            is_clean=self.is_clean_,
+            cluster_names=[str(name) for name in self.classes_],
+            probabilities=self.probabilities_,
+            open_thumbnail=opener,
+            warnings=self.warnings_,
+        )
+
     def _logits(self, X: ArrayLike) -> torch.Tensor:
         check_is_fitted(self)
         values = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
@@ -190,7 +257,7 @@ class RobustClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         return features
 
 
-class ImageClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]
+class ImageClusterer(_InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[misc]
     """Cluster images: a folder, a list of files, a table, or an array.
 
     Parameters
@@ -230,6 +297,8 @@ class ImageClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         (n_images, n_clusters) float32, calibrated; zeros where an image can't be read.
     n_clusters_
         Number of clusters.
+    images_
+        Where `show` and `save` find the pictures.
     run_
         All results, as a run folder holds them: `run_.skipped`, `run_.features`, `run_.history`, …
     """
@@ -281,6 +350,7 @@ class ImageClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self.probabilities_ = np.where(read[:, None], run.probabilities[order], np.float32(0))
         self.n_clusters_ = run.n_clusters
         self.run_ = run
+        self.images_ = source
         self.model_ = outcome.model
         return self
 
@@ -301,7 +371,10 @@ class ImageClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         """Write the run folder, with report and model, as `ruc cluster -o` does."""
         check_is_fitted(self)
         check_output(Path(folder), self.run_.settings, overwrite=False)
-        write_run(Path(folder), self.run_, self.model_, write_report(report_data(self.run_)))
+        write_run(Path(folder), self.run_, self.model_, write_report(self._report_data()))
+
+    def _report_data(self, images: Images | None = None) -> ReportData:
+        return report_data(self.run_, self.images_ if images is None else find_images(images))
 
     def _runtime(self) -> Runtime:
         return Runtime(self.device, self.random_state, self.verbose)
@@ -326,3 +399,14 @@ def _order_given(source: ImageSource, file_names: tuple[str, ...]) -> NDArray[np
     """For each image, in the order the caller gave, its row among `file_names`; -1 where it isn't."""
     row_of = {name: row for row, name in enumerate(file_names)}
     return np.array([row_of.get(source.file_names[place], -1) for place in np.argsort(source.rows)])
+
+
+def _in_order_given(source: ImageSource, n_expected: int) -> tuple[tuple[str, ...], OpenThumbnail]:
+    """The images' names, and what opens one of them, by their places in what the caller gave."""
+    if len(source) != n_expected:
+        raise InputError(
+            f"{len(source)} images given for {n_expected} samples; expected one for each, in their order"
+        )
+    places = np.argsort(source.rows)
+    names = tuple(source.file_names[place] for place in places)
+    return names, lambda row, size: open_thumbnail(source, int(places[row]), size)

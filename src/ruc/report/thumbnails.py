@@ -89,7 +89,10 @@ def choose_shown(
 
 
 def make_thumbnails(
-    open_thumbnail: OpenThumbnail, rows: Sequence[int] | NDArray[np.int64], budget: int = BUDGET
+    open_thumbnail: OpenThumbnail,
+    rows: Sequence[int] | NDArray[np.int64],
+    budget: int = BUDGET,
+    largest_side: int = SIDES[0],
 ) -> Thumbnails:
     """Encode the thumbnails of `rows`, as large as the budget allows.
 
@@ -103,14 +106,17 @@ def make_thumbnails(
         Rows to show.
     budget
         Most characters that all of them may take together.
+    largest_side
+        Most pixels of the shorter side.
     """
     rows = np.asarray(rows, dtype=np.int64)
     probes = rows[np.linspace(0, len(rows) - 1, min(N_PROBES, len(rows))).astype(np.int64)]
-    side = SIDES[0]
+    sides = [side for side in SIDES if side <= largest_side] or [SIDES[-1]]
+    side = sides[0]
     with ThreadPoolExecutor(N_THREADS) as pool:
-        opened = pool.map(lambda row: _open(open_thumbnail, row, round(SIDES[0] * LONGEST)), probes)
+        opened = pool.map(lambda row: _open(open_thumbnail, row, round(sides[0] * LONGEST)), probes)
         largest = [image for image in opened if image]
-        for candidate in SIDES:
+        for candidate in sides:
             side = candidate
             sizes = [len(encode(image, side)) for image in largest]
             # a tenth is kept back: the probes are a sample

@@ -68,7 +68,8 @@ function clusterPanel(cluster) {
 
 function buildClusters() {
   const list = h('div', { class: 'panels' });
-  section('clusters', 'Clusters', 'In a good one, nine in ten images or more are expected to be right, and nearly all lie nearest to the cluster’s own centre. Type a name to rename; tick images to move them.', list);
+  section('clusters', 'Clusters', 'In a good one, nine in ten images or more are expected to be right, and nearly all lie nearest to the cluster’s own centre. Type a name to rename; tick images to move them.',
+    isSample && h('p', { class: 'note sample' }, `This file holds pictures of ${number(nPictured)} of the ${number(nRows)} images: a sample of each cluster, with its most typical, most doubtful and newly joined ones. Table and map list all.`), list);
   const panels = new Map();
   const built = new Set();
 

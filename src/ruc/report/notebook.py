@@ -1,0 +1,170 @@
+"""A run in a notebook: a few lines of what came out, or a gallery of its clusters, as HTML without scripts."""
+
+import importlib
+import importlib.util
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+import jinja2
+import numpy as np
+from numpy.typing import NDArray
+
+from ruc.errors import InputError
+from ruc.images.source import find_images
+from ruc.report.data import DOUBTFUL, ReportData, report_data
+from ruc.report.payload import typicality
+from ruc.report.thumbnails import make_thumbnails
+from ruc.run_folder import Run, read_run
+
+__all__ = ["display_gallery", "gallery_html", "show", "summary_html"]
+
+MOST_CLUSTERS: Final = 30
+SIDE: Final = 128  # twice as large as displayed, for fine screens
+BUDGET: Final = 1_500_000  # characters of pictures: notebooks are kept under version control
+SHOWN: Final = (
+    '{% macro shown(picture, kind) %}{% if picture.source %}<img class="{{ kind }}" '
+    'src="data:image/webp;base64,{{ picture.source }}" alt="{{ picture.text }}" title="{{ picture.text }}">'
+    '{% else %}<code class="{{ kind }}" title="{{ picture.text }}">{{ picture.name }}</code>{% endif %}{% endmacro %}'
+)
+
+
+def show(run: Run | str | Path, images: str | Path | None = None, n_images: int = 12) -> None:
+    """Display a finished run in a notebook: each cluster's most typical and most doubtful images.
+
+    Parameters
+    ----------
+    run
+        The run folder, or what `read_run` made of it.
+    images
+        Where its images are now, if not where the run found them.
+    n_images
+        Images of each cluster.
+
+    Raises
+    ------
+    InputError
+        IPython isn't installed, or `images` can't be found.
+    RunFolderError
+        The folder holds no finished run.
+    """
+    found = run if isinstance(run, Run) else read_run(run)
+    display_gallery(report_data(found, None if images is None else find_images(images)), n_images)
+
+
+def summary_html(data: ReportData) -> str:
+    """Counts, and a bar for each cluster."""
+    return _rendered(data, n_images=0, note="show() displays their images.")
+
+
+def gallery_html(data: ReportData, n_images: int = 12) -> str:
+    """The clusters, largest first, each with its most typical and its most doubtful images.
+
+    Parameters
+    ----------
+    data
+        What to show.
+    n_images
+        Images of each cluster; a third of them are the most doubtful ones.
+    """
+    return _rendered(
+        data, n_images, note="Most typical first; framed: the most doubtful. Hover over one for its name."
+    )
+
+
+def display_gallery(data: ReportData, n_images: int = 12) -> None:
+    """Display `gallery_html` in the notebook that runs this.
+
+    Raises
+    ------
+    InputError
+        IPython is not installed, or fewer than one image a cluster is asked for.
+    """
+    if n_images < 1:
+        raise InputError(f"n_images={n_images} given; expected at least 1")
+    if importlib.util.find_spec("IPython") is None:
+        raise InputError(
+            "IPython is not installed; expected a notebook to show images in: pip install ipython, "
+            "or save a report and open it in a browser: save('run') of an ImageClusterer, `ruc cluster -o run/`"
+        )
+    ipython = importlib.import_module("IPython.display")
+    ipython.display(ipython.HTML(gallery_html(data, n_images)))
+
+
+def _rendered(data: ReportData, n_images: int, note: str) -> str:
+    doubt = np.asarray(1 - data.confidence if data.doubt is None else data.doubt)
+    typical, _ = typicality(data)
+    sizes = np.bincount(data.cluster[data.cluster >= 0], minlength=data.n_clusters)
+    order = [int(one) for one in np.argsort(-sizes, kind="stable") if sizes[one]]
+    chosen = {
+        one: _examples(np.flatnonzero(data.cluster == one), typical, doubt, n_images)
+        for one in order[:MOST_CLUSTERS]
+    }
+    pictures = _pictures(data, [row for rows in chosen.values() for part in rows for row in part])
+    if len(order) > MOST_CLUSTERS:
+        note = f"The largest {MOST_CLUSTERS} of {len(order)} clusters. {note}"
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    template = (resources.files("ruc.report") / "templates" / "notebook.html").read_text(encoding="utf-8")
+    noun = "images" if data.open_thumbnail is not None else "samples"
+    text = environment.from_string(SHOWN + template).render(
+        n_rows=len(data.file_names),
+        n_clusters=len(order),
+        n_changed=int(np.not_equal(data.cluster, data.initial_cluster).sum()),
+        n_doubtful=int((doubt >= DOUBTFUL).sum()),
+        expected_right=f"{data.confidence.mean():.1%}",
+        noun=noun,
+        warnings=data.warnings,
+        clusters=[
+            {
+                **_numbers(data, one, doubt, int(sizes.max())),
+                "typical": [pictures[row] for row in chosen[one][0]],
+                "unsure": [pictures[row] for row in chosen[one][1]],
+            }
+            for one in chosen
+        ],
+        n_images=n_images,
+        note=note,
+    )
+    return text.encode("utf-8", "replace").decode("utf-8")  # names of files may be no text
+
+
+def _examples(
+    members: NDArray[np.int64], typical: NDArray[np.float32], doubt: NDArray[Any], n_images: int
+) -> tuple[list[int], list[int]]:
+    """Rows of the most typical members, and of the most doubtful others that are doubtful at all."""
+    unsure = members[np.argsort(-doubt[members], kind="stable")][: n_images // 3]
+    unsure = unsure[doubt[unsure] >= DOUBTFUL]
+    rest = np.setdiff1d(members, unsure)
+    rest = rest[np.argsort(-typical[rest], kind="stable")][: n_images - len(unsure)]
+    return rest.tolist(), unsure.tolist()
+
+
+def _numbers(data: ReportData, cluster: int, doubt: NDArray[Any], most: int) -> dict[str, Any]:
+    members = np.flatnonzero(data.cluster == cluster)
+    n_doubtful = int((doubt[members] >= DOUBTFUL).sum())
+    name = str(data.cluster_names[cluster])
+    return {
+        "name": f"Cluster {cluster}" if name == str(cluster) else name,
+        "size": len(members),
+        "n_doubtful": n_doubtful,
+        "sure": round(100 * (len(members) - n_doubtful) / most, 2),
+        "doubtful": round(100 * n_doubtful / most, 2),
+        "confidence": f"{data.confidence[members].mean():.0%} expected right",
+    }
+
+
+def _pictures(data: ReportData, rows: list[int]) -> dict[int, dict[str, str]]:
+    sources: dict[int, str] = {}
+    if data.open_thumbnail is not None and rows:
+        made = make_thumbnails(data.open_thumbnail, rows, BUDGET, SIDE)
+        sources = {int(row): image for row, image in zip(made.rows, made.images, strict=True)}
+    return {
+        row: {
+            "name": data.file_names[row],
+            "text": f"{data.file_names[row]}: {data.confidence[row]:.0%} sure",
+            "source": sources.get(row, ""),
+        }
+        for row in rows
+    }
