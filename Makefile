@@ -22,7 +22,7 @@ types: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt torch==2.13.0
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,map,onnx]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,docs,map,onnx]'
 	touch $(INSTALLED)
 
 clean:
