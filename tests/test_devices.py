@@ -6,6 +6,7 @@ import torch
 from device_check import ELSEWHERE, pretended_device
 
 from ruc.cluster.clustering import Clustering
+from ruc.cluster.scan import scan
 from ruc.cluster.scan_images import ScanSettings, fit_on_neighbors, predict_images, self_label_images
 from ruc.embed.contrastive import ContrastiveSettings, fit_contrastive
 from ruc.embed.momentum import MomentumSettings, fit_momentum
@@ -23,6 +24,7 @@ FAR = Runtime(ELSEWHERE.type)
 
 @pytest.fixture
 def elsewhere(monkeypatch):
+    monkeypatch.setattr("ruc.cluster.scan.N_EPOCHS", 2)
     with pretended_device(monkeypatch):
         yield
 
@@ -67,6 +69,11 @@ def test_momentum(elsewhere, pixels) -> None:
     assert states[0].weights["memory"].device.type == "cpu"
     embedder = fit_momentum(pixels, FAR, settings, resume=states[0])
     assert embedder.transform(pixels, FAR).shape == (24, 16)
+
+
+def test_scan_on_features(elsewhere, pixels) -> None:
+    features = pixels.reshape(24, -1)[:, :20].astype(np.float32)
+    assert scan(features - features.mean(axis=0), 2, FAR).probabilities.shape == (24, 2)
 
 
 def test_scan_on_images(elsewhere, pixels, neighbors) -> None:
