@@ -86,6 +86,12 @@ def _values(leaf: Any) -> Any:
 @contextmanager
 def pretended_device(monkeypatch: Any) -> Iterator[None]:
     """Whatever is put on `ELSEWHERE` inside is really computed, and held apart from the CPU."""
+    made = torch.tensor
+
+    def tensor(*args: Any, device: Any = None, **kwargs: Any) -> torch.Tensor:
+        return made(*args, **kwargs).to(device)  # there directly, torch would leave the numbers out
+
+    monkeypatch.setattr(torch, "tensor", tensor)
     monkeypatch.setattr(torch, "autocast", lambda *args, **kwargs: nullcontext())
     with _Pretend():
         yield
