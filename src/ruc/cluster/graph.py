@@ -48,12 +48,6 @@ class _Cut:
     natural_number: float
     agreements: NDArray[np.float64]  # (n_layouts, n_layouts) adjusted Rand index
 
-    @property
-    def stability(self) -> float:
-        """Mean agreement of two layouts."""
-        above = np.triu_indices(len(self.agreements), k=1)
-        return float(self.agreements[above].mean())
-
 
 def graph(
     features: NDArray[np.floating], n_clusters: int, runtime: Runtime, neighbors: Neighbors | None = None
@@ -161,10 +155,18 @@ def _cut(
 def _choose(cuts: list[_Cut], n_clusters: int) -> _Cut:
     """Pick the most stable of the cuts whose natural number is near; of equally stable ones the most even."""
     low, high = (share * n_clusters for share in NATURAL_RANGE)
-    near = [cut for cut in cuts if low <= cut.natural_number <= high]
-    near = near or [min(cuts, key=lambda cut: abs(np.log(cut.natural_number / n_clusters)))]
-    enough = max(cut.stability for cut in near) - STABILITY_TOLERANCE
-    return max((cut for cut in near if cut.stability >= enough), key=lambda cut: cut.resolution)
+    near = [number for number, cut in enumerate(cuts) if low <= cut.natural_number <= high]
+    if not near:
+        return min(cuts, key=lambda cut: abs(np.log(cut.natural_number / n_clusters)))
+    stability = {number: _stability(cuts[max(0, number - 1) : number + 2]) for number in near}
+    enough = max(stability.values()) - STABILITY_TOLERANCE
+    return cuts[min(number for number in near if stability[number] >= enough)]
+
+
+def _stability(cuts: list[_Cut]) -> float:
+    """Mean agreement of any two layouts at a resolution and those beside it: greedy merging errs at single ones."""
+    labels = [each for cut in cuts for each in cut.labels]
+    return float(np.mean([agreement(one, other) for one, other in combinations(labels, 2)]))
 
 
 def _consensus(cut: _Cut, affinity: sp.csr_array, n_clusters: int) -> NDArray[np.float32]:
