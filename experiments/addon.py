@@ -103,7 +103,8 @@ def run(
     runtime = Runtime("cpu", seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return refine(FeatureSpace(features, neighbors, runtime), base, neighbors, settings, runtime)
+        space = FeatureSpace(features, neighbors, runtime)
+        return refine(space, base, neighbors, settings, runtime, features=features)
 
 
 def score(truth: Labels, labels: Labels) -> float:

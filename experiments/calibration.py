@@ -4,7 +4,8 @@
     python experiments/calibration.py --data digits --bases kmeans "wrong 20%" --seeds 5
 
 Data and bases are those of addon.py. raw: softmax of the networks' summed logits. calibrated: `predict_proba`. Shown
-are accuracy and mean confidence, ECE with 15 bins of equal width, all in %, and how far calibrated is worse than raw.
+are accuracy and mean confidence, ECE with 15 bins of equal width (of the base where it has probabilities), all in %,
+and how far calibrated is worse than raw.
 """
 
 import argparse
@@ -28,8 +29,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    print("| data | base | accuracy | raw says | calibrated says | ECE raw | ECE calibrated | worse by |")
-    print("|---|---|---|---|---|---|---|---|")
+    print(
+        "| data | base | accuracy | raw says | calibrated says | ECE base | ECE raw | ECE calibrated | worse by |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
     for data in options.data:
         features, truth = load_data(data, options.features)
         neighbors = nearest_neighbors(features, 100, Runtime("cpu"))
@@ -43,9 +46,11 @@ def main() -> None:
                 said = [
                     100 * each.max(axis=1).mean() for each in (result.raw_probabilities, result.probabilities)
                 ]
-                rows.append((score(truth, result.labels), *said, raw, calibrated, calibrated - raw))
+                given = base.probabilities
+                before = np.nan if given is None else calibration_error(truth, base.labels, given)
+                rows.append((score(truth, result.labels), *said, before, raw, calibrated, calibrated - raw))
             cells = [f"{m:.1f} ± {s:.1f}" for m, s in zip(np.mean(rows, 0), np.std(rows, 0), strict=True)]
-            print(f"| {data} | {name} | {' | '.join(cells)} |", flush=True)
+            print(f"| {data} | {name} | {' | '.join(cells)} |".replace("nan ± nan", "–"), flush=True)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def pixels() -> np.ndarray:
 
 def state_of(pair: Pair, space: str) -> State:
     state = pair.state()
-    about = {"space": space, "temperature": 0.4, "image_size": SIDE}
+    about = {"space": space, "temperature": 0.4, "certainty": 0.8, "image_size": SIDE}
     return replace(state, config={**state.config, **about})
 
 

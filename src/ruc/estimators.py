@@ -21,6 +21,7 @@ from ruc.images.load import open_thumbnail
 from ruc.images.source import ImageSource, find_images
 from ruc.pipeline import run_pipeline
 from ruc.predict import predict
+from ruc.refine.calibrate import Calibration
 from ruc.refine.evidence import MOST_NEIGHBORS
 from ruc.refine.lost import lost_clusters
 from ruc.refine.refinement import Epoch
@@ -179,7 +180,9 @@ class RobustClusterer(_InNotebook, ClusterMixin, BaseEstimator):  # type: ignore
         else:
             start, names = given(initial_labels, len(features), initial_probabilities)
         space = FeatureSpace(features, neighbors, runtime)
-        result = refine(space, start, neighbors, self.settings or RefineSettings(), runtime)
+        result = refine(
+            space, start, neighbors, self.settings or RefineSettings(), runtime, features=features
+        )
         self.classes_ = np.arange(start.n_clusters) if names is None else np.asarray(names)
         self.initial_labels_ = start.labels
         self.probabilities_ = result.probabilities
@@ -190,14 +193,23 @@ class RobustClusterer(_InNotebook, ClusterMixin, BaseEstimator):  # type: ignore
             *result.warnings,
             *lost_clusters(start.labels, result.labels, self.classes_.tolist()),
         )
-        self.pair_, self.temperature_ = result.pair, result.temperature
+        self.pair_, self.calibration_ = result.pair, result.calibration
         self.n_iter_ = len(result.history)
         return self
 
-    def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
-        """Calibrated probabilities of the clusters, (n_samples, n_clusters)."""
-        logits = self._logits(X) / self.temperature_
-        probabilities: NDArray[np.float32] = logits.softmax(dim=1).cpu().numpy()
+    def predict_proba(self, X: ArrayLike, raw: bool = False) -> NDArray[np.float32]:
+        """Probabilities of the clusters, (n_samples, n_clusters).
+
+        Parameters
+        ----------
+        X
+            (n_samples, n_features).
+        raw
+            False: calibrated without labels, so that the largest of a row estimates how likely the cluster is right.
+            True: what the networks say, the softmax of their summed logits.
+        """
+        calibration = Calibration() if raw else self.calibration_
+        probabilities: NDArray[np.float32] = calibration.apply(self._logits(X)).cpu().numpy()
         return probabilities
 
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:
@@ -359,11 +371,14 @@ class ImageClusterer(_InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
         probabilities = self.predict_proba(X)
         return np.where(probabilities.any(axis=1), probabilities.argmax(axis=1), UNKNOWN)
 
-    def predict_proba(self, X: Images) -> NDArray[np.float32]:
-        """(n_images, n_clusters) calibrated probabilities, in the order given; zeros where one can't be read."""
+    def predict_proba(self, X: Images, raw: bool = False) -> NDArray[np.float32]:
+        """(n_images, n_clusters) probabilities, in the order given; zeros where one can't be read.
+
+        Calibrated without labels; `raw`: the softmax of the networks' summed logits instead.
+        """
         check_is_fitted(self)
         source = find_images(X)
-        prediction = predict(self.model_, source, self._runtime(), self.max_skipped)
+        prediction = predict(self.model_, source, self._runtime(), self.max_skipped, raw)
         order = _order_given(source, prediction.file_names)
         return np.where((order >= 0)[:, None], prediction.probabilities[order], np.float32(0))
 

@@ -98,7 +98,7 @@ def run_pipeline(
     neighbors = find_neighbors(embedded, settings, runtime)
     base = initial_clustering(settings, embedded, neighbors, runtime, kept)
     space = choose_space(settings, embedded, base, neighbors, runtime)
-    refinement = retrain(settings, space, base, neighbors, runtime, kept)
+    refinement = retrain(settings, embedded, space, base, neighbors, runtime, kept)
     hashes = None if source is None else content_hashes(source.take(embedded.rows))
     return conclude(settings, embedded, neighbors, base, space, refinement, runtime, hashes)
 
@@ -257,7 +257,13 @@ def _retrains_networks(settings: Settings, embedded: Embedding, of_base: ResNet 
 
 
 def retrain(
-    settings: Settings, space: Space, base: Base, neighbors: Neighbors, runtime: Runtime, kept: Checkpoints
+    settings: Settings,
+    embedded: Embedding,
+    space: Space,
+    base: Base,
+    neighbors: Neighbors,
+    runtime: Runtime,
+    kept: Checkpoints,
 ) -> Refinement:
     """RUC itself."""
 
@@ -265,7 +271,16 @@ def retrain(
         kept.save("refine", snapshot())
 
     on_epoch = keep if kept.folder is not None and isinstance(space, ImageSpace) else None
-    return refine(space, base.clustering, neighbors, settings.refine, runtime, on_epoch, kept.load("refine"))
+    return refine(
+        space,
+        base.clustering,
+        neighbors,
+        settings.refine,
+        runtime,
+        on_epoch,
+        kept.load("refine"),
+        embedded.features,
+    )
 
 
 def conclude(
@@ -330,8 +345,8 @@ def conclude(
     pair = refinement.pair.state()
     about = {
         "space": resolved["space"],
-        "temperature": refinement.temperature,
         "image_size": resolved["image_size"],
+        **refinement.calibration.to_config(),
     }
     model = {"pair": replace(pair, config={**pair.config, **about})}
     if embedded.embedder is not None:

@@ -19,6 +19,7 @@ from ruc.errors import InputError
 from ruc.images.load import load_pixels
 from ruc.images.source import ImageSource, find_images
 from ruc.images.views import to_float
+from ruc.refine.calibrate import Calibration
 from ruc.refine.refinement import Pair
 from ruc.run_folder import read_model, read_run
 from ruc.runtime import Runtime
@@ -37,7 +38,7 @@ class Prediction:
     cluster
         (n_samples,) int64.
     probabilities
-        (n_samples, n_clusters) float32, calibrated as in the run.
+        (n_samples, n_clusters) float32, calibrated as in the run, or raw.
     skipped
         (file_name, reason) of the images that couldn't be read.
     features
@@ -57,6 +58,7 @@ def predict(
     runtime: Runtime,
     max_skipped: float = 0.10,
     with_features: bool = False,
+    raw: bool = False,
 ) -> Prediction:
     """Predict new images by a run on images, or (n_samples, n_features) features by a run on features.
 
@@ -72,6 +74,8 @@ def predict(
         Largest share of the images that may be unreadable.
     with_features
         Embed the images also where the networks predict from pixels.
+    raw
+        Whether the probabilities are the networks' own, instead of calibrated ones.
 
     Raises
     ------
@@ -82,8 +86,9 @@ def predict(
     """
     about = model["pair"].config
     pair = Pair.from_state(model["pair"], runtime.device)
+    calibration = Calibration() if raw else Calibration.from_config(about)
     if not isinstance(samples, ImageSource):
-        return _predict_features(samples, pair, about, runtime)
+        return _predict_features(samples, pair, about, calibration, runtime)
     if "embedder" not in model:
         raise InputError("images given for a run on features; expected --features with a .npy")
     state = model["embedder"]
@@ -101,7 +106,7 @@ def predict(
             features = embedder_from_state(state).transform(images.pixels, runtime)
         in_images = about["space"] == "image"
         inputs = to_float(torch.from_numpy(images.pixels)) if in_images else torch.from_numpy(features)
-    cluster, probabilities = _apply(pair, inputs, about, runtime)
+    cluster, probabilities = _apply(pair, inputs, calibration, runtime)
     skipped = tuple((one.file_name, one.reason) for one in lost)
     return Prediction(names, cluster, probabilities, skipped, features)
 
@@ -132,7 +137,11 @@ def predict_to_csv(
 
 
 def _predict_features(
-    features: NDArray[np.float32], pair: Pair, about: dict[str, Any], runtime: Runtime
+    features: NDArray[np.float32],
+    pair: Pair,
+    about: dict[str, Any],
+    calibration: Calibration,
+    runtime: Runtime,
 ) -> Prediction:
     expected = about["network"].get("n_features")
     if about["space"] != "feature" or features.ndim != 2 or features.shape[1] != expected:
@@ -141,14 +150,13 @@ def _predict_features(
         )
     norms = np.linalg.norm(features, axis=1, keepdims=True)
     unit = torch.from_numpy(features / np.maximum(norms, np.finfo(np.float32).tiny))
-    cluster, probabilities = _apply(pair, unit, about, runtime)
+    cluster, probabilities = _apply(pair, unit, calibration, runtime)
     names = tuple(str(row) for row in range(len(features)))
     return Prediction(names, cluster, probabilities, features=unit.numpy())
 
 
 def _apply(
-    pair: Pair, inputs: torch.Tensor, about: dict[str, Any], runtime: Runtime
+    pair: Pair, inputs: torch.Tensor, calibration: Calibration, runtime: Runtime
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     logits = pair.logits(inputs.to(runtime.device))
-    probabilities = (logits / about["temperature"]).softmax(dim=1)
-    return logits.argmax(dim=1).cpu().numpy(), probabilities.cpu().numpy()
+    return logits.argmax(dim=1).cpu().numpy(), calibration.apply(logits).cpu().numpy()

@@ -20,6 +20,7 @@ from ruc.embed.embedder import Embedder, State
 from ruc.embed.pixels import PixelEmbedder
 from ruc.errors import InputError, RucError
 from ruc.export.items import check_new
+from ruc.refine.calibrate import Calibration
 from ruc.refine.refinement import SAME, Memory, Pair
 from ruc.run_folder import replacing
 
@@ -37,18 +38,18 @@ class ClusterModel(nn.Module):
     ----------
     pair
         The two networks.
-    temperature
-        Of the calibration.
+    calibration
+        From the logits to probabilities.
     embed
         uint8 pixels to the pair's input; None where the input is unit-norm features, or anything
         that becomes them by division.
     """
 
-    def __init__(self, pair: Pair, temperature: float, embed: nn.Module | None) -> None:
+    def __init__(self, pair: Pair, calibration: Calibration, embed: nn.Module | None) -> None:
         super().__init__()
         self.first, self.second = pair.first, pair.second
         self.memory = None if pair.memory is None or not len(pair.memory.keys) else _Memory(pair.memory)
-        self.temperature = float(temperature)
+        self.calibration = calibration
         self.embed = embed
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -57,7 +58,7 @@ class ClusterModel(nn.Module):
         logits = self.first(ready) + self.second(ready)
         if self.memory is not None:
             logits = self.memory(ready, logits)
-        return torch.softmax(logits / self.temperature, dim=1)
+        return self.calibration.apply(logits)
 
 
 class _Memory(nn.Module):
@@ -209,9 +210,9 @@ def cluster_model(model: Mapping[str, State]) -> tuple[ClusterModel, Tensor]:
         size = int(about["image_size"])
         embed, n_channels = _image_part(model, network, size)
         example = torch.randint(0, 256, (2, n_channels, size, size), dtype=torch.uint8, generator=generator)
-        return ClusterModel(pair, about["temperature"], embed).eval(), example
+        return ClusterModel(pair, Calibration.from_config(about), embed).eval(), example
     example = torch.randn((2, network["n_features"]), generator=generator)
-    return ClusterModel(pair, about["temperature"], None).eval(), example
+    return ClusterModel(pair, Calibration.from_config(about), None).eval(), example
 
 
 def export_onnx(

@@ -1,17 +1,63 @@
 """Confidence as the probability that a sample is in the right cluster, estimated without a single label.
 
-The softmax of the retrained networks is under-confident, because they were taught smoothed labels. What the
-neighbours say of a sample is not: it is as mixed as the clusters are. So the logits are divided by the
-temperature at which the networks are, on the whole, as sure as the neighbours.
+The logits of the retrained networks know which samples are surer than others, but not how sure one may be. Where the
+labels were weighed against the neighbours', these know it, and one temperature is fitted to what they say. Where a
+clustering was refined, all that its networks and neighbours say is consistent with itself even if it's wrong: then the
+confidence is on average the share of samples that can be expected to be right (`replicate.expected_accuracy`).
 """
 
-import torch
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
 from torch import Tensor
 
-__all__ = ["fit_temperature"]
+__all__ = ["Calibration", "fit_level", "fit_temperature"]
 
 LOWEST, HIGHEST = 0.05, 20.0
+LEAST_CERTAINTY = 0.02  # keeps the order of the clusters
 N_STEPS = 60
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The monotone map from logits to probabilities: `certainty * softmax(logits / temperature)`, the rest uniform.
+
+    Attributes
+    ----------
+    temperature
+        What doubt about single samples there is: those between clusters.
+    certainty
+        In (0, 1]: what is left when the clusters as such are doubted.
+    """
+
+    temperature: float = 1.0
+    certainty: float = 1.0
+
+    def apply(self, logits: Tensor) -> Tensor:
+        """Probabilities (n, n_clusters) of logits; each row sums to 1, with its largest where it was."""
+        return (
+            self.certainty * (logits / self.temperature).softmax(dim=1)
+            + (1 - self.certainty) / logits.shape[1]
+        )
+
+    def undo(self, probabilities: Tensor) -> Tensor:
+        """The plain softmax of the logits that `apply` made these probabilities of."""
+        own = (probabilities.float() - (1 - self.certainty) / probabilities.shape[1]).clamp_min(
+            0
+        ) / self.certainty
+        powers = own**self.temperature
+        return powers / powers.sum(dim=1, keepdim=True)
+
+    def to_config(self) -> dict[str, float]:
+        """For the model's JSON."""
+        return {"temperature": self.temperature, "certainty": self.certainty}
+
+    @staticmethod
+    def from_config(config: dict[str, Any]) -> "Calibration":
+        """What `to_config` wrote."""
+        return Calibration(float(config["temperature"]), float(config.get("certainty", 1.0)))
 
 
 def fit_temperature(logits: Tensor, believed: Tensor) -> float:
@@ -29,23 +75,42 @@ def fit_temperature(logits: Tensor, believed: Tensor) -> float:
     float
         In [0.05, 20]: dividing by it keeps the order of the clusters, and each row sums to 1.
     """
-    low, high = torch.tensor(LOWEST).log().item(), torch.tensor(HIGHEST).log().item()
-    golden = (5**0.5 - 1) / 2
 
-    def loss(log_temperature: float) -> float:
-        scaled = logits / torch.tensor(log_temperature).exp()
-        return float(-(believed * scaled.log_softmax(dim=1)).sum(dim=1).mean())
+    def slope(temperature: float) -> float:
+        """Of the cross-entropy along 1 / temperature, which is convex in it."""
+        expected = (logits / temperature).softmax(dim=1)
+        return float(((expected - believed) * logits).sum(dim=1).mean())
 
-    # Cross-entropy is convex in 1/temperature, hence has one valley in its logarithm too.
-    left, right = high - golden * (high - low), low + golden * (high - low)
-    loss_left, loss_right = loss(left), loss(right)
+    return _falling_root(slope)
+
+
+def fit_level(logits: Tensor, level: float) -> Calibration:
+    """The map under which the mean confidence is `level`, half of the doubt from single samples, half from the whole.
+
+    Parameters
+    ----------
+    logits
+        (n_samples, n_clusters).
+    level
+        In (0, 1).
+    """
+
+    def confidence(temperature: float) -> float:
+        return float((logits / temperature).softmax(dim=1).amax(dim=1).mean())
+
+    temperature = _falling_root(lambda temperature: confidence(temperature) - level**0.5)
+    chance = 1 / logits.shape[1]
+    certainty = (level - chance) / max(confidence(temperature) - chance, 1e-6)
+    return Calibration(temperature, min(max(certainty, LEAST_CERTAINTY), 1.0))
+
+
+def _falling_root(function: Callable[[float], float]) -> float:
+    """The temperature at which a function that falls with it crosses zero, or the nearer bound."""
+    low, high = math.log(LOWEST), math.log(HIGHEST)
     for _ in range(N_STEPS):
-        if loss_left <= loss_right:
-            high, right, loss_right = right, left, loss_left
-            left = high - golden * (high - low)
-            loss_left = loss(left)
+        middle = (low + high) / 2
+        if function(math.exp(middle)) > 0:
+            low = middle
         else:
-            low, left, loss_left = left, right, loss_right
-            right = low + golden * (high - low)
-            loss_right = loss(right)
-    return float(torch.tensor((low + high) / 2).exp())
+            high = middle
+    return math.exp((low + high) / 2)

@@ -8,10 +8,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ruc.refine.calibrate import fit_temperature
+from ruc.cluster.clustering import Clustering
+from ruc.refine.calibrate import Calibration, fit_level, fit_temperature
 from ruc.refine.evidence import WELL_EXPLAINED, Evidence
 from ruc.refine.members import Trust
 from ruc.refine.refinement import PREDICT_ROWS, Epoch, Memory, Pair, Refinement
+from ruc.refine.replicate import MOST_CLUSTERS, expected_accuracy
 from ruc.refine.select import CleanSelection
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import Space
@@ -19,6 +21,7 @@ from ruc.runtime import Runtime
 
 __all__ = ["conclude"]
 
+GIVEN = "given"  # labels that may know more than the features
 SMALLEST = 1e-6  # probability, so that its logarithm exists
 FAR_APART = 0.25  # total variation between what is believed and what the networks say
 MOST_CALIBRATED = 20_000  # samples: more don't change a single number
@@ -28,9 +31,11 @@ MOST_SINGLE = 250_000_000  # probabilities in float32, a gigabyte; more are kept
 def conclude(
     space: Space,
     pair: Pair,
+    base: Clustering,
     trust: Trust,
     selected: CleanSelection,
     evidence: Evidence | None,
+    features: NDArray[np.floating] | None,
     history: list[Epoch],
     settings: RefineSettings,
     runtime: Runtime,
@@ -39,52 +44,80 @@ def conclude(
 
     What is believed against the networks is remembered first, so that predicting the same samples again says the same.
     """
-    temperature = 1.0
+    judged = features is not None and base.name != GIVEN and pair.n_clusters <= MOST_CLUSTERS
+    calibration = Calibration()
     if evidence is not None:
-        temperature = _calibrate(space, pair, evidence, settings, runtime)
-        pair = replace(pair, memory=_remember(space, pair, evidence, temperature, runtime))
-    n_clusters = pair.n_clusters
+        if not judged:
+            calibration = _fit_to_evidence(space, pair, evidence, settings, runtime)
+        pair = replace(pair, memory=_remember(space, pair, evidence, calibration, judged, runtime))
+    labels, logits = _predict(space, pair, runtime)
+    if judged and features is not None:
+        level = expected_accuracy(labels, features, pair.n_clusters, runtime)
+        calibration = fit_level(logits[_drawn(len(labels), runtime)].float(), level)
+    return Refinement(
+        labels=labels,
+        probabilities=_calibrated(logits, calibration),
+        clean_since=trust.clean_since.cpu().numpy(),
+        history=tuple(history),
+        pair=pair,
+        calibration=calibration,
+        warnings=selected.notes,
+    )
+
+
+def _predict(space: Space, pair: Pair, runtime: Runtime) -> tuple[NDArray[np.int64], Tensor]:
+    """Labels, and the logits (n_samples, n_clusters) on the CPU."""
     labels = np.empty(space.n_samples, np.int64)
-    single = space.n_samples * n_clusters <= MOST_SINGLE
-    probabilities: NDArray[np.floating]
-    probabilities = np.empty((space.n_samples, n_clusters), np.float32 if single else np.float16)
+    single = space.n_samples * pair.n_clusters <= MOST_SINGLE
+    kept = torch.empty(space.n_samples, pair.n_clusters, dtype=torch.float32 if single else torch.float16)
     for rows in _blocks(space.n_samples, runtime):
         logits = pair.logits(space.plain(rows))
         part = slice(int(rows[0]), int(rows[-1]) + 1)
         labels[part] = logits.argmax(dim=1).cpu().numpy()
-        probabilities[part] = (logits / temperature).softmax(dim=1).cpu().numpy()
-    return Refinement(
-        labels=labels,
-        probabilities=probabilities,
-        clean_since=trust.clean_since.cpu().numpy(),
-        history=tuple(history),
-        pair=pair,
-        temperature=temperature,
-        warnings=selected.notes,
-    )
+        kept[part] = logits
+    return labels, kept
+
+
+def _calibrated(logits: Tensor, calibration: Calibration) -> NDArray[np.floating]:
+    """Probabilities, written where the logits were: there may be too many for both."""
+    for part in torch.split(logits, PREDICT_ROWS):
+        part.copy_(calibration.apply(part.float()))
+    probabilities: NDArray[np.floating] = logits.numpy()
+    return probabilities
+
+
+def _drawn(n_samples: int, runtime: Runtime) -> Tensor:
+    """The samples that a calibration is fitted to, 20,000 of them at most."""
+    if n_samples <= MOST_CALIBRATED:
+        return torch.arange(n_samples)
+    drawn = torch.randperm(n_samples, generator=runtime.generator("refine/calibration"))
+    return drawn[:MOST_CALIBRATED].sort().values
 
 
 def _blocks(n_samples: int, runtime: Runtime) -> Iterator[Tensor]:
     yield from torch.split(torch.arange(n_samples, device=runtime.device), PREDICT_ROWS)
 
 
-def _calibrate(
+def _fit_to_evidence(
     space: Space, pair: Pair, evidence: Evidence, settings: RefineSettings, runtime: Runtime
-) -> float:
-    """The temperature, fitted to at most 20,000 samples."""
-    rows = torch.arange(space.n_samples, device=runtime.device)
-    if len(rows) > MOST_CALIBRATED:
-        drawn = torch.randperm(len(rows), generator=runtime.generator("refine/calibration"))[:MOST_CALIBRATED]
-        rows = drawn.sort().values.to(runtime.device)
+) -> Calibration:
+    """The temperature at which the networks are as sure as the evidence."""
+    rows = _drawn(space.n_samples, runtime).to(runtime.device)
     logits = torch.cat([pair.logits(space.plain(part)) for part in torch.split(rows, PREDICT_ROWS)])
     believed = evidence.of(rows)
     if settings.calibrate_by == "both":
         believed = (believed.clamp_min(SMALLEST).log() + logits.log_softmax(dim=1)).softmax(dim=1)
-    return fit_temperature(logits, believed)
+    return Calibration(fit_temperature(logits, believed))
 
 
-def _remember(space: Space, pair: Pair, evidence: Evidence, temperature: float, runtime: Runtime) -> Memory:
-    """The samples of which the evidence, weighed with the networks, says something else than the networks."""
+def _remember(
+    space: Space, pair: Pair, evidence: Evidence, calibration: Calibration, judged: bool, runtime: Runtime
+) -> Memory:
+    """The samples of which the evidence, weighed with the networks, says something else than the networks.
+
+    Something else is another cluster; or, unless the clustering as a whole is judged, a quite different confidence.
+    """
+    temperature, far_apart = calibration.temperature, 1.0 if judged else FAR_APART
     keys, answers = [], []
     for rows in _blocks(space.n_samples, runtime):
         logits = pair.logits(space.plain(rows))
@@ -96,7 +129,7 @@ def _remember(space: Space, pair: Pair, evidence: Evidence, temperature: float, 
             believed = believed + logits.log_softmax(dim=1)
         believed = believed.log_softmax(dim=1)
         apart = (believed.exp() - networks.exp()).abs().sum(dim=1) / 2
-        kept = ((believed.argmax(dim=1) != networks.argmax(dim=1)) | (apart > FAR_APART)).nonzero().squeeze(1)
+        kept = ((believed.argmax(dim=1) != networks.argmax(dim=1)) | (apart > far_apart)).nonzero().squeeze(1)
         keys.append(space.plain(rows[kept]).flatten(1))
         answers.append(believed[kept] * temperature)
     return Memory(torch.cat(keys), torch.cat(answers))

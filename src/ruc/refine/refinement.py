@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ruc.embed.embedder import State
+from ruc.refine.calibrate import Calibration
 from ruc.refine.networks import network_from_config
 
 __all__ = ["PREDICT_ROWS", "Epoch", "Memory", "Pair", "Refinement"]
@@ -187,8 +188,8 @@ class Refinement:
         One record for each epoch.
     pair
         The two networks.
-    temperature
-        `probabilities` is the softmax of the summed logits divided by it.
+    calibration
+        The map from the summed logits to `probabilities`.
     warnings
         One line for each thing the user should know.
     """
@@ -198,14 +199,13 @@ class Refinement:
     clean_since: NDArray[np.int64]
     history: tuple[Epoch, ...]
     pair: Pair
-    temperature: float
+    calibration: Calibration
     warnings: tuple[str, ...]
 
     @property
     def raw_probabilities(self) -> NDArray[np.float32]:
         """Softmax of the summed logits, before calibration."""
-        powers = np.power(self.probabilities, self.temperature, dtype=np.float32)
-        raw: NDArray[np.float32] = powers / powers.sum(axis=1, keepdims=True)
+        raw: NDArray[np.float32] = self.calibration.undo(torch.from_numpy(self.probabilities)).numpy()
         return raw
 
     @property

@@ -7,7 +7,9 @@ Park et al., *Improving Unsupervised Image Clustering With Robust Learning*, CVP
 import time
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ruc.cluster.clustering import Clustering
@@ -47,6 +49,7 @@ def refine(
     runtime: Runtime,
     on_epoch: Callable[[Epoch, Callable[[], State]], None] | None = None,
     resume: State | None = None,
+    features: NDArray[np.floating] | None = None,
 ) -> Refinement:
     """Repair a clustering: keep the labels that can be trusted, retrain two networks, let them relabel the rest.
 
@@ -66,6 +69,9 @@ def refine(
         Called after each epoch with its record and a function that returns the state to resume from.
     resume
         Such a state: the run goes on where it was taken and ends as if it hadn't been interrupted.
+    features
+        (n_samples, n_features) that the base was made from: how far it can be right is judged on them. Without them
+        the confidence is only as good as the clustering is.
     """
     settings = settings.filled(space.defaults)
     n_epochs = settings.length
@@ -93,7 +99,7 @@ def refine(
                 on_epoch(record, lambda: snapshot(members, trust, history))
             advance(1)
     pair = Pair(first.network, second.network)
-    return conclude(space, pair, trust, selected, evidence, history, settings, runtime)
+    return conclude(space, pair, base, trust, selected, evidence, features, history, settings, runtime)
 
 
 def train_pass(

@@ -1,0 +1,157 @@
+"""How accurate a clustering can be expected to be, judged without labels: by three questions.
+
+Are its clusters found again from other features? Real classes leave their mark on many features, so clusterings of
+halves of the features find the same groups; what merely cuts a cloud into pieces is found again by nothing. Is there a
+rival, another clustering that fits the neighbour graph as well, and from how much of it does it differ? And do the
+neighbours of each sample share its label?
+"""
+
+import math
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from ruc.cluster.spectral import spectral
+from ruc.embed.modularity import modularity
+from ruc.embed.neighbors import Neighbors, nearest_neighbors
+from ruc.errors import InputError
+from ruc.runtime import Runtime
+
+__all__ = ["MOST_CLUSTERS", "confirmed", "expected_accuracy", "principal_halves"]
+
+MOST_SAMPLES, MOST_IN_PARTS = 5000, 2000
+MOST_CLUSTERS = 100  # beyond, the clusterings that it takes would cost more than refining
+N_SPLITS = 6  # of the features, into two halves
+N_RIVALS = 4  # of random halves of the samples
+N_RESTARTS = 3
+N_EDGES = 15  # of each sample in the neighbour graph
+LEAST_FEATURES = 4  # two for each half
+
+# Measured with the truth of digits, mnist5k, cifar10_5k and blobs (experiments/LOG.md): clusters are as likely real as
+# not when halves of the features agree with 35% of the labels beyond chance, and this is how quickly that turns.
+HALF_REAL, STEEPNESS = 0.35, 4.0
+# Clusters of features that hardly know the classes are right about so often: K ** -2/3, on 2 to 10 classes of photos.
+RIGHT_ANYWAY = -2 / 3
+
+
+def expected_accuracy(
+    labels: NDArray[np.int64], features: NDArray[np.float32], n_clusters: int, runtime: Runtime
+) -> float:
+    """The share of samples that can be expected to be in the right cluster, in (0, 1).
+
+    Parameters
+    ----------
+    labels
+        (n_samples,) the cluster of each sample.
+    features
+        (n_samples, n_features) the features that were clustered. At most 5,000 samples, drawn by chance, are looked
+        at.
+    n_clusters
+        Number of clusters.
+    runtime
+        The seed, and where to compute.
+    """
+    random = np.random.default_rng(runtime.numpy_seed("replicate"))
+    rows = np.sort(random.permutation(len(labels))[:MOST_SAMPLES])
+    labels, features = labels[rows], features[rows]
+    neighbors = nearest_neighbors(features, min(N_EDGES, len(features) - 1), runtime)
+    real = _share_real(_found_again(labels, features, n_clusters, random, runtime), n_clusters)
+    unrivalled = _unrivalled(labels, features, neighbors, n_clusters, random, runtime)
+    right = unrivalled * _shared(labels, neighbors, n_clusters)
+    return real * right + (1 - real) * math.pow(n_clusters, RIGHT_ANYWAY)
+
+
+def principal_halves(features: NDArray[np.float32], random: np.random.Generator) -> list[NDArray[np.float32]]:
+    """Two sets of features that share none, each with about half of the variance; empty when there are too few.
+
+    Of the first two principal components, of the next two and so on, one goes into each half by chance.
+    """
+    centred = features - features.mean(axis=0)
+    variances, axes = np.linalg.eigh(centred.T @ centred / len(centred))
+    kept = axes[:, variances > 1e-6 * variances.max()][:, ::-1]
+    n_pairs = kept.shape[1] // 2
+    if 2 * n_pairs < LEAST_FEATURES:
+        return []
+    components = centred @ kept
+    chosen = 2 * np.arange(n_pairs) + random.integers(2, size=n_pairs)
+    others = 4 * np.arange(n_pairs) + 1 - chosen
+    return [components[:, chosen], components[:, others]]
+
+
+def confirmed(labels: NDArray[np.int64], others: NDArray[np.int64], n_clusters: int) -> NDArray[np.bool_]:
+    """Which samples are in clusters that are each other's best counterpart in the two clusterings."""
+    both = np.zeros((n_clusters, n_clusters), np.int64)
+    np.add.at(both, (labels, others), 1)
+    counterpart, back = both.argmax(axis=1), both.argmax(axis=0)
+    mutual = back[counterpart] == np.arange(n_clusters)
+    agree: NDArray[np.bool_] = mutual[labels] & (counterpart[labels] == others)
+    return agree
+
+
+def _found_again(
+    labels: NDArray[np.int64],
+    features: NDArray[np.float32],
+    n_clusters: int,
+    random: np.random.Generator,
+    runtime: Runtime,
+) -> float:
+    """Share of the labels that clusterings of halves of the features confirm; 1 with too few features to tell."""
+    rows = np.sort(random.permutation(len(labels))[:MOST_IN_PARTS])
+    halves = [half for _ in range(N_SPLITS) for half in principal_halves(features[rows], random)]
+    shares = [_agreement(labels[rows], half, n_clusters, runtime) for half in halves]
+    return float(np.mean(shares)) if shares else 1.0
+
+
+def _share_real(agreement: float, n_clusters: int) -> float:
+    beyond_chance = np.clip((agreement - 1 / n_clusters) / (1 - 1 / n_clusters), 1e-6, 1 - 1e-6)
+    odds = beyond_chance / (1 - beyond_chance) * (1 - HALF_REAL) / HALF_REAL
+    return float(odds**STEEPNESS / (1 + odds**STEEPNESS))
+
+
+def _unrivalled(
+    labels: NDArray[np.int64],
+    features: NDArray[np.float32],
+    neighbors: Neighbors,
+    n_clusters: int,
+    random: np.random.Generator,
+    runtime: Runtime,
+) -> float:
+    """Share of the labels that spectral clusterings of halves of the samples confirm.
+
+    1 when a spectral clustering of all samples fits the neighbour graph less well than the labels do: it is no rival.
+    """
+    graph = _graph(neighbors)
+    rival = spectral(features, n_clusters, runtime, neighbors).labels
+    if modularity(graph, rival) < modularity(graph, labels):
+        return 1.0
+    shares = []
+    for _ in range(N_RIVALS):
+        rows = np.sort(random.permutation(len(labels))[: min(len(labels) // 2, MOST_IN_PARTS)])
+        shares.append(_agreement(labels[rows], features[rows], n_clusters, runtime))
+    return float(np.mean(shares))
+
+
+def _shared(labels: NDArray[np.int64], neighbors: Neighbors, n_clusters: int) -> float:
+    """Share of the labels that most of the neighbours have."""
+    votes = np.zeros((len(labels), n_clusters), np.int64)
+    np.add.at(votes, (np.arange(len(labels))[:, None], labels[neighbors.indices]), 1)
+    return float((votes.argmax(axis=1) == labels).mean())
+
+
+def _agreement(
+    labels: NDArray[np.int64], features: NDArray[np.float32], n_clusters: int, runtime: Runtime
+) -> float:
+    """Share of the labels that a spectral clustering of these features confirms."""
+    try:
+        others = spectral(features, n_clusters, runtime, n_restarts=N_RESTARTS).labels
+    except InputError:  # fewer different samples than clusters: too little to find anything again
+        return 0.0
+    return float(confirmed(labels, others, n_clusters).mean())
+
+
+def _graph(neighbors: Neighbors) -> sp.csr_array:
+    indices = neighbors.indices
+    rows = np.repeat(np.arange(len(indices)), indices.shape[1])
+    directed = sp.csr_array((np.ones(indices.size), (rows, indices.ravel())), shape=(len(indices),) * 2)
+    return directed.maximum(directed.T).tocsr()
