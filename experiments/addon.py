@@ -107,6 +107,12 @@ def run(
         return refine(space, base, neighbors, settings, runtime, features=features)
 
 
+def raw_probabilities(result: Refinement, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Softmax of the networks' summed logits."""
+    probabilities: NDArray[np.float32] = result.pair.logits(torch.from_numpy(features)).softmax(dim=1).numpy()
+    return probabilities
+
+
 def score(truth: Labels, labels: Labels) -> float:
     """Accuracy in %."""
     return 100 * accuracy(labels, encode_truth(truth))
@@ -147,7 +153,7 @@ def main() -> None:
                 result = run(features, base, neighbors, make(**changes), seed)
                 seconds = time.process_time() - started
                 before, after = score(truth, base.labels), score(truth, result.labels)
-                raw = calibration_error(truth, result.labels, result.raw_probabilities)
+                raw = calibration_error(truth, result.labels, raw_probabilities(result, features))
                 rows.append(
                     (
                         before,

@@ -12,7 +12,17 @@ import argparse
 
 import numpy as np
 import torch
-from addon import CLUSTERINGS, DATA, GIVEN, calibration_error, load_data, make_base, run, score
+from addon import (
+    CLUSTERINGS,
+    DATA,
+    GIVEN,
+    calibration_error,
+    load_data,
+    make_base,
+    raw_probabilities,
+    run,
+    score,
+)
 
 from ruc.embed.neighbors import nearest_neighbors
 from ruc.refine.settings import RefineSettings
@@ -41,11 +51,10 @@ def main() -> None:
             for seed in range(options.seeds):
                 base = make_base(name, features, truth, neighbors, seed)
                 result = run(features, base, neighbors, RefineSettings(), seed)
-                raw = calibration_error(truth, result.labels, result.raw_probabilities)
+                plain = raw_probabilities(result, features)
+                raw = calibration_error(truth, result.labels, plain)
                 calibrated = calibration_error(truth, result.labels, result.probabilities)
-                said = [
-                    100 * each.max(axis=1).mean() for each in (result.raw_probabilities, result.probabilities)
-                ]
+                said = [100 * each.max(axis=1).mean() for each in (plain, result.probabilities)]
                 given = base.probabilities
                 before = np.nan if given is None else calibration_error(truth, base.labels, given)
                 rows.append((score(truth, result.labels), *said, before, raw, calibrated, calibrated - raw))

@@ -208,8 +208,9 @@ class RobustClusterer(_InNotebook, ClusterMixin, BaseEstimator):  # type: ignore
             False: calibrated without labels, so that the largest of a row estimates how likely the cluster is right.
             True: what the networks say, the softmax of their summed logits.
         """
+        logits = self._logits(X)
         calibration = Calibration() if raw else self.calibration_
-        probabilities: NDArray[np.float32] = calibration.apply(self._logits(X)).cpu().numpy()
+        probabilities: NDArray[np.float32] = calibration.apply(logits).cpu().numpy()
         return probabilities
 
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:

@@ -164,7 +164,6 @@ def test_every_variant_gives_one_label_and_probabilities_for_each_sample(problem
     assert result.labels.shape == (240,) and result.labels.dtype == np.int64
     np.testing.assert_allclose(result.probabilities.sum(axis=1), 1, atol=1e-5)
     np.testing.assert_array_equal(result.labels, result.probabilities.argmax(axis=1))
-    np.testing.assert_array_equal(result.labels, result.raw_probabilities.argmax(axis=1))
     assert len(result.history) == 3
     assert np.all(result.is_clean[result.was_clean])  # none leaves
     assert result.history[-1].clean_share == pytest.approx(result.is_clean.mean())
@@ -208,8 +207,8 @@ def test_same_seed_same_result_other_seed_another(problem):
         return refine(FeatureSpace(features, neighbors, runtime), base, neighbors, settings, runtime)
 
     first, again, other = run(0), run(0), run(1)
-    np.testing.assert_array_equal(first.raw_probabilities, again.raw_probabilities)
-    assert not np.array_equal(first.raw_probabilities, other.raw_probabilities)
+    np.testing.assert_array_equal(first.probabilities, again.probabilities)
+    assert not np.array_equal(first.probabilities, other.probabilities)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
@@ -226,7 +225,7 @@ def test_an_interrupted_run_goes_on_to_the_same_result(problem, optimizer):
         on_epoch=lambda record, snapshot: states.append(snapshot()),
     )
     resumed = refine(FeatureSpace(features, neighbors, CPU, width=16), *arguments, resume=states[1])
-    np.testing.assert_array_equal(whole.raw_probabilities, resumed.raw_probabilities)
+    np.testing.assert_array_equal(whole.probabilities, resumed.probabilities)
     np.testing.assert_array_equal(whole.is_clean, resumed.is_clean)
     forget_time = [[replace(epoch, seconds=0.0) for epoch in run.history] for run in (whole, resumed)]
     assert forget_time[0] == forget_time[1]

@@ -42,14 +42,6 @@ class Calibration:
             + (1 - self.certainty) / logits.shape[1]
         )
 
-    def undo(self, probabilities: Tensor) -> Tensor:
-        """The plain softmax of the logits that `apply` made these probabilities of."""
-        own = (probabilities.float() - (1 - self.certainty) / probabilities.shape[1]).clamp_min(
-            0
-        ) / self.certainty
-        powers = own**self.temperature
-        return powers / powers.sum(dim=1, keepdim=True)
-
     def to_config(self) -> dict[str, float]:
         """For the model's JSON."""
         return {"temperature": self.temperature, "certainty": self.certainty}

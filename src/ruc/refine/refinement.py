@@ -203,12 +203,6 @@ class Refinement:
     warnings: tuple[str, ...]
 
     @property
-    def raw_probabilities(self) -> NDArray[np.float32]:
-        """Softmax of the summed logits, before calibration."""
-        raw: NDArray[np.float32] = self.calibration.undo(torch.from_numpy(self.probabilities)).numpy()
-        return raw
-
-    @property
     def was_clean(self) -> NDArray[np.bool_]:
         """(n_samples,) bool: trusted at the start."""
         return np.equal(self.clean_since, 0)

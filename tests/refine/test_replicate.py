@@ -1,0 +1,93 @@
+"""What can be expected of a clustering, without labels."""
+
+import numpy as np
+import pytest
+
+from ruc.cluster.kmeans import kmeans
+from ruc.refine.replicate import confirmed, expected_accuracy, principal_halves
+from ruc.runtime import Runtime
+
+CPU = Runtime("cpu", seed=0)
+
+
+def make_blobs(n_clusters=6, n_samples=600, n_features=24, noise=0.5):
+    random = np.random.default_rng(0)
+    truth = np.arange(n_samples) % n_clusters
+    rows = random.standard_normal((n_clusters, n_features))[truth]
+    rows = rows + noise * random.standard_normal((n_samples, n_features))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), truth
+
+
+def test_confirmed_by_hand():
+    labels = np.array([0, 0, 0, 1, 1, 1, 2, 2])
+    others = np.array([2, 2, 0, 0, 0, 0, 0, 1])  # 0 and 2, and 1 and 0, are each other's best; 2 has none
+    np.testing.assert_array_equal(confirmed(labels, others, 3), [1, 1, 0, 1, 1, 1, 0, 0])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_confirmed_against_loops(seed):
+    random = np.random.default_rng(seed)
+    labels, others = random.integers(5, size=200), random.integers(5, size=200)
+    others[:120] = (labels[:120] + 2) % 5
+    overlap = {
+        (a, b): sum((x, y) == (a, b) for x, y in zip(labels, others, strict=True))
+        for a in range(5)
+        for b in range(5)
+    }
+    mutual = {
+        (a, b)
+        for a, b in overlap
+        if b == max(range(5), key=lambda y: overlap[a, y]) and a == max(range(5), key=lambda x: overlap[x, b])
+    }
+    expected = [(a, b) in mutual for a, b in zip(labels, others, strict=True)]
+    assert 0 < sum(expected) < 200
+    np.testing.assert_array_equal(confirmed(labels, others, 5), expected)
+
+
+def test_the_halves_share_nothing_and_lose_nothing():
+    features, _ = make_blobs(n_features=10)
+    first, second = principal_halves(features, np.random.default_rng(0))
+    assert first.shape == second.shape == (600, 5)
+    both = np.hstack([first, second])
+    covariance = both.T @ both / 600
+    np.testing.assert_allclose(covariance, np.diag(np.diag(covariance)), atol=1e-6)
+    centred = features - features.mean(axis=0)
+    assert np.square(both).sum() == pytest.approx(np.square(centred).sum(), rel=1e-4)
+    again, _ = principal_halves(features, np.random.default_rng(3))
+    assert not np.allclose(first, again)
+
+
+def test_too_few_features_to_be_halved():
+    features, _ = make_blobs(n_features=3)
+    assert principal_halves(features, np.random.default_rng(0)) == []
+    copies = np.repeat(features[:, :1], 8, axis=1)  # of one dimension, whatever their number
+    assert principal_halves(copies, np.random.default_rng(0)) == []
+
+
+def test_clear_clusters_can_be_expected_to_be_right_and_pieces_of_a_cloud_cannot():
+    features, truth = make_blobs()
+    assert expected_accuracy(truth, features, 6, CPU) > 0.95
+    cloud = np.random.default_rng(1).standard_normal((600, 24)).astype(np.float32)
+    pieces = kmeans(cloud, 6, CPU).labels
+    assert expected_accuracy(pieces, cloud, 6, CPU) == pytest.approx(6 ** (-2 / 3), abs=0.05)
+
+
+def test_a_merged_and_a_split_class_are_doubted():
+    features, truth = make_blobs()
+    wrong = np.where(truth == 1, 0, truth)  # 1 goes into 0, …
+    twos = np.flatnonzero(truth == 2)
+    wrong[twos[::2]] = 1  # … and half of 2 is called 1: a quarter of the labels are wrong
+    assert expected_accuracy(wrong, features, 6, CPU) == pytest.approx(0.75, abs=0.12)
+
+
+def test_two_features_and_copies_are_judged_too():
+    features, truth = make_blobs(n_clusters=3, n_features=2, n_samples=90)
+    assert 0 < expected_accuracy(truth, features, 3, CPU) <= 1
+    copies = np.eye(4, dtype=np.float32)[np.arange(80) % 4]
+    assert 0 < expected_accuracy(np.arange(80) % 4, copies, 4, CPU) <= 1
+
+
+def test_the_seed_decides():
+    features, truth = make_blobs(noise=0.9)
+    values = [expected_accuracy(truth, features, 6, Runtime("cpu", seed)) for seed in (0, 0, 1)]
+    assert values[0] == values[1] != values[2]
