@@ -379,7 +379,7 @@ class ImageClusterer(_InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
         """
         check_is_fitted(self)
         source = find_images(X)
-        prediction = predict(self.model_, source, self._runtime(), self.max_skipped, raw)
+        prediction = predict(self.model_, source, self._runtime(), self.max_skipped, raw=raw)
         order = _order_given(source, prediction.file_names)
         return np.where((order >= 0)[:, None], prediction.probabilities[order], np.float32(0))
 
