@@ -37,6 +37,7 @@ def test_inertia_is_near_that_of_scikit_learn() -> None:
 def test_a_part_of_the_rows_is_enough_and_the_seed_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     rows, truth = blobs()
     monkeypatch.setattr(module, "ROWS_PER_CENTRE", 20)
+    monkeypatch.setattr(module, "FEWEST_ROWS", 20)
     centres = find_centres(rows, 6, RUNTIME, "test")
     owners, _ = nearest_centres(rows, centres)
     assert len({(int(a), int(b)) for a, b in zip(owners, truth, strict=True)}) == 6
