@@ -90,13 +90,13 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=50_000)
     parser.add_argument("--features", type=int, default=512)
     parser.add_argument("--clusters", type=int, default=10)
-    parser.add_argument("--noise", type=float, help="Default: 1.5, or 1 for 50 clusters and more.")
+    parser.add_argument("--noise", type=float, help="Default: 2, or 1.2 for 50 clusters and more.")
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--no-reference", action="store_true")
     parser.add_argument("--folder", type=Path, help="For the features and the run; default: a temporary one.")
     arguments = parser.parse_args()
     logging.basicConfig(format="%(message)s", level=logging.INFO)
-    noise = arguments.noise or (1.5 if arguments.clusters < 50 else 1.0)
+    noise = arguments.noise or (2.0 if arguments.clusters < 50 else 1.2)
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         file = Path(name) / "features.npy"
         shape = (arguments.samples, arguments.features, arguments.clusters)

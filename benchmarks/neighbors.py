@@ -87,7 +87,7 @@ def main() -> None:
     logging.basicConfig(format="%(message)s", level=logging.INFO)
     if arguments.synthetic:
         n_samples, n_features = map(int, arguments.synthetic.split("x"))
-        noise = 1.5 if arguments.clusters < 50 else 1.0
+        noise = 2.0 if arguments.clusters < 50 else 1.2
         features, _ = clustered_features(n_samples, n_features, arguments.clusters, noise, 0)
     else:
         features = np.load(arguments.features)[: arguments.samples].astype(np.float32)

@@ -1,7 +1,7 @@
 """Features shaped like those of a network on images: clusters of several modes, on a spectrum that decays.
 
 A cluster is made of modes of unequal size; the samples of a mode spread along a few directions that all clusters
-share and along all others a little. `noise` 1.8 suits 10 clusters, 1 some hundreds: k-means finds half to four fifths
+share and along all others a little. `noise` 2 suits 10 clusters, 1.2 some hundreds: k-means finds half to four fifths
 of the truth, the neighbours four fifths or more.
 """
 

@@ -52,8 +52,8 @@ def test_auto_takes_kmeans_where_the_graph_would_see_too_little_of_each_cluster(
 ) -> None:
     features, truth = blobs()
     assert cluster(features, 6, "auto", RUNTIME).name == "graph"
-    monkeypatch.setattr(auto, "MOST_SAMPLES", 300)
-    monkeypatch.setattr(graph, "MOST_SAMPLES", 300)
+    for module in (auto, graph):
+        monkeypatch.setattr(module, "MOST_SAMPLES", 300)
     assert cluster(features, 3, "auto", RUNTIME).name == "graph"
     with caplog.at_level(logging.INFO):
         found = cluster(features, 6, "auto", RUNTIME)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ruc.cluster.clustering import Clustering
 from ruc.cluster.density import density
-from ruc.cluster.graph import MOST_SAMPLES, graph
+from ruc.cluster.graph import MOST_SAMPLES, PART_PER_CLUSTER, graph
 from ruc.cluster.kmeans import kmeans
 from ruc.cluster.mixture import mixture
 from ruc.cluster.scan import scan
@@ -19,7 +19,6 @@ from ruc.runtime import Runtime
 __all__ = ["METHODS", "cluster", "largest_first"]
 
 logger = logging.getLogger(__name__)
-FEWEST_OF_EACH = 100  # samples of each cluster among those that "graph" looks at
 METHODS = ("auto", "graph", "kmeans", "mixture", "spectral", "density", "scan")
 
 
@@ -70,7 +69,7 @@ def cluster(
 
 
 def _automatic(n_samples: int, n_clusters: int | None) -> str:
-    if n_clusters is None or n_samples <= MOST_SAMPLES or n_clusters * FEWEST_OF_EACH <= MOST_SAMPLES:
+    if n_clusters is None or n_samples <= MOST_SAMPLES or n_clusters * PART_PER_CLUSTER <= MOST_SAMPLES:
         return "graph"
     logger.info(
         "base clustering: kmeans, since graph looks at %d samples, too few for %d clusters",

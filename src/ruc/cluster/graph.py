@@ -23,7 +23,7 @@ from ruc.embed.neighbors import Neighbors, nearest_neighbors
 from ruc.progress import progress
 from ruc.runtime import Runtime
 
-__all__ = ["MOST_SAMPLES", "graph", "group_layouts"]
+__all__ = ["MOST_SAMPLES", "PART_PER_CLUSTER", "graph", "group_layouts"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ NATURAL_RANGE = (0.8, 1.3)  # resolutions count that would by themselves end wit
 STABILITY_TOLERANCE = 0.02
 N_SMOOTHING = 3
 MOST_SAMPLES = 20_000  # the layouts of more would take minutes
+LEAST_PART, PART_PER_CLUSTER = 10_000, 100  # of more samples so many are clustered
 N_HEARING = 5  # steps along the graph, until all have heard of the part that was clustered
 
 
@@ -54,7 +55,8 @@ def graph(
 ) -> Clustering:
     """Cluster by merging small groups of the neighbour graph, at the resolution that several layouts agree on.
 
-    Of more than 20,000 samples a random part of that size is clustered so, and the others join along the graph.
+    Of more than 20,000 samples a random part is clustered so, and the others join along the graph: 10,000 samples, or
+    100 a cluster.
 
     Parameters
     ----------
@@ -90,7 +92,8 @@ def _graph_of_part(
 ) -> Clustering:
     """Cluster a random part of the samples; all others hear from it along the graph of all."""
     generator = np.random.default_rng(runtime.numpy_seed("graph part"))
-    part = np.sort(generator.choice(len(features), MOST_SAMPLES, replace=False))
+    n_drawn = min(MOST_SAMPLES, max(LEAST_PART, PART_PER_CLUSTER * n_clusters))
+    part = np.sort(generator.choice(len(features), n_drawn, replace=False))
     logger.info("base clustering on %d of %d samples, the others along the graph", len(part), len(features))
     found = graph(np.asarray(features[part]), n_clusters, runtime)
     assert found.probabilities is not None
