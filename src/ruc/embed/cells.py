@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 BLOCK_VALUES = 16 * 1024 * 1024
 N_PROBES = 256  # samples whose exact neighbours are looked up
 WANTED_RECALL = 0.99
+MOST_COMPARED = 100_000  # samples with each, even if that misses the wanted recall
 ROWS = 20_000
 
 
@@ -82,7 +83,10 @@ def _pack(features: NDArray[np.floating], order: NDArray[np.int64], device: torc
 def _how_many_cells(
     packed: Tensor, cells: NDArray[np.int64], around: NDArray[np.int64], n_neighbors: int, runtime: Runtime
 ) -> tuple[int, float]:
-    """How many of the cells around a sample's own hold 99% of its neighbours, and the share that they hold."""
+    """How many of the cells around a sample's own hold 99% of its neighbours, as far as that is affordable.
+
+    And the share of the neighbours that they hold.
+    """
     generator = np.random.default_rng(runtime.numpy_seed("neighbour probes"))
     probes = np.sort(generator.choice(len(packed), min(N_PROBES, len(packed)), replace=False))
     asking = packed[torch.from_numpy(probes)].float()
@@ -97,7 +101,8 @@ def _how_many_cells(
         found = torch.cat([found, here], dim=1).gather(1, chosen)
     ranks = np.argsort(around[cells[probes]], axis=1)  # of every cell, as seen from the probe's own
     needed = np.sort(np.take_along_axis(ranks, cells[found.cpu().numpy()], axis=1).ravel()) + 1
-    n_searched = int(needed[int(np.ceil(WANTED_RECALL * len(needed))) - 1])
+    affordable = max(1, int(len(around) * MOST_COMPARED / len(packed)))
+    n_searched = min(affordable, int(needed[int(np.ceil(WANTED_RECALL * len(needed))) - 1]))
     return n_searched, float((needed <= n_searched).mean())
 
 
