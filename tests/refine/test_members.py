@@ -3,7 +3,6 @@
 import torch
 
 from ruc.refine.members import Member, Trust, batches, surer
-from ruc.runtime import Runtime
 
 
 def test_promotion_by_hand() -> None:
@@ -30,6 +29,10 @@ def test_the_surer_network_decides() -> None:
 
 
 def test_every_row_is_in_one_batch_and_none_is_too_large() -> None:
-    parts = list(batches(103, 25, torch.Generator().manual_seed(0), Runtime("cpu")))
-    assert sorted(torch.cat(parts).tolist()) == list(range(103))
-    assert [len(part) for part in parts] == [21, 21, 21, 20, 20]
+    is_clean = torch.arange(103) % 3 > 0
+    parts = list(batches(Trust.at_start(torch.zeros(103), is_clean), 25, torch.Generator().manual_seed(0)))
+    assert sorted(torch.cat([part.rows for part in parts]).tolist()) == list(range(103))
+    assert [len(part.rows) for part in parts] == [21, 21, 21, 20, 20]
+    for rows, clean, unclean in parts:
+        assert torch.equal(is_clean[rows].nonzero().squeeze(1), clean)
+        assert torch.equal((~is_clean[rows]).nonzero().squeeze(1), unclean)

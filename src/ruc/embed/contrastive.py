@@ -26,7 +26,14 @@ from ruc.networks import NetworkSettings, ResNet, projection_head, seeded_init, 
 from ruc.progress import progress
 from ruc.runtime import Runtime
 
-__all__ = ["ContrastiveEmbedder", "ContrastiveSettings", "companions", "contrastive_loss", "fit_contrastive"]
+__all__ = [
+    "ContrastiveEmbedder",
+    "ContrastiveSettings",
+    "companions",
+    "contrastive_loss",
+    "fit_contrastive",
+    "train_step",
+]
 
 CHUNK = 1000
 SMALL_SIDE = 16  # images below are not halved at once
@@ -224,15 +231,33 @@ def _train(
                     for _ in range(settings.n_views - 1)
                 ]
                 batch = _shrink(images[torch.cat(sources).to(device)], embedder.side)
-                batch = random_view(batch, settings.policy, generator, min(view_side, embedder.side))
-                with torch.autocast(device.type, autocast, enabled=autocast is not None):
-                    projected = model(batch.contiguous(memory_format=torch.channels_last))
-                loss = contrastive_loss(projected.float(), settings.n_views, settings.temperature)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
+                train_step(
+                    model, optimizer, batch, min(view_side, embedder.side), settings, runtime, generator
+                )
                 scheduler.step()
                 advance(len(rows))
+
+
+def train_step(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    images: Tensor,
+    side: int,
+    settings: ContrastiveSettings,
+    runtime: Runtime,
+    generator: torch.Generator,
+) -> None:
+    """Learn from one random view, of this side, of each image: `n_views` times the images of a batch in [0, 1]."""
+    views = random_view(images, settings.policy, generator, side).contiguous(
+        memory_format=torch.channels_last
+    )
+    autocast = runtime.autocast_dtype
+    with torch.autocast(views.device.type, autocast, enabled=autocast is not None):
+        projected = model(views)
+    loss = contrastive_loss(projected.float(), settings.n_views, settings.temperature)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
 
 
 def _transform(

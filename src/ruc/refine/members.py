@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from ruc.refine.spaces import Space
 from ruc.runtime import Runtime
 
 __all__ = [
+    "Batch",
     "Member",
     "Trust",
     "batches",
@@ -29,6 +31,14 @@ __all__ = [
 
 NEVER = -1  # no epoch
 Asked = tuple[Tensor, Tensor]  # views of a batch, and the rows of it whose logits are wanted
+
+
+class Batch(NamedTuple):
+    """The samples of a batch, and at which places in it there are clean and unclean ones."""
+
+    rows: Tensor
+    clean: Tensor
+    unclean: Tensor
 
 
 @dataclass
@@ -104,13 +114,15 @@ def make_optimizer(network: nn.Module, settings: RefineSettings) -> torch.optim.
     )
 
 
-def batches(
-    n_samples: int, batch_size: int, generator: torch.Generator, runtime: Runtime
-) -> Iterator[Tensor]:
-    """All rows in random order, in batches of nearly equal size, none larger than `batch_size`."""
-    n_batches = -(-n_samples // batch_size)
-    order = torch.randperm(n_samples, generator=generator).to(runtime.device)
-    yield from order.tensor_split(n_batches)
+def batches(trust: Trust, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
+    """All samples in random order, in batches of nearly equal size, none larger than `batch_size`."""
+    device = trust.is_clean.device
+    is_clean = trust.is_clean.cpu()  # the device is waited for once in a pass, not in each batch
+    order = torch.randperm(len(is_clean), generator=generator)
+    for rows in order.tensor_split(-(-len(order) // batch_size)):
+        chosen = is_clean[rows]
+        parts = rows, chosen.nonzero().squeeze(1), (~chosen).nonzero().squeeze(1)
+        yield Batch(*(part.to(device, non_blocking=True) for part in parts))
 
 
 def predict(network: nn.Module, asked: Sequence[Asked], settings: RefineSettings) -> list[Tensor]:

@@ -20,6 +20,7 @@ from ruc.refine.conclude import conclude
 from ruc.refine.evidence import gather_evidence
 from ruc.refine.losses import soft_cross_entropy, squared_error
 from ruc.refine.members import (
+    Batch,
     Member,
     Trust,
     batches,
@@ -118,8 +119,8 @@ def train_pass(
     student.network.train()
     peer_weight = _spread(peer.confidence)
     totals = []
-    for rows in batches(space.n_samples, settings.rows_per_batch, generator, runtime):
-        losses = batch_losses(student, peer, peer_weight, rows, trust, space, settings, generator)
+    for batch in batches(trust, settings.rows_per_batch, generator):
+        losses = batch_losses(student, peer, peer_weight, batch, trust, space, settings, generator)
         clean_loss, unclean_loss, smoothing_loss = losses
         loss = clean_loss + settings.unclean_weight_at(epoch) * unclean_loss + smoothing_loss
         student.optimizer.zero_grad()
@@ -137,15 +138,14 @@ def batch_losses(
     student: Member,
     peer: Member,
     peer_weight: Tensor,
-    rows: Tensor,
+    batch: Batch,
     trust: Trust,
     space: Space,
     settings: RefineSettings,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The clean, the unclean and the smoothing loss of one batch (section 3.2 of the paper)."""
-    is_clean = trust.is_clean[rows]
-    clean, unclean = is_clean.nonzero().squeeze(1), (~is_clean).nonzero().squeeze(1)
+    rows, clean, unclean = batch
     labels = trust.pseudo_labels[rows[clean]]
     plain, weak_a, weak_b = space.plain(rows), space.weak(rows, generator), space.weak(rows, generator)
 
