@@ -12,7 +12,8 @@ from ruc.cluster.clustering import Clustering
 from ruc.refine.calibrate import Calibration, fit_level, fit_temperature
 from ruc.refine.evidence import WELL_EXPLAINED, Evidence
 from ruc.refine.members import Trust
-from ruc.refine.refinement import PREDICT_ROWS, Epoch, Memory, Pair, Refinement
+from ruc.refine.memory import Memory, sketch
+from ruc.refine.refinement import PREDICT_ROWS, Epoch, Pair, Refinement
 from ruc.refine.replicate import MOST_CLUSTERS, expected_accuracy
 from ruc.refine.select import CleanSelection
 from ruc.refine.settings import RefineSettings
@@ -130,6 +131,6 @@ def _remember(
         believed = believed.log_softmax(dim=1)
         apart = (believed.exp() - networks.exp()).abs().sum(dim=1) / 2
         kept = ((believed.argmax(dim=1) != networks.argmax(dim=1)) | (apart > far_apart)).nonzero().squeeze(1)
-        keys.append(space.plain(rows[kept]).flatten(1))
+        keys.append(sketch(space.plain(rows[kept])))
         answers.append(believed[kept] * temperature)
     return Memory(torch.cat(keys), torch.cat(answers))

@@ -1,7 +1,6 @@
 """What comes out of refining: labels, probabilities, the history, and the pair of networks."""
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,13 +10,12 @@ from torch import Tensor, nn
 
 from ruc.embed.embedder import State
 from ruc.refine.calibrate import Calibration
+from ruc.refine.memory import Memory, sketch
 from ruc.refine.networks import network_from_config
 
-__all__ = ["PREDICT_ROWS", "Epoch", "Memory", "Pair", "Refinement"]
+__all__ = ["PREDICT_ROWS", "Epoch", "Pair", "Refinement"]
 
 PREDICT_ROWS = 1024
-N_DIRECTIONS, N_CANDIDATES = 8, 4
-SAME = 1e-3  # inputs nearer than this share of their length are the same sample, decoded or embedded again
 
 
 @dataclass(frozen=True)
@@ -52,64 +50,6 @@ class Epoch:
     promotion_threshold: float
     agreement: float
     seconds: float
-
-
-@dataclass(frozen=True)
-class Memory:
-    """Samples whose given label is believed against the networks, with what is believed of them.
-
-    Among features that tell classes apart badly, a right label can look wrong, and no network that is any good
-    on new samples would reproduce it. An input that is one of these, up to rounding, is answered from memory.
-
-    Attributes
-    ----------
-    keys
-        (n_kept, n_values) the plain views, flattened.
-    logits
-        (n_kept, n_clusters).
-    """
-
-    keys: Tensor
-    logits: Tensor
-
-    def answer(self, inputs: Tensor, logits: Tensor) -> Tensor:
-        """The logits, replaced where an input is remembered."""
-        if len(self.keys) == 0:
-            return logits
-        flat = inputs.flatten(1)
-        rows, candidates = self._near(flat)
-        if len(rows) == 0:
-            return logits
-        differences = flat[rows].unsqueeze(1) - self.keys[candidates]
-        distance, nearest = differences.norm(dim=2).min(dim=1)
-        known = distance <= SAME * flat[rows].norm(dim=1)
-        answered = logits.clone()
-        answered[rows[known]] = self.logits[candidates[known, nearest[known]]]
-        return answered
-
-    def _near(self, flat: Tensor) -> tuple[Tensor, Tensor]:
-        """The inputs that may be remembered, and for each a few keys that it may be, the first first."""
-        tree, directions = self._tree
-        reach = 2 * SAME * flat.norm(dim=1).cpu().numpy() + 1e-6
-        asked = (flat @ directions).cpu().numpy()
-        n_candidates = min(N_CANDIDATES, len(self.keys))
-        distances, found = tree.query(asked, n_candidates, distance_upper_bound=float(reach.max()))
-        distances, found = distances.reshape(len(asked), -1), found.reshape(len(asked), -1)
-        rows = np.flatnonzero(distances[:, 0] <= reach)
-        found = np.where(np.isfinite(distances), found, found[:, :1])[rows]
-        found.sort(axis=1)
-        return torch.from_numpy(rows).to(flat.device), torch.from_numpy(found).to(flat.device)
-
-    @cached_property
-    def _tree(self) -> tuple[Any, Tensor]:
-        """The keys in a few random orthogonal directions, in which no distance is larger than it is."""
-        from scipy.spatial import cKDTree
-
-        n_values = self.keys.shape[1]
-        generator = torch.Generator().manual_seed(0)
-        random = torch.randn(n_values, min(N_DIRECTIONS, n_values), generator=generator, dtype=torch.float64)
-        directions = torch.linalg.qr(random).Q.to(self.keys)
-        return cKDTree((self.keys @ directions).cpu().numpy()), directions
 
 
 @dataclass(frozen=True)
@@ -164,9 +104,8 @@ class Pair:
             networks.append(network.to(device).eval())
         memory = None
         if "memory.keys" in state.weights:
-            memory = Memory(
-                state.weights["memory.keys"].to(device), state.weights["memory.logits"].to(device)
-            )
+            keys, logits = state.weights["memory.keys"], state.weights["memory.logits"]
+            memory = Memory(sketch(keys).to(device), logits.to(device))
         return Pair(networks[0], networks[1], memory)
 
 
