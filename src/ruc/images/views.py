@@ -287,7 +287,7 @@ def _coordinates(shape: torch.Size, device: torch.device) -> Tensor:
 def _recolour(images: Tensor, policy: ViewPolicy, chance: _Chance) -> Tensor:
     """Brightness, contrast, saturation, hue and grey, in this order, as one linear map of each image's colours."""
     channels = images.shape[1]
-    weights = torch.tensor(LUMA if channels == 3 else (1.0,), device=images.device)
+    weights = torch.tensor(LUMA if channels == 3 else (1.0,)).to(images.device)
     same, grey = torch.eye(channels, device=images.device), weights.expand(channels, channels)
     changed, lift = same.expand(len(images), -1, -1), torch.zeros(len(images), device=images.device)
     if policy.brightness > 0:
