@@ -21,8 +21,9 @@ from ruc.images.source import find_images
 from ruc.images.views import ViewPolicy, to_float
 from ruc.networks import ImageNetwork, NetworkSettings, ResNet, relu_layers
 from ruc.predict import predict
+from ruc.refine.memory import Memory, sketch
 from ruc.refine.networks import Head
-from ruc.refine.refinement import Memory, Pair
+from ruc.refine.refinement import Pair
 from ruc.runtime import Runtime
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install 'ruc[onnx]'")
@@ -31,7 +32,7 @@ onnxruntime = pytest.importorskip(
 )
 pytest.importorskip("onnxscript", reason="onnxscript is not installed: pip install 'ruc[onnx]'")
 
-SIDE, N_CLUSTERS = 16, 4
+SIDE, N_CLUSTERS = 20, 4  # with more values than a remembered sample keeps
 SHAPE = NetworkSettings(channels=1, width=4, blocks=(1, 1))
 
 
@@ -64,7 +65,7 @@ def models(pixels: np.ndarray) -> dict[str, Mapping[str, State]]:
     projection = fit_pixels(pixels, n_features=5, side=8)
     combined = CombinedEmbedder((contrastive, projection), (1.0, 0.6))
     simclr = CheckpointEmbedder(backbone, relu_layers([SHAPE.n_features, 8, 6]), side=12)
-    believed = Memory(to_float(torch.from_numpy(pixels[2:4])).flatten(1), torch.eye(N_CLUSTERS)[:2] * 5)
+    believed = Memory(sketch(to_float(torch.from_numpy(pixels[2:4]))), torch.eye(N_CLUSTERS)[:2] * 5)
     return {
         "contrastive": {"pair": heads(SHAPE.n_features), "embedder": embedder},
         "pixels": {"pair": heads(5), "embedder": projection.state()},

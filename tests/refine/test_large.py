@@ -8,8 +8,8 @@ import torch
 
 from ruc.cluster.clustering import Clustering
 from ruc.embed.neighbors import Neighbors, nearest_neighbors
-from ruc.refine import conclude, evidence, propagate, refinement, select
-from ruc.refine.refinement import Memory
+from ruc.refine import conclude, evidence, propagate, select
+from ruc.refine.memory import SAME, Memory
 from ruc.refine.ruc import refine
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import FeatureSpace
@@ -99,7 +99,7 @@ def test_memory_answers_what_it_holds_and_nothing_else(monkeypatch: pytest.Monke
     others[kept] = False
     assert torch.equal(answered[others], logits[others])
     assert torch.equal(memory.answer(shaken[7:8], logits[7:8])[0], answered[7])  # alone as in company
-    far = inputs[kept] * (1 + 3 * refinement.SAME)
+    far = inputs[kept] * (1 + 3 * SAME)
     assert torch.equal(memory.answer(far, logits[kept]), logits[kept])
 
 

@@ -21,7 +21,8 @@ from ruc.embed.pixels import PixelEmbedder
 from ruc.errors import InputError, RucError
 from ruc.export.items import check_new
 from ruc.refine.calibrate import Calibration
-from ruc.refine.refinement import SAME, Memory, Pair
+from ruc.refine.memory import SAME, Memory, sketch
+from ruc.refine.refinement import Pair
 from ruc.run_folder import replacing
 
 __all__ = ["ClusterModel", "cluster_model", "export_model", "export_onnx"]
@@ -70,7 +71,7 @@ class _Memory(nn.Module):
         self.logits = nn.Buffer(memory.logits)
 
     def forward(self, inputs: Tensor, logits: Tensor) -> Tensor:
-        flat = inputs.flatten(1).double()
+        flat = sketch(inputs.double())
         lengths = flat.square().sum(dim=1, keepdim=True)
         distances = lengths + self.keys.square().sum(dim=1) - 2 * flat @ self.keys.T
         nearest = distances.argmin(dim=1)

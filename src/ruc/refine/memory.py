@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Memory", "sketch"]
+__all__ = ["SAME", "Memory", "sketch"]
 
 N_DIRECTIONS, N_CANDIDATES = 8, 4
 SAME = 1e-3  # inputs nearer than this share of their length are the same sample, decoded or embedded again
@@ -88,4 +88,4 @@ def sketch(inputs: Tensor) -> Tensor:
     signs = np.random.RandomState(0).choice(np.array([-1, 1], np.float32), n_values)
     signed = flat * torch.from_numpy(signs).to(flat)
     padded = torch.nn.functional.pad(signed, (0, -n_values % SKETCHED))
-    return padded.view(len(flat), -1, SKETCHED).sum(dim=1)
+    return torch.unflatten(padded, 1, (-1, SKETCHED)).sum(dim=1)
