@@ -225,6 +225,11 @@ def choose_n_clusters(
     if settings.base == "density":
         return None, {}
     low, high = (2, 60) if settings.n_clusters == "auto" else cluster_range(settings.n_clusters)
+    if low >= len(features):
+        raise InputError(
+            f"-k {settings.n_clusters} given for {len(features)} samples; expected a range that begins below their "
+            "number"
+        )
     estimate = estimate_n_clusters(features, neighbors, low, min(high, len(features) - 1), runtime)
     logger.info("number of clusters: %s", estimate.confidence)
     return estimate.n_clusters, asdict(estimate)

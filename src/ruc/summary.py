@@ -22,8 +22,10 @@ def summary_lines(run: Run, folder: Path) -> list[str]:
     skipped = f", {len(run.skipped)} skipped (skipped.csv says why)" if run.skipped else ""
     doubtful = np.argsort(run.confidence, kind="stable")[:N_DOUBTFUL]
     what = "images" if run.settings.get("source") else "samples"
+    estimate = (run.notes.get("k_curve") or {}).get("confidence")
     return [
         f"{n} {what} in {run.n_clusters} clusters{skipped}",
+        *([f"number of clusters: {estimate}"] if estimate else []),
         f"clean labels: {run.was_clean.mean():.1%} at the start, {run.is_clean.mean():.1%} at the end",
         f"labels changed: {changed.sum()} ({changed.mean():.1%})"
         + (f"; {n_placed} unknown placed" if n_placed else ""),

@@ -52,6 +52,35 @@ def test_eigenvectors_equal_a_dense_solver(n_dimensions: int) -> None:
     assert values[0] == pytest.approx(1.0, abs=1e-5)
 
 
+@pytest.mark.parametrize("n_dimensions", [2, 3, 6])
+def test_eigenvectors_of_a_graph_in_pieces(n_dimensions: int) -> None:
+    """Three pieces of different size: orthonormal, eigenvectors, the first that of the degrees."""
+    pieces = [neighbor_graph(points(n, seed=n), RUNTIME, n_neighbors=5) for n in (30, 20, 12)]
+    order = np.random.default_rng(0).permutation(62)
+    affinity = sp.csr_array(sp.csr_array(sp.block_diag(pieces))[order][:, order])
+    values, vectors = spectral_embedding(affinity, n_dimensions, RUNTIME)
+    dense = affinity.toarray().astype(float)
+    root = 1 / np.sqrt(dense.sum(axis=1))
+    normalised = root[:, None] * dense * root
+    expected = np.sort(np.linalg.eigvalsh(normalised))[::-1]
+    np.testing.assert_allclose(values, expected[:n_dimensions], atol=1e-6)
+    np.testing.assert_allclose(normalised @ vectors, vectors * values, atol=1e-6)
+    np.testing.assert_allclose(vectors.T @ vectors, np.eye(n_dimensions), atol=1e-6)
+    np.testing.assert_allclose(vectors[:, 0], 1 / root / np.linalg.norm(1 / root), atol=1e-6)
+
+
+def test_clusters_far_apart_can_be_laid_out() -> None:
+    """Ten clusters of 40 with not one edge between them, where an iteration for equal eigenvalues gets stuck."""
+    generator = np.random.default_rng(1)
+    centres = generator.normal(size=(10, 64))
+    rows = np.repeat(centres, 40, axis=0) + 0.3 * generator.normal(size=(400, 64))
+    unit = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    positions = graph_layout(neighbor_graph(unit, RUNTIME), 4, RUNTIME)
+    means = positions.reshape(10, 40, 4).mean(axis=1)
+    nearest = np.square(positions[:, None] - means).sum(axis=2).argmin(axis=1)
+    np.testing.assert_array_equal(nearest, np.repeat(np.arange(10), 40))
+
+
 def test_the_push_is_the_gradient_of_the_repulsion() -> None:
     """``-log(1 - 1/(1+d²))`` differentiated by autograd, away from the softening and the clipping."""
     import torch
