@@ -17,7 +17,8 @@ def summary_lines(run: Run, folder: Path) -> list[str]:
     """The result in a screenful: counts, what changed, sizes, warnings, the most doubtful images, paths."""
     n = len(run.cluster)
     unknown = run.initial_cluster == UNKNOWN
-    changed, n_placed = run.changed & ~unknown, int(unknown.sum())
+    changed = run.changed & ~unknown
+    placed = f"; {unknown.sum()} unknown placed" if unknown.any() else ""
     sizes = np.bincount(run.cluster, minlength=run.n_clusters)
     skipped = f", {len(run.skipped)} skipped (skipped.csv says why)" if run.skipped else ""
     doubtful = np.argsort(run.confidence, kind="stable")[:N_DOUBTFUL]
@@ -27,8 +28,7 @@ def summary_lines(run: Run, folder: Path) -> list[str]:
         f"{n} {what} in {run.n_clusters} clusters{skipped}",
         *([f"number of clusters: {estimate}"] if estimate else []),
         f"clean labels: {run.was_clean.mean():.1%} at the start, {run.is_clean.mean():.1%} at the end",
-        f"labels changed: {changed.sum()} ({changed.mean():.1%})"
-        + (f"; {n_placed} unknown placed" if n_placed else ""),
+        f"labels changed: {changed.sum()} ({changed.mean():.1%}){placed}",
         "sizes: " + ", ".join(f"{name}: {size}" for name, size in zip(run.cluster_names, sizes, strict=True)),
         *(f"warning: {warning}" for warning in _warnings(run, sizes)),
         "most doubtful: " + ", ".join(f"{run.file_names[i]} ({run.confidence[i]:.0%})" for i in doubtful),
@@ -39,9 +39,8 @@ def summary_lines(run: Run, folder: Path) -> list[str]:
 def _warnings(run: Run, sizes: np.ndarray) -> list[str]:
     names = np.asarray(run.cluster_names)
     warnings = list(run.notes.get("warnings", []))
-    never = (sizes == 0) & ~np.isin(
-        np.arange(run.n_clusters), run.initial_cluster
-    )  # the lost ones are named already
+    had_none = ~np.isin(np.arange(run.n_clusters), run.initial_cluster)
+    never = (sizes == 0) & had_none  # the others are named already
     if never.any():
         warnings.append(f"no image is in cluster {', '.join(names[never])}: try a smaller -k")
     if run.n_clusters > 2 and sizes.max() > DOMINATING * sizes.sum():
