@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from ruc.embed import embedder_from_state
 from ruc.embed.checkpoint import CheckpointEmbedder
 from ruc.embed.combined import CombinedEmbedder
-from ruc.embed.contrastive import ContrastiveEmbedder, fit_contrastive
+from ruc.embed.contrastive import ContrastiveEmbedder, ContrastiveSettings, fit_contrastive
 from ruc.embed.embedder import Embedder, State
 from ruc.embed.pixels import fit_pixels
 from ruc.embed.pretrained import DEFAULT_MODEL, PretrainedEmbedder, load_pretrained, weights_at_hand
-from ruc.embed.scratch import fit_scratch
+from ruc.embed.scratch import fit_scratch, suit_settings
 from ruc.errors import InputError
 from ruc.images.load import ImageSet, choose_size, load_pixels
 from ruc.images.source import ImageSource
@@ -248,7 +248,8 @@ def _fit(pixels: NDArray[np.uint8], name: str, why: str, runtime: Runtime) -> tu
     if name == "pixels":
         return fit_pixels(pixels), why
     if name == "contrastive":
-        return fit_contrastive(pixels, runtime), why
+        suited, reason = suit_settings(ContrastiveSettings(), pixels, runtime)
+        return fit_contrastive(pixels, runtime, suited), f"{why}; {reason}"
     choice = fit_scratch(pixels, runtime)
     logger.info("scratch: %s", choice.why)
     return choice.embedder, f"{why}; {choice.why}"

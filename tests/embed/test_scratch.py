@@ -1,6 +1,7 @@
 """Choices made without labels: the mirror test, modularity, and the embedding they lead to."""
 
 import json
+from dataclasses import replace
 
 import networkx
 import numpy as np
@@ -16,7 +17,7 @@ from ruc.embed.embedder import State
 from ruc.embed.mirror import mirrored_share
 from ruc.embed.modularity import modularity, neighbor_modularity
 from ruc.embed.pixels import fit_pixels
-from ruc.embed.scratch import BOTH, MARGIN, choose_policy, fit_scratch
+from ruc.embed.scratch import BOTH, MARGIN, choose_policy, fit_scratch, suit_settings
 from ruc.errors import InputError
 from ruc.images.views import GENTLE, PHOTO
 from ruc.networks import NetworkSettings
@@ -44,6 +45,11 @@ def test_mirror_test_tells_digits_from_textures() -> None:
     policy, why = choose_policy(textures(), CPU)
     assert policy == PHOTO
     assert "flips" in why
+
+
+def test_views_are_chosen_and_all_else_is_kept() -> None:
+    assert suit_settings(QUICK, digits(), CPU)[0] == replace(QUICK, policy=GENTLE)
+    assert suit_settings(QUICK, textures(), CPU)[0] == replace(QUICK, policy=PHOTO)
 
 
 def test_symmetric_images_count_half() -> None:

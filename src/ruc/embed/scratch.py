@@ -25,7 +25,7 @@ from ruc.embed.pixels import fit_pixels
 from ruc.images.views import GENTLE, PHOTO, ViewPolicy
 from ruc.runtime import Runtime
 
-__all__ = ["Candidate", "ScratchChoice", "choose_policy", "fit_scratch"]
+__all__ = ["Candidate", "ScratchChoice", "choose_policy", "fit_scratch", "suit_settings"]
 
 logger = logging.getLogger(__name__)
 
@@ -83,11 +83,10 @@ def fit_scratch(
     n_groups
         About how many clusters are looked for; the choice hardly depends on it.
     settings
-        How the network is trained; its policy is chosen here.
+        How the network is trained; `suit_settings` fits them to the images.
     """
-    policy, reason = choose_policy(pixels, runtime)
-    logger.info("views: %s", reason)
-    contrastive = fit_contrastive(pixels, runtime, replace(settings or ContrastiveSettings(), policy=policy))
+    settings, reason = suit_settings(settings or ContrastiveSettings(), pixels, runtime)
+    contrastive = fit_contrastive(pixels, runtime, settings)
     plain = fit_pixels(pixels)
     learned_features = contrastive.transform(pixels, runtime)
     pixel_features = plain.transform(pixels, runtime)
@@ -101,7 +100,7 @@ def fit_scratch(
         Candidate(name, neighbor_modularity(features, n_groups, runtime))
         for name, (_, features) in embedders.items()
     ]
-    usual = BOTH if policy == GENTLE else "contrastive"
+    usual = BOTH if settings.policy == GENTLE else "contrastive"
     candidates.sort(
         key=lambda candidate: -candidate.modularity - (MARGIN if candidate.name == usual else 0.0)
     )
@@ -109,6 +108,15 @@ def fit_scratch(
     compared = ", ".join(f"{other.name} {other.modularity:.3f}" for other in others)
     why = f"{reason}; features: {best.name}, by the modularity of the neighbours ({best.modularity:.3f}; {compared})"
     return ScratchChoice(embedders[best.name][0], contrastive, tuple(candidates), why)
+
+
+def suit_settings(
+    settings: ContrastiveSettings, pixels: NDArray[np.uint8], runtime: Runtime
+) -> tuple[ContrastiveSettings, str]:
+    """The settings with views that suit the images, and one line that says why."""
+    policy, reason = choose_policy(pixels, runtime)
+    logger.info("views: %s", reason)
+    return replace(settings, policy=policy), reason
 
 
 def choose_policy(pixels: NDArray[np.uint8], runtime: Runtime) -> tuple[ViewPolicy, str]:
