@@ -198,7 +198,7 @@ def evaluate(
             typer.echo("\n".join(one.evaluation.lines()))
         for table in (one.attacks, one.corruptions):
             if table is not None:
-                typer.echo(f"\n{name}: {table.n_images} images; {BASE_MODEL}")
+                typer.echo(f"\n{name}: {table.n_images} images; {BASE_MODEL}; {table.scale}")
                 _table(table.rows())
 
 

@@ -95,7 +95,7 @@ def test_the_table(trained):
         assert one.accuracy["base"] == pytest.approx(one.accuracy["refined"], abs=0.01)
         assert one.drop["base"] == pytest.approx(table.clean_accuracy["base"] - one.accuracy["base"])
     assert table.results[-1].drop["base"] > 0
-    assert "[0, 1]" in table.input_scale
+    assert "[0, 1]" in table.scale
     assert table.rows()[0] == ("attack", "ε", "base", "refined", "base drop", "refined drop")
     assert len(table.rows()) == 12
     assert table.curves()["BIM"]["base"][0] == list(EPSILONS["bim"])

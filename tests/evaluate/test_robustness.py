@@ -11,7 +11,7 @@ from ruc.embed.combined import CombinedEmbedder
 from ruc.embed.contrastive import ContrastiveEmbedder
 from ruc.embed.pixels import fit_pixels
 from ruc.errors import InputError
-from ruc.evaluate.robustness import _differentiable, attack_run, corrupt_run, subjects_of
+from ruc.evaluate.robustness import _backbone, _differentiable, attack_run, corrupt_run, subjects_of
 from ruc.images.views import GENTLE
 from ruc.networks import NetworkSettings, ResNet
 from ruc.refine.networks import Head
@@ -113,6 +113,20 @@ def test_embedders_as_functions_with_gradient_agree_with_themselves(side):
         assert features.detach().numpy() == pytest.approx(embedder.transform(pixels, RUNTIME), abs=1e-5)
         (gradient,) = torch.autograd.grad(features.sum(), images)
         assert gradient.abs().sum() > 0
+
+
+def test_the_base_stands_on_the_part_that_is_a_network():
+    pixels = np.random.default_rng(0).integers(256, size=(20, 3, 12, 12)).astype(np.uint8)
+    images = torch.from_numpy(pixels).float() / 255
+    network = ResNet(NetworkSettings(width=8, blocks=(1, 1), stem="half", channels=3)).eval()
+    parts = (fit_pixels(pixels, 6), ContrastiveEmbedder(network, 12, GENTLE))
+    combined = CombinedEmbedder(parts, (0.3, 1.0))
+    part = _backbone(combined, pixels[:1], RUNTIME)
+    columns = torch.from_numpy(combined.transform(pixels, RUNTIME)[:, part.columns])
+    with torch.no_grad():
+        seen = part.embed(images)
+    torch.testing.assert_close(nn.functional.normalize(columns, dim=1), seen, rtol=1e-4, atol=1e-5)
+    assert _backbone(parts[1], pixels[:1], RUNTIME).columns == slice(None)
 
 
 def test_a_run_on_features_and_a_moved_folder_say_so(finished, tmp_path):

@@ -58,14 +58,14 @@ class AttackTable:
         Of each model, by name, on the images as they are.
     results
         One for each attack and strength.
-    input_scale
+    scale
         What ε means.
     """
 
     n_images: int
     clean_accuracy: dict[str, float]
     results: tuple[AttackResult, ...]
-    input_scale: str = INPUT_SCALE
+    scale: str = INPUT_SCALE
 
     def rows(self) -> list[tuple[str, ...]]:
         """Rows for a table, as text: a header, then accuracy and drop in points for each attack."""
@@ -104,7 +104,7 @@ class AttackTable:
         """As JSON-able values, for metrics.json."""
         return {
             "n_images": self.n_images,
-            "input_scale": self.input_scale,
+            "scale": self.scale,
             "clean_accuracy": self.clean_accuracy,
             "results": [vars(one) for one in self.results],
         }

@@ -44,11 +44,14 @@ class CorruptionTable:
         Of each model, by name.
     results
         One for each corruption and strength.
+    scale
+        What the strengths mean.
     """
 
     n_images: int
     clean_accuracy: dict[str, float]
     results: tuple[CorruptionResult, ...]
+    scale: str = "strengths 1 to 5 of CIFAR-10-C, blur in proportion to the image"
 
     def rows(self) -> list[tuple[str, ...]]:
         """Rows for a table, as text: a header, then one row for each corruption and model, in percent."""
@@ -64,6 +67,7 @@ class CorruptionTable:
         """As JSON-able values, for metrics.json."""
         return {
             "n_images": self.n_images,
+            "scale": self.scale,
             "clean_accuracy": self.clean_accuracy,
             "results": [vars(one) for one in self.results],
         }

@@ -25,10 +25,13 @@ if TYPE_CHECKING:
     from ruc.embed.embedder import Embedder
     from ruc.images.source import ImageSource
 
-__all__ = ["BASE_MODEL", "Subjects", "attack_run", "centre_model", "corrupt_run", "subjects_of"]
+__all__ = ["BASE_MODEL", "Part", "Subjects", "attack_run", "base_model", "corrupt_run", "subjects_of"]
 
-BASE_MODEL: Final = "the base stands for the nearest centre of the initial clusters in the run's embedding"
-CENTRE_TEMPERATURE: Final = 0.1  # of cosines, as logits
+BASE_MODEL: Final = (
+    "the base stands for a linear head, fitted to the initial clusters, on what RUC's networks started from"
+)
+PENALTY: Final = 1e-4  # of the head's squared weights
+N_STEPS: Final = 100
 BATCH: Final = 250
 
 
@@ -124,11 +127,13 @@ def subjects_of(folder: str | Path, truth: str | Path, runtime: Runtime, n_image
         raise InputError(
             f"{source} has no {missing[0]!r} any more; expected the images of the run where they were"
         )
-    pixels, embed = _pixels_and_embedding(
+    pixels, embed, backbone = _pixels_and_embedding(
         model["embedder"], images.take([place[run.file_names[row]] for row in drawn]), run, runtime
     )
     pair = Pair.from_state(model["pair"], runtime.device)
-    inside = (lambda seen: seen) if model["pair"].config["space"] == "image" else embed
+    in_images = model["pair"].config["space"] == "image"
+    inside = (lambda seen: seen) if in_images else embed
+    started_from = backbone if in_images else Part(embed, slice(None))
 
     def refined(seen: Tensor) -> Tensor:
         inputs = inside(seen)
@@ -136,7 +141,7 @@ def subjects_of(folder: str | Path, truth: str | Path, runtime: Runtime, n_image
         return logits
 
     return Subjects(
-        models={"base": centre_model(embed, run, runtime), "refined": refined},
+        models={"base": base_model(started_from, run, runtime), "refined": refined},
         pixels=pixels,
         right={
             "base": _cluster_of_truth(run.initial_cluster, labels)[drawn],
@@ -145,22 +150,40 @@ def subjects_of(folder: str | Path, truth: str | Path, runtime: Runtime, n_image
     )
 
 
-def centre_model(embed: Model, run: Run, runtime: Runtime) -> Model:
-    """The initial clustering as a model: cosines to the centres of its trusted images, or of all where none is.
+@dataclass(frozen=True)
+class Part:
+    """A part of the run's embedding as a function with gradient, and which columns of the features it makes."""
 
-    Most base clusterings are no networks; this is the nearest thing that has a gradient.
+    embed: Model
+    columns: slice
+
+
+def base_model(part: Part, run: Run, runtime: Runtime) -> Model:
+    """The initial clustering as a model: a linear head on the part, fitted to the initial clusters of all images.
+
+    Most base clusterings are no networks. This is the network that RUC would have left if it had changed nothing:
+    the same backbone (in feature space: the same frozen embedding), taught the labels as they were.
     """
-    centres = np.zeros((run.n_clusters, run.features.shape[1]), dtype=np.float32)
-    for cluster in range(run.n_clusters):
-        members = run.initial_cluster == cluster
-        trusted = members & run.was_clean
-        if members.any():
-            centre = run.features[trusted if trusted.any() else members].mean(axis=0)
-            centres[cluster] = centre / max(float(np.linalg.norm(centre)), 1e-12)
-    weights = torch.from_numpy(centres).to(runtime.device)
+    known = run.initial_cluster != UNKNOWN
+    features = torch.from_numpy(run.features[:, part.columns][known]).to(runtime.device)
+    features = nn.functional.normalize(features.float(), dim=1)
+    labels = torch.from_numpy(run.initial_cluster[known]).to(runtime.device)
+    head = nn.Linear(features.shape[1], run.n_clusters).to(runtime.device)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    optimizer = torch.optim.LBFGS(head.parameters(), max_iter=N_STEPS, line_search_fn="strong_wolfe")
+
+    def objective() -> Tensor:
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(head(features), labels) + PENALTY * head.weight.square().sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimizer.step(objective)  # type: ignore[no-untyped-call]
+    head.requires_grad_(False)
 
     def base(images: Tensor) -> Tensor:
-        logits: Tensor = embed(images) @ weights.T / CENTRE_TEMPERATURE
+        logits: Tensor = head(nn.functional.normalize(part.embed(images), dim=1))
         return logits
 
     return base
@@ -168,8 +191,8 @@ def centre_model(embed: Model, run: Run, runtime: Runtime) -> Model:
 
 def _pixels_and_embedding(
     state: State, images: "ImageSource", run: Run, runtime: Runtime
-) -> tuple[NDArray[np.uint8], Model]:
-    """The images as the run's embedder takes them, and that embedder as a function with gradient."""
+) -> tuple[NDArray[np.uint8], Model, Part]:
+    """The images as the run's embedder takes them, that embedder as a function with gradient, and its backbone."""
     if state.config["kind"] == "pretrained":
         from ruc.embed.pretrained import load_pretrained
         from ruc.images.load import stream_batches
@@ -178,13 +201,29 @@ def _pixels_and_embedding(
         preprocessing = embedder.preprocessing
         batches = list(stream_batches(images, preprocessing.prepare, BATCH, preprocessing.shorter_side))
         _check_all_read(sum(len(batch.skipped) for batch in batches))
-        return np.concatenate([batch.images for batch in batches if len(batch.images)]), embedder.module
+        pixels = np.concatenate([batch.images for batch in batches if len(batch.images)])
+        return pixels, embedder.module, Part(embedder.module, slice(None))
     from ruc.embed import embedder_from_state
     from ruc.images.load import load_pixels
 
     loaded = load_pixels(images, int(run.settings["image_size"]), runtime)
     _check_all_read(len(loaded.skipped))
-    return loaded.pixels, _differentiable(embedder_from_state(state), runtime)
+    fitted = embedder_from_state(state)
+    return loaded.pixels, _differentiable(fitted, runtime), _backbone(fitted, loaded.pixels[:1], runtime)
+
+
+def _backbone(embedder: "Embedder", example: NDArray[np.uint8], runtime: Runtime) -> Part:
+    """The part of an embedder that is a network; all of it when it has no parts."""
+    from ruc.embed.combined import CombinedEmbedder
+    from ruc.embed.pixels import PixelEmbedder
+
+    start = 0
+    for part in embedder.parts if isinstance(embedder, CombinedEmbedder) else ():
+        width = part.transform(example, runtime).shape[1]
+        if not isinstance(part, PixelEmbedder):
+            return Part(_differentiable(part, runtime), slice(start, start + width))
+        start += width
+    return Part(_differentiable(embedder, runtime), slice(None))
 
 
 def _check_all_read(n_lost: int) -> None:

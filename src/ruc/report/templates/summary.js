@@ -93,7 +93,8 @@ function buildSummary() {
     replaceChildren(lead, `${plural(nRows, noun)} in ${plural(named, 'cluster')}. `,
       changed ? ['RUC moved ', h('b', { class: 'ink-change' }, number(changed)), ` of them (${percent(changed / nRows, 1)}) to another cluster`] : 'RUC left every one where it was',
       doubtful ? [' and is in doubt about ', h('b', null, number(doubtful)), '. '] : ' and is in doubt about none. ',
-      wrong ? ['It expects about ', h('b', null, number(wrong)), ` (${percent(wrong / nRows, 1)}) to be in a wrong cluster.`] : `It expects no ${noun} to be in a wrong cluster.`);
+      wrong ? ['It expects about ', h('b', null, number(wrong)), ` (${percent(wrong / nRows, 1)}) to be in a wrong cluster.`] : `It expects no ${noun} to be in a wrong cluster.`,
+      ' Confidence is the probability of being in the right cluster, estimated without any labels.');
     const shown = [
       [number(nRows), `${noun}s`, '#images'], [number(named), 'clusters', '#clusters'],
       [number(changed), 'changed', '#changes', changed && 'ink-change'], [percent(1 - wrong / nRows), 'expected right', '#clusters', 'ink-trust'],
