@@ -11,6 +11,7 @@ import math
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from sklearn.decomposition import PCA
 
 from ruc.cluster.spectral import spectral
 from ruc.embed.modularity import modularity
@@ -25,6 +26,7 @@ MOST_CLUSTERS = 100  # beyond, the clusterings that it takes would cost more tha
 N_SPLITS = 6  # of the features, into two halves
 N_RIVALS = 4  # of random halves of the samples
 N_RESTARTS = 3
+MOST_COMPONENTS = 128
 N_EDGES = 15  # of each sample in the neighbour graph
 LEAST_FEATURES = 4  # two for each half
 
@@ -62,21 +64,26 @@ def expected_accuracy(
     return real * right + (1 - real) * math.pow(n_clusters, RIGHT_ANYWAY)
 
 
-def principal_halves(features: NDArray[np.float32], random: np.random.Generator) -> list[NDArray[np.float32]]:
-    """Two sets of features that share none, each with about half of the variance; empty when there are too few.
+def principal_halves(features: NDArray[np.float32], n_splits: int, seed: int) -> list[NDArray[np.float32]]:
+    """Two sets of features for each split, which share none, each with about half of the variance.
 
-    Of the first two principal components, of the next two and so on, one goes into each half by chance.
+    Of the first two principal components, of the next two and so on, one goes into each half by chance. Empty when
+    there are too few features.
     """
-    centred = features - features.mean(axis=0)
-    variances, axes = np.linalg.eigh(centred.T @ centred / len(centred))
-    kept = axes[:, variances > 1e-6 * variances.max()][:, ::-1]
-    n_pairs = kept.shape[1] // 2
+    n_components = min(MOST_COMPONENTS, *features.shape)
+    model = PCA(n_components, random_state=seed).fit(features)
+    kept = int((model.explained_variance_ > 1e-6 * model.explained_variance_[0]).sum())
+    n_pairs = kept // 2
     if 2 * n_pairs < LEAST_FEATURES:
         return []
-    components = centred @ kept
-    chosen = 2 * np.arange(n_pairs) + random.integers(2, size=n_pairs)
-    others = 4 * np.arange(n_pairs) + 1 - chosen
-    return [components[:, chosen], components[:, others]]
+    components = model.transform(features).astype(np.float32)
+    random = np.random.default_rng(seed)
+    halves = []
+    for _ in range(n_splits):
+        chosen = 2 * np.arange(n_pairs) + random.integers(2, size=n_pairs)
+        others = 4 * np.arange(n_pairs) + 1 - chosen
+        halves += [components[:, chosen], components[:, others]]
+    return halves
 
 
 def confirmed(labels: NDArray[np.int64], others: NDArray[np.int64], n_clusters: int) -> NDArray[np.bool_]:
@@ -98,7 +105,7 @@ def _found_again(
 ) -> float:
     """Share of the labels that clusterings of halves of the features confirm; 1 with too few features to tell."""
     rows = np.sort(random.permutation(len(labels))[:MOST_IN_PARTS])
-    halves = [half for _ in range(N_SPLITS) for half in principal_halves(features[rows], random)]
+    halves = principal_halves(features[rows], N_SPLITS, runtime.numpy_seed("replicate/halves"))
     shares = [_agreement(labels[rows], half, n_clusters, runtime) for half in halves]
     return float(np.mean(shares)) if shares else 1.0
 
