@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from ruc.cluster.communities import Merged, agreement, connections, merge_groups
-from ruc.cluster.inputs import unit_features
+from ruc.cluster.inputs import check_clusterable, unit_features
 from ruc.cluster.kmeans import kmeans_labels
 from ruc.cluster.layout import graph_layout, neighbor_graph, spectral_embedding
 from ruc.embed.neighbors import Neighbors
@@ -77,11 +77,12 @@ def estimate_n_clusters(
     """
     if not 2 <= k_min <= k_max:
         raise InputError(f"number of clusters from {k_min} to {k_max}; expected 2 <= smallest <= largest")
-    unit = unit_features(features, k_min)
+    check_clusterable(features, k_min)
     generator = np.random.default_rng(runtime.numpy_seed("number of clusters"))
-    if len(unit) > MOST_SAMPLES:
-        unit = unit[np.sort(generator.choice(len(unit), MOST_SAMPLES, replace=False))]
+    if len(features) > MOST_SAMPLES:
+        features = features[np.sort(generator.choice(len(features), MOST_SAMPLES, replace=False))]
         neighbors = None
+    unit = unit_features(features, min(k_min, len(features)))
     k_max = min(k_max, max(k_min, len(unit) // 3))
     affinity = neighbor_graph(unit, runtime, neighbors)
     candidates = np.arange(k_min, k_max + 1)
