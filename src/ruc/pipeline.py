@@ -24,7 +24,7 @@ from ruc.cluster.given import check_given, read_given
 from ruc.cluster.n_clusters import estimate_n_clusters
 from ruc.cluster.scan_images import scan_images
 from ruc.embed.embedder import State
-from ruc.embed.neighbors import Neighbors, affordable_neighbors, nearest_neighbors
+from ruc.embed.neighbors import MOST_EXACT, Neighbors, affordable_neighbors, nearest_neighbors
 from ruc.embed.scratch import choose_policy
 from ruc.embedding import FROM_SCRATCH, Embedding, embed_images, given_features, load_features
 from ruc.errors import InputError, NothingToClusterError
@@ -149,8 +149,10 @@ def find_neighbors(embedded: Embedding, settings: Settings, runtime: Runtime) ->
     """The nearest neighbours that selection, views and the graph all use."""
     n_samples = len(embedded.features)
     check_enough(n_samples, settings)
-    wanted = max(settings.refine.n_neighbors or 0, MOST_NEIGHBORS)
-    return nearest_neighbors(embedded.features, affordable_neighbors(wanted, n_samples), runtime)
+    wanted = affordable_neighbors(max(settings.refine.n_neighbors or 0, MOST_NEIGHBORS), n_samples)
+    if n_samples <= MOST_EXACT:
+        logger.info("neighbours: %d of each of %d samples, exact", wanted, n_samples)
+    return nearest_neighbors(embedded.features, wanted, runtime)
 
 
 def initial_clustering(

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from ruc.embed.cells import neighbors_in_cells
 from ruc.embed.top import top
 from ruc.errors import InputError
+from ruc.progress import progress
 from ruc.runtime import Runtime
 
-__all__ = ["Neighbors", "affordable_neighbors", "check_features", "nearest_neighbors"]
+__all__ = ["MOST_EXACT", "Neighbors", "affordable_neighbors", "check_features", "nearest_neighbors"]
 
 MOST_EXACT = 100_000  # samples; the cost of exhaustive search grows with their square
 MOST_APPROXIMATE = 50  # neighbours of each of more samples than that
@@ -20,6 +21,7 @@ BLOCK_VALUES = (
     16 * 1024 * 1024
 )  # similarities held at once: 64 MiB of float32, whatever the number of samples
 
+WORTH_A_BAR = 20_000  # samples; fewer are a matter of seconds
 CHECKED_ROWS = 65_536
 
 
@@ -74,13 +76,16 @@ def nearest_neighbors(features: NDArray[np.floating], n_neighbors: int, runtime:
     indices = np.empty((n_samples, n_neighbors), np.int64)
     similarities = np.empty((n_samples, n_neighbors), np.float32)
     block_rows = max(1, BLOCK_VALUES // n_samples)
-    for start in range(0, n_samples, block_rows):
-        rows = torch.arange(start, min(start + block_rows, n_samples), device=unit.device)
-        similar = unit[rows] @ unit.T
-        similar[rows - start, rows] = -torch.inf
-        values, columns = top(similar, n_neighbors)
-        indices[start : start + len(rows)] = columns.cpu().numpy()
-        similarities[start : start + len(rows)] = values.clamp(-1.0, 1.0).cpu().numpy()
+    visible = runtime.verbose and n_samples >= WORTH_A_BAR
+    with progress("neighbours", n_samples, "samples", visible) as advance:
+        for start in range(0, n_samples, block_rows):
+            rows = torch.arange(start, min(start + block_rows, n_samples), device=unit.device)
+            similar = unit[rows] @ unit.T
+            similar[rows - start, rows] = -torch.inf
+            values, columns = top(similar, n_neighbors)
+            indices[start : start + len(rows)] = columns.cpu().numpy()
+            similarities[start : start + len(rows)] = values.clamp(-1.0, 1.0).cpu().numpy()
+            advance(len(rows))
     return Neighbors(indices, similarities)
 
 
