@@ -1,4 +1,4 @@
-# `make demo` runs the main job, `make test` the tests; both make .venv first.
+# `make demo` runs the main job, `make test` the tests, `make docs` builds site/; all make .venv first.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,6 +19,10 @@ lint: $(INSTALLED)
 types: $(INSTALLED)
 	$(BIN)/mypy
 
+docs: $(INSTALLED)
+	$(BIN)/python docs/generate_cli.py
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -b html docs site
+
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt torch==2.13.0
@@ -26,4 +30,4 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $(INSTALLED)
 
 clean:
-	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) demo site .pytest_cache .mypy_cache .ruff_cache

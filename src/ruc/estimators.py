@@ -126,10 +126,12 @@ class RobustClusterer(_InNotebook, ClusterMixin, BaseEstimator):  # type: ignore
 
     Examples
     --------
-    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.datasets import make_blobs
     >>> from ruc import RobustClusterer
-    >>> X, _ = load_digits(return_X_y=True)
-    >>> labels = RobustClusterer(n_clusters=10, random_state=0).fit_predict(X)
+    >>> X, _ = make_blobs(200, 8, centers=4, random_state=0)
+    >>> model = RobustClusterer(n_clusters=4, random_state=0).fit(X)
+    >>> model.labels_.shape, model.predict_proba(X[:5]).shape
+    ((200,), (5, 4))
     """
 
     def __init__(

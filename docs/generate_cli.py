@@ -1,0 +1,38 @@
+"""Writes `command_line.md` from the commands themselves, so that it cannot drift: a test compares them."""
+
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from ruc.cli import app
+
+PAGE = Path(__file__).with_name("command_line.md")
+COMMANDS = (
+    "cluster", "refine", "predict", "evaluate", "embed",
+    "merge", "split", "rename", "apply", "undo", "export", "demo",
+)  # fmt: skip
+OPENING = """# Command line
+
+<!-- Written by docs/generate_cli.py: change the commands in src/ruc/cli.py, then run `make docs`. -->
+
+Every command ends with 0 when it is done, with 1 when it can't be done (one line says what was given, what was expected
+and what to do), and with 2 when it was called wrongly. `--debug` shows the traceback of an error.
+"""
+
+
+def help_text(*command: str) -> str:
+    """What `ruc COMMAND --help` prints on a terminal of 80 columns."""
+    result = CliRunner().invoke(app, [*command, "--help"], prog_name="ruc", env={"COLUMNS": "80"})
+    assert result.exit_code == 0, result.output
+    return result.output.strip()
+
+
+def page() -> str:
+    """The whole page as Markdown."""
+    parts = [OPENING, f"```text\n{help_text()}\n```\n"]
+    parts += [f"## ruc {command}\n\n```text\n{help_text(command)}\n```\n" for command in COMMANDS]
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
