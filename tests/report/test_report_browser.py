@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from colours import BREAKOUT, HOSTILE, make_data
 from PIL import Image
 
 from ruc.edits import apply_edits, read_edits
+from ruc.evaluate.evaluate import evaluate
 from ruc.report.data import ReportData
 from ruc.report.report import write_report
 from ruc.run_folder import Run
@@ -195,6 +197,15 @@ def test_table_searches_sorts_and_filters(visit: Visit) -> None:
     page.locator("#images").get_by_label("Status").select_option("changed")
     page.locator("#images").get_by_label("Cluster", exact=True).select_option("2")
     assert len(visit.names()) == 12
+    page.locator("#images").get_by_label("Status").select_option("")
+    page.locator("#images").get_by_label("Cluster", exact=True).select_option("")
+    page.locator("th.col-name button").click()
+    first = visit.names()
+    page.locator("#images").get_by_label("Next page").click()
+    assert not set(first) & set(visit.names())
+    assert visit.text("#images .pager .page-text") == "26–50 of 240"
+    page.locator("#images").get_by_label("Previous page").click()
+    assert visit.names() == first
     page.fill("#search", "no such file")
     page.get_by_text("No image fits").wait_for()
 
@@ -340,6 +351,48 @@ CONTRASTS = """() => {
     ];
     return Object.fromEntries(pairs.map(([a, b]) => [`${a} on ${b}`, contrast(a, b)]));
 }"""
+
+
+def test_curves_and_the_truth(browser: Any, tmp_path: Path) -> None:
+    """What is only there for some runs: the curve over K, the measures, and the command that repeats the run."""
+    data = make_data(120)
+    truth = np.where(np.arange(120) % 7 == 0, (data.cluster + 1) % 4, data.cluster)
+    found = evaluate(
+        data.cluster,
+        truth,
+        probabilities=data.probabilities,
+        initial_clusters=data.initial_cluster,
+        n_resamples=20,
+    )
+    curve = {
+        "candidates": [2, 3, 4, 5], "scores": {"total": [0.1, 0.3, 0.9, 0.2], "persistence": [0.2, 0.2, 0.8, 0.1]},
+        "n_clusters": 4, "confidence": "4 clusters, sure",
+    }  # fmt: skip
+    run = "it's/run"
+    visit = Visit(
+        browser,
+        written(
+            tmp_path,
+            replace(
+                data, metrics=found.to_dict(), k_curve=curve, command="ruc again", settings={"output": run}
+            ),
+        ),
+    )
+    page = visit.page
+    accuracy = (truth == data.cluster).mean()
+    assert visit.text("#evaluation .stat-value") == f"{accuracy:.1%}".replace("%", " %")
+    assert page.locator("#evaluation .confusion tbody tr").count() == 4
+    assert int(visit.text("#evaluation .confusion tbody td")) == ((truth == 0) & (data.cluster == 0)).sum()
+    assert page.locator("#evaluation svg .bin").count() > 0
+    assert page.locator("#number svg").count() == 2
+    assert visit.text("#number .readout") == "K 4: 0.90"
+    page.locator("#number svg").first.hover(position={"x": 60, "y": 60})
+    assert visit.text("#number .readout") == "K 2: 0.10"
+    assert page.locator("#training svg").count() == 1
+    assert visit.text("#settings code") == "ruc again"
+    assert """ruc apply 'it'"'"'s/run' edits.json""" in page.locator("#next code").all_inner_texts()
+    visit.context.close()
+    assert visit.complaints == []
 
 
 def test_ten_thousand_images(browser: Any, tmp_path: Path) -> None:
