@@ -120,7 +120,7 @@ def make_plan(name: str, narrow: bool) -> Plan:
             network=NetworkSettings(stem="pooled" if large else "full"),
             n_epochs=200 if large else 100,
         ),
-        ScanSettings(n_epochs=10, n_label_epochs=15, batch_size=500, learning_rate=2e-4),
+        ScanSettings(n_epochs=10, n_label_epochs=15, batch_size=500, learning_rate=5e-4),
         RefineSettings.paper(
             n_epochs=25,
             selection=GPU_PICKS.get(name, "hybrid"),

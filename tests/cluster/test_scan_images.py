@@ -1,7 +1,5 @@
 """SCAN on images: heads carried over exactly, clusters found, and an interrupted training that ends the same."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -10,6 +8,7 @@ from ruc.cluster.scan import Heads
 from ruc.cluster.scan_images import (
     Branches,
     ScanSettings,
+    _surest,
     fit_on_neighbors,
     predict_images,
     scan_images,
@@ -91,11 +90,16 @@ def assert_same(first: ImageNetwork, second: ImageNetwork) -> None:
         assert torch.equal(one, other)
 
 
-def test_self_labelling_makes_predictions_surer_and_skips_what_would_lose_a_cluster(problem) -> None:
+def test_self_labelling_makes_predictions_surer(problem) -> None:
     pixels, _, backbone, neighbors = problem
     network = fit_on_neighbors(pixels, backbone, neighbors, 3, POLICY, CPU, QUICK)
     labelled = self_label_images(pixels, network, POLICY, CPU, QUICK)
     before, after = (predict_images(pixels, each, CPU).probabilities for each in (network, labelled))
     assert after.max(axis=1).mean() > before.max(axis=1).mean()
-    unsure = self_label_images(pixels, network, POLICY, CPU, replace(QUICK, threshold=1.1))
-    assert_same(unsure, network)
+
+
+def test_clusters_without_a_sure_image_are_kept_by_their_surest() -> None:
+    confidence = torch.tensor([0.99, 0.5, 0.995, 0.7, 0.6] + [0.2] * 20)
+    targets = torch.tensor([0, 0, 0, 2, 2] + [3] * 20)
+    confidence[-2:] = torch.tensor([0.3, 0.4])
+    assert _surest(confidence, targets, 0.99).tolist() == [0, 2, 3, 23, 24]

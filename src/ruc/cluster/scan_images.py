@@ -195,34 +195,43 @@ def self_label_images(
 ) -> ImageNetwork:
     """Train on, on confident predictions alone: strong views shall get the cluster that the plain image surely has.
 
-    Clusters are weighted so that each counts the same. In an epoch that starts with a cluster of which nothing is sure,
-    nothing is learned: such a cluster would be lost. The other parameters are those of `fit_on_neighbors`.
+    Clusters are weighted so that each counts the same. Of a cluster without a sure image the surest tenth is learned:
+    it would be lost. The other parameters are those of `fit_on_neighbors`.
     """
     images = torch.as_tensor(pixels, device=runtime.device)
     network = _channels_last(copy.deepcopy(network).to(runtime.device))
 
     def losses(epoch: int) -> Iterator[Tensor]:
         generator = runtime.generator(f"self-labelling/epoch {epoch}")
-        probabilities = _predict(network, images, runtime).softmax(dim=1)
-        confidence, targets = probabilities.max(dim=1)
-        sure = (confidence >= settings.threshold).nonzero().squeeze(1)
-        sizes = torch.bincount(targets[sure], minlength=probabilities.shape[1])
-        if bool((sizes == 0).any()):
-            logger.info("self-labelling: nothing is sure of cluster %d, epoch skipped", int(sizes.argmin()))
-            return
-        weights = sizes.sum() / (len(sizes) * sizes.float())
+        confidence, targets = _predict(network, images, runtime).softmax(dim=1).max(dim=1)
+        sure = _surest(confidence, targets, settings.threshold)
+        sizes = torch.bincount(targets[sure])
+        weights = len(sure) / (int((sizes > 0).sum()) * sizes.clamp_min(1).float())
         network.train()
         for places in _batches(len(sure), settings.batch_size, generator, images.device):
             rows = sure[places]
             views = strong_view(to_float(images[rows]), policy, generator)
             with _autocast(runtime):
                 logits = network(views.contiguous(memory_format=torch.channels_last))
-            yield cross_entropy(logits.float(), targets[rows], weight=weights)
+            yield (
+                weights[targets[rows]] * cross_entropy(logits.float(), targets[rows], reduction="none")
+            ).mean()
 
     _train(
         network, losses, settings.n_label_epochs, settings, runtime, "SCAN: self-labelling", on_epoch, resume
     )
     return network
+
+
+def _surest(confidence: Tensor, targets: Tensor, threshold: float) -> Tensor:
+    """The rows that are predicted with at least the threshold, and of clusters without any the surest tenth."""
+    is_sure = confidence >= threshold
+    for cluster in range(int(targets.max()) + 1):
+        members = (targets == cluster).nonzero().squeeze(1)
+        if len(members) > 0 and not bool(is_sure[members].any()):
+            best = confidence[members].topk(max(1, len(members) // 10)).indices
+            is_sure[members[best]] = True
+    return is_sure.nonzero().squeeze(1)
 
 
 def predict_images(pixels: NDArray[np.uint8], network: ImageNetwork, runtime: Runtime) -> Clustering:
