@@ -22,7 +22,7 @@ from ruc.runtime import Runtime
 __all__ = ["MOST_CLUSTERS", "confirmed", "expected_accuracy", "principal_halves"]
 
 MOST_SAMPLES, MOST_IN_PARTS = 5000, 2000
-MOST_CLUSTERS = 100  # beyond, the clusterings that it takes would cost more than refining
+MOST_CLUSTERS = 60  # beyond, the clusterings that it takes would cost more than refining
 N_SPLITS = 6  # of the features, into two halves
 N_RIVALS = 4  # of random halves of the samples
 N_RESTARTS = 3
