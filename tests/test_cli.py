@@ -54,7 +54,7 @@ def test_cluster_evaluate_predict(shapes: tuple[Path, dict[str, str]], tmp_path:
 
     assert ruc("evaluate", run, "--truth", write_truth(tmp_path / "truth.csv", truth), "-q") == 0
     assert "accuracy" in capsys.readouterr().out
-    assert (run / "metrics.json").exists()
+    assert (run / "metrics.json").exists() and (run / "figures" / "confusion_refined.svg").exists()
 
     predictions = tmp_path / "new.csv"
     assert ruc("predict", run, folder, "-o", predictions, "-q") == 0

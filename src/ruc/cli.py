@@ -200,6 +200,7 @@ def evaluate(
             if table is not None:
                 typer.echo(f"\n{name}: {table.n_images} images; {BASE_MODEL}; {table.scale}")
                 _table(table.rows())
+        typer.echo(f"pictures: {Path(name) / 'figures'}   report: {Path(name) / 'report.html'}")
 
 
 @app.command()

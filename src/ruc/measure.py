@@ -8,11 +8,12 @@ from ruc.errors import InputError
 from ruc.evaluate.attacks import AttackTable
 from ruc.evaluate.corruptions import CorruptionTable
 from ruc.evaluate.evaluate import Evaluation
+from ruc.evaluate.figures import evaluation_figures, figure_to_svg
 from ruc.evaluate.robustness import attack_run, corrupt_run
 from ruc.evaluate.runs import evaluate_run
 from ruc.report.data import report_data
 from ruc.report.report import write_report
-from ruc.run_folder import read_run, write_metrics, write_report_file
+from ruc.run_folder import read_run, write_figures, write_metrics, write_report_file
 from ruc.runtime import Runtime
 
 __all__ = ["Measured", "measure_runs"]
@@ -34,7 +35,7 @@ def measure_runs(
     attacks: tuple[str, ...] = (),
     corruptions: bool = False,
 ) -> Mapping[str, Measured]:
-    """Evaluate each run, write its `metrics.json` and write its report anew; returns what was found, by folder.
+    """Evaluate each run; write its `metrics.json`, `figures/` and its report anew; returns what was found, by folder.
 
     Parameters
     ----------
@@ -70,6 +71,8 @@ def measure_runs(
         metrics |= {"attacks": attacked.to_dict()} if attacked else {}
         metrics |= {"corruptions": corrupted.to_dict()} if corrupted else {}
         write_metrics(folder, metrics)
+        figures = evaluation_figures(metrics, run.history)
+        write_figures(folder, {name: figure_to_svg(figure) for name, figure in figures.items()})
         write_report_file(folder, write_report(report_data(replace(run, metrics=metrics))))
         measured[name] = Measured(evaluation, attacked, corrupted)
     return measured

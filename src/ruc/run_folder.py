@@ -33,6 +33,7 @@ __all__ = [
     "read_model",
     "read_run",
     "replacing",
+    "write_figures",
     "write_metrics",
     "write_report_file",
     "write_run",
@@ -289,6 +290,14 @@ def write_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
     """Write `metrics.json` beside the run that it belongs to."""
     with replacing(folder) as new:
         _write_json(new / "metrics.json", metrics)
+
+
+def write_figures(folder: Path, figures: Mapping[str, str]) -> None:
+    """Write `figures/NAME.svg` for each name, instead of those that were there."""
+    with replacing(folder) as new:
+        (new / "figures").mkdir()
+        for name, svg in figures.items():
+            (new / "figures" / f"{name}.svg").write_text(svg, encoding="utf-8")
 
 
 def write_report_file(folder: Path, report: str) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ruc.evaluate.calibration import reliability_curve
 from ruc.evaluate.evaluate import evaluate
 from ruc.evaluate.figures import (
     attack_figure,
@@ -15,6 +16,7 @@ from ruc.evaluate.figures import (
     evaluation_figures,
     figure_to_png,
     figure_to_svg,
+    reliability_figure,
     training_figure,
 )
 
@@ -31,8 +33,14 @@ def metrics():
     found = evaluate(
         probabilities.argmax(axis=1), np.array(["a", "b", "c"])[truth], probabilities=probabilities,
         initial_clusters=np.where(random.random(200) < 0.1, -1, truth), n_resamples=0,
+        clean_since=random.integers(-1, 4, size=200),
     )  # fmt: skip
-    return json.loads(json.dumps(found.to_dict()))
+    attacks = {
+        "results": [
+            {"attack": "fgsm", "epsilon": e, "drop": {"base": e, "refined": e / 2}} for e in (0.1, 0.2)
+        ]
+    }
+    return json.loads(json.dumps(found.to_dict() | {"attacks": attacks}))
 
 
 def test_everything_in_metrics_and_history_is_drawn(metrics):
@@ -44,10 +52,27 @@ def test_everything_in_metrics_and_history_is_drawn(metrics):
         "confidence",
         "coverage",
         "training",
+        "clean_set",
+        "attacks",
     }
     for figure in figures.values():
         image = Image.open(BytesIO(figure_to_png(figure, dpi=50)))
         assert len(np.unique(np.asarray(image.convert("L")))) > 10
+
+
+def test_attacks_and_clean_sets_are_drawn_as_they_are(metrics):
+    figures = evaluation_figures(metrics)
+    base, refined = figures["attacks"].axes[0].lines
+    assert base.get_ydata().tolist() == [10.0, 20.0] and refined.get_ydata().tolist() == [5.0, 10.0]
+    precision = figures["clean_set"].axes[0].lines[0].get_ydata()
+    assert precision.tolist() == [one["precision"] for one in metrics["clean_by_epoch"]]
+
+
+def test_bins_of_few_images_are_pale_and_without_a_line():
+    curve = reliability_curve(np.r_[np.full(20, 0.9), np.full(20, 0.7), 0.2], np.arange(41) % 2 == 0)
+    many, few = reliability_figure({"refined": curve}).axes[0].lines[1:]
+    assert sorted(many.get_xdata().tolist()) == pytest.approx([0.7, 0.9])
+    assert few.get_xdata().tolist() == pytest.approx([0.2]) and few.get_alpha() < 1
 
 
 def test_without_probabilities_only_the_confusion_is_drawn():
@@ -65,10 +90,10 @@ def test_svg_is_one_element_and_reproducible(metrics):
 
 def test_the_lines_show_the_numbers(metrics):
     axes = evaluation_figures(metrics)["reliability"].axes[0]
-    diagonal, refined = axes.lines
+    diagonal, refined, _ = axes.lines
     counts = np.array(metrics["refined"]["reliability"]["count"])
     assert refined.get_ydata() == pytest.approx(
-        np.array(metrics["refined"]["reliability"]["accuracy"], float)[counts > 0]
+        np.array(metrics["refined"]["reliability"]["accuracy"], float)[counts >= 10]
     )
     assert f"ECE {100 * metrics['refined']['numbers']['ece']['value']:.1f}%" in refined.get_label()
     assert list(diagonal.get_xdata()) == [0, 1]

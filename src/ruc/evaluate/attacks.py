@@ -90,16 +90,6 @@ class AttackTable:
         )
         return rows
 
-    def curves(self) -> dict[str, dict[str, tuple[list[float], list[float]]]]:
-        """Attack to model to strengths and drops, for `figures.attack_figure`."""
-        curves: dict[str, dict[str, tuple[list[float], list[float]]]] = {}
-        for one in self.results:
-            for name, drop in one.drop.items():
-                strengths, drops = curves.setdefault(one.attack.upper(), {}).setdefault(name, ([], []))
-                strengths.append(one.epsilon)
-                drops.append(drop)
-        return curves
-
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able values, for metrics.json."""
         return {

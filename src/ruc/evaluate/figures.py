@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # matplotlib takes half a second to import
 
 __all__ = [
     "attack_figure",
+    "clean_set_figure",
     "confidence_figure",
     "confusion_figure",
     "coverage_figure",
@@ -35,6 +36,7 @@ STYLES: Final[dict[str, tuple[str, str, str]]] = {
 }
 OTHERS: Final = (("#009E73", "s", "-."), ("#CC79A7", "D", ":"), ("#E69F00", "v", "--"), ("#56B4E9", "P", "-"))
 RIGHT_COLOUR, WRONG_COLOUR, GREY = "#56B4E9", "#D55E00", "#777777"
+MANY = 10  # images in a bin, from which its accuracy says something
 MOST_NUMBERED = 25  # classes up to which each cell of a confusion matrix shows its number
 MOST_NAMED = 60  # … and up to which each class and cluster has its name at the border
 
@@ -80,6 +82,8 @@ def confusion_figure(
 def reliability_figure(curves: Mapping[str, Reliability]) -> "Figure":
     """Draw accuracy against confidence, and below it how many images have which confidence.
 
+    Bins of fewer than ten images are pale, and no line leads to them: their accuracy is mostly chance.
+
     Parameters
     ----------
     curves
@@ -90,11 +94,15 @@ def reliability_figure(curves: Mapping[str, Reliability]) -> "Figure":
     upper.plot([0, 1], [0, 1], color=GREY, linewidth=1)
     for number, (name, curve) in enumerate(curves.items()):
         colour, marker, dash = _style(name, number)
-        filled = curve.count > 0
+        many, few = curve.count >= MANY, (curve.count > 0) & (curve.count < MANY)
         error = curve.expected_calibration_error
         upper.plot(
-            curve.confidence[filled], curve.accuracy[filled], color=colour, marker=marker, linestyle=dash,
+            curve.confidence[many], curve.accuracy[many], color=colour, marker=marker, linestyle=dash,
             label=f"{name}: ECE {100 * error:.1f}%",
+        )  # fmt: skip
+        upper.plot(
+            curve.confidence[few], curve.accuracy[few], color=colour, marker=marker, linestyle="", alpha=0.25,
+            clip_on=False,
         )  # fmt: skip
         lower.step(
             np.r_[curve.lower, curve.upper[-1]], np.r_[curve.count, curve.count[-1]] / curve.count.sum(),
@@ -112,7 +120,7 @@ def reliability_figure(curves: Mapping[str, Reliability]) -> "Figure":
 
 
 def confidence_figure(curves: Mapping[str, Reliability]) -> "Figure":
-    """Draw, for each name, how many right and wrong images have which confidence."""
+    """Draw, for each name, how many right and wrong images have which confidence; images on a logarithmic scale."""
     figure = _figure(width=3.6 * len(curves) + 1.2, height=3.4)
     all_axes = np.atleast_1d(figure.subplots(1, len(curves), sharey=True))
     for axes, (name, curve) in zip(all_axes, curves.items(), strict=True):
@@ -122,9 +130,11 @@ def confidence_figure(curves: Mapping[str, Reliability]) -> "Figure":
             curve.lower, right, widths, align="edge", color=RIGHT_COLOUR, edgecolor="white", label="right"
         )
         axes.bar(
-            curve.lower, curve.count - right, widths, bottom=right, align="edge", color=WRONG_COLOUR, hatch="////",
-            edgecolor="white", label="wrong",
+            curve.lower + 0.2 * widths, curve.count - right, 0.6 * widths, align="edge", color=WRONG_COLOUR,
+            hatch="////", edgecolor="white", label="wrong",
         )  # fmt: skip
+        axes.set_yscale("log")
+        axes.set_ylim(bottom=0.7)
         axes.set(title=name, xlabel="confidence", xlim=(0, 1))
     all_axes[0].set_ylabel("images")
     all_axes[0].legend(loc="upper left")
@@ -160,6 +170,23 @@ def training_figure(history: Sequence[Mapping[str, float]]) -> "Figure":
             axes.legend()
     losses.set_ylim(bottom=0)
     shares.set_ylim(0, 1.02)
+    return figure
+
+
+def clean_set_figure(by_epoch: Sequence[Mapping[str, float | None]]) -> "Figure":
+    """Draw precision, recall and F1 of the clean set after each epoch, from `Evaluation.clean_by_epoch`."""
+    figure = _figure(width=5.2, height=3.4)
+    axes = figure.subplots()
+    for (colour, marker, dash), name in zip(OTHERS, ("precision", "recall", "f1"), strict=False):
+        shares = np.array([one[name] for one in by_epoch], dtype=np.float64)  # None becomes NaN
+        axes.plot(shares, color=colour, linestyle=dash, marker=marker, markersize=3.5, label=name)
+    axes.set(
+        xlabel="epochs trained",
+        title="Clean set",
+        ylim=(0, 1.02),
+        xticks=range(0, len(by_epoch), len(by_epoch) // 12 + 1),
+    )
+    axes.legend()
     return figure
 
 
@@ -227,8 +254,8 @@ def evaluation_figures(
 
     Returns
     -------
-    Name to figure: confusion_base, confusion_refined, reliability, confidence, coverage, training, where there is
-    something to draw.
+    Name to figure: confusion_base, confusion_refined, reliability, confidence, coverage, training, clean_set,
+    attacks, where there is something to draw.
     """
     scores = {name: metrics[name] for name in ("base", "refined") if metrics.get(name)}
     figures: dict[str, Figure] = {}
@@ -242,6 +269,10 @@ def evaluation_figures(
         figures["coverage"] = coverage_figure({name: tuple(scores[name]["coverage"]) for name in curves})
     if history:
         figures["training"] = training_figure(history)
+    if metrics.get("clean_by_epoch"):
+        figures["clean_set"] = clean_set_figure(metrics["clean_by_epoch"])
+    if metrics.get("attacks"):
+        figures["attacks"] = attack_figure(_attack_curves(metrics["attacks"]["results"]))
     return figures
 
 
@@ -278,6 +309,17 @@ def _style(name: str, number: int) -> tuple[str, str, str]:
 
 def _shortened(name: str, length: int = 24) -> str:
     return name if len(name) <= length else f"{name[: length - 1]}…"
+
+
+def _attack_curves(results: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Curve]]:
+    """Attack to model to strengths and drops."""
+    curves: dict[str, dict[str, tuple[list[float], list[float]]]] = {}
+    for one in results:
+        for name, drop in one["drop"].items():
+            strengths, drops = curves.setdefault(one["attack"].upper(), {}).setdefault(name, ([], []))
+            strengths.append(one["epsilon"])
+            drops.append(drop)
+    return {attack: dict(models) for attack, models in curves.items()}
 
 
 def _reliability(content: Mapping[str, Any]) -> Reliability:
