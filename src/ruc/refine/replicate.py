@@ -26,6 +26,7 @@ MOST_CLUSTERS = 60  # beyond, the clusterings that it takes would cost more than
 N_SPLITS = 6  # of the features, into two halves
 N_RIVALS = 4  # of random halves of the samples
 N_RESTARTS = 3
+ALIKE = 0.003  # share of the modularity by which one clustering fits the graph as well as another
 MOST_COMPONENTS = 128
 N_EDGES = 15  # of each sample in the neighbour graph
 LEAST_FEATURES = 4  # two for each half
@@ -126,11 +127,12 @@ def _unrivalled(
 ) -> float:
     """Share of the labels that spectral clusterings of halves of the samples confirm.
 
-    1 when a spectral clustering of all samples fits the neighbour graph less well than the labels do: it is no rival.
+    1 when a spectral clustering of all samples fits the neighbour graph clearly less well than the labels do: it is no
+    rival.
     """
     graph = _graph(neighbors)
     rival = spectral(features, n_clusters, runtime, neighbors).labels
-    if modularity(graph, rival) < modularity(graph, labels):
+    if modularity(graph, rival) < (1 - ALIKE) * modularity(graph, labels):
         return 1.0
     shares = []
     for _ in range(N_RIVALS):
