@@ -107,7 +107,7 @@ def _fit_to_evidence(
     logits = torch.cat([pair.logits(space.plain(part)) for part in torch.split(rows, PREDICT_ROWS)])
     believed = evidence.of(rows)
     if settings.calibrate_by == "both":
-        believed = (believed.clamp_min(SMALLEST).log() + logits.log_softmax(dim=1)).softmax(dim=1)
+        believed = _together(believed, logits, evidence).softmax(dim=1)
     return Calibration(fit_temperature(logits, believed))
 
 
@@ -123,14 +123,22 @@ def _remember(
     for rows in _blocks(space.n_samples, runtime):
         logits = pair.logits(space.plain(rows))
         networks = (logits / temperature).log_softmax(dim=1)
-        believed = evidence.of(rows).clamp_min(SMALLEST).log()
-        if (
-            evidence.explained >= WELL_EXPLAINED
-        ):  # else the networks know less than the labels, and have no say
-            believed = believed + logits.log_softmax(dim=1)
-        believed = believed.log_softmax(dim=1)
+        believed = evidence.of(rows)
+        if evidence.explained >= WELL_EXPLAINED:
+            believed = _together(believed, logits, evidence).log_softmax(dim=1)
+        else:  # the networks know less than the labels, and have no say
+            believed = believed.clamp_min(SMALLEST).log().log_softmax(dim=1)
         apart = (believed.exp() - networks.exp()).abs().sum(dim=1) / 2
         kept = ((believed.argmax(dim=1) != networks.argmax(dim=1)) | (apart > far_apart)).nonzero().squeeze(1)
         keys.append(sketch(space.plain(rows[kept])))
         answers.append(believed[kept] * temperature)
     return Memory(torch.cat(keys), torch.cat(answers))
+
+
+def _together(believed: Tensor, logits: Tensor, evidence: Evidence) -> Tensor:
+    """Logits of the evidence and the networks together, by Bayes' rule.
+
+    Both know how large the clusters are. That counts once: or else small clusters would lose whatever is in doubt.
+    """
+    prior = torch.from_numpy(evidence.prior).to(logits.device)
+    return believed.clamp_min(SMALLEST).log() + logits.log_softmax(dim=1) - prior.clamp_min(SMALLEST).log()

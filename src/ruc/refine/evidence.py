@@ -72,6 +72,15 @@ class Evidence:
             return best
         return np.asarray(np.take_along_axis(self.columns, best[:, None], axis=1)[:, 0], np.int64)
 
+    @property
+    def prior(self) -> NDArray[np.float32]:
+        """(n_clusters,) how large each cluster is believed to be, as a share of all samples."""
+        if self.columns is None:
+            return np.asarray(self.posterior.mean(axis=0, dtype=np.float64), np.float32)
+        weights = self.posterior.ravel().astype(np.float64)
+        sums = np.bincount(self.columns.ravel(), weights=weights, minlength=self.n_clusters)
+        return np.asarray(sums / len(self.posterior), np.float32)
+
     def of(self, rows: Tensor) -> Tensor:
         """(len(rows), n_clusters) probabilities of these samples, on their device."""
         posterior = torch.from_numpy(self.posterior[rows.cpu().numpy()]).to(rows.device)
