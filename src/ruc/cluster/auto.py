@@ -70,6 +70,9 @@ def cluster(
 
 def _automatic(n_samples: int, n_clusters: int | None) -> str:
     if n_clusters is None or n_samples <= MOST_SAMPLES or n_clusters * PART_PER_CLUSTER <= MOST_SAMPLES:
+        logger.info(
+            "base clustering: graph, the most accurate on most of the data that bases were compared on"
+        )
         return "graph"
     logger.info(
         "base clustering: kmeans, since graph looks at %d samples, too few for %d clusters",
