@@ -68,6 +68,7 @@ def main() -> None:
     )
     parser.add_argument("run", type=Path, help="a run on images, embedded from scratch")
     parser.add_argument("--truth", type=Path, required=True)
+    parser.add_argument("--images", type=int, help="so many of them; default: all")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS))
@@ -75,13 +76,17 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     run = read_run(options.run)
+    rows = np.linspace(0, len(run.file_names) - 1, options.images or len(run.file_names)).astype(int)
     source = find_images(Path(run.settings["source"]))
-    pixels = load_pixels(source, run.settings["image_size"], Runtime("cpu")).pixels
-    known = encode(options.truth, list(source.file_names))
+    pixels = load_pixels(source, run.settings["image_size"], Runtime("cpu")).pixels[rows]
+    known = encode(options.truth, [source.file_names[row] for row in rows])
     embedder = learned_part(embedder_from_state(read_model(options.run)["embedder"]))
-    neighbors = nearest_neighbors(run.features, 100, Runtime("cpu"))
-    base = Clustering(run.initial_cluster, None, int(run.settings["n_clusters"]), run.settings["base"])
-    print(f"base: {100 * accuracy(base.labels, known):.2f}; {options.epochs} epochs", flush=True)
+    neighbors = nearest_neighbors(run.features[rows], 100, Runtime("cpu"))
+    base = Clustering(run.initial_cluster[rows], None, int(run.settings["n_clusters"]), run.settings["base"])
+    print(
+        f"base: {100 * accuracy(base.labels, known):.2f}; {len(rows)} images, {options.epochs} epochs",
+        flush=True,
+    )
     found: dict[str, list[tuple[float, float, float]]] = {form: [] for form in options.forms}
     for seed in range(options.seeds):
         seeded = Runtime("cpu", seed)

@@ -290,6 +290,34 @@ def test_image_space_trains_from_a_copy_of_the_backbone():
     assert (result.labels == truth).mean() > (base.labels == truth).mean() - 0.05
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_an_interrupted_run_on_images_goes_on_to_the_same_result_from_a_file(precision):
+    random = np.random.default_rng(0)
+    truth = np.arange(40) % 2
+    pixels = random.integers(0, 60, (40, 1, 12, 12)).astype(np.uint8)
+    pixels[truth == 1, :, 3:9, 3:9] += 150
+    with seeded_init(0):
+        backbone = ResNet(NetworkSettings(channels=1, width=8, blocks=(1, 1), stem="half"))
+    neighbors = nearest_neighbors(pixels.reshape(40, -1).astype(np.float32) - 50, 15, CPU)
+    base = Clustering(make_wrong(truth, 0.1, n_clusters=2), None, 2, "kmeans")
+    settings = RefineSettings(n_epochs=3, batch_size=20, precision=precision)
+    states = []
+    arguments = (base, neighbors, settings, CPU)
+    whole = refine(
+        ImageSpace(pixels, backbone, PAPER, CPU),
+        *arguments,
+        on_epoch=lambda record, snapshot: states.append(snapshot()),
+    )
+    # Files know nothing of a tensor's layout in memory.
+    weights = {name: value.contiguous() for name, value in states[0].weights.items()}
+    resumed = refine(
+        ImageSpace(pixels, backbone, PAPER, CPU), *arguments, resume=replace(states[0], weights=weights)
+    )
+    for name, value in whole.pair.first.state_dict().items():
+        assert torch.equal(value, resumed.pair.first.state_dict()[name]), name
+    np.testing.assert_array_equal(whole.probabilities, resumed.probabilities)
+
+
 def test_needed_and_all_forwards_agree_on_easy_data():
     """Both forms of `forwards` see the same data; only BatchNorm's averages differ."""
     features, truth = make_blobs(60, 2)
