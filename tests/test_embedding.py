@@ -1,62 +1,44 @@
+"""What the embedding stage hands on beside the features: those of random views."""
+
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-from ruc import embedding, estimators
-from ruc.embedding import given_features, load_features
-from ruc.errors import InputError
-from ruc.estimators import RobustClusterer
+from ruc.embed.contrastive import ContrastiveEmbedder
+from ruc.embed.pixels import fit_pixels
+from ruc.embedding import N_VIEWS, Embedding, embed_images, embed_views, given_features
+from ruc.images.load import load_pixels
+from ruc.images.source import find_images
+from ruc.images.views import GENTLE
+from ruc.networks import NetworkSettings, ResNet, seeded_init
+from ruc.runtime import Runtime
 
-
-def saved(path: Path, features: np.ndarray) -> Path:
-    np.save(path / "f.npy", features)
-    return path / "f.npy"
-
-
-def unit_rows() -> np.ndarray:
-    rows = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+CPU = Runtime("cpu")
 
 
-def test_large_features_of_unit_length_stay_where_they_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = saved(tmp_path, unit_rows())
-    small = given_features(load_features(path)).features
-    assert not isinstance(small, np.memmap)
-    monkeypatch.setattr(embedding, "LARGE", 100)
-    monkeypatch.setattr(embedding, "ROWS", 7)
-    large = given_features(load_features(path)).features
-    assert isinstance(large, np.memmap) and large.dtype == np.float32
-    np.testing.assert_allclose(large, small, atol=1e-6)
+def embedding(folder: Path) -> Embedding:
+    with seeded_init(0):
+        network = ResNet(NetworkSettings(channels=1, width=8, blocks=(1, 1)))
+    images = load_pixels(find_images(folder), 16, CPU)
+    embedder = ContrastiveEmbedder(network.eval(), 16, GENTLE)
+    features = embedder.transform(images.pixels, CPU)
+    return Embedding("contrastive", images.file_names, features, images.indices, embedder, images)
 
 
-def test_large_features_of_other_length_are_scaled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = saved(tmp_path, 3 * unit_rows())
-    small = given_features(load_features(path)).features
-    monkeypatch.setattr(embedding, "LARGE", 100)
-    monkeypatch.setattr(embedding, "ROWS", 7)
-    np.testing.assert_array_equal(given_features(load_features(path)).features, small)
-    np.testing.assert_array_equal(np.load(path), 3 * unit_rows())  # the file is as it was
+def test_views_are_of_the_same_images_and_repeat_with_the_seed(shapes: tuple[Path, dict[str, str]]) -> None:
+    embedded = embedding(shapes[0])
+    views = embed_views(embedded, CPU)
+    assert views is not None and views.shape == (N_VIEWS, *embedded.features.shape)
+    np.testing.assert_allclose(np.linalg.norm(views, axis=2), 1, atol=1e-5)
+    own = np.einsum("vnd,nd->n", views, embedded.features) / N_VIEWS
+    others = np.einsum("vnd,nd->n", views, np.roll(embedded.features, 1, axis=0)) / N_VIEWS
+    assert own.mean() > others.mean()
+    assert not np.array_equal(views[0], views[1])
+    np.testing.assert_array_equal(views, embed_views(embedded, CPU))
 
 
-def test_the_row_that_is_not_finite_is_named_in_any_block(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rows = unit_rows()
-    rows[23, 2] = np.nan
-    monkeypatch.setattr(embedding, "ROWS", 7)
-    with pytest.raises(InputError, match="row 23 holds NaN"):
-        load_features(saved(tmp_path, rows))
-
-
-def test_blocks_do_not_change_what_an_estimator_makes_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    values = np.random.default_rng(1).normal(3, 2, size=(30, 5))
-    model = RobustClusterer()
-    model._learn_scale(values)
-    whole = model._as_features(values)
-    monkeypatch.setattr(estimators, "ROWS", 4)
-    blocks = RobustClusterer()
-    blocks._learn_scale(values)
-    np.testing.assert_array_equal(blocks._as_features(values), whole)
+def test_no_views_without_a_network_or_without_images(shapes: tuple[Path, dict[str, str]]) -> None:
+    assert embed_views(given_features(np.eye(5, dtype=np.float32)), CPU) is None
+    pixels = embed_images(find_images(shapes[0]), "pixels", None, 0.1, CPU)
+    assert isinstance(pixels.embedder, type(fit_pixels(np.zeros((3, 1, 8, 8), np.uint8))))
+    assert embed_views(pixels, CPU) is None

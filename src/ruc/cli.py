@@ -1,6 +1,7 @@
 """The command line: one command per door. Nothing here but parameters in, work called, results printed."""
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -351,6 +352,8 @@ def _edited(folder: Path, run: Any) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; exit with 0 when done, 1 when it can't be done, 2 for wrong usage."""
+    # Before torch is loaded: threads that spin while they wait are ten times slower beside any other busy program.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     try:

@@ -15,22 +15,33 @@ from ruc.embed.contrastive import ContrastiveEmbedder, ContrastiveSettings, fit_
 from ruc.embed.embedder import Embedder, State
 from ruc.embed.pixels import fit_pixels
 from ruc.embed.pretrained import DEFAULT_MODEL, PretrainedEmbedder, load_pretrained, weights_at_hand
-from ruc.embed.scratch import fit_scratch, suit_settings
+from ruc.embed.scratch import choose_policy, fit_scratch, suit_settings
 from ruc.errors import InputError
 from ruc.images.load import ImageSet, choose_size, load_pixels
 from ruc.images.source import ImageSource
+from ruc.images.views import random_view, to_float
 from ruc.networks import ResNet
 from ruc.networks.checkpoints import LARGEST_SIDE, is_checkpoint, load_checkpoint
 from ruc.run_folder import Checkpoints
 from ruc.runtime import Runtime
 
-__all__ = ["FROM_SCRATCH", "Embedding", "FittedEmbedder", "embed_images", "given_features", "load_features"]
+__all__ = [
+    "FROM_SCRATCH",
+    "Embedding",
+    "FittedEmbedder",
+    "embed_images",
+    "embed_views",
+    "given_features",
+    "load_features",
+]
 
 logger = logging.getLogger(__name__)
 
 LARGE = 256 * 1024 * 1024  # bytes of features that are mapped rather than read
 ROWS = 65_536
 SURELY_UNIT = 1e-5
+N_VIEWS = 8
+MOST_WITH_VIEWS = 20_000  # images whose views are embedded: 8 times their features are kept in memory
 FROM_SCRATCH = ("scratch", "contrastive", "pixels")
 FittedEmbedder = Embedder | PretrainedEmbedder
 
@@ -184,6 +195,27 @@ def embed_images(
         return _embed_pretrained(source, name, why, max_skipped, runtime, kept or Checkpoints())
     images = load_pixels(source, image_size or choose_size(source), runtime, max_skipped)
     return _embed_from_scratch(images, name, why, runtime, kept or Checkpoints())
+
+
+def embed_views(embedded: Embedding, runtime: Runtime) -> NDArray[np.float32] | None:
+    """Features of random views of every image, for heads to learn from as whole networks learn from images.
+
+    Returns
+    -------
+    numpy.ndarray or None
+        (8, n_samples, n_features), unit-norm rows; None where the images aren't in memory, are many, or weren't
+        embedded by a network.
+    """
+    images, embedder = embedded.images, embedded.embedder
+    if images is None or embedder is None or isinstance(embedder, PretrainedEmbedder):
+        return None
+    if embedded.backbone is None or len(images.pixels) > MOST_WITH_VIEWS:
+        return None
+    policy, _ = choose_policy(images.pixels, runtime)
+    generator = runtime.generator("embedded views")
+    plain = to_float(torch.from_numpy(images.pixels))
+    views = (random_view(plain, policy, generator).mul_(255).round_().byte() for _ in range(N_VIEWS))
+    return np.stack([embedder.transform(each.numpy(), runtime) for each in views])
 
 
 def resolve(embedder: str) -> tuple[str, str]:

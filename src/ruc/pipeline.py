@@ -26,7 +26,7 @@ from ruc.cluster.scan_images import scan_images
 from ruc.embed.embedder import State
 from ruc.embed.neighbors import MOST_EXACT, Neighbors, affordable_neighbors, nearest_neighbors
 from ruc.embed.scratch import choose_policy
-from ruc.embedding import FROM_SCRATCH, Embedding, embed_images, given_features, load_features
+from ruc.embedding import FROM_SCRATCH, Embedding, embed_images, embed_views, given_features, load_features
 from ruc.errors import InputError, NothingToClusterError
 from ruc.images.load import choose_size, content_hashes
 from ruc.images.source import ImageSource, find_images
@@ -243,7 +243,7 @@ def choose_space(
     """Heads on features, or whole networks on the images where there are enough of them."""
     backbone = embedded.backbone if base.backbone is None else base.backbone
     if not _retrains_networks(settings, embedded, base.backbone):
-        return FeatureSpace(embedded.features, neighbors, runtime)
+        return FeatureSpace(embedded.features, neighbors, runtime, embed_views(embedded, runtime))
     if embedded.images is None or backbone is None:
         raise InputError(
             f"--space image given with the embedder {embedded.name!r}; expected one with a network to retrain: "

@@ -40,13 +40,24 @@ def test_finds_blobs_and_repeats(method: str) -> None:
     assert found.n_clusters == 5
     assert np.unique(found.labels[known]).tolist() == [0, 1, 2, 3, 4]
     assert (np.diff(np.bincount(found.labels[known])) <= 0).all()
-    assert found.name == ("graph" if method == "auto" else method)
+    assert found.name == ("scan" if method == "auto" else method)
     assert (found.probabilities is not None) == (method in ("auto", "graph", "mixture", "scan"))
     if found.probabilities is not None:
         assert found.probabilities.shape == (300, 5)
         assert found.probabilities.dtype == np.float32
         np.testing.assert_allclose(found.probabilities.sum(axis=1), 1.0, rtol=1e-5)
         np.testing.assert_array_equal(found.probabilities.argmax(axis=1), found.labels)
+
+
+@pytest.mark.parametrize(("sizes", "expected"), [([60] * 5, "scan"), ([300, 100, 40, 20, 15], "graph")])
+def test_auto_leaves_scan_where_it_tears_the_graph_apart(
+    sizes: list[int], expected: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    features, truth = blobs(sizes, spread=0.5)
+    with caplog.at_level(logging.INFO):
+        found = cluster(features, 5, "auto", RUNTIME)
+    assert found.name == expected and f"base clustering: {expected}, by the modularity" in caplog.text
+    assert adjusted_rand_score(truth, found.labels) > 0.95
 
 
 @pytest.mark.parametrize("method", ["graph", "spectral", "scan", "density"])

@@ -51,7 +51,7 @@ def test_auto_takes_kmeans_where_the_graph_would_see_too_little_of_each_cluster(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     features, truth = blobs()
-    assert cluster(features, 6, "auto", RUNTIME).name == "graph"
+    assert cluster(features, 6, "auto", RUNTIME).name == "scan"
     for module in (auto, graph):
         monkeypatch.setattr(module, "MOST_SAMPLES", 300)
     assert cluster(features, 3, "auto", RUNTIME).name == "graph"

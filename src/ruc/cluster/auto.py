@@ -8,10 +8,13 @@ from numpy.typing import NDArray
 from ruc.cluster.clustering import Clustering
 from ruc.cluster.density import density
 from ruc.cluster.graph import MOST_SAMPLES, PART_PER_CLUSTER, graph
+from ruc.cluster.inputs import unit_features
 from ruc.cluster.kmeans import kmeans
+from ruc.cluster.layout import neighbor_graph
 from ruc.cluster.mixture import mixture
 from ruc.cluster.scan import scan
 from ruc.cluster.spectral import spectral
+from ruc.embed.modularity import modularity
 from ruc.embed.neighbors import Neighbors
 from ruc.errors import InputError
 from ruc.runtime import Runtime
@@ -19,6 +22,7 @@ from ruc.runtime import Runtime
 __all__ = ["METHODS", "cluster", "largest_first"]
 
 logger = logging.getLogger(__name__)
+NEARLY_AS_CLEAR = 0.02  # SCAN was better at up to 0.009 less, worse from 0.029 less on (experiments/LOG.md)
 METHODS = ("auto", "graph", "kmeans", "mixture", "spectral", "density", "scan")
 
 
@@ -31,8 +35,9 @@ def cluster(
 ) -> Clustering:
     """Cluster features by the named method.
 
-    "auto" is "graph", the one that was best on most of the data it was measured on (experiments/RESULTS.md), as long as
-    that has 100 samples of each cluster to look at; with more clusters it's "kmeans".
+    "auto" is "scan" where its clusters fall apart nearly as clearly as those of "graph", and "graph" else: what was
+    best on most of the data that they were measured on (experiments/RESULTS.md). Beyond 20,000 samples it's "graph" as
+    long as that has 100 samples of each cluster to look at, and with more clusters "kmeans".
 
     Parameters
     ----------
@@ -63,23 +68,31 @@ def cluster(
         raise InputError(
             f"base clustering {method!r} needs the number of clusters; give it, or take 'density'"
         )
-    if method == "auto":
-        method = _automatic(len(features), n_clusters)
     return largest_first(_run(features, n_clusters, method, runtime, neighbors))
 
 
-def _automatic(n_samples: int, n_clusters: int | None) -> str:
-    if n_clusters is None or n_samples <= MOST_SAMPLES or n_clusters * PART_PER_CLUSTER <= MOST_SAMPLES:
+def _automatic(
+    features: NDArray[np.floating], n_clusters: int, runtime: Runtime, neighbors: Neighbors | None
+) -> Clustering:
+    """SCAN's heads are smooth and ask for clusters of like size: better, unless that tears the graph apart."""
+    n_samples = len(features)
+    if n_samples > MOST_SAMPLES and n_clusters * PART_PER_CLUSTER > MOST_SAMPLES:
+        why = "kmeans, since graph looks at %d samples, too few for %d clusters"
+        logger.info("base clustering: " + why, MOST_SAMPLES, n_clusters)
+        return kmeans(features, n_clusters, runtime)
+    communities = graph(features, n_clusters, runtime, neighbors)
+    if n_samples > MOST_SAMPLES:
         logger.info(
-            "base clustering: graph, the most accurate on most of the data that bases were compared on"
+            "base clustering: graph, since SCAN's heads would take long to train on %d samples", n_samples
         )
-        return "graph"
-    logger.info(
-        "base clustering: kmeans, since graph looks at %d samples, too few for %d clusters",
-        MOST_SAMPLES,
-        n_clusters,
-    )
-    return "kmeans"
+        return communities
+    heads = scan(features, n_clusters, runtime, neighbors)
+    affinity = neighbor_graph(unit_features(features, n_clusters), runtime, neighbors)
+    clear, as_clear = modularity(affinity, communities.labels), modularity(affinity, heads.labels)
+    taken = heads if as_clear > clear - NEARLY_AS_CLEAR else communities
+    why = "%s, by the modularity of the neighbour graph (scan %.3f, graph %.3f)"
+    logger.info("base clustering: " + why, taken.name, as_clear, clear)
+    return taken
 
 
 def _run(
@@ -101,8 +114,10 @@ def _run(
             return spectral(features, k, runtime, neighbors)
         case "scan":
             return scan(features, k, runtime, neighbors)
-        case _:
+        case "graph":
             return graph(features, k, runtime, neighbors)
+        case _:
+            return _automatic(features, k, runtime, neighbors)
 
 
 def largest_first(found: Clustering) -> Clustering:

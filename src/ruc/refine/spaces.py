@@ -174,7 +174,7 @@ class ImageSpace:
         Minutes for thousands of small images on a CPU; more epochs help where there is a GPU.
         """
         return {
-            "n_epochs": 8 if self.pixels.device.type == "cpu" else 60, "batch_size": 250, "learning_rate": 0.003,
+            "n_epochs": 16 if self.pixels.device.type == "cpu" else 60, "batch_size": 250, "learning_rate": 0.003,
             "optimizer": "adamw", "clean_views": 1, "head_warmup": True, "n_neighbors": 100,
             "neighbor_agreement": 0.9, "propagation": 0.9, "calibrate_by": "both", "precision": self.precision,
         }  # fmt: skip
