@@ -35,6 +35,7 @@ from ruc.refine.refinement import Epoch, Pair, Refinement
 from ruc.refine.select import choose_clean
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import Space
+from ruc.refine.statistics import settle_statistics
 from ruc.refine.targets import guess, mix_up, one_hot, refine_labels, smooth_labels
 from ruc.refine.warmup import warm_up_heads
 from ruc.runtime import Runtime
@@ -99,6 +100,9 @@ def refine(
             if on_epoch is not None:
                 on_epoch(record, lambda: snapshot(members, trust, history))
             advance(1)
+    if settings.forwards == "needed":
+        networks = (first.network, second.network)
+        settle_statistics(networks, space, settings.rows_per_batch, runtime)
     pair = Pair(first.network, second.network)
     return conclude(space, pair, base, trust, selected, evidence, features, history, settings, runtime)
 
