@@ -19,6 +19,7 @@ from sklearn.decomposition import PCA
 from ruc.edits import Merge, Move, apply_edits
 from ruc.errors import UnreadableImageError
 from ruc.images.source import find_images
+from ruc.report import layout
 from ruc.report.data import report_data
 from ruc.report.layout import map_positions, principal_components
 from ruc.report.payload import as_script_json, packed, payload, typicality
@@ -158,6 +159,23 @@ def test_the_map_keeps_groups_apart(n_samples: int, expected: str) -> None:
     centres = np.stack([positions[group == one].mean(axis=0) for one in range(3)])
     nearest = np.linalg.norm(positions[:, None] - centres, axis=2).argmin(axis=1)
     assert (nearest == group).all()
+
+
+def test_a_large_map_is_laid_out_from_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each other sample lies at the mean of its three nearest landmarks, worked out here by a loop."""
+    monkeypatch.setattr(layout, "MOST_FOR_GRAPH", 100)
+    rng = np.random.default_rng(0)
+    group = np.arange(400) % 3
+    features = np.eye(10)[group] + rng.normal(0, 0.05, (400, 10))
+    positions, name = map_positions(features)
+    assert "of 100 samples" in name
+    unit = (features / np.linalg.norm(features, axis=1, keepdims=True)).astype(np.float32)
+    chosen = np.sort(np.random.default_rng(0).choice(400, 100, replace=False))
+    for row in np.setdiff1d(np.arange(400), chosen)[:20]:
+        nearest = chosen[np.argsort(-(unit[chosen] @ unit[row]))[:3]]
+        np.testing.assert_allclose(positions[row], positions[nearest].mean(axis=0), rtol=1e-5)
+    centres = np.stack([positions[group == one].mean(axis=0) for one in range(3)])
+    assert (np.linalg.norm(positions[:, None] - centres, axis=2).argmin(axis=1) == group).all()
 
 
 class Tags(HTMLParser):

@@ -5,6 +5,7 @@ import warnings
 from typing import Any, Final, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ruc.errors import InputError
@@ -15,7 +16,11 @@ __all__ = ["MapMethod", "map_positions", "principal_components"]
 MapMethod = Literal["auto", "graph", "umap", "pca"]
 
 FEWEST_FOR_GRAPH: Final = 50  # below, neighbours say little
-MOST_FOR_GRAPH: Final = 20_000  # a quarter of a minute; beyond, the map is not worth the wait
+MOST_FOR_GRAPH: Final = (
+    20_000  # a quarter of a minute; of more samples, so many are laid out and the rest placed among them
+)
+N_PLACED_BY: Final = 3
+BLOCK: Final = 4096
 N_NEIGHBORS: Final = 15
 N_DIRECTIONS: Final = 50
 ROWS: Final = 65_536  # at a time
@@ -32,7 +37,7 @@ def map_positions(
         (n_samples, n_features).
     method
         "graph": the layout of the neighbour graph with UMAP's forces (`ruc.cluster.layout`); "umap":
-        umap-learn; "pca"; or "auto": "graph" for 50 to 20,000 samples, else "pca".
+        umap-learn; "pca"; or "auto": "graph" for 50 samples or more, else "pca".
     seed
         Of all but PCA.
 
@@ -43,11 +48,14 @@ def map_positions(
     """
     n_samples = len(features)
     if method == "auto":
-        method = "graph" if FEWEST_FOR_GRAPH <= n_samples <= MOST_FOR_GRAPH else "pca"
+        method = "graph" if n_samples >= FEWEST_FOR_GRAPH else "pca"
     if method == "pca" or n_samples <= N_NEIGHBORS:
         return principal_components(features, 2), "PCA"
     if method == "graph":
-        return _graph(features, seed), "the graph of nearest neighbours, with the forces of UMAP"
+        name = "the graph of nearest neighbours, with the forces of UMAP"
+        if n_samples > MOST_FOR_GRAPH:
+            name += f", of {MOST_FOR_GRAPH:,} samples; each other one lies between its {N_PLACED_BY} nearest of these"
+        return _graph(features, seed), name
     return _umap(features, seed), "UMAP"
 
 
@@ -79,7 +87,27 @@ def _graph(features: NDArray[np.floating[Any]], seed: int) -> NDArray[np.float32
     lengths = np.linalg.norm(features, axis=1, keepdims=True)
     unit = np.asarray(features / np.maximum(lengths, 1e-12), dtype=np.float32)
     runtime = Runtime("cpu", seed)
-    return graph_layout(neighbor_graph(unit, runtime), 2, runtime, "map")
+    if len(unit) <= MOST_FOR_GRAPH:
+        return graph_layout(neighbor_graph(unit, runtime), 2, runtime, "map")
+    chosen = np.sort(np.random.default_rng(seed).choice(len(unit), MOST_FOR_GRAPH, replace=False))
+    landmarks = unit[chosen]
+    laid_out = graph_layout(neighbor_graph(landmarks, runtime), 2, runtime, "map")
+    positions = _between_nearest(unit, landmarks, laid_out)
+    positions[chosen] = laid_out
+    return positions
+
+
+def _between_nearest(
+    unit: NDArray[np.float32], landmarks: NDArray[np.float32], laid_out: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """The mean position of each sample's nearest landmarks, (n_samples, 2)."""
+    positions = np.empty((len(unit), 2), dtype=np.float32)
+    candidates = torch.from_numpy(landmarks).T
+    for start in range(0, len(unit), BLOCK):
+        similarities = torch.from_numpy(unit[start : start + BLOCK]) @ candidates
+        nearest = similarities.topk(N_PLACED_BY, dim=1).indices.numpy()
+        positions[start : start + BLOCK] = laid_out[nearest].mean(axis=1)
+    return positions
 
 
 def _umap(features: NDArray[np.floating[Any]], seed: int) -> NDArray[np.float32]:
