@@ -72,6 +72,7 @@ function buildSummary() {
   main.append(h('section', { id: 'outcome', class: 'outcome', 'aria-label': 'What came out' },
     h('p', { class: 'eyebrow' }, 'What came out'),
     h('h1', null, data.title), lead, tiles,
+    h('p', { class: 'note meaning' }, 'Confidence is the probability of being in the right cluster, estimated without ground truth.'),
     data.warnings.length > 0 && h('ul', { class: 'warnings', 'aria-label': 'Warnings' }, data.warnings.map((text) => h('li', null, text))),
     h('div', { class: 'first-screen' },
       h('div', { class: 'card' }, h('div', { class: 'card-head' }, h('h2', null, 'Sizes of the clusters'),
@@ -93,8 +94,7 @@ function buildSummary() {
     replaceChildren(lead, `${plural(nRows, noun)} in ${plural(named, 'cluster')}. `,
       changed ? ['RUC moved ', h('b', { class: 'ink-change' }, number(changed)), ` of them (${percent(changed / nRows, 1)}) to another cluster`] : 'RUC left every one where it was',
       doubtful ? [' and is in doubt about ', h('b', null, number(doubtful)), '. '] : ' and is in doubt about none. ',
-      wrong ? ['It expects about ', h('b', null, number(wrong)), ` (${percent(wrong / nRows, 1)}) to be in a wrong cluster.`] : `It expects no ${noun} to be in a wrong cluster.`,
-      ' Confidence is the probability of being in the right cluster, estimated without any labels.');
+      wrong ? ['It expects about ', h('b', null, number(wrong)), ` (${percent(wrong / nRows, 1)}) to be in a wrong cluster.`] : `It expects no ${noun} to be in a wrong cluster.`);
     const shown = [
       [number(nRows), `${noun}s`, '#images'], [number(named), 'clusters', '#clusters'],
       [number(changed), 'changed', '#changes', changed && 'ink-change'], [percent(1 - wrong / nRows), 'expected right', '#clusters', 'ink-trust'],
