@@ -178,6 +178,44 @@ def test_a_large_map_is_laid_out_from_a_sample(monkeypatch: pytest.MonkeyPatch) 
     assert (np.linalg.norm(positions[:, None] - centres, axis=2).argmin(axis=1) == group).all()
 
 
+# What eyes that lack one kind of cone see of a screen: Machado, Oliveira and Fernandes 2009, on linear RGB.
+EYES = {
+    "usual": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    "deuteranopia": (
+        (0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881),
+    ),
+    "protanopia": (
+        (0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998),
+    ),
+    "tritanopia": (
+        (1.255528, -0.076749, -0.178779), (-0.078411, 0.930809, 0.147602), (0.004733, 0.691367, 0.303900),
+    ),
+}  # fmt: skip
+
+
+def as_lab(colour: str, eye: np.ndarray) -> np.ndarray:
+    """CIELAB of "#rrggbb" as seen by an eye; 2 apart is just noticeable side by side."""
+    srgb = np.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)]) / 255
+    linear = eye @ np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    xyz = to_xyz @ np.clip(linear, 0, 1) / (0.95047, 1, 1.08883)
+    x, y, z = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("eye", EYES)
+def test_twelve_clusters_can_be_told_apart_by_any_eye(eye: str) -> None:
+    style = (Path(layout.__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
+    colours = re.findall(r"--c\d+: (#\w{6})", style)
+    palettes = [colours[:12], colours[12:24], colours[24:]]
+    assert len(colours) == 36
+    assert palettes[1] == palettes[2]  # dark by choice, and dark by the system's
+    for palette in palettes[:2]:
+        seen = np.array([as_lab(colour, np.array(EYES[eye])) for colour in palette])
+        apart = np.linalg.norm(seen[:, None] - seen, axis=2) + np.diag(np.full(12, np.inf))
+        assert apart.min() > 10
+
+
 class Tags(HTMLParser):
     """Elements in order, attributes that could fetch or run something, and the text of each script."""
 
