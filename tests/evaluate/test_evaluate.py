@@ -238,3 +238,16 @@ def test_the_result_cannot_be_changed(pair):
     found: Evaluation = evaluate(pair[1], pair[0], n_resamples=0)
     with pytest.raises(AttributeError):
         found.n_images = 3
+
+
+def test_the_door_from_python_stays_open():
+    """Importing the package of the same name must not hide the function."""
+    import ruc
+    import ruc.evaluate.metrics
+
+    for _ in range(2):
+        found = ruc.evaluate([0, 0, 1], ["a", "a", "b"], n_resamples=0)
+        assert isinstance(found, Evaluation) and found.refined.numbers["accuracy"].value == 1.0
+    from ruc import evaluate as door
+
+    assert door([0, 1], ["a", "b"], n_resamples=0).n_clusters == 2
