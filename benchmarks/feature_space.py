@@ -15,8 +15,11 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from memory import forget_peak, held_mebibytes
@@ -25,10 +28,6 @@ from scipy.optimize import linear_sum_assignment
 from synthetic import clustered_features
 
 from ruc import pipeline
-from ruc.report.data import report_data
-from ruc.report.report import write_report
-from ruc.run_folder import Checkpoints, write_run
-from ruc.runtime import Runtime
 from ruc.settings import make_settings
 
 
@@ -38,10 +37,10 @@ class Stages:
     def __init__(self) -> None:
         self.measured: dict[str, list[tuple[float, float, float]]] = {}
 
-    def run(self, stage: str, work: Callable[..., Any], *arguments: Any) -> Any:
+    def run(self, stage: str, work: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
         forget_peak()
         wall, processor = time.perf_counter(), time.process_time()
-        result = work(*arguments)
+        result = work(*arguments, **keywords)
         row = (time.perf_counter() - wall, time.process_time() - processor, held_mebibytes())
         self.measured.setdefault(stage, []).append(row)
         logging.info("  %s: %.1f s, %.0f s of processor, peak %.0f MiB", stage, *row)
@@ -55,20 +54,23 @@ class Stages:
         return found
 
 
+STAGES = {
+    "embed": "features", "find_neighbors": "neighbours", "initial_clustering": "base", "retrain": "refining",
+    "conclude": "marks", "write_report": "report", "write_run": "writing",
+}  # fmt: skip
+
+
 def pipeline_once(stages: Stages, file: Path, n_clusters: int, output: Path) -> tuple[NDArray[np.int64], ...]:
-    settings = make_settings({"features": str(file), "n_clusters": n_clusters, "output": str(output)})
-    runtime, kept = Runtime("cpu", 0), Checkpoints()
-    embedded = stages.run("features", pipeline.embed, settings, None, runtime, kept)
-    neighbors = stages.run("neighbours", pipeline.find_neighbors, embedded, settings, runtime)
-    base = stages.run("base", pipeline.initial_clustering, settings, embedded, neighbors, runtime, kept)
-    space = pipeline.choose_space(settings, embedded, base, neighbors, runtime)
-    refined = stages.run("refining", pipeline.retrain, settings, space, base, neighbors, runtime, kept)
-    outcome = stages.run(
-        "marks", pipeline.conclude, settings, embedded, neighbors, base, space, refined, runtime
+    """`ruc cluster --features` with a clock around each of its stages."""
+    settings = make_settings(
+        {"features": str(file), "n_clusters": n_clusters, "output": str(output), "device": "cpu"}
     )
-    page = stages.run("report", lambda: write_report(report_data(outcome.run)))
-    stages.run("writing", write_run, output, outcome.run, outcome.model, page)
-    return base.clustering.labels, refined.labels
+    with ExitStack() as stack:
+        for name, stage in STAGES.items():
+            clocked = partial(stages.run, stage, getattr(pipeline, name))
+            stack.enter_context(patch.object(pipeline, name, clocked))
+        run = pipeline.run_to_folder(settings, overwrite=True, verbose=False)
+    return run.initial_cluster, run.cluster
 
 
 def k_means(features: NDArray[np.float32], n_clusters: int) -> NDArray[np.int64]:
