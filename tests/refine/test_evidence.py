@@ -63,3 +63,19 @@ def test_without_neighbours_or_with_one_label_nothing_is_gathered():
     neighbors, truth = sample(0.2)
     assert gather_evidence(given(truth), None, RefineSettings(propagation=0.9)) is None
     assert gather_evidence(given(np.zeros_like(truth)), neighbors, RefineSettings(propagation=0.9)) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "calibrate_by", "settled"),
+    [("graph", "neighbors", True), ("graph", "both", False), ("kmeans", "neighbors", False)],
+)
+def test_only_the_graphs_own_clusters_are_settled_for_networks_on_the_same_features(
+    name, calibrate_by, settled
+):
+    neighbors, truth = sample(0.2)
+    labels = with_wrong(truth, 0.05)
+    settings = RefineSettings(propagation=0.9, calibrate_by=calibrate_by)
+    evidence = gather_evidence(Clustering(labels, None, N_CLUSTERS, name), neighbors, settings)
+    assert evidence.settled is settled
+    kept = (evidence.labels == labels).all()
+    assert kept if name == "graph" else not kept

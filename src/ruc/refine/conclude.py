@@ -124,7 +124,7 @@ def _remember(
         logits = pair.logits(space.plain(rows))
         networks = (logits / temperature).log_softmax(dim=1)
         believed = evidence.of(rows)
-        if evidence.explained >= WELL_EXPLAINED:
+        if evidence.explained >= WELL_EXPLAINED and not evidence.settled:
             believed = _together(believed, logits, evidence).log_softmax(dim=1)
         else:  # the networks know less than the labels, and have no say
             believed = believed.clamp_min(SMALLEST).log().log_softmax(dim=1)

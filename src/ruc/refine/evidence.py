@@ -8,7 +8,7 @@ The model is that of noisy labels with a transition matrix (Patrini et al. 2017,
 the neighbours as the only, and hence out-of-sample, predictor.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -53,6 +53,9 @@ class Evidence:
         weren't weighed.
     explained
         Share of the labels that the features predict, relative to the best possible at this reliability.
+    settled
+        Whether networks on the same features would know no better: the labels are the consensus of several layouts of
+        the neighbour graph.
     n_clusters, columns
         How many clusters there are, and (n_samples, m) int64 which of them the columns of `posterior` are, where a
         full table would be too large.
@@ -61,6 +64,7 @@ class Evidence:
     posterior: NDArray[np.float32]
     reliability: NDArray[np.float32] | None
     explained: float = 1.0
+    settled: bool = False
     n_clusters: int = 0
     columns: NDArray[np.int64] | None = None
 
@@ -108,7 +112,8 @@ def gather_evidence(
     if not settings.propagation:
         return None
     smooth = smooth_among_candidates if large else smooth_evidence
-    return smooth(base, neighbors, settings.propagation)
+    evidence = smooth(base, neighbors, settings.propagation)
+    return replace(evidence, settled=base.name == "graph" and settings.calibrate_by == "neighbors")
 
 
 def smooth_evidence(base: Clustering, neighbors: Neighbors, share: float) -> Evidence:
