@@ -120,6 +120,8 @@ def undo_edits(run: Run, n_edits: int = 1) -> Run:
         There are fewer edits than that.
     """
     edits = edits_of(run)
+    if not edits:
+        raise InputError(f"{n_edits} edits to undo, and the run has none; expected a run that was edited")
     if not 0 < n_edits <= len(edits):
         raise InputError(f"{n_edits} edits to undo; expected 1 to {len(edits)}, the number the run has")
     kept = edits[:-n_edits]
