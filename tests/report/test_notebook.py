@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,11 @@ def test_numbers_by_hand() -> None:
     assert sum(str(title).startswith("folder/image_00004") for title in doubtful) == 1
     assert len(doubtful) == 10
     assert "<img" not in summary_html(data)
+    unknown = replace(data, initial_cluster=np.where(np.arange(40) < 2, -1, data.initial_cluster))
+    assert (
+        'moved <b class="changed">3</b> to another cluster, placed <b>2</b> that had no label,'
+        in " ".join(summary_html(unknown).split())
+    )
 
 
 def test_hostile_names_stay_text() -> None:

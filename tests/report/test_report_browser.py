@@ -427,6 +427,20 @@ def test_a_sample_says_so(browser: Any, tmp_path: Path) -> None:
     assert visit.complaints == []
 
 
+def test_unknown_labels_are_placed_and_not_changed(browser: Any, tmp_path: Path) -> None:
+    data = make_data(240)
+    initial = data.initial_cluster.copy()
+    initial[[0, 1, 10]] = -1  # of these, 0 and 10 had come from the cluster below
+    visit = Visit(browser, written(tmp_path, replace(data, initial_cluster=initial)))
+    assert "RUC moved 22 of them (9.2 %) to another cluster, placed 3 that had no label," in visit.text(
+        ".headline"
+    )
+    assert visit.text("a[href='#changes'] .stat-value") == "22"
+    assert any(text.startswith("?") for text in visit.page.locator(".flow").all_inner_texts())
+    visit.context.close()
+    assert visit.complaints == []
+
+
 def test_without_images_features_or_history(browser: Any, tmp_path: Path) -> None:
     data = make_data(
         30, open_thumbnail=None, features=None, positions=None, probabilities=None, history=(), skipped=(),

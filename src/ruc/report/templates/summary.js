@@ -81,10 +81,11 @@ function buildSummary() {
         h('span', { class: 'legend' }, 'before → after')), flowList))));
 
   function updateLead() {
-    let changed = 0, doubtful = 0, byHand = 0, wrong = 0;
+    let changed = 0, placed = 0, doubtful = 0, byHand = 0, wrong = 0;
     for (let row = 0; row < nRows; row++) {
       byHand += isByHand(row);
-      changed += isChanged(row) && !isByHand(row);
+      changed += isChanged(row) && !isByHand(row) && current.initial[row] >= 0;
+      placed += current.initial[row] < 0 && !isByHand(row);
       doubtful += isDoubtful(row);
       wrong += isByHand(row) ? 0 : 1 - confidence(row);
     }
@@ -93,6 +94,7 @@ function buildSummary() {
     const named = filled.length;
     replaceChildren(lead, `${plural(nRows, noun)} in ${plural(named, 'cluster')}. `,
       changed ? ['RUC moved ', h('b', { class: 'ink-change' }, number(changed)), ` of them (${percent(changed / nRows, 1)}) to another cluster`] : 'RUC left every one where it was',
+      placed ? [', placed ', h('b', null, number(placed)), ' that had no label,'] : '',
       doubtful ? [' and is in doubt about ', h('b', null, number(doubtful)), '. '] : ' and is in doubt about none. ',
       wrong ? ['It expects about ', h('b', null, number(wrong)), ` (${percent(wrong / nRows, 1)}) to be in a wrong cluster.`] : `It expects no ${noun} to be in a wrong cluster.`);
     const shown = [
