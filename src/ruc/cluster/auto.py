@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ruc.cluster.clustering import Clustering
 from ruc.cluster.density import density
-from ruc.cluster.graph import MOST_SAMPLES, PART_PER_CLUSTER, graph
+from ruc.cluster.graph import MOST_SAMPLES, graph
 from ruc.cluster.inputs import unit_features
 from ruc.cluster.kmeans import kmeans
 from ruc.cluster.layout import neighbor_graph
@@ -22,6 +22,8 @@ from ruc.runtime import Runtime
 __all__ = ["METHODS", "cluster", "largest_first"]
 
 logger = logging.getLogger(__name__)
+
+FEWEST_OF_EACH = 100  # samples of each cluster for the graph to be better than k-means (experiments/LOG.md)
 NEARLY_AS_CLEAR = 0.02  # SCAN was better at up to 0.009 less, worse from 0.029 less on (experiments/LOG.md)
 METHODS = ("auto", "graph", "kmeans", "mixture", "spectral", "density", "scan")
 

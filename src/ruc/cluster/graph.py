@@ -23,7 +23,7 @@ from ruc.embed.neighbors import Neighbors, nearest_neighbors
 from ruc.progress import progress
 from ruc.runtime import Runtime
 
-__all__ = ["MOST_SAMPLES", "PART_PER_CLUSTER", "graph", "group_layouts"]
+__all__ = ["MOST_SAMPLES", "graph", "group_layouts"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ NATURAL_RANGE = (0.8, 1.3)  # resolutions count that would by themselves end wit
 STABILITY_TOLERANCE = 0.02
 N_SMOOTHING = 3
 MOST_SAMPLES = 20_000  # the layouts of more would take minutes
-LEAST_PART, PART_PER_CLUSTER = 10_000, 100  # of more samples so many are clustered
+LEAST_PART, PART_PER_CLUSTER = 10_000, 250  # of more samples so many are clustered
 N_HEARING = 5  # steps along the graph, until all have heard of the part that was clustered
 
 
@@ -56,7 +56,7 @@ def graph(
     """Cluster by merging small groups of the neighbour graph, at the resolution that several layouts agree on.
 
     Of more than 20,000 samples a random part is clustered so, and the others join along the graph: 10,000 samples, or
-    100 a cluster.
+    250 a cluster.
 
     Parameters
     ----------
