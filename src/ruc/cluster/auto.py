@@ -78,7 +78,7 @@ def _automatic(
 ) -> Clustering:
     """SCAN's heads are smooth and ask for clusters of like size: better, unless that tears the graph apart."""
     n_samples = len(features)
-    if n_samples > MOST_SAMPLES and n_clusters * PART_PER_CLUSTER > MOST_SAMPLES:
+    if n_samples > MOST_SAMPLES and n_clusters * FEWEST_OF_EACH > MOST_SAMPLES:
         why = "kmeans, since graph looks at %d samples, too few for %d clusters"
         logger.info("base clustering: " + why, MOST_SAMPLES, n_clusters)
         return kmeans(features, n_clusters, runtime)
