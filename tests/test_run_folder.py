@@ -168,6 +168,15 @@ def test_checkpoints_go_when_it_cannot_be_done(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
+def test_checkpoints_outlast_a_failure_that_nobody_foresaw(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    with pytest.raises(MemoryError), checkpoints(folder, "one") as kept:
+        kept.save("base", State({}, {"labels": torch.arange(4)}))
+        raise MemoryError
+    with checkpoints(folder, "one") as kept:
+        assert kept.load("base") is not None
+
+
 def test_reading_what_is_no_run(tmp_path: Path, run: Run) -> None:
     with pytest.raises(RunFolderError, match="not a finished run"):
         read_run(tmp_path / "nowhere")

@@ -19,7 +19,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from ruc.errors import RunFolderError
+from ruc.errors import RucError, RunFolderError
 
 if TYPE_CHECKING:  # torch takes seconds to import, and most readers of a run don't need the model
     from ruc.embed.embedder import State
@@ -195,8 +195,8 @@ class Checkpoints:
 def checkpoints(folder: Path, fingerprint: str) -> Iterator[Checkpoints]:
     """Yield the checkpoints of a run folder; those of a run with another fingerprint are dropped first.
 
-    They outlast an interruption. When the run can't be done they are removed, and the folder too if it was
-    made here.
+    They outlast an interruption, and a failure that nobody foresaw. When the run can't be done they are removed, and
+    the folder too if it was made here.
     """
     existed = folder.exists()
     place = folder / CHECKPOINTS
@@ -208,7 +208,7 @@ def checkpoints(folder: Path, fingerprint: str) -> Iterator[Checkpoints]:
             place.mkdir(parents=True, exist_ok=True)
             mark.write_text(fingerprint, encoding="utf-8")
             yield Checkpoints(place)
-    except Exception:
+    except RucError:
         shutil.rmtree(place if existed else folder, ignore_errors=True)
         raise
 
