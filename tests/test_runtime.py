@@ -22,3 +22,10 @@ def test_a_device_that_is_not_there(name: str) -> None:
 
 def test_auto_is_a_device_that_works() -> None:
     assert torch.ones(2, device=Runtime().device).sum().item() == 2
+
+
+def test_networks_compute_in_the_precision_that_the_hardware_has() -> None:
+    runtime = Runtime("cpu")
+    with runtime.autocast():
+        product = torch.ones(2, 2) @ torch.ones(2, 2)
+    assert product.dtype == (runtime.autocast_dtype or torch.float32)

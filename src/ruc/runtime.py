@@ -58,6 +58,10 @@ class Runtime:
             return torch.bfloat16
         return None
 
+    def autocast(self) -> torch.autocast:
+        """Return the context in which networks compute in `autocast_dtype`, or in float32 where that is None."""
+        return torch.autocast(self.device.type, self.autocast_dtype, enabled=self.autocast_dtype is not None)
+
     def generator(self, purpose: str) -> torch.Generator:
         """Return a CPU generator for one purpose, so that a resumed stage draws what it would have drawn."""
         return torch.Generator().manual_seed(self.numpy_seed(purpose))

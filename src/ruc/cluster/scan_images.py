@@ -168,7 +168,7 @@ def fit_on_neighbors(
             column = torch.randint(near.shape[1], (len(rows),), generator=generator).to(near.device)
             both = to_float(images[torch.cat([rows, near[rows, column]])])
             views = random_view(both, policy, generator).contiguous(memory_format=torch.channels_last)
-            with _autocast(runtime):
+            with runtime.autocast():
                 logits = branches(views)
             probabilities = logits.float().softmax(dim=2)
             anchors, others = probabilities.split(len(rows), dim=1)
@@ -211,7 +211,7 @@ def self_label_images(
         for places in _batches(len(sure), settings.batch_size, generator, images.device):
             rows = sure[places]
             views = strong_view(to_float(images[rows]), policy, generator)
-            with _autocast(runtime):
+            with runtime.autocast():
                 logits = network(views.contiguous(memory_format=torch.channels_last))
             yield (
                 weights[targets[rows]] * cross_entropy(logits.float(), targets[rows], reduction="none")
@@ -313,7 +313,7 @@ def _predict(network: nn.Module, images: Tensor, runtime: Runtime) -> Tensor:
     network.eval()
     parts = []
     for part in torch.split(images, PREDICT_ROWS):
-        with _autocast(runtime):
+        with runtime.autocast():
             parts.append(network(to_float(part).contiguous(memory_format=torch.channels_last)).float())
     return torch.cat(parts, dim=-2)
 
@@ -328,8 +328,3 @@ def _batches(
 def _channels_last(module: M) -> M:
     """The module, laid out so that convolutions are about twice as fast."""
     return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
-
-
-def _autocast(runtime: Runtime) -> torch.autocast:
-    dtype = runtime.autocast_dtype
-    return torch.autocast(runtime.device.type, dtype, enabled=dtype is not None)

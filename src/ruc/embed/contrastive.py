@@ -251,8 +251,7 @@ def train_step(
     views = random_view(images, settings.policy, generator, side).contiguous(
         memory_format=torch.channels_last
     )
-    autocast = runtime.autocast_dtype
-    with torch.autocast(views.device.type, autocast, enabled=autocast is not None):
+    with runtime.autocast():
         projected = model(views)
     loss = contrastive_loss(projected.float(), settings.n_views, settings.temperature)
     optimizer.zero_grad(set_to_none=True)

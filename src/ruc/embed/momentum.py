@@ -258,9 +258,7 @@ def train_step(
         [random_view(pixels, settings.policy, generator, side) for _ in range(settings.n_views)]
     )
     views = views.contiguous(memory_format=torch.channels_last)
-    with torch.autocast(
-        views.device.type, runtime.autocast_dtype, enabled=runtime.autocast_dtype is not None
-    ):
+    with runtime.autocast():
         predicted = learner.predictor(learner.student(views))
         with torch.no_grad():
             seen = learner.teacher(views)

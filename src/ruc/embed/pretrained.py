@@ -251,9 +251,8 @@ class PretrainedEmbedder:
         return State({"kind": "pretrained", "name": self.name, "revision": self.revision}, {})
 
     def _features(self, images: NDArray[np.uint8], runtime: Runtime) -> NDArray[np.float32]:
-        device, dtype = runtime.device, runtime.autocast_dtype
-        batch = torch.from_numpy(images).to(device).float() / 255
-        with torch.inference_mode(), torch.autocast(device.type, dtype, enabled=dtype is not None):
+        batch = torch.from_numpy(images).to(runtime.device).float() / 255
+        with torch.inference_mode(), runtime.autocast():
             features: NDArray[np.float32] = self.module(batch).float().cpu().numpy()
         return features
 
