@@ -1,4 +1,4 @@
-"""Views: identity, reproducibility, geometry worked by hand, and Pillow as the oracle for colour operations."""
+"""Views: identity, reproducibility, geometry worked by hand, colours one step after the other."""
 
 import math
 from dataclasses import replace
@@ -6,31 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageEnhance, ImageOps
-from torch import Tensor
+from levels import generator, levels
 
 from ruc.images import views
-from ruc.images.views import POLICIES, ViewPolicy, cutout, rand_augment, random_view, strong_view
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def levels(count: int = 6, channels: int = 3, side: int = 16) -> Tensor:
-    """Random images on the 256 levels that Pillow knows."""
-    return torch.randint(256, (count, channels, side, side), generator=generator(7)).float() / 255
-
-
-def to_pil(image: Tensor) -> Image.Image:
-    array = (image * 255).round().byte().permute(1, 2, 0).numpy()
-    return Image.fromarray(array if array.shape[2] == 3 else array[:, :, 0])
-
-
-def from_pil(image: Image.Image) -> Tensor:
-    array = np.asarray(image)
-    array = array[:, :, None] if array.ndim == 2 else array
-    return torch.from_numpy(array.copy()).permute(2, 0, 1).float() / 255
+from ruc.images.colour import hue_rotation
+from ruc.images.views import POLICIES, ViewPolicy, cutout, random_view, strong_view
 
 
 def test_plain_policy_returns_the_images_unchanged() -> None:
@@ -116,15 +96,6 @@ def test_size_gives_views_of_that_side() -> None:
     assert random_view(levels(), POLICIES["gentle"], generator(), size=11).shape == (6, 3, 11, 11)
 
 
-def test_hue_keeps_greys_and_a_third_of_a_turn_permutes_the_channels() -> None:
-    grey = torch.full((1, 3, 2, 2), 0.4)
-    turned = views._hue_rotation(torch.tensor([0.3])) @ grey.flatten(2)
-    assert torch.allclose(turned, grey.flatten(2), atol=1e-6)
-    colours = torch.rand(1, 3, 4, generator=generator())
-    turned = views._hue_rotation(torch.tensor([1 / 3])) @ colours
-    assert torch.allclose(turned, colours.roll(1, 1), atol=1e-6)
-
-
 @pytest.mark.parametrize("channels", [1, 3])
 def test_colours_change_as_one_step_after_the_other_would(channels, monkeypatch) -> None:
     images = levels(3, channels) * 0.2 + 0.4  # so that nothing has to be cut off
@@ -147,23 +118,11 @@ def test_colours_change_as_one_step_after_the_other_would(channels, monkeypatch)
             expected = mean + (expected - mean) * (1 + 0.3 * share)
             if channels == 3:
                 expected = luma(expected) + (expected - luma(expected)) * (1 + 0.4 * share)
-                rotation = views._hue_rotation(torch.tensor([0.05 * share]))[0]
+                rotation = hue_rotation(torch.tensor([0.05 * share]))[0]
                 expected = (rotation @ expected.flatten(1)).view_as(expected)
         assert torch.allclose(result, expected, atol=1e-5)
         if channels == 3 and share is not None:
             assert torch.allclose(grey, luma(expected), atol=1e-5)
-
-
-def test_where_views_look_is_what_torch_makes_of_the_same_windows_and_warps() -> None:
-    images, shape = levels(5, 3), torch.Size((11, 13))
-    window = torch.randn(5, 2, 3, generator=generator()) * 0.5
-    knots = torch.randn(5, 2, 4, 4, generator=generator()) * 0.1
-    grid = torch.nn.functional.affine_grid(window, [5, 1, 11, 13], align_corners=False)
-    warp = torch.nn.functional.interpolate(knots, size=(11, 13), mode="bilinear", align_corners=True)
-    expected = torch.nn.functional.grid_sample(
-        images, grid + warp.permute(0, 2, 3, 1), padding_mode="border", align_corners=False
-    )
-    assert torch.allclose(views._sample(images, window, knots, shape), expected, atol=1e-5)
 
 
 def test_blur_equals_a_gaussian_convolution_of_each_image() -> None:
@@ -174,61 +133,6 @@ def test_blur_equals_a_gaussian_convolution_of_each_image() -> None:
     for image, blurred, s in zip(images[:, 0].numpy(), seen[:, 0].numpy(), sigma.tolist(), strict=True):
         once = gaussian_filter1d(image, s, axis=0, mode="nearest", radius=2)
         assert np.allclose(gaussian_filter1d(once, s, axis=1, mode="nearest", radius=2), blurred, atol=1e-5)
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-def test_equalize_equals_pillow(channels) -> None:
-    images = levels(4, channels)
-    images[0] = images[0] * 0.2  # a dark one
-    images[1] = 0.5  # a single level: nothing to equalize
-    images = (images * 255).round() / 255
-    seen = views._equalize(images, torch.ones(4))
-    for image, result in zip(images, seen, strict=True):
-        assert torch.allclose(result, from_pil(ImageOps.equalize(to_pil(image))), atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("operation", "pillow", "strength", "tolerance"),
-    [
-        ("_autocontrast", lambda image: ImageOps.autocontrast(image), 0.7, 1.5 / 255),
-        ("_posterize", lambda image: ImageOps.posterize(image, 6), 0.5, 1e-6),
-        ("_solarize", lambda image: ImageOps.solarize(image, 127.5), 0.5, 1e-6),
-        ("_colour", lambda image: ImageEnhance.Color(image).enhance(1.45), 0.5, 2 / 255),
-        ("_contrast", lambda image: ImageEnhance.Contrast(image).enhance(0.55), -0.5, 2 / 255),
-        ("_brightness", lambda image: ImageEnhance.Brightness(image).enhance(1.45), 0.5, 2 / 255),
-        ("_sharpness", lambda image: ImageEnhance.Sharpness(image).enhance(1.45), 0.5, 2 / 255),
-    ],
-)
-def test_operations_equal_pillow(operation, pillow, strength, tolerance) -> None:
-    images = (levels() * 0.6 + 0.1).mul(255).round() / 255
-    seen = getattr(views, operation)(images, torch.full((len(images),), strength)).clamp(0, 1)
-    for image, result in zip(images, seen, strict=True):
-        assert (result - from_pil(pillow(to_pil(image)))).abs().max() <= tolerance
-
-
-def test_translation_moves_by_a_third_of_the_side_at_full_strength() -> None:
-    images = levels(1, 1, 9)
-    seen = views._translate_x(images, torch.ones(1))
-    assert torch.allclose(seen[..., :6], images[..., 3:], atol=1e-5)
-    assert torch.allclose(seen[..., 6:], images[..., -1:].expand(1, 1, 9, 3), atol=1e-5)
-
-
-def test_rand_augment_uses_every_operation_and_none_at_zero_operations(monkeypatch) -> None:
-    used: list[int] = []
-
-    def spy(number: int):
-        def operation(images: Tensor, strength: Tensor) -> Tensor:
-            used.append(number)
-            assert bool((strength.abs() - 0.3).abs().max() < 1e-6)
-            return images
-
-        return operation
-
-    monkeypatch.setattr(views, "_OPERATIONS", tuple(spy(number) for number in range(14)))
-    images = levels(200, 1, 4)
-    rand_augment(images, 2, 3.0, generator())
-    assert sorted(used) == sorted(list(range(14)) * 2)
-    assert torch.equal(rand_augment(images, 0, 3.0, generator()), images)
 
 
 def test_cutout_hides_a_square_of_its_share() -> None:

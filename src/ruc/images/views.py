@@ -6,19 +6,31 @@ chance comes from the generator that is passed in.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-__all__ = ["POLICIES", "ViewPolicy", "cutout", "rand_augment", "random_view", "strong_view", "to_float"]
+from ruc.images.colour import LUMA, hue_rotation, per_image
+from ruc.images.rand_augment import rand_augment
+from ruc.images.warp import KNOTS, warp
+
+__all__ = [
+    "GENTLE",
+    "PAPER",
+    "PHOTO",
+    "PLAIN",
+    "POLICIES",
+    "ViewPolicy",
+    "cutout",
+    "random_view",
+    "strong_view",
+    "to_float",
+]
 
 Range = tuple[float, float]
-LUMA = (0.299, 0.587, 0.114)  # ITU-R 601
-ELASTIC_KNOTS = 4  # the warp is smooth: a 4 × 4 grid of random displacements, interpolated
 
 
 @dataclass(frozen=True)
@@ -148,15 +160,15 @@ def random_view(
     shape = images.shape[-2:] if size is None else torch.Size((size, size))
     chance = _Chance(len(images), generator, images.device)
     if policy.moves or shape != images.shape[-2:]:
-        images = _sample(images, _window(policy, chance), _knots(policy, chance), shape)
+        images = warp(images, _window(policy, chance), _knots(policy, chance), shape)
     images = _recolour(images, policy, chance)
     if policy.blur_chance > 0:
         scale = shape[0] / 32
         blurred = _blur(images, chance.uniform(*policy.blur) * scale, policy.blur[1] * scale)
-        images = torch.where(_column(chance.event(policy.blur_chance)), blurred, images)
+        images = torch.where(per_image(chance.event(policy.blur_chance)), blurred, images)
     if policy.noise > 0:
         noise = torch.randn(images.shape, generator=generator).to(images.device)
-        images = (images + noise * _column(chance.uniform(0.0, policy.noise))).clamp_(0.0, 1.0)
+        images = (images + noise * per_image(chance.uniform(0.0, policy.noise))).clamp_(0.0, 1.0)
     return images
 
 
@@ -168,29 +180,6 @@ def strong_view(images: Tensor, policy: ViewPolicy, generator: torch.Generator) 
     views = random_view(images, policy, generator)
     views = rand_augment(views, policy.operations, policy.magnitude, generator)
     return cutout(views, policy.cutout, generator)
-
-
-def rand_augment(images: Tensor, operations: int, magnitude: float, generator: torch.Generator) -> Tensor:
-    """RandAugment (Cubuk et al. 2020): `operations` random changes of each image, one after the other.
-
-    Each image draws its own operations; those that drew the same one are changed together. `magnitude` is
-    in [0, 10]; directions are random.
-    """
-    for _ in range(operations):
-        drawn = torch.randint(len(_OPERATIONS), (len(images),), generator=generator)
-        signs = torch.randint(2, (len(images),), generator=generator) * 2 - 1
-        order = drawn.argsort()
-        groups = drawn.bincount(minlength=len(_OPERATIONS)).tolist()
-        strengths = torch.split((signs[order] * (magnitude / 10)).to(images), groups)
-        parts = torch.split(images.index_select(0, order.to(images.device)), groups)
-        changed = [
-            operation(part, strength)
-            for operation, part, strength in zip(_OPERATIONS, parts, strengths, strict=True)
-            if len(part)
-        ]
-        back = order.argsort().to(images.device)
-        images = torch.cat(changed).index_select(0, back).clamp_(0.0, 1.0)
-    return images
 
 
 def cutout(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
@@ -252,33 +241,7 @@ def _knots(policy: ViewPolicy, chance: _Chance) -> Tensor | None:
     """(n, 2, k, k) random displacements on a coarse grid, or None."""
     if policy.elastic == 0:
         return None
-    return chance.normal(2, ELASTIC_KNOTS, ELASTIC_KNOTS) * (2 * policy.elastic)
-
-
-def _sample(images: Tensor, window: Tensor, knots: Tensor | None, shape: torch.Size) -> Tensor:
-    """Every geometric change at once; beyond the border its nearest pixel is repeated.
-
-    Where to look is linear in the window and, by bilinear interpolation, in the knots: one product for all images.
-    """
-    basis, factors = _coordinates(shape, images.device), window.flatten(0, 1)
-    if knots is not None:
-        unit = torch.eye(ELASTIC_KNOTS**2, device=images.device).view(-1, 1, ELASTIC_KNOTS, ELASTIC_KNOTS)
-        each = functional.interpolate(unit, size=tuple(shape), mode="bilinear", align_corners=True)
-        basis, factors = (
-            torch.cat([basis, each.flatten(1)]),
-            torch.cat([factors, knots.view(-1, len(unit))], 1),
-        )
-    grid = (factors @ basis).view(len(images), 2, *shape).permute(0, 2, 3, 1)
-    return functional.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
-
-
-def _coordinates(shape: torch.Size, device: torch.device) -> Tensor:
-    """(3, height * width): x and y of every pixel's centre, from -1 to 1, and 1."""
-    height, width = shape
-    x = (2 * torch.arange(width, device=device) + 1) / width - 1
-    y = (2 * torch.arange(height, device=device) + 1) / height - 1
-    ones = torch.ones(height, width, device=device)
-    return torch.stack([ones * x, ones * y[:, None], ones]).flatten(1)
+    return chance.normal(2, KNOTS, KNOTS) * (2 * policy.elastic)
 
 
 # --- colour ------------------------------------------------------------------------------------------------
@@ -301,7 +264,7 @@ def _recolour(images: Tensor, policy: ViewPolicy, chance: _Chance) -> Tensor:
         factor = _matrix(1 + chance.symmetric(policy.saturation))
         changed = factor * changed + (1 - factor) * (grey @ changed)
     if channels == 3 and policy.hue > 0:
-        changed = _hue_rotation(chance.symmetric(policy.hue)) @ changed
+        changed = hue_rotation(chance.symmetric(policy.hue)) @ changed
     if policy.colour_chance < 1:
         chosen = chance.event(policy.colour_chance)
         changed, lift = torch.where(_matrix(chosen), changed, same), lift * chosen
@@ -310,26 +273,8 @@ def _recolour(images: Tensor, policy: ViewPolicy, chance: _Chance) -> Tensor:
     if not policy.recolours:
         return images
     if channels == 1:
-        return (images * changed.unsqueeze(3) + _column(lift)).clamp_(0.0, 1.0)
+        return (images * changed.unsqueeze(3) + per_image(lift)).clamp_(0.0, 1.0)
     return torch.baddbmm(_matrix(lift), changed, images.flatten(2)).view_as(images).clamp_(0.0, 1.0)
-
-
-def _grey(images: Tensor) -> Tensor:
-    """(n, 1, height, width) luma with ITU-R 601 weights, as Pillow's "L"."""
-    if images.shape[1] == 1:
-        return images
-    red, green, blue = (weight * images[:, i : i + 1] for i, weight in enumerate(LUMA))
-    return red + green + blue
-
-
-def _hue_rotation(turns: Tensor) -> Tensor:
-    """(n, 3, 3) rotations of colours about the grey axis of RGB space: hue turns, greys stay."""
-    angle = 2 * math.pi * turns
-    cosine, rest = angle.cos(), (1 - angle.cos()) / 3
-    side = angle.sin() / math.sqrt(3)
-    same, next_, previous = cosine + rest, rest - side, rest + side
-    rotation = torch.stack([same, next_, previous, previous, same, next_, next_, previous, same], dim=1)
-    return rotation.view(-1, 3, 3)
 
 
 def _blur(images: Tensor, sigma: Tensor, most: float) -> Tensor:
@@ -344,121 +289,10 @@ def _blur(images: Tensor, sigma: Tensor, most: float) -> Tensor:
         blurred = torch.zeros_like(images)
         for number, offset in enumerate(offsets.tolist()):
             shifted = images.index_select(dim, (places + offset).clamp(0, length - 1))
-            blurred += _column(taps[:, number]) * shifted
+            blurred += per_image(taps[:, number]) * shifted
         images = blurred
     return images
 
 
-def _column(values: Tensor) -> Tensor:
-    return values[:, None, None, None]
-
-
 def _matrix(values: Tensor) -> Tensor:
     return values[:, None, None]
-
-
-# --- RandAugment's operations: images and a signed strength in [-1, 1] for each ------------------------------
-# Ranges are those of RandAugment: rotation 30 degrees, shear 0.3, translation a third of the side, enhancement
-# factors 0.1 to 1.9, posterize down to 4 bits, solarize from above 1 down to 0.
-
-
-def _affine(images: Tensor, entries: Mapping[tuple[int, int], Tensor]) -> Tensor:
-    window = torch.eye(2, 3, device=images.device).repeat(len(images), 1, 1)
-    for (row, column), value in entries.items():
-        window[:, row, column] = value
-    return _sample(images, window, None, images.shape[-2:])
-
-
-def _identity(images: Tensor, strength: Tensor) -> Tensor:
-    return images
-
-
-def _autocontrast(images: Tensor, strength: Tensor) -> Tensor:
-    low, high = images.amin(dim=(2, 3), keepdim=True), images.amax(dim=(2, 3), keepdim=True)
-    return torch.where(high > low, (images - low) / (high - low).clamp(min=1e-6), images)
-
-
-def _equalize(images: Tensor, strength: Tensor) -> Tensor:
-    """Histogram equalization of each channel, on 256 levels, as Pillow does it."""
-    levels = (images * 255).round().long().flatten(2)
-    counts = torch.zeros(*levels.shape[:2], 256, dtype=torch.long, device=images.device)
-    counts.scatter_add_(2, levels, torch.ones_like(levels))
-    last = counts.gather(2, levels.amax(dim=2, keepdim=True))
-    step = (counts.sum(dim=2, keepdim=True) - last) // 255
-    below = counts.cumsum(dim=2) - counts
-    table = ((below + step // 2) // step.clamp(min=1)).clamp(max=255)
-    equalized = table.gather(2, levels).to(images.dtype).div_(255)
-    return torch.where(step > 0, equalized, levels / 255).view_as(images)
-
-
-def _rotate(images: Tensor, strength: Tensor) -> Tensor:
-    angle = strength * math.radians(30)
-    cosine, sine = angle.cos(), angle.sin()
-    return _affine(images, {(0, 0): cosine, (0, 1): -sine, (1, 0): sine, (1, 1): cosine})
-
-
-def _solarize(images: Tensor, strength: Tensor) -> Tensor:
-    return torch.where(images >= _column(1 - strength.abs()), 1 - images, images)
-
-
-def _posterize(images: Tensor, strength: Tensor) -> Tensor:
-    lost = _column(2.0 ** (strength.abs() * 4).round())
-    return ((images * 255).round() / lost).floor() * lost / 255
-
-
-def _blend(images: Tensor, other: Tensor, strength: Tensor) -> Tensor:
-    """`other` at strength -1 (nearly), the images at 0, away from `other` above."""
-    return torch.lerp(other.expand_as(images), images, _column(1 + 0.9 * strength))
-
-
-def _colour(images: Tensor, strength: Tensor) -> Tensor:
-    return _blend(images, _grey(images), strength)
-
-
-def _contrast(images: Tensor, strength: Tensor) -> Tensor:
-    return _blend(images, _grey(images).mean(dim=(2, 3), keepdim=True), strength)
-
-
-def _brightness(images: Tensor, strength: Tensor) -> Tensor:
-    return _blend(images, torch.zeros_like(images), strength)
-
-
-def _sharpness(images: Tensor, strength: Tensor) -> Tensor:
-    smooth = images.clone()  # the outermost pixels stay, as in Pillow
-    box = functional.avg_pool2d(images, 3, stride=1)
-    smooth[:, :, 1:-1, 1:-1] = (9 * box + 4 * images[:, :, 1:-1, 1:-1]) / 13
-    return _blend(images, smooth, strength)
-
-
-def _shear_x(images: Tensor, strength: Tensor) -> Tensor:
-    return _affine(images, {(0, 1): 0.3 * strength})
-
-
-def _shear_y(images: Tensor, strength: Tensor) -> Tensor:
-    return _affine(images, {(1, 0): 0.3 * strength})
-
-
-def _translate_x(images: Tensor, strength: Tensor) -> Tensor:
-    return _affine(images, {(0, 2): 2 / 3 * strength})
-
-
-def _translate_y(images: Tensor, strength: Tensor) -> Tensor:
-    return _affine(images, {(1, 2): 2 / 3 * strength})
-
-
-_OPERATIONS: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
-    _identity,
-    _autocontrast,
-    _equalize,
-    _rotate,
-    _solarize,
-    _colour,
-    _posterize,
-    _contrast,
-    _brightness,
-    _sharpness,
-    _shear_x,
-    _shear_y,
-    _translate_x,
-    _translate_y,
-)

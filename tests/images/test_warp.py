@@ -1,0 +1,18 @@
+"""Where a warp looks, against torch's own grids."""
+
+import torch
+from levels import generator, levels
+
+from ruc.images.warp import warp
+
+
+def test_windows_and_knots_together_look_where_torch_makes_each_look() -> None:
+    images, shape = levels(5, 3), torch.Size((11, 13))
+    window = torch.randn(5, 2, 3, generator=generator()) * 0.5
+    knots = torch.randn(5, 2, 4, 4, generator=generator()) * 0.1
+    grid = torch.nn.functional.affine_grid(window, [5, 1, 11, 13], align_corners=False)
+    bent = torch.nn.functional.interpolate(knots, size=(11, 13), mode="bilinear", align_corners=True)
+    expected = torch.nn.functional.grid_sample(
+        images, grid + bent.permute(0, 2, 3, 1), padding_mode="border", align_corners=False
+    )
+    assert torch.allclose(warp(images, window, knots, shape), expected, atol=1e-5)
