@@ -17,7 +17,6 @@ def summary_lines(run: Run, folder: Path) -> list[str]:
     """The result in a screenful: counts, what changed, sizes, warnings, the most doubtful images, paths."""
     n = len(run.cluster)
     unknown = run.initial_cluster == UNKNOWN
-    changed = run.changed & ~unknown
     placed = f"; {unknown.sum()} unknown placed" if unknown.any() else ""
     sizes = np.bincount(run.cluster, minlength=run.n_clusters)
     skipped = f", {len(run.skipped)} skipped (skipped.csv says why)" if run.skipped else ""
@@ -28,7 +27,7 @@ def summary_lines(run: Run, folder: Path) -> list[str]:
         f"{n} {what} in {run.n_clusters} clusters{skipped}",
         *([f"number of clusters: {estimate}"] if estimate else []),
         f"clean labels: {run.was_clean.mean():.1%} at the start, {run.is_clean.mean():.1%} at the end",
-        f"labels changed: {changed.sum()} ({changed.mean():.1%}){placed}",
+        f"labels changed: {run.changed.sum()} ({run.changed.mean():.1%}){placed}",
         "sizes: " + ", ".join(f"{name}: {size}" for name, size in zip(run.cluster_names, sizes, strict=True)),
         *(f"warning: {warning}" for warning in _warnings(run, sizes)),
         "most doubtful: " + ", ".join(f"{run.file_names[i]} ({run.confidence[i]:.0%})" for i in doubtful),

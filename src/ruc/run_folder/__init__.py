@@ -1,0 +1,33 @@
+"""The run folder: the only package that reads and writes one.
+
+Every file is written under a temporary name first and renamed when all are complete, so that a
+full disk or an interruption leaves what was there before.
+"""
+
+from ruc.run_folder.checkpoints import Checkpoints, checkpoints
+from ruc.run_folder.files import replacing
+from ruc.run_folder.folder import (
+    check_output,
+    read_model,
+    read_run,
+    write_figures,
+    write_metrics,
+    write_report_file,
+    write_run,
+)
+from ruc.run_folder.run import Run, by_file_name
+
+__all__ = [
+    "Checkpoints",
+    "Run",
+    "by_file_name",
+    "check_output",
+    "checkpoints",
+    "read_model",
+    "read_run",
+    "replacing",
+    "write_figures",
+    "write_metrics",
+    "write_report_file",
+    "write_run",
+]

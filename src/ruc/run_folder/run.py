@@ -1,0 +1,104 @@
+"""What a finished run knows, in memory."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Run", "by_file_name"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """All that a finished run knows; what a run folder holds. n is the number of images or feature rows.
+
+    Attributes
+    ----------
+    settings
+        Every resolved setting, with seed, versions and device; `config.yaml`.
+    file_names
+        n names in the order of all arrays; row numbers for features without names.
+    cluster, initial_cluster
+        (n,) int64 in 0 … K-1; initial_cluster may be -1 (unknown).
+    confidence
+        (n,) float32: the estimated probability that the image is in the right cluster.
+    was_clean, is_clean
+        (n,) bool: trusted at the start, and at the end.
+    probabilities
+        (n, K) float32, calibrated; of the clusters as they were edited.
+    initial_probabilities
+        (n, K) float32 of the base clustering, or None where it has none.
+    features
+        (n, n_features) float32, unit-norm rows.
+    network_probabilities
+        (n, K before any edit) float32 as the networks gave them, where the run was edited, else None.
+    cluster_names
+        K names; the numbers as text unless the labels were given as text or a cluster was renamed.
+    skipped
+        (file_name, reason) of each file that could not be read.
+    history
+        One mapping per epoch.
+    marks
+        Further columns of the table, each (n,): outliers, duplicates, names.
+    notes
+        What else the report shows: warnings, why an embedder was chosen, the curve over K.
+    review
+        Rows of `review.csv`: the images most worth a person's look, best first.
+    metrics
+        What `evaluate` found, or None.
+    """
+
+    settings: dict[str, Any]
+    file_names: tuple[str, ...]
+    cluster: NDArray[np.int64]
+    confidence: NDArray[np.float32]
+    initial_cluster: NDArray[np.int64]
+    was_clean: NDArray[np.bool_]
+    is_clean: NDArray[np.bool_]
+    probabilities: NDArray[np.float32]
+    features: NDArray[np.float32]
+    cluster_names: tuple[str, ...]
+    initial_probabilities: NDArray[np.float32] | None = None
+    network_probabilities: NDArray[np.float32] | None = None
+    skipped: tuple[tuple[str, str], ...] = ()
+    history: tuple[dict[str, float], ...] = ()
+    marks: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    review: tuple[tuple[Any, ...], ...] = ()
+    metrics: dict[str, Any] | None = None
+
+    @property
+    def changed(self) -> NDArray[np.bool_]:
+        """(n,) bool: the initial cluster was known, and is another now. What was unknown is placed, not changed."""
+        return (self.initial_cluster >= 0) & np.not_equal(self.cluster, self.initial_cluster)
+
+    @property
+    def has_names(self) -> bool:
+        """Whether a cluster is called something else than its number."""
+        return self.cluster_names != tuple(str(number) for number in range(len(self.cluster_names)))
+
+    @property
+    def n_clusters(self) -> int:
+        """K, counting clusters that are empty."""
+        return int(self.probabilities.shape[1])
+
+
+def by_file_name(run: Run) -> Run:
+    """The same run with all its rows sorted by file name."""
+    order = np.argsort(np.asarray(run.file_names, dtype=object), kind="stable")
+    rows: dict[str, Any] = {
+        name: getattr(run, name)[order]
+        for name in (
+            "cluster", "confidence", "initial_cluster", "was_clean", "is_clean", "probabilities", "features",
+            "initial_probabilities", "network_probabilities",
+        )
+        if getattr(run, name) is not None
+    }  # fmt: skip
+    return replace(
+        run,
+        file_names=tuple(run.file_names[i] for i in order),
+        marks={name: column[order] for name, column in run.marks.items()},
+        **rows,
+    )
