@@ -7,8 +7,9 @@ many worker processes as there are threads), float32, the channels first, and ni
 the student with gradients, of which one is used, four through the peer, and the mixed batch. Below it our forms of the
 same step: all forward passes of whole batches but batched views, channels last and no needless gradients ("all");
 forward passes of only those rows whose predictions are used ("needed"); the same in mixed precision where the hardware
-multiplies bfloat16 natively ("needed, bfloat16"); and with the one weak view of the clean that is the default
-("default"). Views are the paper's, 85% of the samples are clean, SGD.
+multiplies bfloat16 natively ("needed, bfloat16"); with both networks learning side by side from each batch ("side by
+side"); and with the one weak view of the clean that is the default ("default"). A step is what one network learns
+from one batch, so side by side there are two of them in each. Views are the paper's, 85% of the samples are clean, SGD.
 
 Embedding. The reference is SimCLR's step with four views an image made by Pillow, float32, the channels first; ours is
 `ruc.embed.contrastive.train_step`.
@@ -41,7 +42,7 @@ from ruc.images.views import PAPER, PHOTO, to_float
 from ruc.networks import ImageNetwork, NetworkSettings, ResNet, projection_head
 from ruc.refine.losses import soft_cross_entropy, squared_error
 from ruc.refine.members import Trust, make_members
-from ruc.refine.ruc import train_pass
+from ruc.refine.ruc import passes, train_pass
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import ImageSpace
 from ruc.refine.targets import guess, mix_up, refine_labels, smooth_labels
@@ -68,9 +69,10 @@ CASES = {
     "ResNet-18, 32 pixels": Case(NetworkSettings(), 32, 64),
 }
 RUC_FORMS = {
-    "all": RefineSettings(forwards="all", precision="float32", clean_views=2),
-    "needed": RefineSettings(precision="float32", clean_views=2),
-    "needed, bfloat16": RefineSettings(clean_views=2),
+    "all": RefineSettings(turns="pass", forwards="all", precision="float32", clean_views=2),
+    "needed": RefineSettings(turns="pass", precision="float32", clean_views=2),
+    "needed, bfloat16": RefineSettings(turns="pass", clean_views=2),
+    "side by side": RefineSettings(clean_views=2),
     "default": RefineSettings(),
 }
 
@@ -174,7 +176,7 @@ def loader(pixels: np.ndarray, task: str, case: Case, threads: int) -> DataLoade
     )
 
 
-def reference_ruc(case: Case, pixels: np.ndarray, threads: int) -> Iterator[None]:
+def reference_ruc(case: Case, pixels: np.ndarray, threads: int) -> Iterator[int]:
     """One batch after the other, as the official code does it."""
     student, peer = (ImageNetwork(ResNet(case.network), N_CLUSTERS) for _ in range(2))
     optimizer = torch.optim.SGD(student.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4, nesterov=True)
@@ -198,10 +200,10 @@ def reference_ruc(case: Case, pixels: np.ndarray, threads: int) -> Iterator[None
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        yield
+        yield 1
 
 
-def reference_embedding(case: Case, pixels: np.ndarray, threads: int) -> Iterator[None]:
+def reference_embedding(case: Case, pixels: np.ndarray, threads: int) -> Iterator[int]:
     """One batch after the other, as SimCLR's code does it."""
     width = case.network.n_features
     model = nn.Sequential(ResNet(case.network), projection_head(width, width, 64))
@@ -211,14 +213,14 @@ def reference_embedding(case: Case, pixels: np.ndarray, threads: int) -> Iterato
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        yield
+        yield 1
 
 
 # --- ours ----------------------------------------------------------------------------------------------------
 
 
-def our_ruc(form: str, case: Case, pixels: np.ndarray) -> Iterator[None]:
-    """One batch after the other: a pass over as many images as a batch has."""
+def our_ruc(form: str, case: Case, pixels: np.ndarray) -> Iterator[int]:
+    """One step after the other, or two side by side: a pass over as many images as a batch has."""
     runtime = Runtime("cpu")
     draw = np.random.default_rng(0)
     generator = runtime.generator("benchmark")
@@ -232,11 +234,12 @@ def our_ruc(form: str, case: Case, pixels: np.ndarray) -> Iterator[None]:
             members = make_members(space, Clustering(labels, None, N_CLUSTERS, "given"), settings, runtime)
         is_clean = torch.from_numpy(draw.random(space.n_samples) < CLEAN)
         trust = Trust.at_start(torch.from_numpy(labels), is_clean)
-        train_pass(*members, trust, space, settings, 1, runtime, generator)
-        yield
+        turns = passes(*members, settings)[0]
+        train_pass(turns, trust, space, settings, 1, runtime, generator)
+        yield len(turns)
 
 
-def our_embedding(case: Case, pixels: np.ndarray) -> Iterator[None]:
+def our_embedding(case: Case, pixels: np.ndarray) -> Iterator[int]:
     runtime, settings = Runtime("cpu"), ContrastiveSettings(policy=PHOTO)
     width = case.network.n_features
     model = nn.Sequential(ResNet(case.network), projection_head(width, width, 64))
@@ -246,7 +249,7 @@ def our_embedding(case: Case, pixels: np.ndarray) -> Iterator[None]:
     for start in range(0, len(pixels), case.batch_size):
         rows = torch.from_numpy(pixels[start : start + case.batch_size]).repeat(settings.n_views, 1, 1, 1)
         train_step(model, optimizer, to_float(rows), case.side, settings, runtime, generator)
-        yield
+        yield 1
 
 
 # --- measuring -----------------------------------------------------------------------------------------------
@@ -268,14 +271,12 @@ def run_only(task: str, form: str, name: str, batches: int, threads: int) -> Non
         steps = our_ruc(form, case, pixels) if task == "ruc" else our_embedding(case, pixels)
     next(steps)
     started, used = time.perf_counter(), time.process_time()
-    n_images = batches * case.batch_size
-    for _ in steps:
-        pass
+    n_steps = sum(steps)
     seconds, processor = time.perf_counter() - started, time.process_time() - used
     found = {
-        "ms": 1000 * seconds / batches,
-        "speed": n_images / seconds,
-        "cpu": 1000 * processor / batches,
+        "ms": 1000 * seconds / n_steps,
+        "speed": n_steps * case.batch_size / seconds,
+        "cpu": 1000 * processor / n_steps,
         "mebibytes": held_mebibytes() - before,
     }
     print(json.dumps(found))

@@ -29,3 +29,22 @@ def test_networks_compute_in_the_precision_that_the_hardware_has() -> None:
     with runtime.autocast():
         product = torch.ones(2, 2) @ torch.ones(2, 2)
     assert product.dtype == (runtime.autocast_dtype or torch.float32)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 5])
+def test_side_by_side_is_a_map_and_leaves_the_threads_as_they_were(n_threads: int) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        with Runtime("cpu").side_by_side(2) as run:
+            shares = list(run(lambda one, other: (one * other, torch.get_num_threads()), [2, 3], [5, 7]))
+        assert [product for product, _ in shares] == [10, 21]
+        assert {share for _, share in shares} == {max(1, n_threads // 2)}
+        assert torch.get_num_threads() == n_threads
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_what_fails_side_by_side_fails() -> None:
+    with pytest.raises(ZeroDivisionError), Runtime("cpu").side_by_side(2) as run:
+        list(run(lambda divisor: 1 / divisor, [1, 0]))

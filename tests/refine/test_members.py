@@ -1,10 +1,14 @@
 """Who is trusted, who is surer, and which rows make a batch."""
 
+import numpy as np
 import torch
 
+from ruc.embed.neighbors import Neighbors
 from ruc.networks import NetworkSettings, ResNet, seeded_init
-from ruc.refine.members import Member, Trust, batches, forward, predict, surer
+from ruc.refine.members import Member, Trust, batches, forward, own_generators, predict, surer
 from ruc.refine.settings import RefineSettings
+from ruc.refine.spaces import FeatureSpace
+from ruc.runtime import Runtime
 
 
 def test_promotion_by_hand() -> None:
@@ -32,12 +36,30 @@ def test_the_surer_network_decides() -> None:
 
 def test_every_row_is_in_one_batch_and_none_is_too_large() -> None:
     is_clean = torch.arange(103) % 3 > 0
-    parts = list(batches(Trust.at_start(torch.zeros(103), is_clean), 25, torch.Generator().manual_seed(0)))
+    trust = Trust.at_start(torch.arange(103) % 5, is_clean)
+    space = FeatureSpace(
+        np.eye(103, dtype=np.float32),
+        Neighbors(np.zeros((103, 1), np.int64), np.ones((103, 1), np.float32)),
+        Runtime("cpu"),
+    )
+    parts = list(batches(trust, space, 25, torch.Generator().manual_seed(0)))
     assert sorted(torch.cat([part.rows for part in parts]).tolist()) == list(range(103))
     assert [len(part.rows) for part in parts] == [21, 21, 21, 20, 20]
-    for rows, clean, unclean in parts:
-        assert torch.equal(is_clean[rows].nonzero().squeeze(1), clean)
-        assert torch.equal((~is_clean[rows]).nonzero().squeeze(1), unclean)
+    for part in parts:
+        assert torch.equal(is_clean[part.rows].nonzero().squeeze(1), part.clean)
+        assert torch.equal((~is_clean[part.rows]).nonzero().squeeze(1), part.unclean)
+        assert torch.equal(part.labels, part.rows[part.clean] % 5)
+        assert torch.equal(part.plain.argmax(dim=1), part.rows)
+        assert not torch.equal(part.weak_a, part.weak_b)
+
+
+def test_a_single_student_draws_from_the_pass_and_two_draw_apart() -> None:
+    generator = torch.Generator().manual_seed(0)
+    assert own_generators(generator, 1) == [generator]
+    one, other = ([torch.rand(3, generator=each) for each in own_generators(generator, 2)] for _ in range(2))
+    assert not torch.equal(*one) and not torch.equal(one[0], other[0])
+    again = own_generators(torch.Generator().manual_seed(0), 2)
+    assert torch.equal(torch.rand(3, generator=again[0]), one[0])
 
 
 def test_mixed_precision_is_near_and_leaves_weights_and_statistics_in_single() -> None:

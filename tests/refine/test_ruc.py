@@ -11,9 +11,9 @@ from ruc.cluster.clustering import Clustering
 from ruc.embed.neighbors import nearest_neighbors
 from ruc.images.views import PAPER
 from ruc.networks import NetworkSettings, ResNet, seeded_init
-from ruc.refine.members import Member, Trust, make_members
+from ruc.refine.members import Trust, make_members
 from ruc.refine.refinement import Pair
-from ruc.refine.ruc import refine, train_pass
+from ruc.refine.ruc import passes, refine, train_pass
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import FeatureSpace, ImageSpace
 from ruc.refine.targets import draw_share
@@ -50,13 +50,16 @@ def problem():
 # --- the restatement -----------------------------------------------------------------------------------------
 
 
-def restated_pass(
-    student, peer, optimizer, space, labels, clean, said, peer_said, settings, epoch, generator
-):
-    """One pass of section 3.3, sample by sample where it matters, from its description alone."""
-    sure = peer_said.max(1).values
-    width = float(sure.max() - sure.min())
-    weight = (sure - sure.min()) / width if width > 0 else torch.zeros_like(sure)
+def restated_pass(turns, networks, optimizers, space, labels, clean, said, settings, epoch, generator):
+    """One pass of section 3.3, sample by sample where it matters, from its description alone.
+
+    `turns` are pairs of numbers: the student and its peer; `said` (2, n_samples, n_clusters) is what each said last.
+    """
+    before = [said[peer].max(1).values for _, peer in turns]
+    own_draws = [generator]
+    if len(turns) > 1:
+        seeds = torch.randint(2**62, (len(turns),), generator=generator).tolist()
+        own_draws = [torch.Generator().manual_seed(seed) for seed in seeds]
     order = torch.randperm(space.n_samples, generator=generator)
     for rows in order.tensor_split(-(-space.n_samples // settings.batch_size)):
         a, b = space.weak(rows, generator), space.weak(rows, generator)
@@ -64,50 +67,58 @@ def restated_pass(
         trusted = [i for i in range(len(rows)) if clean[rows[i]]]
         others = [i for i in range(len(rows)) if not clean[rows[i]]]
 
-        with torch.no_grad():
-            student.eval()
-            said[rows] = F.softmax(student(plain), 1)
-            guesses, refined = [], []
-            for i in others:
-                four = [F.softmax(n(v[i : i + 1]), 1)[0] for n in (student, peer) for v in (a, b)]
-                mean = sum(four) / 4
-                guesses.append(mean**2 / (mean**2).sum())
-            for i in trusted:
-                w, target = weight[rows[i]], torch.zeros(said.shape[1])
-                target[labels[rows[i]]] = 1.0
-                mixed = (1 - w) * target + w * F.softmax(peer(plain[i : i + 1]), 1)[0]
-                refined.append(mixed**2 / (mixed**2).sum())
-            student.train()
+        prepared = []  # whoever learns in this batch: nobody has learned from it when it's asked
+        for (student, peer), sure in zip(turns, before, strict=True):
+            student, peer = (networks[number].eval() for number in (student, peer))
+            width = float(sure.max() - sure.min())
+            weight = (sure - sure.min()) / width if width > 0 else torch.zeros_like(sure)
+            with torch.no_grad():
+                own, guesses, refined = F.softmax(student(plain), 1), [], []
+                for i in others:
+                    four = [F.softmax(n(v[i : i + 1]), 1)[0] for n in (student, peer) for v in (a, b)]
+                    mean = sum(four) / 4
+                    guesses.append(mean**2 / (mean**2).sum())
+                for i in trusted:
+                    w, target = weight[rows[i]], torch.zeros(said.shape[2])
+                    target[labels[rows[i]]] = 1.0
+                    mixed = (1 - w) * target + w * F.softmax(peer(plain[i : i + 1]), 1)[0]
+                    refined.append(mixed**2 / (mixed**2).sum())
+            prepared.append((own, refined, guesses))
 
-        inputs = torch.stack([v[i] for part in (trusted, others) for v in (a, b) for i in part])
-        targets = torch.stack(refined * 2 + guesses * 2)
-        share = draw_share(settings.mixup_alpha, generator)
-        partner = torch.randperm(len(inputs), generator=generator)
-        inputs = share * inputs + (1 - share) * inputs[partner]
-        targets = share * targets + (1 - share) * targets[partner]
-        strong = space.strong(rows[trusted], generator)
+        for (number, _), (own, refined, guesses), draw in zip(turns, prepared, own_draws, strict=True):
+            student, optimizer = networks[number].train(), optimizers[number]
+            said[number, rows] = own
+            inputs = torch.stack([v[i] for part in (trusted, others) for v in (a, b) for i in part])
+            targets = torch.stack(refined * 2 + guesses * 2)
+            share = draw_share(settings.mixup_alpha, draw)
+            partner = torch.randperm(len(inputs), generator=draw)
+            inputs = share * inputs + (1 - share) * inputs[partner]
+            targets = share * targets + (1 - share) * targets[partner]
+            strong = space.strong(rows[trusted], draw)
 
-        logits = student(torch.cat([inputs, strong]))
-        log_p = F.log_softmax(logits, 1)
-        n_clean, n_clusters = 2 * len(trusted), logits.shape[1]
-        clean_loss = -(targets[:n_clean] * log_p[:n_clean]).sum(1).mean()
-        unclean_loss = ((log_p[n_clean : len(inputs)].exp() - targets[n_clean:]) ** 2).mean()
-        smooth = torch.full((len(trusted), n_clusters), settings.epsilon / n_clusters)
-        for row, i in enumerate(trusted):
-            smooth[row, labels[rows[i]]] += 1 - settings.epsilon
-        smoothing_loss = -(smooth * log_p[len(inputs) :]).sum(1).mean()
+            logits = student(torch.cat([inputs, strong]))
+            log_p = F.log_softmax(logits, 1)
+            n_clean, n_clusters = 2 * len(trusted), logits.shape[1]
+            clean_loss = -(targets[:n_clean] * log_p[:n_clean]).sum(1).mean()
+            unclean_loss = ((log_p[n_clean : len(inputs)].exp() - targets[n_clean:]) ** 2).mean()
+            smooth = torch.full((len(trusted), n_clusters), settings.epsilon / n_clusters)
+            for row, i in enumerate(trusted):
+                smooth[row, labels[rows[i]]] += 1 - settings.epsilon
+            smoothing_loss = -(smooth * log_p[len(inputs) :]).sum(1).mean()
 
-        ramp = min(max(epoch / settings.n_epochs, 0.1), 1.0)
-        loss = clean_loss + ramp * settings.unclean_weight * unclean_loss + smoothing_loss
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    for i in range(space.n_samples):
-        if not clean[i] and said[i].max() > settings.promotion_threshold:
-            labels[i], clean[i] = said[i].argmax(), True
+            ramp = min(max(epoch / settings.n_epochs, 0.1), 1.0)
+            loss = clean_loss + ramp * settings.unclean_weight * unclean_loss + smoothing_loss
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    for number, _ in turns:
+        for i in range(space.n_samples):
+            if not clean[i] and said[number, i].max() > settings.promotion_threshold:
+                labels[i], clean[i] = said[number, i].argmax(), True
 
 
-def test_three_steps_of_two_networks_against_a_restatement(problem):
+@pytest.mark.parametrize("turns", ["pass", "batch"])
+def test_three_steps_of_two_networks_against_a_restatement(problem, turns):
     features, _, neighbors, base = problem
     settings = RefineSettings(
         n_epochs=4,
@@ -116,6 +127,7 @@ def test_three_steps_of_two_networks_against_a_restatement(problem):
         weigh_given=False,
         propagation=0.0,
         learning_rate=0.05,
+        turns=turns,
     )
     space = FeatureSpace(features, neighbors, CPU, width=16)
     clean = torch.from_numpy(np.arange(len(features)) % 3 > 0)  # 240 samples: three steps a pass
@@ -124,24 +136,34 @@ def test_three_steps_of_two_networks_against_a_restatement(problem):
     twins = make_members(space, base, settings, CPU)
     labels, clean = trust.pseudo_labels.clone(), clean.clone()
     said = torch.zeros(2, len(features), base.n_clusters)
+    numbered = {"pass": [[(0, 1)], [(1, 0)]], "batch": [[(0, 1), (1, 0)]]}[turns]
     for epoch in range(2):  # the second has a peer that has said something
         ours, theirs = CPU.generator(f"{epoch}"), CPU.generator(f"{epoch}")
-        for student, peer in ((0, 1), (1, 0)):
-            train_pass(members[student], members[peer], trust, space, settings, epoch, CPU, ours)
-            own: Member = twins[student]
-            for group in own.optimizer.param_groups:
-                group["lr"] = 0.05 * (1 + np.cos(np.pi * epoch / 4)) / 2
-            other = twins[peer]
-            other.network.eval()
-            restated_pass(
-                own.network, other.network, own.optimizer, space, labels, clean, said[student],
-                said[peer], settings, epoch, theirs,
-            )  # fmt: skip
+        for group in (group for twin in twins for group in twin.optimizer.param_groups):
+            group["lr"] = 0.05 * (1 + np.cos(np.pi * epoch / 4)) / 2
+        for taken, pairs in zip(passes(*members, settings), numbered, strict=True):
+            train_pass(taken, trust, space, settings, epoch, CPU, ours)
+            networks, optimizers = zip(*((twin.network, twin.optimizer) for twin in twins), strict=True)
+            restated_pass(pairs, networks, optimizers, space, labels, clean, said, settings, epoch, theirs)
     assert trust.is_clean.sum() > (np.arange(len(features)) % 3 > 0).sum()  # some were promoted
     assert torch.equal(trust.is_clean, clean) and torch.equal(trust.pseudo_labels, labels)
     for member, twin in zip(members, twins, strict=True):
         for name, value in member.network.state_dict().items():
             torch.testing.assert_close(value, twin.network.state_dict()[name], rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_side_by_side_in_threads_is_as_one_after_the_other(problem):
+    features, _, neighbors, base = problem
+    settings = RefineSettings(n_epochs=2, batch_size=80, propagation=0.0, weigh_given=False)
+    before, found = torch.get_num_threads(), []
+    try:
+        for n_threads in (1, 2):
+            torch.set_num_threads(n_threads)
+            space = FeatureSpace(features, neighbors, CPU, width=16)
+            found.append(refine(space, base, neighbors, settings, CPU).probabilities)
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_allclose(*found, atol=1e-4)
 
 
 # --- what a user may rely on -----------------------------------------------------------------------------------
@@ -153,6 +175,7 @@ VARIANTS = {
     "stepped": RefineSettings(n_epochs=3, promotion_threshold="stepped", weigh_given=False, propagation=0.0),
     "no smoothing": RefineSettings(n_epochs=3, label_smoothing=False, forwards="all"),
     "no promotion": RefineSettings(n_epochs=3, promotion=False),
+    "by turns": RefineSettings(n_epochs=3, turns="pass"),
 }
 
 

@@ -79,6 +79,17 @@ def test_votes_against_loops():
         assert votes[row].tolist() == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(("n_alike", "trusted"), [(89, False), (90, True)])
+def test_nine_tenths_of_a_hundred_votes_are_ninety(n_alike, trusted):
+    labels = np.zeros(400, np.int64)
+    labels[n_alike + 1 : 101] = 1
+    indices = np.where(labels == 1, 100, 200)[:, None].repeat(100, axis=1)
+    indices[0] = np.arange(1, 101)  # the others have neighbours of their own label alone
+    settings = RefineSettings(neighbor_agreement=0.9, least_clean=0.0, n_neighbors=100)
+    selected = select_clean(clustering(labels), neighbors_of(indices), settings)
+    assert selected.is_clean[0] == trusted
+
+
 def test_nothing_known_is_refused():
     with pytest.raises(InputError, match="all 3 initial labels are unknown"):
         select_clean(clustering([-1, -1, -1]), LINE, RefineSettings())

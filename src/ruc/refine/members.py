@@ -19,11 +19,14 @@ from ruc.runtime import Runtime
 __all__ = [
     "Batch",
     "Member",
+    "Said",
     "Trust",
+    "Turn",
     "batches",
     "learnable_logits",
+    "listen",
     "make_members",
-    "predict",
+    "own_generators",
     "restore",
     "snapshot",
     "surer",
@@ -34,14 +37,25 @@ Asked = tuple[Tensor, Tensor]  # views of a batch, and the rows of it whose logi
 
 
 class Batch(NamedTuple):
-    """The samples of a batch, and at which places in it there are clean and unclean ones."""
+    """The samples of a batch, at which places in it there are clean and unclean ones, and views of all of them."""
 
     rows: Tensor
     clean: Tensor
     unclean: Tensor
+    labels: Tensor  # (n_clean,) pseudo-labels
+    plain: Tensor
+    weak_a: Tensor
+    weak_b: Tensor
 
 
-@dataclass
+class Said(NamedTuple):
+    """What a network says of a batch before it learns from it."""
+
+    plain: Tensor  # (n_rows, n_clusters) logits of the plain views
+    weak: tuple[Tensor, Tensor]  # (n_unclean, n_clusters) logits of the two weak views of the unclean
+
+
+@dataclass(eq=False)
 class Member:
     """One of the two networks: its optimiser, and what it said of every sample in its last pass."""
 
@@ -50,9 +64,18 @@ class Member:
     confidence: Tensor  # (n_samples,) largest probability on the plain view; 0 before the first pass
     opinion: Tensor  # (n_samples,) the cluster it belongs to
 
+    def start_pass(self, learning_rate: float) -> None:
+        """Make ready to learn."""
+        self.network.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+
     def note(self, rows: Tensor, logits: Tensor) -> None:
         """Remember what the network says of these rows' plain views."""
         self.confidence[rows], self.opinion[rows] = logits.softmax(dim=1).max(dim=1)
+
+
+Turn = tuple[Member, Member]  # the student, and its peer
 
 
 @dataclass
@@ -114,15 +137,34 @@ def make_optimizer(network: nn.Module, settings: RefineSettings) -> torch.optim.
     )
 
 
-def batches(trust: Trust, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
+def batches(trust: Trust, space: Space, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
     """All samples in random order, in batches of nearly equal size, none larger than `batch_size`."""
     device = trust.is_clean.device
     is_clean = trust.is_clean.cpu()  # the device is waited for once in a pass, not in each batch
     order = torch.randperm(len(is_clean), generator=generator)
-    for rows in order.tensor_split(-(-len(order) // batch_size)):
-        chosen = is_clean[rows]
-        parts = rows, chosen.nonzero().squeeze(1), (~chosen).nonzero().squeeze(1)
-        yield Batch(*(part.to(device, non_blocking=True) for part in parts))
+    for drawn in order.tensor_split(-(-len(order) // batch_size)):
+        chosen = is_clean[drawn]
+        parts = drawn, chosen.nonzero().squeeze(1), (~chosen).nonzero().squeeze(1)
+        rows, clean, unclean = (part.to(device, non_blocking=True) for part in parts)
+        views = space.plain(rows), space.weak(rows, generator), space.weak(rows, generator)
+        yield Batch(rows, clean, unclean, trust.pseudo_labels[rows[clean]], *views)
+
+
+def own_generators(generator: torch.Generator, n_students: int) -> list[torch.Generator]:
+    """A source of randomness for each student: those that learn at the same time can't draw from one."""
+    if n_students == 1:
+        return [generator]
+    seeds = torch.randint(2**62, (n_students,), generator=generator).tolist()
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
+@torch.no_grad()
+def listen(batch: Batch, settings: RefineSettings, member: Member) -> Said:
+    """Ask a network about a batch."""
+    everyone = torch.arange(len(batch.rows), device=batch.rows.device)
+    doubtful = [(view, batch.unclean) for view in (batch.weak_a, batch.weak_b)]
+    plain, weak_a, weak_b = predict(member.network, [(batch.plain, everyone), *doubtful], settings)
+    return Said(plain, (weak_a, weak_b))
 
 
 def predict(network: nn.Module, asked: Sequence[Asked], settings: RefineSettings) -> list[Tensor]:

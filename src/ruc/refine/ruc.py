@@ -1,11 +1,12 @@
 """RUC: retrain two networks on the labels that can be trusted, and let them correct the rest.
 
 Park et al., *Improving Unsupervised Image Clustering With Robust Learning*, CVPR 2021. The algorithm is
-`refine`, `train_pass` and `batch_losses`, in the order in which things happen.
+`refine`, `train_pass`, `learn` and `batch_losses`, in the order in which things happen.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -22,11 +23,14 @@ from ruc.refine.losses import soft_cross_entropy, squared_error
 from ruc.refine.members import (
     Batch,
     Member,
+    Said,
     Trust,
+    Turn,
     batches,
     learnable_logits,
+    listen,
     make_members,
-    predict,
+    own_generators,
     restore,
     snapshot,
     surer,
@@ -86,13 +90,15 @@ def refine(
     first, second = members = make_members(space, base, settings, runtime)
     if settings.head_warmup:
         warm_up_heads((first.network, second.network), space, trust, runtime)
-    turns = [(first, second), (second, first)] if settings.co_training else [(first, first)]
     history = [] if resume is None else restore(resume, members, trust)
     with progress("refining", n_epochs - len(history), "epochs", runtime.verbose) as advance:
         for epoch in range(len(history), n_epochs):
             started, clean_before = time.monotonic(), int(trust.is_clean.sum())
             generator = runtime.generator(f"refine/epoch {epoch}")
-            losses = [train_pass(*turn, trust, space, settings, epoch, runtime, generator) for turn in turns]
+            losses = [
+                train_pass(turns, trust, space, settings, epoch, runtime, generator)
+                for turns in passes(first, second, settings)
+            ]
             if settings.promotion and settings.promotion_by == "confident":
                 trust.promote(*surer(first, second), settings.promotion_threshold_at(epoch), epoch)
             record = _record(epoch, torch.stack(losses), clean_before, trust, members, settings, started)
@@ -107,9 +113,17 @@ def refine(
     return conclude(space, pair, base, trust, selected, evidence, features, history, settings, runtime)
 
 
+def passes(first: Member, second: Member, settings: RefineSettings) -> list[list[Turn]]:
+    """Who learns in each pass over the data, and with whom as the peer."""
+    if not settings.co_training:
+        return [[(first, first)]]
+    if settings.turns == "pass":
+        return [[(first, second)], [(second, first)]]
+    return [[(first, second), (second, first)]]
+
+
 def train_pass(
-    student: Member,
-    peer: Member,
+    turns: Sequence[Turn],
     trust: Trust,
     space: Space,
     settings: RefineSettings,
@@ -117,25 +131,46 @@ def train_pass(
     runtime: Runtime,
     generator: torch.Generator,
 ) -> Tensor:
-    """Show the student every sample once; returns the mean of each of the three losses."""
-    for group in student.optimizer.param_groups:
-        group["lr"] = settings.learning_rate_at(epoch)
-    student.network.train()
-    peer_weight = _spread(peer.confidence)
-    totals = []
-    for batch in batches(trust, settings.rows_per_batch, generator):
-        losses = batch_losses(student, peer, peer_weight, batch, trust, space, settings, generator)
-        clean_loss, unclean_loss, smoothing_loss = losses
-        loss = clean_loss + settings.unclean_weight_at(epoch) * unclean_loss + smoothing_loss
-        student.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        student.optimizer.step()
-        totals.append(torch.stack(losses).detach())
-    student.network.eval()
-    if settings.promotion and settings.promotion_by == "each":
-        threshold = settings.promotion_threshold_at(epoch)
-        trust.promote(student.confidence, student.opinion, threshold, epoch)
+    """Show the student of each turn every sample once; returns the mean of each of the three losses."""
+    members = list(dict.fromkeys(member for turn in turns for member in turn))
+    peer_weights = [_spread(peer.confidence) for _, peer in turns]
+    generators = own_generators(generator, len(turns))
+    for student, _ in turns:
+        student.start_pass(settings.learning_rate_at(epoch))
+    totals: list[Tensor] = []
+    with runtime.side_by_side(len(turns)) as run:
+        for batch in batches(trust, space, settings.rows_per_batch, generator):
+            said = dict(zip(members, run(partial(listen, batch, settings), members), strict=True))
+            lesson = partial(learn, batch, said, space, settings, epoch)
+            totals += run(lesson, turns, peer_weights, generators)
+    for student, _ in turns:
+        student.network.eval()
+        if settings.promotion and settings.promotion_by == "each":
+            threshold = settings.promotion_threshold_at(epoch)
+            trust.promote(student.confidence, student.opinion, threshold, epoch)
     return torch.stack(totals).mean(dim=0)
+
+
+def learn(
+    batch: Batch,
+    said: Mapping[Member, Said],
+    space: Space,
+    settings: RefineSettings,
+    epoch: int,
+    turn: Turn,
+    peer_weight: Tensor,
+    generator: torch.Generator,
+) -> Tensor:
+    """One step of the student; returns the three losses."""
+    student, peer = turn
+    student.note(batch.rows, said[student].plain)
+    losses = batch_losses(student, peer, peer_weight, batch, said, space, settings, generator)
+    clean_loss, unclean_loss, smoothing_loss = losses
+    loss = clean_loss + settings.unclean_weight_at(epoch) * unclean_loss + smoothing_loss
+    student.optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    student.optimizer.step()
+    return torch.stack(losses).detach()
 
 
 def batch_losses(
@@ -143,29 +178,21 @@ def batch_losses(
     peer: Member,
     peer_weight: Tensor,
     batch: Batch,
-    trust: Trust,
+    said: Mapping[Member, Said],
     space: Space,
     settings: RefineSettings,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The clean, the unclean and the smoothing loss of one batch (section 3.2 of the paper)."""
-    rows, clean, unclean = batch
-    labels = trust.pseudo_labels[rows[clean]]
-    plain, weak_a, weak_b = space.plain(rows), space.weak(rows, generator), space.weak(rows, generator)
+    rows, clean, unclean, labels, _, weak_a, weak_b = batch
+    own, other = said[student], said[peer]
+    n_clusters = own.plain.shape[1]
 
-    with torch.no_grad():
-        everyone = torch.arange(len(rows), device=rows.device)
-        doubtful = [(weak_a, unclean), (weak_b, unclean)]
-        own_logits, *opinions = predict(student.network, [(plain, everyone), *doubtful], settings)
-        student.note(rows, own_logits)
-        if settings.co_training:
-            peer_logits, *others = predict(peer.network, [(plain, clean), *doubtful], settings)
-            weight = peer_weight[rows[clean]]
-            refined = refine_labels(labels, peer_logits, weight, settings.sharpening_temperature)
-            opinions += others
-        else:
-            refined = one_hot(labels, own_logits.shape[1])
-        guessed = guess(opinions, settings.sharpening_temperature)
+    refined, guessed = one_hot(labels, n_clusters), guess(own.weak, settings.sharpening_temperature)
+    if settings.co_training:
+        weight = peer_weight[rows[clean]]
+        refined = refine_labels(labels, other.plain[clean], weight, settings.sharpening_temperature)
+        guessed = guess([*own.weak, *other.weak], settings.sharpening_temperature)
 
     seen = [weak_a, weak_b][: settings.clean_views]
     inputs, targets = mix_up(
@@ -181,7 +208,7 @@ def batch_losses(
     epsilon = (
         float(torch.rand((), generator=generator)) if settings.epsilon == "uniform" else settings.epsilon
     )
-    smoothed = smooth_labels(labels, logits.shape[1], epsilon)
+    smoothed = smooth_labels(labels, n_clusters, epsilon)
     return clean_loss, unclean_loss, soft_cross_entropy(strong_logits, smoothed)
 
 

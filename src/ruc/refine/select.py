@@ -191,5 +191,5 @@ def neighbor_votes(
     voters = base.labels[neighbors.indices[rows, :used]]
     votes = np.zeros((len(voters), base.n_clusters), np.float32)
     of, columns = np.nonzero(voters != UNKNOWN)
-    np.add.at(votes, (of, voters[of, columns]), 1.0 / used)
-    return votes
+    np.add.at(votes, (of, voters[of, columns]), 1.0)
+    return votes / np.float32(used)

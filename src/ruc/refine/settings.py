@@ -62,6 +62,9 @@ class RefineSettings:
     co_training
         Whether the peer takes part: in the guesses, and in refining the labels of the clean samples. Without it
         one network is trained, on the pseudo-labels as they are.
+    turns
+        "pass": in each epoch one network takes a pass over the data, then the other one (paper); "batch": both learn
+        from each batch at the same time, from the same weak views.
     label_smoothing
         Whether the strong views of the clean samples are learned against smoothed labels.
     propagation
@@ -104,6 +107,7 @@ class RefineSettings:
     promotion_by: Literal["each", "confident"] = "each"
     promotion: bool = True
     co_training: bool = True
+    turns: Literal["pass", "batch"] = "batch"
     label_smoothing: bool = True
     clean_views: Literal[1, 2] | None = None
     head_warmup: bool | None = None
@@ -137,6 +141,7 @@ class RefineSettings:
             "ramp_epochs": 200,
             "epsilon": "uniform",
             "promotion_by": "confident",
+            "turns": "pass",
             "weigh_given": False,
             "forwards": "all",
             "precision": "float32",
@@ -246,6 +251,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "promotion_by": _one_of("each", "confident"),
     "promotion": _one_of(True, False),
     "co_training": _one_of(True, False),
+    "turns": _one_of("pass", "batch"),
     "label_smoothing": _one_of(True, False),
     "propagation": _either(_number(0, 0.999), _one_of(None)),
     "calibrate_by": _one_of("neighbors", "both", None),

@@ -4,6 +4,8 @@ All probabilities are (n, n_clusters) rows summing to 1. Source: Park et al. 202
 (Berthelot et al. 2019) for sharpening, guessing and MixUp.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -22,7 +24,7 @@ def one_hot(labels: Tensor, n_clusters: int) -> Tensor:
     return torch.nn.functional.one_hot(labels, n_clusters).float()
 
 
-def guess(logits: list[Tensor], temperature: float) -> Tensor:
+def guess(logits: Sequence[Tensor], temperature: float) -> Tensor:
     """Targets of unclean samples: the sharpened mean of several predictions (both networks, both weak views)."""
     return sharpen(torch.stack([each.softmax(dim=1) for each in logits]).mean(dim=0), temperature)
 
