@@ -12,7 +12,7 @@ side"); and with the one weak view of the clean that is the default ("default").
 from one batch, so side by side there are two of them in each. Views are the paper's, 85% of the samples are clean, SGD.
 
 Embedding. The reference is SimCLR's step with four views an image made by Pillow, float32, the channels first; ours is
-`ruc.embed.contrastive.train_step`.
+`ruc.embed.contrastive.batch_loss`.
 
 Images are random. Each form runs in a process of its own; printed are medians of the repeats: wall clock, processor
 time, what the reference takes over these, and the peak memory above what the process had before its first batch (Linux
@@ -37,7 +37,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from ruc.cluster.clustering import Clustering
-from ruc.embed.contrastive import ContrastiveSettings, contrastive_loss, train_step
+from ruc.embed.contrastive import ContrastiveSettings, batch_loss, contrastive_loss
 from ruc.images.views import PAPER, PHOTO, to_float
 from ruc.networks import ImageNetwork, NetworkSettings, ResNet, projection_head
 from ruc.refine.losses import soft_cross_entropy, squared_error
@@ -248,7 +248,10 @@ def our_embedding(case: Case, pixels: np.ndarray) -> Iterator[int]:
     generator = runtime.generator("benchmark")
     for start in range(0, len(pixels), case.batch_size):
         rows = torch.from_numpy(pixels[start : start + case.batch_size]).repeat(settings.n_views, 1, 1, 1)
-        train_step(model, optimizer, to_float(rows), case.side, settings, runtime, generator)
+        loss = batch_loss(model, to_float(rows), case.side, settings, runtime, generator)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
         yield 1
 
 

@@ -50,7 +50,6 @@ from safetensors.torch import load_file, save_file
 from ruc.cluster.clustering import Clustering
 from ruc.cluster.scan_images import ScanSettings, fit_on_neighbors, predict_images, self_label_images
 from ruc.embed.contrastive import ContrastiveEmbedder
-from ruc.embed.embedder import State
 from ruc.embed.momentum import MomentumSettings, fit_momentum
 from ruc.embed.neighbors import nearest_neighbors
 from ruc.evaluate.attacks import AttackTable, Model, attack_models
@@ -64,7 +63,7 @@ from ruc.evaluate.metrics import (
     normalized_mutual_information,
 )
 from ruc.images.views import GENTLE, PHOTO
-from ruc.networks import ImageNetwork, NetworkSettings
+from ruc.networks import ImageNetwork, NetworkSettings, State
 from ruc.refine.networks import network_from_config
 from ruc.refine.refinement import Pair
 from ruc.refine.ruc import refine

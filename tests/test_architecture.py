@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "embed": FOUNDATION | {"images", "networks"},
     "cluster": FOUNDATION | {"images", "networks", "embed"},
     "refine": FOUNDATION | {"images", "networks", "embed", "cluster"},
-    "run_folder": FOUNDATION | {"embed"},
+    "run_folder": FOUNDATION | {"networks"},
     "evaluate": FOUNDATION | {"images", "networks", "embed", "cluster", "refine", "run_folder"},
 }  # fmt: skip
 FIT = {"refine", "cluster", "embed", "images", "networks", "runtime", "pipeline", "estimators"}

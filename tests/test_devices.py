@@ -66,7 +66,7 @@ def test_momentum(elsewhere, pixels) -> None:
     settings = MomentumSettings(network=TINY, n_epochs=2, batch_size=12, neighbor_epochs=0.5, n_hidden=8)
     states = []
     fit_momentum(pixels, FAR, settings, lambda epoch, loss, state: states.append(state()))
-    assert states[0].weights["memory"].device.type == "cpu"
+    assert states[0].weights["network.memory"].device.type == "cpu"
     embedder = fit_momentum(pixels, FAR, settings, resume=states[0])
     assert embedder.transform(pixels, FAR).shape == (24, 16)
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ruc.embed.embedder import State
+from ruc.networks import State
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "experiments"))
 import paper

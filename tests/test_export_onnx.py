@@ -13,13 +13,12 @@ from torch import nn
 from ruc.embed.checkpoint import CheckpointEmbedder
 from ruc.embed.combined import CombinedEmbedder
 from ruc.embed.contrastive import ContrastiveEmbedder
-from ruc.embed.embedder import State
 from ruc.embed.pixels import fit_pixels
 from ruc.errors import InputError, RucError
 from ruc.export.onnx import export_model, export_onnx
 from ruc.images.source import find_images
 from ruc.images.views import ViewPolicy, to_float
-from ruc.networks import ImageNetwork, NetworkSettings, ResNet, relu_layers
+from ruc.networks import ImageNetwork, NetworkSettings, ResNet, State, relu_layers
 from ruc.predict import predict
 from ruc.refine.memory import Memory, sketch
 from ruc.refine.networks import Head

@@ -12,7 +12,7 @@ from ruc.embed import embedder_from_state
 from ruc.embed.checkpoint import CheckpointEmbedder
 from ruc.embed.combined import CombinedEmbedder
 from ruc.embed.contrastive import ContrastiveEmbedder, ContrastiveSettings, fit_contrastive
-from ruc.embed.embedder import Embedder, State
+from ruc.embed.embedder import Embedder
 from ruc.embed.pixels import fit_pixels
 from ruc.embed.pretrained import DEFAULT_MODEL, PretrainedEmbedder, load_pretrained, weights_at_hand
 from ruc.embed.scratch import choose_policy, fit_scratch, suit_settings
@@ -20,7 +20,7 @@ from ruc.errors import InputError
 from ruc.images.load import ImageSet, choose_size, load_pixels
 from ruc.images.source import ImageSource
 from ruc.images.views import random_view, to_float
-from ruc.networks import ResNet
+from ruc.networks import ResNet, State
 from ruc.networks.checkpoints import LARGEST_SIDE, is_checkpoint, load_checkpoint
 from ruc.run_folder import Checkpoints
 from ruc.runtime import Runtime

@@ -23,7 +23,6 @@ from ruc.cluster.clustering import Clustering
 from ruc.cluster.given import check_given, read_given
 from ruc.cluster.n_clusters import estimate_n_clusters
 from ruc.cluster.scan_images import scan_images
-from ruc.embed.embedder import State
 from ruc.embed.neighbors import MOST_EXACT, Neighbors, affordable_neighbors, nearest_neighbors
 from ruc.embed.scratch import choose_policy
 from ruc.embedding import FROM_SCRATCH, Embedding, embed_images, embed_views, given_features, load_features
@@ -31,7 +30,7 @@ from ruc.errors import InputError, NothingToClusterError
 from ruc.images.load import choose_size, content_hashes
 from ruc.images.source import ImageSource, find_images
 from ruc.marks import find_marks, review_rows
-from ruc.networks import NetworkSettings, ResNet
+from ruc.networks import NetworkSettings, ResNet, State
 from ruc.networks.checkpoints import LARGEST_SIDE, is_checkpoint, load_checkpoint
 from ruc.refine.evidence import MOST_NEIGHBORS
 from ruc.refine.lost import lost_clusters
@@ -424,7 +423,5 @@ def _base_from_state(state: State) -> Base:
     backbone = None
     if "backbone" in state.config:
         backbone = ResNet(NetworkSettings.from_config(state.config["backbone"]))
-        prefix = "backbone."
-        own = {key.removeprefix(prefix): v for key, v in state.weights.items() if key.startswith(prefix)}
-        backbone.load_state_dict(own)
+        backbone.load_state_dict(state.under("backbone"))
     return Base(clustering, _numbers(clustering.n_clusters), state.config["curve"], backbone)

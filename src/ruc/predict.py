@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from ruc.edits import follow_edits, needs_features
 from ruc.embed import embedder_from_state
-from ruc.embed.embedder import State
 from ruc.embed.pretrained import load_pretrained
 from ruc.embedding import load_features
 from ruc.errors import InputError
 from ruc.images.load import load_pixels
 from ruc.images.source import ImageSource, find_images
 from ruc.images.views import to_float
+from ruc.networks import State
 from ruc.refine.calibrate import Calibration
 from ruc.refine.refinement import Pair
 from ruc.run_folder import read_model, read_run

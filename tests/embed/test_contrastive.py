@@ -16,9 +16,8 @@ from ruc.embed.contrastive import (
     contrastive_loss,
     fit_contrastive,
 )
-from ruc.embed.embedder import State
 from ruc.images.views import ViewPolicy
-from ruc.networks import NetworkSettings
+from ruc.networks import NetworkSettings, State
 from ruc.runtime import Runtime
 
 QUICK = ContrastiveSettings(
@@ -96,6 +95,15 @@ def test_learns_what_pixels_do_not_show_and_repeats_with_the_seed() -> None:
     assert (kinds[similarity.argmax(axis=1)] == kinds).mean() > 0.9
     again = fit_contrastive(pixels, Runtime("cpu"), QUICK).transform(pixels, Runtime("cpu"))
     np.testing.assert_array_equal(features, again)
+
+
+def test_an_interrupted_training_ends_the_same() -> None:
+    pixels, _ = stripes(60)
+    states: list[State] = []
+    whole = fit_contrastive(pixels, Runtime("cpu"), QUICK, lambda epoch, loss, state: states.append(state()))
+    resumed = fit_contrastive(pixels, Runtime("cpu"), QUICK, resume=states[1])
+    for name, value in whole.network.state_dict().items():
+        assert torch.equal(resumed.network.state_dict()[name], value), name
 
 
 def test_state_survives_json_and_makes_the_same_embedder() -> None:

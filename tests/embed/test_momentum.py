@@ -7,11 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from ruc.embed.embedder import State
-from ruc.embed.momentum import Learner, MomentumSettings, agreement_loss, fit_momentum, follow, inertia
+from ruc.embed.momentum import MomentumSettings, agreement_loss, fit_momentum, follow, inertia
 from ruc.errors import InputError
 from ruc.images.views import ViewPolicy
-from ruc.networks import NetworkSettings
+from ruc.networks import NetworkSettings, State
 from ruc.runtime import Runtime
 
 CPU = Runtime("cpu")
@@ -82,7 +81,7 @@ def test_learns_repeats_with_the_seed_and_resumes_to_the_same_weights() -> None:
 
 def test_a_foreign_state_is_refused() -> None:
     pixels, _ = stripes(40)
-    with pytest.raises(InputError, match="kind 'refinement' with 0 images"):
+    with pytest.raises(InputError, match="kind 'refinement' with 0 samples"):
         fit_momentum(pixels, CPU, QUICK, resume=State({"kind": "refinement"}, {}))
 
 
@@ -104,7 +103,5 @@ def test_memory_holds_unit_rows_of_every_image() -> None:
     pixels, _ = stripes(40)
     states: list[State] = []
     fit_momentum(pixels, CPU, QUICK, lambda epoch, loss, state: states.append(state()))
-    norms = states[0].weights["memory"].norm(dim=1)
+    norms = states[0].weights["network.memory"].norm(dim=1)
     torch.testing.assert_close(norms, torch.ones(40))
-    learner = Learner(torch.from_numpy(pixels), QUICK, CPU)
-    assert learner.restore(states[0]) == 1

@@ -13,14 +13,13 @@ from sklearn.datasets import load_digits
 from ruc.embed import embedder_from_state
 from ruc.embed.combined import CombinedEmbedder
 from ruc.embed.contrastive import ContrastiveSettings
-from ruc.embed.embedder import State
 from ruc.embed.mirror import mirrored_share
 from ruc.embed.modularity import modularity, neighbor_modularity
 from ruc.embed.pixels import fit_pixels
 from ruc.embed.scratch import BOTH, MARGIN, choose_policy, fit_scratch, suit_settings
 from ruc.errors import InputError
 from ruc.images.views import GENTLE, PHOTO
-from ruc.networks import NetworkSettings
+from ruc.networks import NetworkSettings, State
 from ruc.runtime import Runtime
 
 CPU = Runtime("cpu")

@@ -10,8 +10,8 @@ import pyarrow.parquet as parquet
 import pytest
 import torch
 
-from ruc.embed.embedder import State
 from ruc.errors import RunFolderError
+from ruc.networks import State
 from ruc.run_folder import (
     Run,
     by_file_name,

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from ruc.embed.embedder import State
 from ruc.errors import RunFolderError
+from ruc.networks import State
 from ruc.run_folder import checkpoints
 
 

@@ -8,9 +8,8 @@ Then backbone and heads learn together that a view of an image and one of its ne
 
 import copy
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -21,16 +20,23 @@ from torch.nn.functional import cross_entropy
 from ruc.cluster.clustering import Clustering
 from ruc.cluster.scan import ENTROPY_WEIGHT, N_NEIGHBORS, Heads, scan_loss, train_heads
 from ruc.embed.checkpoint import apply_in_batches
-from ruc.embed.embedder import State
 from ruc.embed.neighbors import Neighbors
-from ruc.errors import InputError
 from ruc.images.views import ViewPolicy, random_view, strong_view, to_float
-from ruc.networks import ImageNetwork, ResNet, load_optimizer, optimizer_tensors, warmup_cosine
-from ruc.progress import progress
+from ruc.networks import (
+    ImageNetwork,
+    OnEpoch,
+    ResNet,
+    State,
+    can_fuse,
+    channels_last,
+    set_learning_rate,
+    shuffled_batches,
+    train_epochs,
+    warmup_cosine,
+)
 from ruc.runtime import Runtime
 
 __all__ = [
-    "OnEpoch",
     "ScanSettings",
     "fit_on_neighbors",
     "predict_images",
@@ -40,11 +46,6 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 PREDICT_ROWS = 1000
-
-M = TypeVar("M", bound=nn.Module)
-
-# Called after each epoch with its number, its mean loss, and a function that returns the state to resume from.
-OnEpoch = Callable[[int, float, Callable[[], State]], None]
 
 
 @dataclass(frozen=True)
@@ -142,29 +143,19 @@ def fit_on_neighbors(
 ) -> ImageNetwork:
     """Train backbone and heads so that neighbours get the same cluster; returns them with the best head by its loss.
 
-    Parameters are those of `scan_images`.
-
-    Parameters
-    ----------
-    on_epoch
-        Called after each epoch with its number, its mean loss, and a function that returns the state to resume from.
-    resume
-        Such a state: training goes on where it was taken and ends as if it hadn't been interrupted.
-
-    Raises
-    ------
-    InputError
-        The state to resume from is another's.
+    Parameters are those of `scan_images`; `on_epoch` and `resume` those of `train_epochs`.
     """
     images = torch.as_tensor(pixels, device=runtime.device)
     near = torch.as_tensor(neighbors.indices[:, :N_NEIGHBORS], device=runtime.device)
     heads = _heads_on_frozen(images, backbone, near, n_clusters, runtime, settings.entropy_weight)
-    branches = _channels_last(Branches(copy.deepcopy(backbone), heads).to(runtime.device))
+    branches = channels_last(Branches(copy.deepcopy(backbone), heads), runtime.device)
+    optimizer = _optimizer(branches, settings)
     batch_size = max(settings.batch_size, 10 * n_clusters)
 
-    def losses(epoch: int) -> Iterator[Tensor]:
+    def losses(epoch: int) -> Iterator[tuple[int, Tensor]]:
         generator = runtime.generator(f"scan/epoch {epoch}")
-        for rows in _batches(len(images), batch_size, generator, images.device):
+        set_learning_rate(optimizer, settings.learning_rate * warmup_cosine(epoch, settings.n_epochs))
+        for rows in shuffled_batches(len(images), batch_size, generator, images.device):
             column = torch.randint(near.shape[1], (len(rows),), generator=generator).to(near.device)
             both = to_float(images[torch.cat([rows, near[rows, column]])])
             views = random_view(both, policy, generator).contiguous(memory_format=torch.channels_last)
@@ -172,9 +163,19 @@ def fit_on_neighbors(
                 logits = branches(views)
             probabilities = logits.float().softmax(dim=2)
             anchors, others = probabilities.split(len(rows), dim=1)
-            yield scan_loss(anchors, others, settings.entropy_weight).mean()
+            yield len(rows), scan_loss(anchors, others, settings.entropy_weight).mean()
 
-    _train(branches, losses, settings.n_epochs, settings, runtime, "SCAN: neighbours", on_epoch, resume)
+    train_epochs(
+        "SCAN: neighbours",
+        branches,
+        optimizer,
+        losses,
+        settings.n_epochs,
+        len(images),
+        runtime,
+        on_epoch,
+        resume,
+    )
     probabilities = _predict(branches, images, runtime).softmax(dim=2)
     by_column = [
         scan_loss(probabilities, probabilities[:, column], settings.entropy_weight) for column in near.T
@@ -199,26 +200,34 @@ def self_label_images(
     it would be lost. The other parameters are those of `fit_on_neighbors`.
     """
     images = torch.as_tensor(pixels, device=runtime.device)
-    network = _channels_last(copy.deepcopy(network).to(runtime.device))
+    network = channels_last(copy.deepcopy(network), runtime.device)
+    optimizer = _optimizer(network, settings)
 
-    def losses(epoch: int) -> Iterator[Tensor]:
+    def losses(epoch: int) -> Iterator[tuple[int, Tensor]]:
         generator = runtime.generator(f"self-labelling/epoch {epoch}")
+        set_learning_rate(optimizer, settings.learning_rate * warmup_cosine(epoch, settings.n_label_epochs))
         confidence, targets = _predict(network, images, runtime).softmax(dim=1).max(dim=1)
         sure = _surest(confidence, targets, settings.threshold)
         sizes = torch.bincount(targets[sure])
         weights = len(sure) / (int((sizes > 0).sum()) * sizes.clamp_min(1).float())
-        network.train()
-        for places in _batches(len(sure), settings.batch_size, generator, images.device):
+        for places in shuffled_batches(len(sure), settings.batch_size, generator, images.device):
             rows = sure[places]
             views = strong_view(to_float(images[rows]), policy, generator)
             with runtime.autocast():
                 logits = network(views.contiguous(memory_format=torch.channels_last))
-            yield (
-                weights[targets[rows]] * cross_entropy(logits.float(), targets[rows], reduction="none")
-            ).mean()
+            each = cross_entropy(logits.float(), targets[rows], reduction="none")
+            yield len(rows), (weights[targets[rows]] * each).mean()
 
-    _train(
-        network, losses, settings.n_label_epochs, settings, runtime, "SCAN: self-labelling", on_epoch, resume
+    train_epochs(
+        "SCAN: self-labelling",
+        network,
+        optimizer,
+        losses,
+        settings.n_label_epochs,
+        len(images),
+        runtime,
+        on_epoch,
+        resume,
     )
     return network
 
@@ -253,78 +262,21 @@ def _heads_on_frozen(
     return Heads(weights, heads.biases - (mean @ weights).unsqueeze(1))
 
 
-def _train(
-    network: nn.Module,
-    losses: Callable[[int], Iterator[Tensor]],
-    n_epochs: int,
-    settings: ScanSettings,
-    runtime: Runtime,
-    what: str,
-    on_epoch: OnEpoch | None,
-    resume: State | None,
-) -> None:
-    """Descend along the losses that each epoch yields, one a batch."""
-    fused = runtime.device.type in ("cpu", "cuda")
-    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=settings.weight_decay, fused=fused)
-    first = 0 if resume is None else _restore(resume, what, network, optimizer)
-    with progress(what, n_epochs - first, "epochs", runtime.verbose) as advance:
-        for epoch in range(first, n_epochs):
-            network.train()
-            for group in optimizer.param_groups:
-                group["lr"] = settings.learning_rate * warmup_cosine(epoch, n_epochs)
-            seen = []
-            for loss in losses(epoch):
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                seen.append(loss.detach())
-            if on_epoch is not None:
-                mean = float(torch.stack(seen).mean()) if seen else float("nan")
-                on_epoch(epoch, mean, lambda: _snapshot(what, epoch, network, optimizer))  # noqa: B023
-            advance(1)
-    network.eval()
-
-
-def _snapshot(what: str, epoch: int, network: nn.Module, optimizer: torch.optim.Optimizer) -> State:
-    weights = {f"network.{key}": value for key, value in network.state_dict().items()}
-    weights |= {f"optimizer.{key}": value for key, value in optimizer_tensors(optimizer).items()}
-    copies = {key: value.detach().cpu().clone() for key, value in weights.items()}
-    return State({"kind": what, "epoch": epoch}, copies)
-
-
-def _restore(state: State, what: str, network: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    """Back to where the snapshot was taken; returns the next epoch."""
-    if state.config.get("kind") != what:
-        raise InputError(
-            f"cannot resume from a state of kind {state.config.get('kind')!r}; expected {what!r}"
-        )
-
-    def under(prefix: str) -> dict[str, Tensor]:
-        return {key.removeprefix(prefix): v for key, v in state.weights.items() if key.startswith(prefix)}
-
-    network.load_state_dict(under("network."))
-    load_optimizer(optimizer, under("optimizer."))
-    return int(state.config["epoch"]) + 1
+def _optimizer(network: nn.Module, settings: ScanSettings) -> torch.optim.Optimizer:
+    parameters = list(network.parameters())
+    return torch.optim.AdamW(
+        parameters, weight_decay=settings.weight_decay, fused=can_fuse(parameters[0].device)
+    )
 
 
 @torch.no_grad()
 def _predict(network: nn.Module, images: Tensor, runtime: Runtime) -> Tensor:
     """What the network makes of all plain images, in the precision of training: (n, d), or (n_heads, n, d)."""
+    learning = network.training
     network.eval()
     parts = []
     for part in torch.split(images, PREDICT_ROWS):
         with runtime.autocast():
             parts.append(network(to_float(part).contiguous(memory_format=torch.channels_last)).float())
+    network.train(learning)
     return torch.cat(parts, dim=-2)
-
-
-def _batches(
-    n_samples: int, batch_size: int, generator: torch.Generator, device: torch.device
-) -> tuple[Tensor, ...]:
-    order = torch.randperm(n_samples, generator=generator).to(device)
-    return order.tensor_split(max(1, n_samples // batch_size))
-
-
-def _channels_last(module: M) -> M:
-    """The module, laid out so that convolutions are about twice as fast."""
-    return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

@@ -8,9 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ruc.embed.embedder import State
 from ruc.images.views import to_float
-from ruc.networks import NetworkSettings, ResNet, relu_layers
+from ruc.networks import NetworkSettings, ResNet, State, relu_layers
 from ruc.networks.checkpoints import FieldCheckpoint
 from ruc.progress import progress
 from ruc.runtime import Runtime

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ruc.embed.embedder import Embedder, State
+from ruc.embed.embedder import Embedder
+from ruc.networks import State
 from ruc.runtime import Runtime
 
 __all__ = ["CombinedEmbedder"]

@@ -9,6 +9,7 @@ the first epochs, and four views for each image, which cost less than twice the 
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -18,12 +19,23 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 
-from ruc.embed.embedder import State
 from ruc.embed.neighbors import nearest_neighbors
 from ruc.embed.pixels import fit_pixels
 from ruc.images.views import GENTLE, ViewPolicy, random_view, to_float
-from ruc.networks import NetworkSettings, ResNet, projection_head, seeded_init, warmup_cosine
-from ruc.progress import progress
+from ruc.networks import (
+    NetworkSettings,
+    OnEpoch,
+    ResNet,
+    State,
+    can_fuse,
+    channels_last,
+    projection_head,
+    seeded_init,
+    set_learning_rate,
+    shuffled_batches,
+    train_epochs,
+    warmup_cosine,
+)
 from ruc.runtime import Runtime
 
 __all__ = [
@@ -32,7 +44,6 @@ __all__ = [
     "companions",
     "contrastive_loss",
     "fit_contrastive",
-    "train_step",
 ]
 
 CHUNK = 1000
@@ -164,7 +175,11 @@ def contrastive_loss(projected: Tensor, n_views: int, temperature: float) -> Ten
 
 
 def fit_contrastive(
-    pixels: NDArray[np.uint8], runtime: Runtime, settings: ContrastiveSettings | None = None
+    pixels: NDArray[np.uint8],
+    runtime: Runtime,
+    settings: ContrastiveSettings | None = None,
+    on_epoch: OnEpoch | None = None,
+    resume: State | None = None,
 ) -> ContrastiveEmbedder:
     """Train a network on the images themselves, without labels.
 
@@ -176,6 +191,13 @@ def fit_contrastive(
         Device and seed.
     settings
         How; by default `ContrastiveSettings()`.
+    on_epoch, resume
+        As of `train_epochs`.
+
+    Raises
+    ------
+    InputError
+        The state to resume from is another's.
     """
     settings = settings or ContrastiveSettings()
     side = min(settings.max_side, pixels.shape[-1])
@@ -187,8 +209,7 @@ def fit_contrastive(
         width = network.settings.n_features
         head = projection_head(width, width, settings.n_projected)
     embedder = ContrastiveEmbedder(network, side, settings.policy)
-    _train(embedder, head, pixels, settings, runtime)
-    network.eval()
+    _train(embedder, head, pixels, settings, runtime, on_epoch, resume)
     return embedder
 
 
@@ -198,71 +219,74 @@ def _train(
     pixels: NDArray[np.uint8],
     settings: ContrastiveSettings,
     runtime: Runtime,
+    on_epoch: OnEpoch | None,
+    resume: State | None,
 ) -> None:
     device, generator = runtime.device, runtime.generator("contrastive/views")
     images = torch.from_numpy(pixels).to(device)
     n_images, n_batches = len(images), max(1, len(images) // settings.batch_size)
     n_epochs = settings.epochs or _enough_epochs(n_images, n_batches)
-    n_steps = n_epochs * n_batches
-    model = _channels_last(nn.Sequential(embedder.network, head), device)
+    model = channels_last(nn.Sequential(embedder.network, head), device)
     optimizer = torch.optim.AdamW(
-        model.parameters(),
-        lr=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        fused=device.type in ("cpu", "cuda"),
+        model.parameters(), weight_decay=settings.weight_decay, fused=can_fuse(device)
     )
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, n_steps))
-    autocast = runtime.autocast_dtype
     pixel_features = fit_pixels(pixels).transform(pixels, runtime)
     n_neighbors = settings.n_neighbors or max(5, min(25, n_images // 200))
-    stand_ins = torch.arange(n_images)[:, None]
-    with progress("learning to embed", n_epochs * n_images, "images", runtime.verbose) as advance:
-        for epoch in range(n_epochs):
-            if epoch > 0 and settings.neighbor_chance > 0:
-                features = _transform(embedder, pixels, runtime, autocast)
-                both = np.concatenate([features, settings.pixel_weight * pixel_features], axis=1)
-                stand_ins = companions(both, n_neighbors, runtime)
-            small = epoch < settings.small_epochs * n_epochs
-            view_side = max(8, round(settings.small_side * embedder.side)) if small else embedder.side
+
+    def losses(epoch: int) -> Iterator[tuple[int, Tensor]]:
+        stand_ins = torch.arange(n_images)[:, None]
+        if epoch > 0 and settings.neighbor_chance > 0:
+            features = _transform(embedder, pixels, runtime, runtime.autocast_dtype)
             model.train()
-            for rows in torch.randperm(n_images, generator=generator).tensor_split(n_batches):
-                sources = [rows] + [
-                    _replace_some(rows, stand_ins, settings.neighbor_chance, generator)
-                    for _ in range(settings.n_views - 1)
-                ]
-                batch = _shrink(images[torch.cat(sources).to(device)], embedder.side)
-                train_step(
-                    model, optimizer, batch, min(view_side, embedder.side), settings, runtime, generator
-                )
-                scheduler.step()
-                advance(len(rows))
+            both = np.concatenate([features, settings.pixel_weight * pixel_features], axis=1)
+            stand_ins = companions(both, n_neighbors, runtime)
+        small = epoch < settings.small_epochs * n_epochs
+        side = (
+            min(embedder.side, max(8, round(settings.small_side * embedder.side))) if small else embedder.side
+        )
+        batches = shuffled_batches(n_images, settings.batch_size, generator, torch.device("cpu"))
+        for step, rows in enumerate(batches, start=epoch * n_batches):
+            set_learning_rate(optimizer, settings.learning_rate * warmup_cosine(step, n_epochs * n_batches))
+            others = [
+                _replace_some(rows, stand_ins, settings.neighbor_chance, generator)
+                for _ in range(settings.n_views - 1)
+            ]
+            batch = _shrink(images[torch.cat([rows, *others]).to(device)], embedder.side)
+            yield len(rows), batch_loss(model, batch, side, settings, runtime, generator)
+
+    train_epochs(
+        "learning to embed",
+        model,
+        optimizer,
+        losses,
+        n_epochs,
+        n_images,
+        runtime,
+        on_epoch,
+        resume,
+        generator,
+    )
 
 
-def train_step(
+def batch_loss(
     model: nn.Module,
-    optimizer: torch.optim.Optimizer,
     images: Tensor,
     side: int,
     settings: ContrastiveSettings,
     runtime: Runtime,
     generator: torch.Generator,
-) -> None:
-    """Learn from one random view, of this side, of each image: `n_views` times the images of a batch in [0, 1]."""
-    views = random_view(images, settings.policy, generator, side).contiguous(
-        memory_format=torch.channels_last
-    )
+) -> Tensor:
+    """The loss of one random view, of this side, of each image: `n_views` times the images of a batch in [0, 1]."""
+    views = random_view(images, settings.policy, generator, side)
     with runtime.autocast():
-        projected = model(views)
-    loss = contrastive_loss(projected.float(), settings.n_views, settings.temperature)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    optimizer.step()
+        projected = model(views.contiguous(memory_format=torch.channels_last))
+    return contrastive_loss(projected.float(), settings.n_views, settings.temperature)
 
 
 def _transform(
     embedder: ContrastiveEmbedder, pixels: NDArray[np.uint8], runtime: Runtime, precision: torch.dtype | None
 ) -> NDArray[np.float32]:
-    network = _channels_last(embedder.network, runtime.device).eval()
+    network = channels_last(embedder.network, runtime.device).eval()
     chunks = []
     with (
         torch.inference_mode(),
@@ -273,12 +297,6 @@ def _transform(
             chunks.append(normalize(network(_shrink(part, embedder.side)).float(), dim=1).cpu())
     features: NDArray[np.float32] = torch.cat(chunks).numpy()
     return features
-
-
-def _channels_last(module: nn.Module, device: torch.device) -> nn.Module:
-    """The module there, with its weights laid out so that convolutions on a CPU are about twice as fast."""
-    moved: nn.Module = module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return moved
 
 
 def companions(features: NDArray[np.float32], n_neighbors: int, runtime: Runtime) -> Tensor:

@@ -1,23 +1,14 @@
 """What every fitted embedder is: images in, unit-norm features out."""
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from ruc.networks import State
 from ruc.runtime import Runtime
 
-__all__ = ["Embedder", "State"]
-
-
-@dataclass(frozen=True)
-class State:
-    """A fitted thing as it is written to disk: JSON-able configuration and named tensors, no pickle."""
-
-    config: dict[str, Any]
-    weights: dict[str, torch.Tensor]
+__all__ = ["Embedder"]
 
 
 class Embedder(Protocol):

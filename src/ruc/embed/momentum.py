@@ -15,7 +15,7 @@ are; of the methods trained as long, this one's neighbours are the purest. Three
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -25,19 +25,21 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from ruc.embed.contrastive import ContrastiveEmbedder, companions
-from ruc.embed.embedder import State
-from ruc.errors import InputError
 from ruc.images.views import PHOTO, ViewPolicy, random_view, to_float
 from ruc.networks import (
     NetworkSettings,
+    OnEpoch,
     ResNet,
-    load_optimizer,
-    optimizer_tensors,
+    State,
+    can_fuse,
+    channels_last,
     projection_head,
     seeded_init,
+    set_learning_rate,
+    shuffled_batches,
+    train_epochs,
     warmup_cosine,
 )
-from ruc.progress import progress
 from ruc.runtime import Runtime
 
 __all__ = ["MomentumSettings", "agreement_loss", "fit_momentum"]
@@ -93,8 +95,8 @@ class MomentumSettings:
     n_projected: int = 256
 
 
-class Learner:
-    """Student, predictor, teacher, the optimiser, and what the teacher last made of each image.
+class Learner(nn.Module):
+    """Student, predictor, teacher, and what the teacher last made of each image.
 
     Attributes
     ----------
@@ -105,30 +107,26 @@ class Learner:
     memory
         (n_images, n_projected) unit rows; zeros before an image was first seen.
     companions
-        (n_images, n) rows of the mutual neighbours, the image itself where there are fewer.
+        (n_images, n_neighbors) rows of the mutual neighbours, the image itself where there are fewer.
     """
 
+    memory: Tensor
+    companions: Tensor
+
     def __init__(self, pixels: Tensor, settings: MomentumSettings, runtime: Runtime) -> None:
+        super().__init__()
         shape = replace(settings.network, channels=pixels.shape[1])
         with seeded_init(runtime.numpy_seed("momentum/weights")):
             network, width = ResNet(shape), settings.n_projected
             head = projection_head(network.settings.n_features, settings.n_hidden, width)
             predictor = projection_head(width, settings.n_hidden, width)
-        device = pixels.device
-        student = nn.Sequential(network, head)
-        self.student: nn.Sequential = student.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        device, n_images = pixels.device, len(pixels)
+        self.student = channels_last(nn.Sequential(network, head), device)
         self.predictor = predictor.to(device)
         self.teacher = copy.deepcopy(self.student).requires_grad_(False)
-        self.optimizer = torch.optim.SGD(
-            [*self.student.parameters(), *self.predictor.parameters()],
-            lr=settings.learning_rate,
-            momentum=settings.momentum,
-            weight_decay=settings.weight_decay,
-            nesterov=True,
-            fused=device.type in ("cpu", "cuda"),
-        )
-        self.memory = torch.zeros(len(pixels), width, device=device)
-        self.companions = torch.arange(len(pixels), device=device)[:, None]
+        self.register_buffer("memory", torch.zeros(n_images, width, device=device))
+        itself = torch.arange(n_images, device=device)[:, None]
+        self.register_buffer("companions", itself.repeat(1, min(settings.n_neighbors, n_images - 1)))
 
     @property
     def network(self) -> ResNet:
@@ -136,44 +134,28 @@ class Learner:
         network: ResNet = self.student[0]  # type: ignore[assignment]
         return network
 
-    def state(self, epoch: int) -> State:
-        """Everything that the epochs after this one depend on."""
-        weights = {"memory": self.memory, "companions": self.companions}
-        for name, module in self._modules().items():
-            weights |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
-        weights |= {f"optimizer.{key}": value for key, value in optimizer_tensors(self.optimizer).items()}
-        copies = {key: value.detach().cpu().clone() for key, value in weights.items()}
-        return State({"kind": "momentum", "epoch": epoch}, copies)
+    def optimizer(self, settings: MomentumSettings) -> torch.optim.Optimizer:
+        """Of what learns by descent: the teacher doesn't."""
+        return torch.optim.SGD(
+            [*self.student.parameters(), *self.predictor.parameters()],
+            lr=settings.learning_rate,
+            momentum=settings.momentum,
+            weight_decay=settings.weight_decay,
+            nesterov=True,
+            fused=can_fuse(self.memory.device),
+        )
 
-    def restore(self, state: State) -> int:
-        """Back to where the state was taken; returns the next epoch."""
-        kind, n_images = state.config.get("kind"), len(state.weights.get("memory", ()))
-        if kind != "momentum" or n_images != len(self.memory):
-            raise InputError(
-                f"a state of kind {kind!r} with {n_images} images was given to resume from; expected 'momentum' with "
-                f"{len(self.memory)} images; resume with the same data, or start anew"
-            )
-
-        def under(name: str) -> dict[str, Tensor]:
-            pairs = state.weights.items()
-            return {key.removeprefix(name): value for key, value in pairs if key.startswith(name)}
-
-        for name, module in self._modules().items():
-            module.load_state_dict(under(f"{name}."))
-        load_optimizer(self.optimizer, under("optimizer."))
-        self.memory.copy_(state.weights["memory"])
-        self.companions = state.weights["companions"].to(self.memory.device)
-        return int(state.config["epoch"]) + 1
-
-    def _modules(self) -> dict[str, nn.Module]:
-        return {"student": self.student, "predictor": self.predictor, "teacher": self.teacher}
+    def find_companions(self, n_neighbors: int, runtime: Runtime) -> None:
+        """Anew, from the memory."""
+        near = companions(self.memory.cpu().numpy(), n_neighbors, runtime)
+        self.companions = near.to(self.memory.device)
 
 
 def fit_momentum(
     pixels: NDArray[np.uint8],
     runtime: Runtime,
     settings: MomentumSettings | None = None,
-    on_epoch: Callable[[int, float, Callable[[], State]], None] | None = None,
+    on_epoch: OnEpoch | None = None,
     resume: State | None = None,
 ) -> ContrastiveEmbedder:
     """Train a network on the images themselves, without labels.
@@ -186,10 +168,8 @@ def fit_momentum(
         Device and seed.
     settings
         How; by default `MomentumSettings()`.
-    on_epoch
-        Called after each epoch with its number, its mean loss, and a function that returns the state to resume from.
-    resume
-        Such a state: training goes on where it was taken and ends as if it hadn't been interrupted.
+    on_epoch, resume
+        As of `train_epochs`.
 
     Raises
     ------
@@ -199,50 +179,33 @@ def fit_momentum(
     settings = settings or MomentumSettings()
     images = torch.as_tensor(pixels, device=runtime.device)
     learner = Learner(images, settings, runtime)
-    first = 0 if resume is None else learner.restore(resume)
-    with progress("learning to embed", settings.n_epochs - first, "epochs", runtime.verbose) as advance:
-        for epoch in range(first, settings.n_epochs):
-            begun = epoch - settings.n_epochs + round(settings.neighbor_epochs * settings.n_epochs)
-            if epoch > 0 and begun >= 0 and (begun % settings.search_every == 0 or epoch == 1):
-                near = companions(learner.memory.cpu().numpy(), settings.n_neighbors, runtime)
-                learner.companions = near.to(images.device)
-            loss = train_epoch(learner, images, settings, epoch, runtime, begun >= 0 and epoch > 0)
-            if on_epoch is not None:
-                on_epoch(epoch, loss, lambda: learner.state(epoch))  # noqa: B023 - called before the next epoch
-            advance(1)
-    return ContrastiveEmbedder(learner.network.eval(), images.shape[-1], settings.policy)
+    optimizer = learner.optimizer(settings)
+    n_images, n_epochs, full_side = len(images), settings.n_epochs, images.shape[-1]
+    first_with_neighbors = n_epochs - round(settings.neighbor_epochs * n_epochs)
+
+    def losses(epoch: int) -> Iterator[tuple[int, Tensor]]:
+        generator = runtime.generator(f"momentum/epoch {epoch}")
+        begun = epoch - first_with_neighbors
+        with_neighbors = epoch > 0 and begun >= 0  # the memory is empty before
+        if with_neighbors and (begun % settings.search_every == 0 or epoch == 1):
+            learner.find_companions(settings.n_neighbors, runtime)
+        share = settings.neighbor_share if with_neighbors else 0.0
+        small = epoch < settings.small_epochs * n_epochs
+        side = min(full_side, max(8, round(settings.small_side * full_side))) if small else full_side
+        batches = shuffled_batches(n_images, settings.batch_size, generator, images.device)
+        n_steps = n_epochs * len(batches)
+        for step, rows in enumerate(batches, start=epoch * len(batches)):
+            set_learning_rate(optimizer, settings.learning_rate * warmup_cosine(step, n_steps))
+            yield len(rows), batch_loss(learner, images, rows, settings, side, share, runtime, generator)
+            follow(learner.teacher, learner.student, inertia(settings.inertia, step / n_steps))
+
+    train_epochs(
+        "learning to embed", learner, optimizer, losses, n_epochs, n_images, runtime, on_epoch, resume
+    )
+    return ContrastiveEmbedder(learner.network, full_side, settings.policy)
 
 
-def train_epoch(
-    learner: Learner,
-    images: Tensor,
-    settings: MomentumSettings,
-    epoch: int,
-    runtime: Runtime,
-    with_neighbors: bool,
-) -> float:
-    """One pass over the images; returns the mean loss."""
-    generator = runtime.generator(f"momentum/epoch {epoch}")
-    n_batches = max(1, len(images) // settings.batch_size)
-    n_steps = settings.n_epochs * n_batches
-    small = epoch < settings.small_epochs * settings.n_epochs
-    side = max(8, round(settings.small_side * images.shape[-1])) if small else images.shape[-1]
-    share = settings.neighbor_share if with_neighbors else 0.0
-    total = torch.zeros((), device=images.device)
-    order = torch.randperm(len(images), generator=generator).to(images.device)
-    for number, rows in enumerate(order.tensor_split(n_batches)):
-        step = epoch * n_batches + number
-        for group in learner.optimizer.param_groups:
-            group["lr"] = settings.learning_rate * warmup_cosine(step, n_steps)
-        loss = train_step(
-            learner, images, rows, settings, min(side, images.shape[-1]), share, runtime, generator
-        )
-        follow(learner.teacher, learner.student, inertia(settings.inertia, step / n_steps))
-        total += loss
-    return float(total) / n_batches
-
-
-def train_step(
+def batch_loss(
     learner: Learner,
     images: Tensor,
     rows: Tensor,
@@ -252,7 +215,7 @@ def train_step(
     runtime: Runtime,
     generator: torch.Generator,
 ) -> Tensor:
-    """The student learns from one batch; the memory learns what the teacher made of it. Returns the loss."""
+    """How far the student is from the teacher on views of these rows, which the memory takes from the teacher."""
     pixels = to_float(images[rows])
     views = torch.cat(
         [random_view(pixels, settings.policy, generator, side) for _ in range(settings.n_views)]
@@ -268,12 +231,8 @@ def train_step(
     if share > 0:
         column = torch.randint(learner.companions.shape[1], (len(rows),), generator=generator).to(rows.device)
         near = learner.memory[learner.companions[rows, column]]
-    loss = agreement_loss(predicted.float().view(shape), targets, near, share)
-    learner.optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    learner.optimizer.step()
     learner.memory[rows] = normalize(targets.mean(dim=0), dim=1)
-    return loss.detach()
+    return agreement_loss(predicted.float().view(shape), targets, near, share)
 
 
 def agreement_loss(predicted: Tensor, targets: Tensor, near: Tensor | None, share: float) -> Tensor:

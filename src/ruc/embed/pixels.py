@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import interpolate, normalize
 
-from ruc.embed.embedder import State
 from ruc.images.views import to_float
+from ruc.networks import State
 from ruc.runtime import Runtime
 
 __all__ = ["PixelEmbedder", "fit_pixels"]

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from ruc.embed.embedder import State
 from ruc.errors import WeightsError
 from ruc.images.load import Skipped, check_skipped, stream_batches
 from ruc.images.source import ImageSource
+from ruc.networks import State
 from ruc.progress import progress
 from ruc.runtime import Runtime
 

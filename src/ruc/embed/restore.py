@@ -3,9 +3,10 @@
 from ruc.embed.checkpoint import CheckpointEmbedder
 from ruc.embed.combined import CombinedEmbedder
 from ruc.embed.contrastive import ContrastiveEmbedder
-from ruc.embed.embedder import Embedder, State
+from ruc.embed.embedder import Embedder
 from ruc.embed.pixels import PixelEmbedder
 from ruc.errors import InputError
+from ruc.networks import State
 
 __all__ = ["embedder_from_state"]
 
@@ -28,13 +29,7 @@ def embedder_from_state(state: State) -> Embedder:
     if kind == "combined":
         parts = []
         for number, config in enumerate(state.config["parts"]):
-            prefix = f"{number}."
-            tensors = {
-                name.removeprefix(prefix): tensor
-                for name, tensor in state.weights.items()
-                if name.startswith(prefix)
-            }
-            parts.append(embedder_from_state(State(config, tensors)))
+            parts.append(embedder_from_state(State(config, state.under(str(number)))))
         return CombinedEmbedder(tuple(parts), tuple(state.config["weights"]))
     raise InputError(
         f"an embedder of kind {kind!r} was given; expected 'pixels', 'contrastive', 'checkpoint' or 'combined'; "

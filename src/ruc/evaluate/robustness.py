@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ruc.embed.embedder import State
 from ruc.errors import InputError
 from ruc.evaluate.attacks import AttackTable, Model, attack_models
 from ruc.evaluate.corruptions import CORRUPTIONS, STRENGTHS, CorruptionTable, corruption_table
 from ruc.evaluate.metrics import UNKNOWN, Truth, contingency, match_clusters
 from ruc.evaluate.truth import read_truth
+from ruc.networks import State
 from ruc.progress import progress
 from ruc.refine.refinement import Pair
 from ruc.run_folder import Run, read_model, read_run

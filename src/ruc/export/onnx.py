@@ -16,10 +16,11 @@ from ruc.embed import embedder_from_state
 from ruc.embed.checkpoint import CheckpointEmbedder
 from ruc.embed.combined import CombinedEmbedder
 from ruc.embed.contrastive import ContrastiveEmbedder
-from ruc.embed.embedder import Embedder, State
+from ruc.embed.embedder import Embedder
 from ruc.embed.pixels import PixelEmbedder
 from ruc.errors import InputError, RucError
 from ruc.export.items import check_new
+from ruc.networks import State
 from ruc.refine.calibrate import Calibration
 from ruc.refine.memory import SAME, Memory, sketch
 from ruc.refine.refinement import Pair

@@ -1,15 +1,28 @@
-"""Networks: backbones that make features of images, and heads that stand on them."""
+"""Networks: backbones that make features of images, heads that stand on them, and how they are trained."""
 
 from ruc.networks.heads import linear_head, mlp_head, projection_head, relu_layers
 from ruc.networks.image_network import ImageNetwork
-from ruc.networks.optimizers import load_optimizer, optimizer_tensors, warmup_cosine
+from ruc.networks.layout import channels_last
+from ruc.networks.optimizers import (
+    can_fuse,
+    load_optimizer,
+    optimizer_tensors,
+    set_learning_rate,
+    warmup_cosine,
+)
 from ruc.networks.resnet import NetworkSettings, ResNet
 from ruc.networks.seeding import seeded_init
+from ruc.networks.state import State
+from ruc.networks.training import OnEpoch, shuffled_batches, train_epochs
 
 __all__ = [
     "ImageNetwork",
     "NetworkSettings",
+    "OnEpoch",
     "ResNet",
+    "State",
+    "can_fuse",
+    "channels_last",
     "linear_head",
     "load_optimizer",
     "mlp_head",
@@ -17,5 +30,8 @@ __all__ = [
     "projection_head",
     "relu_layers",
     "seeded_init",
+    "set_learning_rate",
+    "shuffled_batches",
+    "train_epochs",
     "warmup_cosine",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-__all__ = ["load_optimizer", "optimizer_tensors", "warmup_cosine"]
+__all__ = ["can_fuse", "load_optimizer", "optimizer_tensors", "set_learning_rate", "warmup_cosine"]
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -28,6 +28,17 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tenso
         state.setdefault(int(number), {})[name] = _laid_out_like(parameters[int(number)], value)
     # torch moves the tensors to the device and the precision of their parameters.
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+
+
+def can_fuse(device: torch.device) -> bool:
+    """Whether torch has optimisers for the device that take all parameters in one pass (`fused`)."""
+    return device.type in ("cpu", "cuda")
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """For all parameters, from the next step on."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
 
 
 def warmup_cosine(step: int, n_steps: int) -> float:

@@ -1,6 +1,6 @@
 """The moving parts of a refinement: the two networks in training, what is trusted, and how to stop and go on."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ruc.cluster.clustering import Clustering
-from ruc.embed.embedder import State
 from ruc.errors import InputError
-from ruc.networks import load_optimizer, optimizer_tensors
+from ruc.networks import State, load_optimizer, optimizer_tensors
 from ruc.refine.refinement import Epoch
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import Space
@@ -234,10 +233,6 @@ def restore(state: State, members: tuple[Member, Member], trust: Trust) -> list[
     for name, member in zip(("first", "second"), members, strict=True):
         member.confidence.copy_(weights[f"{name}.confidence"])
         member.opinion.copy_(weights[f"{name}.opinion"])
-        member.network.load_state_dict(_under(f"{name}.network.", weights))
-        load_optimizer(member.optimizer, _under(f"{name}.optimizer.", weights))
+        member.network.load_state_dict(state.under(f"{name}.network"))
+        load_optimizer(member.optimizer, state.under(f"{name}.optimizer"))
     return [Epoch(**record) for record in state.config["history"]]
-
-
-def _under(prefix: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}

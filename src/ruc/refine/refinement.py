@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ruc.embed.embedder import State
+from ruc.networks import State
 from ruc.refine.calibrate import Calibration
 from ruc.refine.memory import Memory, sketch
 from ruc.refine.networks import network_from_config
@@ -94,13 +94,7 @@ class Pair:
         networks = []
         for name in ("first", "second"):
             network = network_from_config(state.config["network"])
-            prefix = f"{name}."
-            own = {
-                key.removeprefix(prefix): value
-                for key, value in state.weights.items()
-                if key.startswith(prefix)
-            }
-            network.load_state_dict(own)
+            network.load_state_dict(state.under(name))
             networks.append(network.to(device).eval())
         memory = None
         if "memory.keys" in state.weights:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ruc.cluster.clustering import Clustering
-from ruc.embed.embedder import State
 from ruc.embed.neighbors import Neighbors
+from ruc.networks import State
 from ruc.progress import progress
 from ruc.refine.conclude import conclude
 from ruc.refine.evidence import gather_evidence

@@ -11,7 +11,7 @@ from ruc.errors import RucError
 from ruc.run_folder.files import explained, read_state, write_state
 
 if TYPE_CHECKING:  # torch takes seconds to import, and most readers of a run don't need the model
-    from ruc.embed.embedder import State
+    from ruc.networks import State
 
 __all__ = ["PLACE", "Checkpoints", "checkpoints"]
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ruc.errors import RunFolderError
 
 if TYPE_CHECKING:
-    from ruc.embed.embedder import State
+    from ruc.networks import State
 
 __all__ = [
     "explained",
@@ -126,7 +126,7 @@ def read_state(stem: Path) -> "State":
     """What `write_state` wrote."""
     from safetensors.torch import load_file
 
-    from ruc.embed.embedder import State
+    from ruc.networks import State
 
     config = json.loads(stem.with_name(stem.name + ".json").read_text(encoding="utf-8"))
     return State(config, load_file(stem.with_name(stem.name + ".safetensors")))

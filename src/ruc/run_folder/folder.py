@@ -24,7 +24,7 @@ from ruc.run_folder.files import (
 from ruc.run_folder.run import Run
 
 if TYPE_CHECKING:
-    from ruc.embed.embedder import State
+    from ruc.networks import State
 
 __all__ = [
     "check_output",
