@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ruc.embed.contrastive import companions
+from ruc.networks import State
 from ruc.pipeline import run_to_folder
-from ruc.run_folder import read_run
+from ruc.run_folder import Checkpoints, read_run
 from ruc.settings import Settings, make_settings
 
 
@@ -47,25 +49,31 @@ def test_an_interrupted_run_ends_as_one_that_was_not(
 
 @pytest.mark.usefixtures("short_training")
 @pytest.mark.filterwarnings("ignore::ruc.refine.select.NoCleanSamplesWarning")
+@pytest.mark.parametrize("stage", ["learning to embed", "refine"])
 def test_an_interruption_between_two_epochs_changes_nothing(
-    shapes: tuple[Path, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stage: str, shapes: tuple[Path, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ruc.run_folder import Checkpoints
-
     whole = run_to_folder(quick(shapes[0], tmp_path / "whole"), overwrite=False, verbose=False)
     settings, save, saved = quick(shapes[0], tmp_path / "run"), Checkpoints.save, []
 
-    def save_then_fail(self: Checkpoints, stage: str, state: object) -> None:
-        save(self, stage, state)
-        saved.append(stage)
-        if saved.count("refine") == 2:
+    def save_then_fail(self: Checkpoints, what: str, state: State) -> None:
+        save(self, what, state)
+        saved.append(what)
+        if saved.count(stage) == 2:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
+        patched.setattr("ruc.run_folder.unfinished.SECONDS_BETWEEN", 0.0)
         patched.setattr(Checkpoints, "save", save_then_fail)
         with pytest.raises(KeyboardInterrupt):
             run_to_folder(settings, overwrite=False, verbose=False)
-    resumed = run_to_folder(settings, overwrite=False, verbose=False)
+    epochs = []
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            "ruc.embed.contrastive.companions", lambda *given: epochs.append(1) or companions(*given)
+        )
+        resumed = run_to_folder(settings, overwrite=False, verbose=False)
+    assert len(epochs) == (1 if stage == "learning to embed" else 0)  # the third of three, the first has none
     np.testing.assert_array_equal(resumed.probabilities, whole.probabilities)
     assert [epoch["epoch"] for epoch in resumed.history] == [0, 1, 2]
 

@@ -1,6 +1,7 @@
 """The stage that turns images into features: which embedder, and what it makes of the images."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -260,7 +261,7 @@ def _embed_from_scratch(
 ) -> Embedding:
     done = kept.load("embedder")
     if done is None:
-        fitted, why = _fit(images.pixels, name, why, runtime)
+        fitted, why = _fit(images.pixels, name, why, runtime, kept)
         state = fitted.state()
         kept.save("embedder", replace(state, config={"embedder": state.config, "why": why}))
     else:
@@ -276,12 +277,22 @@ def _embedded(images: ImageSet, name: str, why: str, fitted: Embedder, runtime: 
     return Embedding(name, images.file_names, features, images.indices, fitted, images, skipped, why)
 
 
-def _fit(pixels: NDArray[np.uint8], name: str, why: str, runtime: Runtime) -> tuple[Embedder, str]:
+def _fit(
+    pixels: NDArray[np.uint8], name: str, why: str, runtime: Runtime, kept: Checkpoints
+) -> tuple[Embedder, str]:
+    """The embedder, and one line that says why it is this one."""
     if name == "pixels":
         return fit_pixels(pixels), why
+
+    def keep(epoch: int, loss: float, state: Callable[[], State]) -> None:
+        kept.save_now_and_then("learning to embed", state)
+
+    begun = kept.load("learning to embed")
+    if begun is not None:
+        logger.info("embedder: learning goes on after epoch %d", begun.config["epoch"] + 1)
     if name == "contrastive":
         suited, reason = suit_settings(ContrastiveSettings(), pixels, runtime)
-        return fit_contrastive(pixels, runtime, suited), f"{why}; {reason}"
-    choice = fit_scratch(pixels, runtime)
+        return fit_contrastive(pixels, runtime, suited, keep, begun), f"{why}; {reason}"
+    choice = fit_scratch(pixels, runtime, on_epoch=keep, resume=begun)
     logger.info("scratch: %s", choice.why)
     return choice.embedder, f"{why}; {choice.why}"

@@ -10,6 +10,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -376,8 +377,8 @@ def embed_to_npy(settings: Settings, output: Path, verbose: bool) -> tuple[Path,
 
 
 def fingerprint(settings: Settings, source: ImageSource | None) -> str:
-    """Changes whenever a checkpoint would no longer fit: other settings, other files, other contents."""
-    digest = hashlib.sha256(json.dumps(settings.as_yaml_dict(), sort_keys=True).encode())
+    """Changes whenever a checkpoint would no longer fit: another version, other settings, files or contents."""
+    digest = hashlib.sha256(json.dumps([version("ruc"), settings.as_yaml_dict()], sort_keys=True).encode())
     given = (settings.features, settings.labels, settings.probabilities, settings.embedder, settings.base)
     paths = [Path(path) for path in given if path]
     if source is not None and not isinstance(source.items, np.ndarray):

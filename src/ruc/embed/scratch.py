@@ -23,6 +23,7 @@ from ruc.embed.mirror import mirrored_share
 from ruc.embed.modularity import neighbor_modularity
 from ruc.embed.pixels import fit_pixels
 from ruc.images.views import GENTLE, PHOTO, ViewPolicy
+from ruc.networks import OnEpoch, State
 from ruc.runtime import Runtime
 
 __all__ = ["Candidate", "ScratchChoice", "choose_policy", "fit_scratch", "suit_settings"]
@@ -71,6 +72,8 @@ def fit_scratch(
     runtime: Runtime,
     n_groups: int = N_GROUPS,
     settings: ContrastiveSettings | None = None,
+    on_epoch: OnEpoch | None = None,
+    resume: State | None = None,
 ) -> ScratchChoice:
     """Choose an embedding for these images, and fit it.
 
@@ -84,9 +87,11 @@ def fit_scratch(
         About how many clusters are looked for; the choice hardly depends on it.
     settings
         How the network is trained; `suit_settings` fits them to the images.
+    on_epoch, resume
+        As of `train_epochs`.
     """
     settings, reason = suit_settings(settings or ContrastiveSettings(), pixels, runtime)
-    contrastive = fit_contrastive(pixels, runtime, settings)
+    contrastive = fit_contrastive(pixels, runtime, settings, on_epoch, resume)
     plain = fit_pixels(pixels)
     learned_features = contrastive.transform(pixels, runtime)
     pixel_features = plain.transform(pixels, runtime)

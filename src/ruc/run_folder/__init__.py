@@ -4,7 +4,6 @@ Every file is written under a temporary name first and renamed when all are comp
 full disk or an interruption leaves what was there before.
 """
 
-from ruc.run_folder.checkpoints import Checkpoints, checkpoints
 from ruc.run_folder.files import replacing
 from ruc.run_folder.folder import (
     check_output,
@@ -16,6 +15,7 @@ from ruc.run_folder.folder import (
     write_run,
 )
 from ruc.run_folder.run import Run, by_file_name
+from ruc.run_folder.unfinished import Checkpoints, checkpoints
 
 __all__ = [
     "Checkpoints",

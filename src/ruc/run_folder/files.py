@@ -25,6 +25,7 @@ __all__ = [
     "read_json_if_there",
     "read_state",
     "replacing",
+    "to_json",
     "write_csv",
     "write_json",
     "write_state",
@@ -89,7 +90,12 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """JSON, arrays as lists."""
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False, default=_as_json), encoding="utf-8")
+    path.write_text(to_json(content), encoding="utf-8")
+
+
+def to_json(content: Mapping[str, Any]) -> str:
+    """As text, arrays as lists."""
+    return json.dumps(content, indent=1, ensure_ascii=False, default=_as_json)
 
 
 def _as_json(value: Any) -> Any:

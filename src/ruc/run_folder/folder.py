@@ -10,7 +10,6 @@ import numpy as np
 import yaml
 
 from ruc.errors import RunFolderError
-from ruc.run_folder.checkpoints import PLACE
 from ruc.run_folder.files import (
     load_if_there,
     read_csv,
@@ -22,6 +21,7 @@ from ruc.run_folder.files import (
     write_state,
 )
 from ruc.run_folder.run import Run
+from ruc.run_folder.unfinished import PLACE
 
 if TYPE_CHECKING:
     from ruc.networks import State
