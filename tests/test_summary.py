@@ -33,6 +33,13 @@ def test_what_was_unknown_is_placed_and_not_changed() -> None:
     assert "most doubtful: d (60%), c (70%), b (80%), a (90%)" in lines
 
 
+def test_what_is_worth_knowing_is_no_warning() -> None:
+    run = replace(make_run(), notes={"remarks": ["labels are weighed"], "warnings": ["few images"]})
+    lines = summary_lines(run, Path("run"))
+    assert "note: labels are weighed" in lines
+    assert "warning: few images" in lines
+
+
 def test_a_cluster_that_the_base_had_is_not_blamed_on_k() -> None:
     """The pipeline's warning has said where its images went."""
     lost = replace(make_run(), initial_cluster=np.array([0, 1, 2, -1]))

@@ -119,8 +119,8 @@ class RobustClusterer(_InNotebook, ClusterMixin, BaseEstimator):  # type: ignore
         (n_clusters,) the names of the clusters: their numbers, or the text of `initial_labels`.
     history_
         One `Epoch` for each epoch.
-    warnings_
-        One line for each thing worth knowing.
+    remarks_, warnings_
+        One line for each thing worth knowing, and for each that may need a hand.
     n_features_in_, feature_names_in_
         As in scikit-learn.
 
@@ -191,6 +191,7 @@ class RobustClusterer(_InNotebook, ClusterMixin, BaseEstimator):  # type: ignore
         self.labels_ = result.labels
         self.was_clean_, self.is_clean_ = result.was_clean, result.is_clean
         self.history_: tuple[Epoch, ...] = result.history
+        self.remarks_ = result.remarks
         self.warnings_ = (
             *result.warnings,
             *lost_clusters(start.labels, result.labels, self.classes_.tolist()),
@@ -235,6 +236,7 @@ class RobustClusterer(_InNotebook, ClusterMixin, BaseEstimator):  # type: ignore
             cluster_names=[str(name) for name in self.classes_],
             probabilities=self.probabilities_,
             open_thumbnail=opener,
+            remarks=self.remarks_,
             warnings=self.warnings_,
         )
 

@@ -342,6 +342,7 @@ def conclude(
         notes={
             "given_settings": settings.as_yaml_dict(),
             "embedder": embedded.why,
+            "remarks": list(refinement.remarks),
             "warnings": [
                 *refinement.warnings,
                 *lost_clusters(base.clustering.labels, refinement.labels, base.names),

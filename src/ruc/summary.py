@@ -29,6 +29,7 @@ def summary_lines(run: Run, folder: Path) -> list[str]:
         f"clean labels: {run.was_clean.mean():.1%} at the start, {run.is_clean.mean():.1%} at the end",
         f"labels changed: {run.changed.sum()} ({run.changed.mean():.1%}){placed}",
         "sizes: " + ", ".join(f"{name}: {size}" for name, size in zip(run.cluster_names, sizes, strict=True)),
+        *(f"note: {remark}" for remark in run.notes.get("remarks", ())),
         *(f"warning: {warning}" for warning in _warnings(run, sizes)),
         "most doubtful: " + ", ".join(f"{run.file_names[i]} ({run.confidence[i]:.0%})" for i in doubtful),
         f"table: {folder / 'clusters.csv'}   report: {folder / 'report.html'}",

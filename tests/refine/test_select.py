@@ -25,7 +25,7 @@ LABELS = [0, 0, 0, 1, 1, 1, 1, -1]  # the seventh lies among cluster 0; the last
 def test_neighbors_by_hand():
     selected = select_clean(clustering(LABELS), LINE, RefineSettings(selection="neighbors"))
     assert selected.is_clean.tolist() == [True, True, True, True, True, True, False, False]
-    assert selected.notes == ()
+    assert selected.remarks == selected.warnings == ()
 
 
 def test_confidence_by_hand():
@@ -51,7 +51,7 @@ def test_hybrid_is_both():
 def test_without_probabilities_neighbors_decide_and_it_is_said(selection):
     selected = select_clean(clustering(LABELS), LINE, RefineSettings(selection=selection))
     assert selected.selection == "neighbors"
-    assert len(selected.notes) == 1 and "gives no probabilities" in selected.notes[0]
+    assert len(selected.remarks) == 1 and "gives no probabilities" in selected.remarks[0]
 
 
 def test_a_cluster_without_clean_samples_trusts_its_most_typical():
@@ -65,7 +65,7 @@ def test_a_cluster_without_clean_samples_trusts_its_most_typical():
 
 def test_an_empty_cluster_is_noted():
     selected = select_clean(clustering(LABELS, n_clusters=3), LINE, RefineSettings(selection="neighbors"))
-    assert any("cluster 2 is empty" in note for note in selected.notes)
+    assert any("cluster 2 is empty" in note for note in selected.warnings)
 
 
 def test_votes_against_loops():

@@ -41,6 +41,7 @@ def make_data(n_images: int = 240, **changes: object) -> ReportData:
         "skipped": [("broken.jpg", "truncated"), (HOSTILE, "<b>not an image</b>")],
         "history": [{"epoch": epoch, "clean_loss": 2.0 / (epoch + 1)} for epoch in range(5)],
         "settings": {"source": "colours", "seed": 0, "name": BREAKOUT},
+        "remarks": ["<i>all</i> is well"],
         "warnings": ["<i>look</i>"],
     }
     return ReportData(**{**content, **changes})  # type: ignore[arg-type]

@@ -132,6 +132,7 @@ def test_untrusted_text_stays_text(visit: Visit) -> None:
     assert BREAKOUT in visit.text("#settings pre")
     assert "<b>not an image</b>" in visit.text("#skipped")
     assert "<i>look</i>" in visit.text(".warnings")
+    assert "Note: <i>all</i> is well." in visit.text("#outcome")
     assert len(page.locator("script").all()) == 3  # data, one sheet of thumbnails, the program
 
 

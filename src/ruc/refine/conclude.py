@@ -62,7 +62,8 @@ def conclude(
         history=tuple(history),
         pair=pair,
         calibration=calibration,
-        warnings=selected.notes,
+        remarks=selected.remarks,
+        warnings=selected.warnings,
     )
 
 

@@ -123,8 +123,8 @@ class Refinement:
         The two networks.
     calibration
         The map from the summed logits to `probabilities`.
-    warnings
-        One line for each thing the user should know.
+    remarks, warnings
+        One line for each thing worth knowing, and for each that may need a hand.
     """
 
     labels: NDArray[np.int64]
@@ -133,6 +133,7 @@ class Refinement:
     history: tuple[Epoch, ...]
     pair: Pair
     calibration: Calibration
+    remarks: tuple[str, ...]
     warnings: tuple[str, ...]
 
     @property

@@ -44,13 +44,16 @@ class CleanSelection:
         (n_samples,) bool.
     selection
         The selection that was used, which is not the one asked for when the base has no probabilities.
-    notes
-        One line for each thing the user should know: a fallback, a relaxed threshold, an empty cluster.
+    remarks
+        One line for each thing worth knowing: how the labels were weighed, why another selection was used.
+    warnings
+        One line for each thing that may need a hand: a cluster that is empty, or without a clean sample.
     """
 
     is_clean: NDArray[np.bool_]
     selection: str
-    notes: tuple[str, ...]
+    remarks: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def select_clean(base: Clustering, neighbors: Neighbors | None, settings: RefineSettings) -> CleanSelection:
@@ -75,7 +78,8 @@ def select_clean(base: Clustering, neighbors: Neighbors | None, settings: Refine
     InputError
         No sample has a label, or the neighbours that the selection needs are missing.
     """
-    notes: list[str] = []
+    remarks: list[str] = []
+    worries: list[str] = []
     known = base.labels != UNKNOWN
     if not known.any():
         raise InputError(
@@ -84,8 +88,10 @@ def select_clean(base: Clustering, neighbors: Neighbors | None, settings: Refine
         )
     selection = settings.selection
     if selection != "neighbors" and base.probabilities is None:
-        notes.append(f"selection is 'neighbors' instead of {selection!r}: {base.name} gives no probabilities")
-        logger.info("%s", notes[-1])
+        remarks.append(
+            f"selection is 'neighbors' instead of {selection!r}: {base.name} gives no probabilities"
+        )
+        logger.info("%s", remarks[-1])
         selection = "neighbors"
     is_clean = known.copy()
     typicality = np.zeros(len(known))
@@ -100,19 +106,19 @@ def select_clean(base: Clustering, neighbors: Neighbors | None, settings: Refine
     for cluster in range(base.n_clusters):
         members = np.flatnonzero(base.labels == cluster)
         if len(members) == 0:
-            notes.append(
+            worries.append(
                 f"cluster {cluster} is empty in the initial labels and stays so unless samples move in"
             )
-            logger.warning("%s", notes[-1])
+            logger.warning("%s", worries[-1])
         elif not is_clean[members].any():
             n_trusted = max(1, round(RELAXED_SHARE * len(members)))
             is_clean[members[np.argsort(-typicality[members], kind="stable")[:n_trusted]]] = True
-            notes.append(
+            worries.append(
                 f"cluster {cluster} has no clean sample among {len(members)} by selection={selection!r}; "
                 f"its {n_trusted} most typical are trusted instead"
             )
-            warnings.warn(notes[-1], NoCleanSamplesWarning, stacklevel=2)
-    return CleanSelection(is_clean, selection, tuple(notes))
+            warnings.warn(worries[-1], NoCleanSamplesWarning, stacklevel=2)
+    return CleanSelection(is_clean, selection, tuple(remarks), tuple(worries))
 
 
 def _agreement_needed(
@@ -146,12 +152,12 @@ def select_believed(base: Clustering, evidence: Evidence) -> CleanSelection:
     is_clean = known & (belief > 0.5)
     reliable = 0.0 if evidence.reliability is None else float(evidence.reliability.diagonal().mean())
     of = "the given labels" if base.name == "given" else f"the labels of {base.name!r}"
-    note = (
+    remark = (
         f"{of} are weighed against the features: about {reliable:.0%} of them seem right, "
         f"{int(is_clean.sum())} of {int(known.sum())} are believed"
     )
-    logger.info("%s", note)
-    return CleanSelection(is_clean, "evidence", (note,))
+    logger.info("%s", remark)
+    return CleanSelection(is_clean, "evidence", (remark,))
 
 
 def _own_and_most_votes(

@@ -73,8 +73,8 @@ class ReportData:
         How the number of clusters was found, as `dataclasses.asdict` of the estimate, or empty.
     metrics
         What `ruc evaluate` found, or None.
-    warnings
-        What the user has to know.
+    remarks, warnings
+        What is worth knowing, and what may need a hand.
     settings
         All that is needed to repeat the run.
     command
@@ -104,6 +104,7 @@ class ReportData:
     history: Sequence[Mapping[str, float]] = ()
     k_curve: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] | None = None
+    remarks: Sequence[str] = ()
     warnings: Sequence[str] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     command: str = ""
@@ -160,6 +161,7 @@ def report_data(run: Run, images: ImageSource | None = None) -> ReportData:
         history=run.history,
         k_curve=run.notes.get("k_curve") or {},
         metrics=run.metrics,
+        remarks=[str(text) for text in run.notes.get("remarks", ())],
         warnings=warnings,
         settings=run.settings,
         command=_again(run.settings),

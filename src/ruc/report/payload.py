@@ -75,6 +75,7 @@ def payload(
         "history": [dict(row) for row in data.history],
         "kCurve": dict(data.k_curve),
         "metrics": data.metrics,
+        "remarks": list(data.remarks),
         "warnings": list(data.warnings),
         "settings": yaml.safe_dump(
             json.loads(json.dumps(dict(data.settings), default=str)), sort_keys=False, allow_unicode=True

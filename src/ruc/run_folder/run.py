@@ -43,7 +43,7 @@ class Run:
     marks
         Further columns of the table, each (n,): outliers, duplicates, names.
     notes
-        What else the report shows: warnings, why an embedder was chosen, the curve over K.
+        What else the report shows: remarks, warnings, why an embedder was chosen, the curve over K.
     review
         Rows of `review.csv`: the images most worth a person's look, best first.
     metrics
