@@ -50,6 +50,16 @@ class CheckpointEmbedder:
         """How it is called in reports."""
         return "checkpoint"
 
+    @property
+    def n_channels(self) -> int:
+        """Of the images that it was trained on."""
+        return self.network.settings.channels
+
+    @property
+    def modules(self) -> tuple[nn.Module, ...]:
+        """The network and the head."""
+        return self.network, self.head
+
     def embed(self, images: Tensor) -> Tensor:
         """(n, 1 or 3, size, size) images in [0, 1] as unit-norm rows, with gradients, on the network's device."""
         return nn.functional.normalize(self.head(self.network(resized(images, self.side))).float(), dim=1)
@@ -57,7 +67,7 @@ class CheckpointEmbedder:
     def transform(self, pixels: NDArray[np.uint8], runtime: Runtime) -> NDArray[np.float32]:
         """(n, 1 or 3, size, size) uint8 pixels as (n, n_features) unit-norm rows."""
         features: NDArray[np.float32] = apply_in_batches(
-            self.embed, (self.network, self.head), pixels, runtime, "embedding"
+            self.embed, self.modules, pixels, runtime, "embedding"
         ).numpy()
         return features
 

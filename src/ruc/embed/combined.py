@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from ruc.embed.embedder import Embedder
 from ruc.networks import State
@@ -34,15 +36,35 @@ class CombinedEmbedder:
         """How it is called in settings and reports, e.g. "contrastive+pixels"."""
         return "+".join(part.name for part in self.parts)
 
+    @property
+    def n_channels(self) -> int:
+        """Of the images that its parts were fitted to."""
+        return self.parts[0].n_channels
+
+    @property
+    def modules(self) -> tuple[nn.Module, ...]:
+        """Those of the parts."""
+        return tuple(module for part in self.parts for module in part.modules)
+
+    def embed(self, images: Tensor) -> Tensor:
+        """(n, channels, size, size) images in [0, 1] as unit-norm rows, with gradients."""
+        pairs = zip(self.parts, self._scales, strict=True)
+        return torch.cat([part.embed(images) * scale for part, scale in pairs], dim=1)
+
     def transform(self, pixels: NDArray[np.uint8], runtime: Runtime) -> NDArray[np.float32]:
         """(n, channels, size, size) uint8 pixels as (n, n_features) unit-norm rows."""
         return self.join([part.transform(pixels, runtime) for part in self.parts])
 
     def join(self, features: list[NDArray[np.float32]]) -> NDArray[np.float32]:
         """The combined features, from those of the parts."""
-        scale = float(np.linalg.norm(self.weights))
-        pairs = zip(features, self.weights, strict=True)
-        return np.concatenate([part * np.float32(weight / scale) for part, weight in pairs], axis=1)
+        pairs = zip(features, self._scales, strict=True)
+        return np.concatenate([part * np.float32(scale) for part, scale in pairs], axis=1)
+
+    @property
+    def _scales(self) -> list[float]:
+        """The weights, so that a combined row has unit norm."""
+        length = float(np.linalg.norm(self.weights))
+        return [weight / length for weight in self.weights]
 
     def state(self) -> State:
         """Everything needed to make it again; the parts' tensors are numbered."""

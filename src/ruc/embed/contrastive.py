@@ -127,6 +127,20 @@ class ContrastiveEmbedder:
         """How it is called in settings and reports."""
         return "contrastive"
 
+    @property
+    def n_channels(self) -> int:
+        """Of the images that it was fitted to."""
+        return self.network.settings.channels
+
+    @property
+    def modules(self) -> tuple[nn.Module, ...]:
+        """The network."""
+        return (self.network,)
+
+    def embed(self, images: Tensor) -> Tensor:
+        """(n, channels, size, size) images in [0, 1] as unit-norm rows, with gradients, on the network's device."""
+        return normalize(self.network(_shrink(images, self.side)).float(), dim=1)
+
     def transform(self, pixels: NDArray[np.uint8], runtime: Runtime) -> NDArray[np.float32]:
         """(n, channels, size, size) uint8 pixels as (n, n_features) unit-norm rows."""
         return _transform(self, pixels, runtime, None)
@@ -251,7 +265,7 @@ def _train(
                 _replace_some(rows, stand_ins, settings.neighbor_chance, generator)
                 for _ in range(settings.n_views - 1)
             ]
-            batch = _shrink(images[torch.cat([rows, *others]).to(device)], embedder.side)
+            batch = _shrink(to_float(images[torch.cat([rows, *others]).to(device)]), embedder.side)
             yield len(rows), batch_loss(model, batch, side, settings, runtime, generator)
 
     train_epochs(
@@ -286,7 +300,7 @@ def batch_loss(
 def _transform(
     embedder: ContrastiveEmbedder, pixels: NDArray[np.uint8], runtime: Runtime, precision: torch.dtype | None
 ) -> NDArray[np.float32]:
-    network = channels_last(embedder.network, runtime.device).eval()
+    channels_last(embedder.network, runtime.device).eval()
     chunks = []
     with (
         torch.inference_mode(),
@@ -294,7 +308,7 @@ def _transform(
     ):
         for start in range(0, len(pixels), CHUNK):
             part = torch.from_numpy(pixels[start : start + CHUNK]).to(runtime.device)
-            chunks.append(normalize(network(_shrink(part, embedder.side)).float(), dim=1).cpu())
+            chunks.append(embedder.embed(to_float(part)).cpu())
     features: NDArray[np.float32] = torch.cat(chunks).numpy()
     return features
 
@@ -318,8 +332,7 @@ def _enough_epochs(n_images: int, n_batches: int) -> int:
     return max(5, min(40, 200_000 // n_images), min(400, math.ceil(800 / n_batches)))
 
 
-def _shrink(pixels: Tensor, side: int) -> Tensor:
-    images = to_float(pixels)
+def _shrink(images: Tensor, side: int) -> Tensor:
     if images.shape[-1] <= side:
         return images
     return interpolate(images, size=(side, side), mode="area")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 from torch.nn.functional import interpolate, normalize
 
 from ruc.images.views import to_float
@@ -38,6 +39,21 @@ class PixelEmbedder:
     def name(self) -> str:
         """How it is called in settings and reports."""
         return "pixels"
+
+    @property
+    def n_channels(self) -> int:
+        """Of the images that it was fitted to."""
+        return int(self.components.shape[1]) // self.side**2
+
+    @property
+    def modules(self) -> tuple[nn.Module, ...]:
+        """None: it is no network."""
+        return ()
+
+    def embed(self, images: torch.Tensor) -> torch.Tensor:
+        """(n, channels, size, size) images in [0, 1] as unit-norm rows, with gradients."""
+        mean, components = self.mean.to(images.device), self.components.to(images.device)
+        return normalize((_small(images, self.side).flatten(1) - mean) @ components.T, dim=1)
 
     def transform(self, pixels: NDArray[np.uint8], runtime: Runtime) -> NDArray[np.float32]:
         """(n, channels, size, size) uint8 pixels as (n, n_features) unit-norm rows."""
@@ -85,7 +101,11 @@ def _flat(pixels: NDArray[np.uint8], side: int) -> torch.Tensor:
     chunks = []
     for start in range(0, len(pixels), CHUNK):
         images = to_float(torch.from_numpy(pixels[start : start + CHUNK]))
-        if images.shape[-1] != side:
-            images = interpolate(images, size=(side, side), mode="area")
-        chunks.append(images.flatten(1))
+        chunks.append(_small(images, side).flatten(1))
     return torch.cat(chunks)
+
+
+def _small(images: torch.Tensor, side: int) -> torch.Tensor:
+    if images.shape[-1] == side:
+        return images
+    return interpolate(images, size=(side, side), mode="area")

@@ -233,41 +233,9 @@ def _check_all_read(n_lost: int) -> None:
 
 def _differentiable(embedder: "Embedder", runtime: Runtime) -> Model:
     """An embedder of pixels as a function of images in [0, 1] that lets gradients through."""
-    from ruc.embed.checkpoint import CheckpointEmbedder
-    from ruc.embed.combined import CombinedEmbedder
-    from ruc.embed.contrastive import ContrastiveEmbedder
-    from ruc.embed.pixels import PixelEmbedder
-
-    if isinstance(embedder, PixelEmbedder):
-        side = embedder.side
-        mean, components = embedder.mean.to(runtime.device), embedder.components.to(runtime.device)
-        return lambda images: nn.functional.normalize(
-            (_shrunk(images, side).flatten(1) - mean) @ components.T, dim=1
-        )
-    if isinstance(embedder, ContrastiveEmbedder):
-        network, side = embedder.network.to(runtime.device).eval(), embedder.side
-        return lambda images: nn.functional.normalize(network(_shrunk(images, side)), dim=1)
-    if isinstance(embedder, CheckpointEmbedder):
-        for module in (embedder.network, embedder.head):
-            module.to(runtime.device).eval()
-        return embedder.embed
-    if isinstance(embedder, CombinedEmbedder):
-        parts = [_differentiable(part, runtime) for part in embedder.parts]
-        scale = float(np.linalg.norm(embedder.weights))
-        return lambda images: torch.cat(
-            [part(images) * (weight / scale) for part, weight in zip(parts, embedder.weights, strict=True)],
-            dim=1,
-        )
-    raise InputError(
-        f"the embedder {embedder.name!r} cannot be attacked; expected pretrained, contrastive, pixels, "
-        "a checkpoint or these combined"
-    )
-
-
-def _shrunk(images: Tensor, side: int) -> Tensor:
-    if images.shape[-1] <= side:
-        return images
-    return nn.functional.interpolate(images, size=(side, side), mode="area")
+    for module in embedder.modules:
+        module.to(runtime.device).eval()
+    return embedder.embed
 
 
 def _predictor(model: Model, runtime: Runtime) -> Callable[[NDArray[np.uint8]], NDArray[np.int64]]:

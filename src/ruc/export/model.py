@@ -1,0 +1,94 @@
+"""All that `ruc predict` does after decoding, as one torch module."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ruc.embed import embedder_from_state
+from ruc.embed.embedder import Embedder
+from ruc.networks import State
+from ruc.refine.calibrate import Calibration
+from ruc.refine.memory import SAME, Memory, sketch
+from ruc.refine.refinement import Pair
+
+__all__ = ["ClusterModel", "cluster_model"]
+
+
+class ClusterModel(nn.Module):
+    """Images or features in, probabilities of the clusters out.
+
+    Parameters
+    ----------
+    pair
+        The two networks.
+    calibration
+        From the logits to probabilities.
+    embed
+        uint8 pixels to the pair's input; None where the input is unit-norm features, or anything
+        that becomes them by division.
+    """
+
+    def __init__(self, pair: Pair, calibration: Calibration, embed: nn.Module | None) -> None:
+        super().__init__()
+        self.first, self.second = pair.first, pair.second
+        self.memory = None if pair.memory is None or not len(pair.memory.keys) else _Memory(pair.memory)
+        self.calibration = calibration
+        self.embed = embed
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(n, n_clusters) probabilities."""
+        ready = nn.functional.normalize(inputs, dim=1) if self.embed is None else self.embed(inputs)
+        logits = self.first(ready) + self.second(ready)
+        if self.memory is not None:
+            logits = self.memory(ready, logits)
+        return self.calibration.apply(logits)
+
+
+class _Memory(nn.Module):
+    """`Memory` as a module: by a matrix product in double precision, since ONNX has no `cdist`."""
+
+    def __init__(self, memory: Memory) -> None:
+        super().__init__()
+        self.keys = nn.Buffer(memory.keys.double())
+        self.logits = nn.Buffer(memory.logits)
+
+    def forward(self, inputs: Tensor, logits: Tensor) -> Tensor:
+        flat = sketch(inputs.double())
+        lengths = flat.square().sum(dim=1, keepdim=True)
+        distances = lengths + self.keys.square().sum(dim=1) - 2 * flat @ self.keys.T
+        nearest = distances.argmin(dim=1)
+        is_known = distances.gather(1, nearest.unsqueeze(1)) <= SAME**2 * lengths
+        return torch.where(is_known, self.logits[nearest], logits)
+
+
+class _Pixels(nn.Module):
+    """From uint8 pixels to what the pair takes: images in [0, 1], or their features by an embedder."""
+
+    def __init__(self, embedder: Embedder | None) -> None:
+        super().__init__()
+        self.embedder = embedder
+        self.parts = nn.ModuleList([] if embedder is None else embedder.modules)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        images = pixels.float() / 255.0
+        return images if self.embedder is None else self.embedder.embed(images)
+
+
+def cluster_model(model: Mapping[str, State]) -> tuple[ClusterModel, Tensor]:
+    """A run's model as one module, and an example of its input with two rows."""
+    about = model["pair"].config
+    pair = Pair.from_state(model["pair"], torch.device("cpu"))
+    calibration = Calibration.from_config(about)
+    network = about["network"]
+    generator = torch.Generator().manual_seed(0)
+    if network["kind"] == "image" or (
+        "embedder" in model and model["embedder"].config["kind"] != "pretrained"
+    ):
+        size = int(about["image_size"])
+        embedder = None if network["kind"] == "image" else embedder_from_state(model["embedder"])
+        n_channels = int(network["backbone"]["channels"]) if embedder is None else embedder.n_channels
+        example = torch.randint(0, 256, (2, n_channels, size, size), dtype=torch.uint8, generator=generator)
+        return ClusterModel(pair, calibration, _Pixels(embedder)).eval(), example
+    example = torch.randn((2, network["n_features"]), generator=generator)
+    return ClusterModel(pair, calibration, None).eval(), example
