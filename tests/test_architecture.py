@@ -27,7 +27,10 @@ MAY_IMPORT = {
     "run_folder": FOUNDATION | {"networks"},
     "evaluate": FOUNDATION | {"images", "networks", "embed", "cluster", "refine", "run_folder"},
 }  # fmt: skip
-FIT = {"refine", "cluster", "embed", "images", "networks", "runtime", "pipeline", "estimators"}
+FIT = {
+    "refine", "cluster", "embed", "images", "networks", "runtime", "embedding", "initial_clustering", "pipeline",
+    "estimators",
+}  # fmt: skip
 SCORING_NAMES = {
     "linear_sum_assignment", "accuracy_score", "normalized_mutual_info_score", "adjusted_rand_score",
     "contingency_matrix", "confusion_matrix", "match_clusters",

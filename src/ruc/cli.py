@@ -219,7 +219,7 @@ def embed(
 ) -> None:
     """Turn images into unit-norm features, for `--features` or for other tools."""
     _logging(quiet)
-    from ruc.pipeline import embed_to_npy
+    from ruc.embedding import embed_to_npy
     from ruc.settings import make_settings
 
     given = _given(

@@ -1,5 +1,6 @@
 """The stage that turns images into features: which embedder, and what it makes of the images."""
 
+import csv
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,18 +20,20 @@ from ruc.embed.pretrained import DEFAULT_MODEL, PretrainedEmbedder, load_pretrai
 from ruc.embed.scratch import choose_policy, fit_scratch, suit_settings
 from ruc.errors import InputError
 from ruc.images.load import ImageSet, choose_size, load_pixels
-from ruc.images.source import ImageSource
+from ruc.images.source import ImageSource, find_images
 from ruc.images.views import random_view, to_float
 from ruc.networks import ResNet, State
 from ruc.networks.checkpoints import LARGEST_SIDE, is_checkpoint, load_checkpoint
 from ruc.run_folder import Checkpoints
 from ruc.runtime import Runtime
+from ruc.settings import Settings
 
 __all__ = [
     "FROM_SCRATCH",
     "Embedding",
     "FittedEmbedder",
     "embed_images",
+    "embed_to_npy",
     "embed_views",
     "given_features",
     "load_features",
@@ -196,6 +199,21 @@ def embed_images(
         return _embed_pretrained(source, name, why, max_skipped, runtime, kept or Checkpoints())
     images = load_pixels(source, image_size or choose_size(source), runtime, max_skipped)
     return _embed_from_scratch(images, name, why, runtime, kept or Checkpoints())
+
+
+def embed_to_npy(settings: Settings, output: Path, verbose: bool) -> tuple[Path, NDArray[np.float32]]:
+    """The door `ruc embed`: features as .npy, and the file names of its rows as CSV beside it."""
+    if output.suffix != ".npy":
+        raise InputError(f"-o {output} given, expected a file that ends in .npy")
+    runtime = Runtime(settings.device, settings.seed, verbose)
+    source = find_images(str(settings.source))
+    embedded = embed_images(source, settings.embedder, settings.image_size, settings.max_skipped, runtime)
+    names = output.with_suffix(".csv")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    np.save(output, embedded.features)
+    with names.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("file_name",), *((name,) for name in embedded.file_names)])
+    return names, embedded.features
 
 
 def embed_views(embedded: Embedding, runtime: Runtime) -> NDArray[np.float32] | None:

@@ -4,34 +4,26 @@ Data flows one way: each stage takes what the one before returned. An interrupte
 checkpoints of the stages that were finished.
 """
 
-import csv
 import hashlib
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
-from ruc.cluster.auto import cluster, largest_first
-from ruc.cluster.checkpoint import cluster_by_checkpoint
-from ruc.cluster.clustering import Clustering
-from ruc.cluster.given import check_given, read_given
-from ruc.cluster.n_clusters import estimate_n_clusters
-from ruc.cluster.scan_images import scan_images
 from ruc.embed.neighbors import MOST_EXACT, Neighbors, affordable_neighbors, nearest_neighbors
 from ruc.embed.scratch import choose_policy
-from ruc.embedding import FROM_SCRATCH, Embedding, embed_images, embed_views, given_features, load_features
+from ruc.embedding import Embedding, embed_images, embed_views, given_features, load_features
 from ruc.errors import InputError, NothingToClusterError
 from ruc.images.load import choose_size, content_hashes
 from ruc.images.source import ImageSource, find_images
+from ruc.initial_clustering import Base, check_labels, initial_clustering, retrains_networks
 from ruc.marks import find_marks, review_rows
-from ruc.networks import NetworkSettings, ResNet, State
+from ruc.networks import State
 from ruc.networks.checkpoints import LARGEST_SIDE, is_checkpoint, load_checkpoint
 from ruc.refine.evidence import MOST_NEIGHBORS
 from ruc.refine.lost import lost_clusters
@@ -42,24 +34,11 @@ from ruc.report.data import report_data
 from ruc.report.report import write_report
 from ruc.run_folder import Checkpoints, Run, by_file_name, check_output, checkpoints, write_run
 from ruc.runtime import Runtime
-from ruc.settings import Settings, cluster_range, provenance
+from ruc.settings import Settings, provenance
 
-__all__ = ["Base", "Outcome", "run_pipeline", "run_to_folder"]
+__all__ = ["Outcome", "run_pipeline", "run_to_folder"]
 
 logger = logging.getLogger(__name__)
-ENOUGH_FOR_NETWORKS = (
-    3000  # whole networks lost a point on 1,797 digits and gained one on 5,000 (experiments/LOG.md)
-)
-
-
-@dataclass(frozen=True)
-class Base:
-    """The initial clustering, how its clusters are called and counted, and its own network where it has one."""
-
-    clustering: Clustering
-    names: tuple[str, ...]
-    curve: Mapping[str, Any] = field(default_factory=dict)
-    backbone: ResNet | None = None
 
 
 @dataclass(frozen=True)
@@ -109,8 +88,7 @@ def refuse_early(settings: Settings, source: ImageSource | None, runtime: Runtim
     if source is None:
         return
     check_enough(len(source), settings)
-    if settings.labels is not None:
-        check_given(Path(settings.labels), source.file_names, *probabilities_and_number(settings))
+    check_labels(settings, source.file_names)
 
 
 def check_enough(n_samples: int, settings: Settings) -> None:
@@ -121,12 +99,6 @@ def check_enough(n_samples: int, settings: Settings) -> None:
             f"{n_samples} images given for {smallest} clusters; expected more images than clusters: "
             "lower -k or add images"
         )
-
-
-def probabilities_and_number(settings: Settings) -> tuple[Path | None, int | None]:
-    """Where the given labels' probabilities are, and how many clusters were asked for, if any."""
-    probabilities = None if settings.probabilities is None else Path(settings.probabilities)
-    return probabilities, settings.n_clusters if isinstance(settings.n_clusters, int) else None
 
 
 def embed(settings: Settings, source: ImageSource | None, runtime: Runtime, kept: Checkpoints) -> Embedding:
@@ -155,94 +127,12 @@ def find_neighbors(embedded: Embedding, settings: Settings, runtime: Runtime) ->
     return nearest_neighbors(embedded.features, wanted, runtime)
 
 
-def initial_clustering(
-    settings: Settings, embedded: Embedding, neighbors: Neighbors, runtime: Runtime, kept: Checkpoints
-) -> Base:
-    """What the base clustering, or the table of labels, says about the images."""
-    if settings.labels is not None:
-        clustering, names = read_given(
-            Path(settings.labels),
-            len(embedded.features),
-            embedded.file_names if settings.source else None,
-            *probabilities_and_number(settings),
-            [file_name for file_name, _ in embedded.skipped],
-        )
-        return Base(clustering, names or _numbers(clustering.n_clusters))
-    if settings.base == "given":
-        raise InputError(
-            "no labels given; expected --labels with a CSV, Parquet or .npy, or `ruc cluster` instead"
-        )
-    if is_checkpoint(settings.base):
-        return checkpoint_base(settings, embedded, runtime, kept)
-    done = kept.load("base")
-    if done is not None:
-        return _base_from_state(done)
-    n_clusters, curve = choose_n_clusters(settings, embedded.features, neighbors, runtime)
-    clustering, backbone = _base_clustering(settings, embedded, n_clusters, neighbors, runtime)
-    base = Base(clustering, _numbers(clustering.n_clusters), curve, backbone)
-    kept.save("base", _base_state(base))
-    logger.info("base clustering: %s, %d clusters", clustering.name, clustering.n_clusters)
-    return base
-
-
-def _base_clustering(
-    settings: Settings, embedded: Embedding, n_clusters: int | None, neighbors: Neighbors, runtime: Runtime
-) -> tuple[Clustering, ResNet | None]:
-    """The clusters, and the network that was trained to see them: SCAN's, where networks are retrained anyway."""
-    images, backbone = embedded.images, embedded.backbone
-    on_images = settings.base == "scan" and _retrains_networks(settings, embedded)
-    if not on_images or images is None or backbone is None or n_clusters is None:
-        return cluster(embedded.features, n_clusters, settings.base, runtime, neighbors), None
-    policy, _ = choose_policy(images.pixels, runtime)
-    clustering, network = scan_images(images.pixels, backbone, neighbors, n_clusters, policy, runtime)
-    return largest_first(clustering), network.backbone
-
-
-def checkpoint_base(settings: Settings, embedded: Embedding, runtime: Runtime, kept: Checkpoints) -> Base:
-    """The clusters that somebody's trained network sees, and that network."""
-    if embedded.images is None:
-        raise InputError(
-            f"--base {settings.base} given with the embedder {embedded.name!r}, which keeps no images; expected "
-            "--embedder scratch, contrastive, pixels or a checkpoint: leave it away for the base's own"
-        )
-    pixels = embedded.images.pixels
-    checkpoint = load_checkpoint(settings.base, pixels.shape[-1])
-    done = kept.load("base")
-    if done is not None:
-        return replace(_base_from_state(done), backbone=checkpoint.backbone)
-    n_clusters = settings.n_clusters if isinstance(settings.n_clusters, int) else None
-    clustering = cluster_by_checkpoint(pixels, checkpoint, n_clusters, runtime)
-    base = Base(clustering, _numbers(clustering.n_clusters), backbone=checkpoint.backbone)
-    kept.save("base", _base_state(replace(base, backbone=None)))
-    logger.info("base clustering: %s, %d clusters", checkpoint, clustering.n_clusters)
-    return base
-
-
-def choose_n_clusters(
-    settings: Settings, features: NDArray[np.float32], neighbors: Neighbors, runtime: Runtime
-) -> tuple[int | None, dict[str, Any]]:
-    """K as given, or estimated, with the curve that the estimate was read off."""
-    if isinstance(settings.n_clusters, int):
-        return settings.n_clusters, {}
-    if settings.base == "density":
-        return None, {}
-    low, high = (2, 60) if settings.n_clusters == "auto" else cluster_range(settings.n_clusters)
-    if low >= len(features):
-        raise InputError(
-            f"-k {settings.n_clusters} given for {len(features)} samples; expected a range that begins below their "
-            "number"
-        )
-    estimate = estimate_n_clusters(features, neighbors, low, min(high, len(features) - 1), runtime)
-    logger.info("number of clusters: %s", estimate.confidence)
-    return estimate.n_clusters, asdict(estimate)
-
-
 def choose_space(
     settings: Settings, embedded: Embedding, base: Base, neighbors: Neighbors, runtime: Runtime
 ) -> Space:
     """Heads on features, or whole networks on the images where there are enough of them."""
     backbone = embedded.backbone if base.backbone is None else base.backbone
-    if not _retrains_networks(settings, embedded, base.backbone):
+    if not retrains_networks(settings, embedded, base.backbone):
         return FeatureSpace(embedded.features, neighbors, runtime, embed_views(embedded, runtime))
     if embedded.images is None or backbone is None:
         raise InputError(
@@ -252,15 +142,6 @@ def choose_space(
     policy, why = choose_policy(embedded.images.pixels, runtime)
     logger.info("retraining whole networks: %s", why)
     return ImageSpace(embedded.images.pixels, backbone, policy, runtime)
-
-
-def _retrains_networks(settings: Settings, embedded: Embedding, of_base: ResNet | None = None) -> bool:
-    """Whether whole networks are retrained: as asked; else where there is one, from images enough for it."""
-    if settings.space != "auto":
-        return settings.space == "image"
-    learned_here = of_base is None and embedded.name in FROM_SCRATCH
-    too_few = learned_here and len(embedded.features) < ENOUGH_FOR_NETWORKS
-    return (of_base or embedded.backbone) is not None and not too_few
 
 
 def retrain(
@@ -362,21 +243,6 @@ def conclude(
     return Outcome(by_file_name(run) if settings.source else run, model)
 
 
-def embed_to_npy(settings: Settings, output: Path, verbose: bool) -> tuple[Path, NDArray[np.float32]]:
-    """The door `ruc embed`: features as .npy, and the file names of its rows as CSV beside it."""
-    if output.suffix != ".npy":
-        raise InputError(f"-o {output} given, expected a file that ends in .npy")
-    runtime = Runtime(settings.device, settings.seed, verbose)
-    source = find_images(str(settings.source))
-    embedded = embed_images(source, settings.embedder, settings.image_size, settings.max_skipped, runtime)
-    names = output.with_suffix(".csv")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    np.save(output, embedded.features)
-    with names.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([("file_name",), *((name,) for name in embedded.file_names)])
-    return names, embedded.features
-
-
 def fingerprint(settings: Settings, source: ImageSource | None) -> str:
     """Changes whenever a checkpoint would no longer fit: another version, other settings, files or contents."""
     digest = hashlib.sha256(json.dumps([version("ruc"), settings.as_yaml_dict()], sort_keys=True).encode())
@@ -395,35 +261,3 @@ def _absolute(settings: Settings) -> dict[str, str]:
     """Paths that hold from wherever the run is read later."""
     given = settings.model_dump(include={"source", "features", "labels", "probabilities"}, exclude_none=True)
     return {name: str(Path(path).resolve()) for name, path in given.items()}
-
-
-def _numbers(n_clusters: int) -> tuple[str, ...]:
-    return tuple(str(number) for number in range(n_clusters))
-
-
-def _base_state(base: Base) -> State:
-    clustering = base.clustering
-    weights = {"labels": torch.from_numpy(clustering.labels)}
-    if clustering.probabilities is not None:
-        weights["probabilities"] = torch.from_numpy(clustering.probabilities)
-    config = {"n_clusters": clustering.n_clusters, "name": clustering.name, "curve": dict(base.curve)}
-    if base.backbone is not None:
-        config["backbone"] = asdict(base.backbone.settings)
-        network = base.backbone.state_dict()
-        weights |= {f"backbone.{key}": value.cpu().contiguous() for key, value in network.items()}
-    return State(config, weights)
-
-
-def _base_from_state(state: State) -> Base:
-    probabilities = state.weights.get("probabilities")
-    clustering = Clustering(
-        labels=state.weights["labels"].numpy(),
-        probabilities=None if probabilities is None else probabilities.numpy(),
-        n_clusters=state.config["n_clusters"],
-        name=state.config["name"],
-    )
-    backbone = None
-    if "backbone" in state.config:
-        backbone = ResNet(NetworkSettings.from_config(state.config["backbone"]))
-        backbone.load_state_dict(state.under("backbone"))
-    return Base(clustering, _numbers(clustering.n_clusters), state.config["curve"], backbone)

@@ -1,0 +1,190 @@
+"""The stage of the initial clustering: labels that were given, a checkpoint's clusters, or a base clustering."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ruc.cluster.auto import cluster, largest_first
+from ruc.cluster.checkpoint import cluster_by_checkpoint
+from ruc.cluster.clustering import Clustering
+from ruc.cluster.given import check_given, read_given
+from ruc.cluster.n_clusters import estimate_n_clusters
+from ruc.cluster.scan_images import scan_images
+from ruc.embed.neighbors import Neighbors
+from ruc.embed.scratch import choose_policy
+from ruc.embedding import FROM_SCRATCH, Embedding
+from ruc.errors import InputError
+from ruc.networks import NetworkSettings, ResNet, State
+from ruc.networks.checkpoints import is_checkpoint, load_checkpoint
+from ruc.run_folder import Checkpoints
+from ruc.runtime import Runtime
+from ruc.settings import Settings, cluster_range
+
+__all__ = ["Base", "check_labels", "initial_clustering", "retrains_networks"]
+
+logger = logging.getLogger(__name__)
+# Whole networks lost a point on 1,797 digits and gained one on 5,000 (experiments/LOG.md).
+ENOUGH_FOR_NETWORKS = 3000
+
+
+@dataclass(frozen=True)
+class Base:
+    """What RUC starts from.
+
+    Attributes
+    ----------
+    clustering
+        Labels, and probabilities where there are some.
+    names
+        Of the clusters.
+    curve
+        How their number was found, as the estimate's fields; empty where it was given.
+    backbone
+        The network that sees these clusters, where one was trained to; RUC retrains it.
+    """
+
+    clustering: Clustering
+    names: tuple[str, ...]
+    curve: Mapping[str, Any] = field(default_factory=dict)
+    backbone: ResNet | None = None
+
+
+def check_labels(settings: Settings, file_names: Sequence[str]) -> None:
+    """Raise what the labels given would be refused for, before it is known which images can be read."""
+    if settings.labels is not None:
+        check_given(Path(settings.labels), file_names, *_probabilities_and_number(settings))
+
+
+def initial_clustering(
+    settings: Settings, embedded: Embedding, neighbors: Neighbors, runtime: Runtime, kept: Checkpoints
+) -> Base:
+    """What the base clustering, or the table of labels, says about the images."""
+    if settings.labels is not None:
+        clustering, names = read_given(
+            Path(settings.labels),
+            len(embedded.features),
+            embedded.file_names if settings.source else None,
+            *_probabilities_and_number(settings),
+            [file_name for file_name, _ in embedded.skipped],
+        )
+        return Base(clustering, names or _numbers(clustering.n_clusters))
+    if settings.base == "given":
+        raise InputError(
+            "no labels given; expected --labels with a CSV, Parquet or .npy, or `ruc cluster` instead"
+        )
+    if is_checkpoint(settings.base):
+        return _checkpoint_base(settings, embedded, runtime, kept)
+    done = kept.load("base")
+    if done is not None:
+        return _base_from_state(done)
+    n_clusters, curve = _choose_n_clusters(settings, embedded.features, neighbors, runtime)
+    clustering, backbone = _base_clustering(settings, embedded, n_clusters, neighbors, runtime)
+    base = Base(clustering, _numbers(clustering.n_clusters), curve, backbone)
+    kept.save("base", _base_state(base))
+    logger.info("base clustering: %s, %d clusters", clustering.name, clustering.n_clusters)
+    return base
+
+
+def _base_clustering(
+    settings: Settings, embedded: Embedding, n_clusters: int | None, neighbors: Neighbors, runtime: Runtime
+) -> tuple[Clustering, ResNet | None]:
+    """The clusters, and the network that was trained to see them: SCAN's, where networks are retrained anyway."""
+    images, backbone = embedded.images, embedded.backbone
+    on_images = settings.base == "scan" and retrains_networks(settings, embedded)
+    if not on_images or images is None or backbone is None or n_clusters is None:
+        return cluster(embedded.features, n_clusters, settings.base, runtime, neighbors), None
+    policy, _ = choose_policy(images.pixels, runtime)
+    clustering, network = scan_images(images.pixels, backbone, neighbors, n_clusters, policy, runtime)
+    return largest_first(clustering), network.backbone
+
+
+def _checkpoint_base(settings: Settings, embedded: Embedding, runtime: Runtime, kept: Checkpoints) -> Base:
+    """The clusters that somebody's trained network sees, and that network."""
+    if embedded.images is None:
+        raise InputError(
+            f"--base {settings.base} given with the embedder {embedded.name!r}, which keeps no images; expected "
+            "--embedder scratch, contrastive, pixels or a checkpoint: leave it away for the base's own"
+        )
+    pixels = embedded.images.pixels
+    checkpoint = load_checkpoint(settings.base, pixels.shape[-1])
+    done = kept.load("base")
+    if done is not None:
+        return replace(_base_from_state(done), backbone=checkpoint.backbone)
+    n_clusters = settings.n_clusters if isinstance(settings.n_clusters, int) else None
+    clustering = cluster_by_checkpoint(pixels, checkpoint, n_clusters, runtime)
+    base = Base(clustering, _numbers(clustering.n_clusters), backbone=checkpoint.backbone)
+    kept.save("base", _base_state(replace(base, backbone=None)))
+    logger.info("base clustering: %s, %d clusters", checkpoint, clustering.n_clusters)
+    return base
+
+
+def _choose_n_clusters(
+    settings: Settings, features: NDArray[np.float32], neighbors: Neighbors, runtime: Runtime
+) -> tuple[int | None, dict[str, Any]]:
+    """K as given, or estimated, with the curve that the estimate was read off."""
+    if isinstance(settings.n_clusters, int):
+        return settings.n_clusters, {}
+    if settings.base == "density":
+        return None, {}
+    low, high = (2, 60) if settings.n_clusters == "auto" else cluster_range(settings.n_clusters)
+    if low >= len(features):
+        raise InputError(
+            f"-k {settings.n_clusters} given for {len(features)} samples; expected a range that begins below their "
+            "number"
+        )
+    estimate = estimate_n_clusters(features, neighbors, low, min(high, len(features) - 1), runtime)
+    logger.info("number of clusters: %s", estimate.confidence)
+    return estimate.n_clusters, asdict(estimate)
+
+
+def retrains_networks(settings: Settings, embedded: Embedding, of_base: ResNet | None = None) -> bool:
+    """Whether whole networks are retrained: as asked; else where there is one, from images enough for it."""
+    if settings.space != "auto":
+        return settings.space == "image"
+    learned_here = of_base is None and embedded.name in FROM_SCRATCH
+    too_few = learned_here and len(embedded.features) < ENOUGH_FOR_NETWORKS
+    return (of_base or embedded.backbone) is not None and not too_few
+
+
+def _probabilities_and_number(settings: Settings) -> tuple[Path | None, int | None]:
+    """Where the given labels' probabilities are, and how many clusters were asked for, if any."""
+    probabilities = None if settings.probabilities is None else Path(settings.probabilities)
+    return probabilities, settings.n_clusters if isinstance(settings.n_clusters, int) else None
+
+
+def _numbers(n_clusters: int) -> tuple[str, ...]:
+    return tuple(str(number) for number in range(n_clusters))
+
+
+def _base_state(base: Base) -> State:
+    clustering = base.clustering
+    weights = {"labels": torch.from_numpy(clustering.labels)}
+    if clustering.probabilities is not None:
+        weights["probabilities"] = torch.from_numpy(clustering.probabilities)
+    config = {"n_clusters": clustering.n_clusters, "name": clustering.name, "curve": dict(base.curve)}
+    if base.backbone is not None:
+        config["backbone"] = asdict(base.backbone.settings)
+        network = base.backbone.state_dict()
+        weights |= {f"backbone.{key}": value.cpu().contiguous() for key, value in network.items()}
+    return State(config, weights)
+
+
+def _base_from_state(state: State) -> Base:
+    probabilities = state.weights.get("probabilities")
+    clustering = Clustering(
+        labels=state.weights["labels"].numpy(),
+        probabilities=None if probabilities is None else probabilities.numpy(),
+        n_clusters=state.config["n_clusters"],
+        name=state.config["name"],
+    )
+    backbone = None
+    if "backbone" in state.config:
+        backbone = ResNet(NetworkSettings.from_config(state.config["backbone"]))
+        backbone.load_state_dict(state.under("backbone"))
+    return Base(clustering, _numbers(clustering.n_clusters), state.config["curve"], backbone)
