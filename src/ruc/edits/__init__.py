@@ -1,0 +1,36 @@
+"""A person's corrections of a run: rename, merge, split, move, junk."""
+
+from ruc.edits.apply import (
+    apply_edits,
+    edits_of,
+    follow_edits,
+    junk_clusters,
+    merged_clusters,
+    merged_places,
+    needs_features,
+    undo_edits,
+)
+from ruc.edits.edit import Edit, Junk, Merge, Move, Rename, Split
+from ruc.edits.find import find_cluster, split_cluster
+from ruc.edits.report_edits import read_edits, run_id
+
+__all__ = [
+    "Edit",
+    "Junk",
+    "Merge",
+    "Move",
+    "Rename",
+    "Split",
+    "apply_edits",
+    "edits_of",
+    "find_cluster",
+    "follow_edits",
+    "junk_clusters",
+    "merged_clusters",
+    "merged_places",
+    "needs_features",
+    "read_edits",
+    "run_id",
+    "split_cluster",
+    "undo_edits",
+]

@@ -1,0 +1,222 @@
+"""Edits performed on a run as a list, undone from its end, and followed by new images."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ruc.edits.edit import Edit, Junk, Merge, Move, Rename, Split, from_json, to_json
+from ruc.edits.state import EditState, Samples
+from ruc.errors import InputError
+from ruc.marks import review_rows
+from ruc.run_folder import Run
+
+__all__ = [
+    "apply_edits",
+    "edits_of",
+    "follow_edits",
+    "junk_clusters",
+    "merged_clusters",
+    "merged_places",
+    "needs_features",
+    "state_of",
+    "undo_edits",
+]
+
+EDITS: Final = "edits"
+BEFORE: Final = "before_edits"
+JUNK: Final = "junk_clusters"
+BY_HAND: Final = "moved_by_hand"
+
+
+def apply_edits(run: Run, edits: Iterable[Edit]) -> Run:
+    """The run with more edits, after those it has already.
+
+    Numbers stay: a cluster that was merged into another is empty from then on, and none takes its number.
+    Probabilities follow: those of merged clusters add up, those of a divided one go to the nearest part, and what a
+    person placed is certain.
+
+    Raises
+    ------
+    InputError
+        An edit names an image or a cluster that is not there.
+    """
+    edits = tuple(edits)
+    if not edits:
+        return run
+    return _measured(run, _edited(_before_edits(run), (*edits_of(run), *edits)))
+
+
+def undo_edits(run: Run, n_edits: int = 1) -> Run:
+    """The run without its last edits; without all of them it is what it was before the first.
+
+    Raises
+    ------
+    InputError
+        There are fewer edits than that.
+    """
+    edits = edits_of(run)
+    if not edits:
+        raise InputError(f"{n_edits} edits to undo, and the run has none; expected a run that was edited")
+    if not 0 < n_edits <= len(edits):
+        raise InputError(f"{n_edits} edits to undo; expected 1 to {len(edits)}, the number the run has")
+    kept = edits[:-n_edits]
+    before = _before_edits(run)
+    return _measured(run, _edited(before, kept) if kept else before)
+
+
+def edits_of(run: Run) -> tuple[Edit, ...]:
+    """The edits that the run has, in order."""
+    return tuple(from_json(record) for record in run.notes.get(EDITS, ()))
+
+
+def junk_clusters(run: Run) -> frozenset[int]:
+    """Clusters that are marked as junk."""
+    return frozenset(int(cluster) for cluster in run.notes.get(JUNK, ()))
+
+
+def merged_clusters(run: Run) -> dict[int, int]:
+    """The clusters that were merged away, each with the one it went into, which may be gone too."""
+    merged: dict[int, int] = {}
+    for edit in edits_of(run):
+        if isinstance(edit, Merge):
+            merged.update(dict.fromkeys(edit.clusters[1:], edit.clusters[0]))
+    return merged
+
+
+def follow_edits(
+    run: Run, probabilities: NDArray[np.floating[Any]], features: NDArray[np.floating[Any]] | None
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Carry the networks' opinion on new images over to the clusters as they were edited.
+
+    Merges are followed, of a divided cluster the nearest part is taken, and an image that a person moved is known
+    again.
+
+    Parameters
+    ----------
+    run
+        With or without edits.
+    probabilities
+        (n_samples, K) of the networks, K as it was before any edit.
+    features
+        (n_samples, n_features) unit-norm rows; may be None unless `needs_features`.
+
+    Returns
+    -------
+    cluster, probabilities
+        (n_samples,) and (n_samples, K as it is now).
+    """
+    opinion = np.array(probabilities, dtype=np.float32)
+    known = None if features is None else np.asarray(features, dtype=np.float32)
+    guests = Samples(opinion.argmax(axis=1).astype(np.int64), opinion, known)
+    _perform(state_of(_before_edits(run), guests), edits_of(run))
+    return guests.cluster, guests.probabilities
+
+
+def needs_features(run: Run) -> bool:
+    """Whether new images can follow the edits by their features alone."""
+    return any(isinstance(edit, Move | Split) for edit in edits_of(run))
+
+
+def merged_places(run: Run) -> tuple[int, ...]:
+    """For each of the networks' outputs the cluster that it was merged into, whatever else was edited."""
+    before = _before_edits(run)
+    state = state_of(before)
+    _perform(state, edits_of(run))
+    return tuple(state.place_of(cluster) for cluster in range(before.n_clusters))
+
+
+def state_of(run: Run, guests: Samples | None = None) -> EditState:
+    """The run's clusters, ready to be edited; the run stays as it is."""
+    own = Samples(run.cluster.copy(), run.probabilities.astype(np.float32), run.features)
+    state = EditState(
+        run.file_names, own, run.initial_cluster.copy(), run.cluster_names, junk_clusters(run), guests
+    )
+    state.merged_into = merged_clusters(run)
+    return state
+
+
+def _perform(state: EditState, edits: Iterable[Edit]) -> None:
+    for edit in edits:
+        match edit:
+            case Rename(cluster, name):
+                state.rename(cluster, name)
+            case Junk(cluster, is_junk):
+                state.mark_junk(cluster, is_junk)
+            case Merge(clusters):
+                state.merge(*clusters)
+            case Move(file_names, cluster):
+                state.move(file_names, cluster)
+            case Split(cluster, parts):
+                state.split(cluster, parts)
+
+
+def _edited(before: Run, edits: Sequence[Edit]) -> Run:
+    """The run as it was before any edit, with these ones."""
+    state = state_of(before)
+    _perform(state, edits)
+    notes = {
+        **before.notes,
+        EDITS: [to_json(edit) for edit in edits],
+        JUNK: sorted(state.junk),
+        BEFORE: {
+            "cluster": before.cluster.tolist(),
+            "initial_cluster": before.initial_cluster.tolist(),
+            "confidence": before.confidence.tolist(),
+            "cluster_names": list(before.cluster_names),
+            JUNK: sorted(junk_clusters(before)),
+        },
+    }
+    untouched = (state.own.cluster == before.cluster) & ~state.by_hand
+    untouched &= ~np.isin(state.own.cluster, list(state.merged_into.values()))
+    return replace(
+        before,
+        cluster=state.own.cluster,
+        initial_cluster=state.initial,
+        confidence=np.where(untouched, before.confidence, np.minimum(state.own.confidence, 1)),
+        probabilities=state.own.probabilities,
+        network_probabilities=before.probabilities,
+        cluster_names=tuple(state.names),
+        marks={**before.marks, BY_HAND: state.by_hand},
+        notes=notes,
+    )
+
+
+def _measured(old: Run, new: Run) -> Run:
+    """Metrics hold for the clusters that they were measured on; what to review is chosen anew."""
+    return replace(
+        new,
+        metrics=old.metrics if np.array_equal(old.cluster, new.cluster) else None,
+        review=_review(new),
+    )
+
+
+def _review(run: Run) -> tuple[tuple[Any, ...], ...]:
+    """As many images as before; not those that a person placed."""
+    if "doubt" not in run.marks or not run.review:
+        return run.review
+    doubt = run.marks["doubt"].astype(np.float32)
+    doubt = np.where(run.marks.get(BY_HAND, np.zeros(len(doubt), bool)), np.float32(0), doubt)
+    share = float(run.settings["review"])
+    return review_rows(share, doubt, run.file_names, run.cluster, run.probabilities, run.cluster_names)
+
+
+def _before_edits(run: Run) -> Run:
+    """What the run was before the first edit."""
+    if BEFORE not in run.notes:
+        return run
+    kept = run.notes[BEFORE]
+    notes = {name: value for name, value in run.notes.items() if name not in (EDITS, BEFORE, JUNK)}
+    return replace(
+        run,
+        cluster=np.asarray(kept["cluster"], dtype=np.int64),
+        initial_cluster=np.asarray(kept["initial_cluster"], dtype=np.int64),
+        confidence=np.asarray(kept["confidence"], dtype=np.float32),
+        cluster_names=tuple(kept["cluster_names"]),
+        probabilities=run.probabilities if run.network_probabilities is None else run.network_probabilities,
+        network_probabilities=None,
+        marks={name: column for name, column in run.marks.items() if name != BY_HAND},
+        notes={**notes, JUNK: kept[JUNK]} if kept[JUNK] else notes,
+    )

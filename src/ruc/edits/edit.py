@@ -1,0 +1,96 @@
+"""What a person can correct in a run: rename, merge, split, move, junk; in memory and as JSON."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ruc.errors import InputError
+
+__all__ = ["Edit", "Junk", "Merge", "Move", "Rename", "Split", "from_json", "to_json"]
+
+
+@dataclass(frozen=True)
+class Rename:
+    """Call a cluster by a name; an empty name gives it back its number."""
+
+    cluster: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Merge:
+    """Put all images of the other clusters into the first one."""
+
+    clusters: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Junk:
+    """Mark a cluster as junk: it stays in the table, and exports leave it out."""
+
+    cluster: int
+    is_junk: bool = True
+
+
+@dataclass(frozen=True)
+class Move:
+    """Put images into a cluster, which may be a new one: the next number.
+
+    Moved by hand, an image is taken as certain (confidence 1), also when it was in that cluster
+    already: so a person confirms it.
+    """
+
+    file_names: tuple[str, ...]
+    cluster: int
+
+
+@dataclass(frozen=True)
+class Split:
+    """Divide a cluster: the images of each part go into a new cluster, the others stay; each keeps its confidence.
+
+    New images follow to the part whose mean feature is nearest.
+    """
+
+    cluster: int
+    parts: tuple[tuple[str, ...], ...]
+
+
+Edit = Rename | Merge | Junk | Move | Split
+
+
+def to_json(edit: Edit) -> dict[str, Any]:
+    """The record that `from_json` reads, and the report's edits.json holds."""
+    match edit:
+        case Rename(cluster, name):
+            return {"op": "rename", "cluster": cluster, "name": name}
+        case Merge(clusters):
+            return {"op": "merge", "clusters": list(clusters)}
+        case Junk(cluster, is_junk):
+            return {"op": "junk", "cluster": cluster, "junk": is_junk}
+        case Move(file_names, cluster):
+            return {"op": "move", "file_names": list(file_names), "cluster": cluster}
+        case Split(cluster, parts):
+            return {"op": "split", "cluster": cluster, "parts": [list(part) for part in parts]}
+
+
+def from_json(record: Any) -> Edit:
+    """The edit of a record; raises `InputError` where it is none."""
+    match record:
+        case {"op": "rename", "cluster": int(cluster), "name": str(name)}:
+            return Rename(cluster, name)
+        case {"op": "merge", "clusters": list(clusters)} if all(isinstance(one, int) for one in clusters):
+            return Merge(tuple(clusters))
+        case {"op": "junk", "cluster": int(cluster), "junk": bool(is_junk)}:
+            return Junk(cluster, is_junk)
+        case {"op": "move", "cluster": int(cluster), "file_names": list(names)} if _are_names(names):
+            return Move(tuple(names), cluster)
+        case {"op": "split", "cluster": int(cluster), "parts": list(parts)} if all(
+            isinstance(part, list) and _are_names(part) for part in parts
+        ):
+            return Split(cluster, tuple(tuple(part) for part in parts))
+    raise InputError(
+        f"{str(record)[:120]} is no edit; expected op rename, merge, junk, move or split with its values"
+    )
+
+
+def _are_names(names: list[Any]) -> bool:
+    return all(isinstance(one, str) for one in names)

@@ -1,0 +1,75 @@
+"""What to edit: a cluster by its name, and the parts that one falls into."""
+
+import numpy as np
+
+from ruc.edits.apply import state_of
+from ruc.edits.edit import Split
+from ruc.errors import InputError
+from ruc.run_folder import Run
+
+__all__ = ["find_cluster", "split_cluster"]
+
+
+def find_cluster(run: Run, text: str) -> int:
+    """The number of the cluster that is called `text`, or whose number it is.
+
+    Raises
+    ------
+    InputError
+        There is none, or more than one.
+    """
+    named = [number for number, name in enumerate(run.cluster_names) if name == text]
+    if len(named) == 1:
+        return named[0]
+    if len(named) > 1:
+        raise InputError(
+            f"clusters {', '.join(map(str, named))} are all called {text!r}; expected one: rename the others first"
+        )
+    if text.isdecimal() and int(text) < len(run.cluster_names):
+        return int(text)
+    raise InputError(
+        f"no cluster is called {text!r}; expected 0 to {len(run.cluster_names) - 1} or one of their names"
+    )
+
+
+def split_cluster(run: Run, cluster: int, n_parts: int = 2, seed: int = 0) -> Split:
+    """Divide a cluster by k-means on the features of its images.
+
+    Parameters
+    ----------
+    run
+        With features.
+    cluster
+        The one to divide. Its largest part stays in it.
+    n_parts
+        In how many.
+    seed
+        Of k-means.
+
+    Returns
+    -------
+    Split
+        To be given to `apply_edits`.
+
+    Raises
+    ------
+    InputError
+        There is no such cluster, or it has fewer different images than parts.
+    """
+    from sklearn.cluster import KMeans
+
+    state_of(run).check(cluster)
+    members = np.flatnonzero(run.cluster == cluster)
+    n_different = len(np.unique(run.features[members], axis=0))
+    if not 2 <= n_parts <= n_different:
+        raise InputError(
+            f"{n_parts} parts for cluster {cluster}; expected 2 to {n_different}, the number of its different images"
+        )
+    # Until nothing moves: then each image is nearest to the mean of its own part, and `follow_edits` finds it there.
+    model = KMeans(n_parts, n_init=10, tol=0.0, max_iter=1000, random_state=seed)
+    parts = model.fit(run.features[members].astype(np.float64)).labels_
+    by_size = np.argsort(-np.bincount(parts, minlength=n_parts), kind="stable")
+    return Split(
+        cluster,
+        tuple(tuple(run.file_names[row] for row in members[parts == part]) for part in by_size[1:]),
+    )
