@@ -79,3 +79,11 @@ def test_only_the_graphs_own_clusters_are_settled_for_networks_on_the_same_featu
     assert evidence.settled is settled
     kept = (evidence.labels == labels).all()
     assert kept if name == "graph" else not kept
+
+
+@pytest.mark.parametrize(("name", "weighed"), [("given", True), ("scan", True), ("mixture", False)])
+def test_a_clustering_of_the_features_cant_know_more_than_they_do(name, weighed):
+    neighbors, truth = sample(2.0)
+    base = Clustering(truth, None, N_CLUSTERS, name)
+    evidence = gather_evidence(base, neighbors, RefineSettings(propagation=0.9))
+    assert evidence is not None and (evidence.reliability is not None) is weighed

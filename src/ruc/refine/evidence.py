@@ -35,6 +35,7 @@ MOST_NEIGHBORS = SCALES[-1]
 PRIOR_STRENGTH = 5.0  # so many observations speak for every label being right
 WELL_EXPLAINED = 0.75
 MADE_OF_THE_GRAPH = ("graph", "density", "spectral")  # clusterings of the neighbour graph
+MADE_OF_THE_FEATURES = (*MADE_OF_THE_GRAPH, "kmeans", "mixture")  # they can't know more than the features do
 SHARPEST = 5.0
 N_STEPS = 60
 
@@ -99,13 +100,14 @@ def gather_evidence(
 ) -> Evidence | None:
     """What the neighbours add to the labels: weighed where these know more than the features, smoothed where not.
 
-    Labels given from outside know more than the features do, and so does a clustering that the features don't
-    explain. None where the settings ask for the labels as they are, or where there are no neighbours.
+    Labels given from outside know more than the features do, and so does a clustering of something else (a network on
+    images) that the features don't explain. None where the settings ask for the labels as they are, or where there are no neighbours.
     """
     if neighbors is None or len(np.unique(base.labels[base.labels != UNKNOWN])) < 2:
         return None
     large = is_large(base)
-    if settings.weigh_given and (base.name == "given" or not large):
+    can_know_more = base.name == "given" or (base.name not in MADE_OF_THE_FEATURES and not large)
+    if settings.weigh_given and can_know_more:
         evidence = weigh_evidence(base, neighbors)
         if base.name == "given" or evidence.explained < WELL_EXPLAINED:
             return evidence

@@ -77,7 +77,8 @@ class RefineSettings:
     weigh_given
         Whether labels that know more than the features are weighed against their neighbours', by an estimate of
         how reliable they are, and kept where they're the likelier; else they're treated like any clustering
-        (paper). Such are labels given from outside, and clusterings that the features don't explain.
+        (paper). Such are labels given from outside, and clusterings of something else that the features don't
+        explain.
     forwards
         "needed" passes only the rows whose predictions are used, in evaluation mode; "all" passes whole batches
         and the student in training mode, as the official code: BatchNorm then averages over other statistics.
