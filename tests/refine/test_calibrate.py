@@ -53,16 +53,33 @@ def test_probabilities_sum_to_one_and_keep_the_cluster(logits, calibration):
     assert Calibration.from_config(calibration.to_config()) == calibration
 
 
+def mean_confidence(probabilities):
+    return float(probabilities.amax(dim=1).mean())
+
+
+@pytest.mark.parametrize("shared", [0.5, 0.9, 1.0])
 @pytest.mark.parametrize("level", [0.3, 0.6, 0.9, 0.99])
-def test_the_mean_confidence_is_the_level(logits, level):
-    confidence = fit_level(logits, level).apply(logits).amax(dim=1)
+def test_the_mean_confidence_is_the_level(logits, level, shared):
+    confidence = fit_level(logits, level, shared).apply(logits).amax(dim=1)
     assert float(confidence.mean()) == pytest.approx(level, abs=1e-3)
     order = logits.softmax(dim=1).amax(dim=1).argsort()
     assert confidence[order[-30:]].mean() > confidence[order[:30]].mean()
 
 
+def test_single_samples_are_doubted_as_often_as_by_neighbours_and_the_rest_is_alike(logits):
+    calibration = fit_level(logits, 0.7, shared=0.95)
+    between = (logits / calibration.temperature).softmax(dim=1)
+    assert mean_confidence(between) == pytest.approx(0.95, abs=1e-3)
+    assert calibration.certainty == pytest.approx((0.7 - 0.2) / (0.95 - 0.2), abs=1e-3)
+
+
+def test_the_networks_own_doubt_is_the_most(logits):
+    assert mean_confidence(logits.softmax(dim=1)) > 0.6
+    assert fit_level(logits, 0.4, shared=0.5).temperature == 1.0
+
+
 def test_a_level_at_chance_keeps_the_order_of_the_clusters(logits):
-    calibration = fit_level(logits, 0.2)
+    calibration = fit_level(logits, 0.2, 0.9)
     assert torch.equal(calibration.apply(logits).argmax(dim=1), logits.argmax(dim=1))
     assert float(calibration.apply(logits).amax(dim=1).max()) < 0.23
 

@@ -3,7 +3,8 @@
 The logits of the retrained networks know which samples are surer than others, but not how sure one may be. Where the
 labels were weighed against the neighbours', these know it, and one temperature is fitted to what they say. Where a
 clustering was refined, all that its networks and neighbours say is consistent with itself even if it's wrong: then the
-confidence is on average the share of samples that can be expected to be right (`replicate.expected_accuracy`).
+temperature doubts single samples as often as their neighbours do, and the clusters as such are doubted until the mean
+confidence is the share of samples that can be expected to be right (`replicate.expect`).
 """
 
 import math
@@ -76,21 +77,27 @@ def fit_temperature(logits: Tensor, believed: Tensor) -> float:
     return _falling_root(slope)
 
 
-def fit_level(logits: Tensor, level: float) -> Calibration:
-    """The map under which the mean confidence is `level`, half of the doubt from single samples, half from the whole.
+def fit_level(logits: Tensor, level: float, shared: float) -> Calibration:
+    """The map under which the mean confidence is `level`.
+
+    The temperature doubts single samples as often as neighbours do, and never more than the networks; whatever doubt
+    is then missing is in the clusters as such, and alike for all samples.
 
     Parameters
     ----------
     logits
         (n_samples, n_clusters).
     level
-        In (0, 1).
+        In (0, 1): the share of samples that can be expected to be right.
+    shared
+        In (0, 1]: the share of samples with the label of most of their neighbours.
     """
 
     def confidence(temperature: float) -> float:
         return float((logits / temperature).softmax(dim=1).amax(dim=1).mean())
 
-    temperature = _falling_root(lambda temperature: confidence(temperature) - level**0.5)
+    between_clusters = max(shared, level)
+    temperature = min(_falling_root(lambda temperature: confidence(temperature) - between_clusters), 1.0)
     chance = 1 / logits.shape[1]
     certainty = (level - chance) / max(confidence(temperature) - chance, 1e-6)
     return Calibration(temperature, min(max(certainty, LEAST_CERTAINTY), 1.0))

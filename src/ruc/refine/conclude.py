@@ -14,7 +14,7 @@ from ruc.refine.evidence import WELL_EXPLAINED, Evidence
 from ruc.refine.members import Trust
 from ruc.refine.memory import Memory, sketch
 from ruc.refine.refinement import PREDICT_ROWS, Epoch, Pair, Refinement
-from ruc.refine.replicate import MOST_CLUSTERS, expected_accuracy
+from ruc.refine.replicate import MOST_CLUSTERS, expect
 from ruc.refine.select import CleanSelection
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import Space
@@ -53,8 +53,9 @@ def conclude(
         pair = replace(pair, memory=_remember(space, pair, evidence, calibration, judged, runtime))
     labels, logits = _predict(space, pair, runtime)
     if judged and features is not None:
-        level = expected_accuracy(labels, features, pair.n_clusters, runtime)
-        calibration = fit_level(logits[_drawn(len(labels), runtime)].float(), level)
+        expected = expect(labels, features, pair.n_clusters, runtime)
+        sample = logits[_drawn(len(labels), runtime)].float()
+        calibration = fit_level(sample, expected.accuracy, expected.shared)
     return Refinement(
         labels=labels,
         probabilities=_calibrated(logits, calibration),

@@ -7,6 +7,7 @@ neighbours of each sample share its label?
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
@@ -19,29 +20,46 @@ from ruc.embed.neighbors import Neighbors, nearest_neighbors
 from ruc.errors import InputError
 from ruc.runtime import Runtime
 
-__all__ = ["MOST_CLUSTERS", "confirmed", "expected_accuracy", "principal_halves"]
+__all__ = ["MOST_CLUSTERS", "Expectation", "confirmed", "expect", "principal_halves"]
 
 MOST_SAMPLES, MOST_IN_PARTS = 5000, 2000
 MOST_CLUSTERS = 60  # beyond, the clusterings that it takes would cost more than refining
 N_SPLITS = 6  # of the features, into two halves
-N_RIVALS = 4  # of random halves of the samples
+N_RIVALS = 8  # of random halves of the samples
 N_RESTARTS = 3
 ALIKE = 0.003  # share of the modularity by which one clustering fits the graph as well as another
 MOST_COMPONENTS = 128
 N_EDGES = 15  # of each sample in the neighbour graph
 LEAST_FEATURES = 4  # two for each half
 
-# Measured with the truth of digits, mnist5k, cifar10_5k and blobs (experiments/LOG.md): clusters are as likely real as
-# not when halves of the features agree with 35% of the labels beyond chance, and this is how quickly that turns.
-HALF_REAL, STEEPNESS = 0.35, 4.0
+# Measured with the truth of digits, mnist5k, cifar10_5k and blobs (experiments/LOG.md): beyond chance, halves of the
+# features agree with so many labels when nothing is real, and when everything is.
+NOTHING_REAL, ALL_REAL = 0.2, 0.57
 # Clusters of features that hardly know the classes are right about so often: K ** -2/3, on 2 to 10 classes of photos.
 RIGHT_ANYWAY = -2 / 3
+MOST_EXPECTED = 0.98  # nothing found against it doesn't mean that all is right
 
 
-def expected_accuracy(
+@dataclass(frozen=True)
+class Expectation:
+    """What can be expected of a clustering, as shares of the samples in (0, 1).
+
+    Attributes
+    ----------
+    accuracy
+        How many are in the right cluster.
+    shared
+        How many share the label of most of their neighbours: the rest lie between clusters, whatever these are worth.
+    """
+
+    accuracy: float
+    shared: float
+
+
+def expect(
     labels: NDArray[np.int64], features: NDArray[np.float32], n_clusters: int, runtime: Runtime
-) -> float:
-    """The share of samples that can be expected to be in the right cluster, in (0, 1).
+) -> Expectation:
+    """How accurate a clustering can be expected to be.
 
     Parameters
     ----------
@@ -60,9 +78,10 @@ def expected_accuracy(
     labels, features = labels[rows], features[rows]
     neighbors = nearest_neighbors(features, min(N_EDGES, len(features) - 1), runtime)
     real = _share_real(_found_again(labels, features, n_clusters, random, runtime), n_clusters)
-    unrivalled = _unrivalled(labels, features, neighbors, n_clusters, random, runtime)
-    right = unrivalled * _shared(labels, neighbors, n_clusters)
-    return real * right + (1 - real) * math.pow(n_clusters, RIGHT_ANYWAY)
+    shared = _shared(labels, neighbors, n_clusters)
+    unrivalled = _unrivalled(labels, features, neighbors, n_clusters, real, random, runtime)
+    accuracy = real * min(unrivalled, shared) + (1 - real) * math.pow(n_clusters, RIGHT_ANYWAY)
+    return Expectation(min(accuracy, MOST_EXPECTED), shared)
 
 
 def principal_halves(features: NDArray[np.float32], n_splits: int, seed: int) -> list[NDArray[np.float32]]:
@@ -112,9 +131,9 @@ def _found_again(
 
 
 def _share_real(agreement: float, n_clusters: int) -> float:
-    beyond_chance = np.clip((agreement - 1 / n_clusters) / (1 - 1 / n_clusters), 1e-6, 1 - 1e-6)
-    odds = beyond_chance / (1 - beyond_chance) * (1 - HALF_REAL) / HALF_REAL
-    return float(odds**STEEPNESS / (1 + odds**STEEPNESS))
+    beyond_chance = (agreement - 1 / n_clusters) / (1 - 1 / n_clusters)
+    between = min(max((beyond_chance - NOTHING_REAL) / (ALL_REAL - NOTHING_REAL), 0.0), 1.0)
+    return between * between * (3 - 2 * between)
 
 
 def _unrivalled(
@@ -122,23 +141,26 @@ def _unrivalled(
     features: NDArray[np.float32],
     neighbors: Neighbors,
     n_clusters: int,
+    real: float,
     random: np.random.Generator,
     runtime: Runtime,
 ) -> float:
     """Share of the labels that spectral clusterings of halves of the samples confirm.
 
-    1 when a spectral clustering of all samples fits the neighbour graph clearly less well than the labels do: it is no
-    rival.
+    Among real clusters that counts only where a spectral clustering of all samples fits the neighbour graph as well as
+    the labels do: else it is no rival. Where nothing is real, a better fit to the graph says nothing.
     """
     graph = _graph(neighbors)
-    rival = spectral(features, n_clusters, runtime, neighbors).labels
-    if modularity(graph, rival) < (1 - ALIKE) * modularity(graph, labels):
+    other = spectral(features, n_clusters, runtime, neighbors).labels
+    is_rival = modularity(graph, other) >= (1 - ALIKE) * modularity(graph, labels)
+    weight = 1.0 if is_rival else 1 - real
+    if weight == 0:
         return 1.0
     shares = []
     for _ in range(N_RIVALS):
-        rows = np.sort(random.permutation(len(labels))[: min(len(labels) // 2, MOST_IN_PARTS)])
+        rows = np.sort(random.permutation(len(labels))[: len(labels) // 2])
         shares.append(_agreement(labels[rows], features[rows], n_clusters, runtime))
-    return float(np.mean(shares))
+    return 1 - weight * (1 - float(np.mean(shares)))
 
 
 def _shared(labels: NDArray[np.int64], neighbors: Neighbors, n_clusters: int) -> float:
