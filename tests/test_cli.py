@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from ruc.cli import main
-from ruc.run_folder import read_run
+from ruc.refine.refinement import Pair
+from ruc.run_folder import read_model, read_run
 
 QUICK = ["--embedder", "pixels", "--base", "kmeans", "--epochs", "3", "--device", "cpu", "-q"]
 
@@ -62,6 +64,26 @@ def test_cluster_evaluate_predict(shapes: tuple[Path, dict[str, str]], tmp_path:
         predicted = {row["file_name"]: int(row["cluster"]) for row in csv.DictReader(file)}
     result = read_run(run)
     assert predicted == dict(zip(result.file_names, result.cluster.tolist(), strict=True))
+
+
+def test_predict_raw_is_the_networks_own_confidence(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    rows = np.eye(3, 12)[np.arange(90) % 3] + 0.3 * random.standard_normal((90, 12))
+    np.save(tmp_path / "f.npy", rows.astype(np.float32))
+    run = tmp_path / "run"
+    assert ruc("cluster", "--features", tmp_path / "f.npy", "-k", 3, "-o", run, "-q", "--epochs", 2) == 0
+    confidence = []
+    for flags in ([], ["--raw"]):
+        output = tmp_path / "new.csv"
+        assert ruc("predict", run, "--features", tmp_path / "f.npy", "-o", output, "-q", *flags) == 0
+        with output.open(newline="") as file:
+            confidence.append([float(row["confidence"]) for row in csv.DictReader(file)])
+    np.testing.assert_allclose(confidence[0], read_run(run).confidence, atol=1e-4)
+    logits = Pair.from_state(read_model(run)["pair"], torch.device("cpu")).logits(
+        torch.from_numpy(rows / np.linalg.norm(rows, axis=1, keepdims=True)).float()
+    )
+    np.testing.assert_allclose(confidence[1], logits.softmax(dim=1).amax(dim=1).numpy(), atol=1e-4)
+    assert not np.allclose(confidence[0], confidence[1], atol=1e-3)
 
 
 def test_config_of_a_run_repeats_it(shapes: tuple[Path, dict[str, str]], tmp_path: Path) -> None:

@@ -158,6 +158,9 @@ def predict(
     source: Annotated[str | None, typer.Argument(help="New images: a folder or a table.")] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="CSV to write.")] = Path("predictions.csv"),
     features: Annotated[str | None, typer.Option(help="A .npy of features, for a run on features.")] = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Confidence as the networks say it, instead of calibrated.")
+    ] = False,
     max_skipped: MaxSkipped = None,
     device: Device = None,
     quiet: Quiet = False,
@@ -169,7 +172,7 @@ def predict(
 
     runtime = Runtime(device or "auto", verbose=not quiet)
     lost = _share("--max-skipped", max_skipped)
-    prediction = predict_to_csv(run, source, features, output, runtime, 0.10 if lost is None else lost)
+    prediction = predict_to_csv(run, source, features, output, runtime, 0.10 if lost is None else lost, raw)
     typer.echo(f"{len(prediction.file_names)} predicted, {len(prediction.skipped)} skipped: {output}")
 
 

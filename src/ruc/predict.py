@@ -112,7 +112,13 @@ def predict(
 
 
 def predict_to_csv(
-    run: Path, source: str | None, features: str | None, output: Path, runtime: Runtime, max_skipped: float
+    run: Path,
+    source: str | None,
+    features: str | None,
+    output: Path,
+    runtime: Runtime,
+    max_skipped: float,
+    raw: bool = False,
 ) -> Prediction:
     """The door `ruc predict`: write `file_name, cluster, confidence`, with the clusters' names where they have some."""
     if (source is None) == (features is None):
@@ -122,7 +128,7 @@ def predict_to_csv(
     finished = read_run(run)
     names = finished.cluster_names
     samples = find_images(source) if source is not None else load_features(Path(str(features)))
-    prediction = predict(read_model(run), samples, runtime, max_skipped, needs_features(finished))
+    prediction = predict(read_model(run), samples, runtime, max_skipped, needs_features(finished), raw)
     cluster, probabilities = follow_edits(finished, prediction.probabilities, prediction.features)
     prediction = replace(prediction, cluster=cluster, probabilities=probabilities)
     named = finished.has_names

@@ -76,6 +76,35 @@ def test_a_file_that_cannot_be_used_says_where_and_what_to_do(tmp_path, name, te
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("rows", "images", "expected"),
+    [
+        ({"000.jpg": "x", "001.jpg": "y"}, ("images/000.jpg", "images/001.jpg"), ["x", "y"]),
+        ({"images/000.jpg": "x", "data/images/001.jpg": "y"}, ("000.jpg", "001.jpg"), ["x", "y"]),
+        ({"b/0.jpg": "x"}, ("a/b/0.jpg", "a/c/0.jpg"), ["x", ""]),
+        ({"0.jpg": "x", "1.jpg": "y"}, ("a/0.jpg", "b/0.jpg", "a/1.jpg"), ["", "", "y"]),  # which of two?
+        ({"a/0.jpg": "x", "b/0.jpg": "y", "1.jpg": "z"}, ("0.jpg", "c/1.jpg"), ["", "z"]),
+        ({"0.jpg": "x", "a/0.jpg": "y"}, ("a/0.jpg", "0.jpg"), ["y", "x"]),  # exact names first
+        ({"0.jpg": "x"}, ("0.jpg", "a/0.jpg"), ["x", ""]),
+        ({"0.jpg": "x", "1.jpg": "y"}, ("a10.jpg", "b/1.jpg"), ["", "y"]),  # whole parts of a path
+    ],
+)  # fmt: skip
+def test_names_that_end_alike(tmp_path, caplog, rows, images, expected):
+    path = write(tmp_path / "t.csv", "file_name,label\n" + "".join(f"{n},{x}\n" for n, x in rows.items()))
+    with caplog.at_level("INFO"):
+        assert labels_of(read_truth(path, images)) == expected
+    n_by_ending = sum(label != "" for label, image in zip(expected, images, strict=True) if image not in rows)
+    said = [record.message for record in caplog.records if "matched by their ending" in record.message]
+    assert len(said) == (n_by_ending > 0)
+    assert all(f"{n_by_ending} names matched" in text for text in said)
+
+
+def test_bare_names_that_could_be_several_images_are_an_error(tmp_path):
+    path = write(tmp_path / "t.csv", "file_name,label\n0.jpg,x\n")
+    with pytest.raises(InputError, match="names none of the run's 2 images"):
+        read_truth(path, ("a/0.jpg", "b/0.jpg"))
+
+
 def test_the_same_row_twice_is_no_error(tmp_path):
     path = write(tmp_path / "t.csv", "file_name,label\na.png,1\na.png,1\n")
     assert labels_of(read_truth(path, NAMES)) == ["1", "", ""]

@@ -3,6 +3,7 @@
 import csv
 import logging
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,7 +25,9 @@ def read_truth(path: str | Path, file_names: Sequence[str]) -> Truth:
     path
         CSV or Parquet with the columns `file_name` and `label`, in any order and with further columns; or with
         `label` alone, or a .npy of labels, one for each image in the order of the run. A label that is empty
-        or -1, and an image that isn't named, is unknown. Names of other images are left out.
+        or -1, and an image that isn't named, is unknown. Names of other images are left out. A name that is no image's
+        counts as that of the one image whose path ends with it, or with which it ends: `000.jpg` for
+        `images/000.jpg`.
     file_names
         The images of the run.
 
@@ -54,6 +57,11 @@ def read_truth(path: str | Path, file_names: Sequence[str]) -> Truth:
                 f"{path}, {_row(path, number)}: {name!r} has the label {label!r} after {before!r} above; "
                 "expected one label per image: remove one of the rows"
             )
+    by_ending = _match_by_ending(set(label_of).difference(images), set(images).difference(label_of))
+    if by_ending:
+        image, name = next(iter(by_ending.items()))
+        logger.info("%s: %d names matched by their ending, as %r for %r", path, len(by_ending), name, image)
+        label_of |= {image: label_of[name] for image, name in by_ending.items()}
     known = sum(name in label_of for name in images)
     if known == 0:
         example = f"{names[0]!r}" if names else "nothing"
@@ -69,6 +77,24 @@ def read_truth(path: str | Path, file_names: Sequence[str]) -> Truth:
             len(file_names),
         )
     return encode_truth([label_of.get(name, "") for name in images])
+
+
+def _match_by_ending(names: set[str], images: set[str]) -> dict[str, str]:
+    """Image to the one name that is an ending of its path, or that has it as an ending, where neither has another."""
+    pairs = [
+        *((image, ending) for image in images for ending in _endings(image) if ending in names),
+        *((ending, name) for name in names for ending in _endings(name) if ending in images),
+    ]
+    times_image, times_name = (
+        (Counter(one) for one in zip(*pairs, strict=True)) if pairs else (Counter(), Counter())
+    )
+    return {image: name for image, name in sorted(pairs) if times_image[image] == times_name[name] == 1}
+
+
+def _endings(path: str) -> list[str]:
+    """Of a/b/c: b/c and c."""
+    parts = path.split("/")
+    return ["/".join(parts[start:]) for start in range(1, len(parts))]
 
 
 def _read(path: Path) -> tuple[list[str] | None, list[str]]:
