@@ -382,7 +382,7 @@ def test_curves_and_the_truth(browser: Any, tmp_path: Path) -> None:
     page = visit.page
     accuracy = (truth == data.cluster).mean()
     assert visit.text("#evaluation .stat-value") == f"{accuracy:.1%}".replace("%", " %")
-    assert page.locator("#evaluation .confusion tbody tr").count() == 4
+    assert page.locator("#evaluation .confusion").first.locator("tbody tr").count() == 4
     assert int(visit.text("#evaluation .confusion tbody td")) == ((truth == 0) & (data.cluster == 0)).sum()
     assert page.locator("#evaluation svg .bin").count() > 0
     assert page.locator("#number svg").count() == 2
@@ -392,6 +392,59 @@ def test_curves_and_the_truth(browser: Any, tmp_path: Path) -> None:
     assert page.locator("#training svg").count() == 1
     assert visit.text("#settings code") == "ruc again"
     assert """ruc apply 'it'"'"'s/run' edits.json""" in page.locator("#next code").all_inner_texts()
+    visit.context.close()
+    assert visit.complaints == []
+
+
+def test_every_figure_of_an_evaluation(browser: Any, tmp_path: Path) -> None:
+    """Before and after: reliability, confidence, confusion; coverage; the clean set; attacks and corruptions."""
+    data = make_data(240)
+    truth = np.where(np.arange(240) % 7 == 0, (data.cluster + 1) % 4, data.cluster)
+    assert data.probabilities is not None
+    metrics = evaluate(
+        data.cluster, truth, probabilities=data.probabilities, initial_clusters=data.initial_cluster,
+        initial_probabilities=np.eye(4)[data.initial_cluster] * 0.6 + 0.1, clean_since=np.arange(240) % 4 - 1,
+        n_resamples=5,
+    ).to_dict()  # fmt: skip
+    clean = {"base": 0.8, "refined": 0.9}
+    metrics["attacks"] = {
+        "n_images": 100, "scale": "ε in [0, 1]", "clean_accuracy": clean,
+        "results": [
+            {"attack": attack, "epsilon": epsilon, "accuracy": clean, "drop": {"base": 3 * epsilon, "refined": epsilon}}
+            for attack in ("fgsm", "bim")
+            for epsilon in (0.1, 0.2)
+        ],
+    }  # fmt: skip
+    metrics["corruptions"] = {
+        "n_images": 50, "scale": "strengths 1 to 5", "clean_accuracy": clean,
+        "results": [
+            {"corruption": name, "strength": strength, "accuracy": {"base": 0.5, "refined": 0.7}}
+            for name in ("noise", "blur", "contrast", "jpeg")
+            for strength in range(1, 6)
+        ],
+    }  # fmt: skip
+    visit = Visit(browser, written(tmp_path, replace(data, metrics=metrics)))
+    titles = visit.page.locator("#evaluation figcaption strong").all_inner_texts()
+    assert titles == [
+        "Reliability, after", "Reliability, before", "Confidence, after", "Confidence, before",
+        "Accuracy against the share kept", "Trusted labels", "Accuracy lost under FGSM", "Accuracy lost under BIM",
+        *(f"Accuracy under {name}" for name in ("noise", "blur", "contrast", "jpeg")),
+        "Classes and clusters, after", "Classes and clusters, before",
+    ]  # fmt: skip
+    described = visit.page.locator("#evaluation figure > svg").evaluate_all(
+        "all => all.map((one) => one.getAttribute('aria-label'))"
+    )
+    assert (
+        described[6] == "Accuracy lost under FGSM. after: from 0.0 % to 20.0 %; before: from 0.0 % to 60.0 %"
+    )
+    assert described[8] == "Accuracy under noise. after: from 90.0 % to 70.0 %; before: from 80.0 % to 50.0 %"
+    right = int((truth == data.initial_cluster).sum())
+    assert described[3] == f"Images by confidence: 67 % to 73 %: {right} right, {240 - right} wrong"
+    diagonal = (
+        visit.page.locator("#evaluation .confusion").nth(1).locator("tbody tr").first.locator("td").first
+    )
+    assert int(diagonal.inner_text()) == ((truth == 0) & (data.initial_cluster == 0)).sum()
+    assert "100 images, ε in [0, 1]" in visit.text("#evaluation > .note, #evaluation > p.note")
     visit.context.close()
     assert visit.complaints == []
 

@@ -28,6 +28,7 @@ SCRIPTS: Final = (
     "table.js",
     "map.js",
     "charts.js",
+    "evaluation.js",
     "closing.js",
     "main.js",
 )

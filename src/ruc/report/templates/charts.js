@@ -1,4 +1,4 @@
-// Curves and grids as SVG: training, the number of clusters, and what `ruc evaluate` found.
+// Curves as SVG: training, and the number of clusters.
 
 function scale(low, high, from, to) {
   const span = high - low || 1;
@@ -88,51 +88,4 @@ function buildNumberOfClusters() {
     return points.length > 1 && lineChart(measureNames[name] || name, points, { x: 'K', mark: curve.n_clusters });
   });
   section('number', 'Number of clusters', `${curve.n_clusters} clusters were chosen, where the dashed line is; higher is better. ${curve.confidence || ''}`, h('div', { class: 'charts' }, charts));
-}
-
-function reliabilityChart(reliability) {
-  const [width, height, pad] = [320, 320, 40];
-  const to = scale(0, 1, pad, width - 12);
-  const toY = scale(0, 1, height - pad, 12);
-  const bins = reliability.count.map((count, index) => ({ count, confidence: reliability.confidence[index], accuracy: reliability.accuracy[index], lower: reliability.lower[index], upper: reliability.upper[index] })).filter((bin) => bin.count > 0);
-  return h('figure', { class: 'chart' }, h('figcaption', null, h('strong', null, 'Reliability'), h('span', { class: 'note' }, 'On the line, a confidence of 90 % is right nine times in ten; below it, the result is over-confident. Pale bars stand for fewer than ten images.')),
-    svg('svg', { viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': `Accuracy by confidence: ${bins.map((bin) => `${percent(bin.confidence)} sure, ${percent(bin.accuracy)} right`).join('; ')}` },
-      ticks(0, 1, 5).map((value) => [
-        svg('line', { class: 'gridline', x1: pad, x2: width - 12, y1: toY(value), y2: toY(value) }),
-        svg('text', { class: 'tick', x: pad - 6, y: toY(value) + 3.5, 'text-anchor': 'end' }, percent(value)),
-        svg('text', { class: 'tick', x: to(value), y: height - pad + 16, 'text-anchor': 'middle' }, percent(value))]),
-      svg('text', { class: 'tick', x: (pad + width) / 2, y: height - 6, 'text-anchor': 'middle' }, 'confidence → share that is right ↑'),
-      bins.map((bin) => svg('rect', { class: `bin${bin.count < 10 ? ' few' : ''}`, x: to(bin.lower) + 1, width: Math.max(1, to(bin.upper) - to(bin.lower) - 2), y: toY(bin.accuracy), height: toY(0) - toY(bin.accuracy) }, svg('title', null, `${percent(bin.confidence, 1)} sure, ${percent(bin.accuracy, 1)} right, ${plural(bin.count, 'image')}`))),
-      svg('line', { class: 'diagonal', x1: to(0), y1: toY(0), x2: to(1), y2: toY(1) }),
-      bins.map((bin) => svg('circle', { class: `dot${bin.count < 10 ? ' few' : ''}`, cx: to(bin.confidence), cy: toY(bin.accuracy), r: 3 }))));
-}
-
-function confusionTable(scores, classes) {
-  const columns = scores.confusion_clusters || scores.confusion[0].map((_, index) => index);
-  return h('figure', { class: 'chart wide' }, h('figcaption', null, h('strong', null, 'Classes and clusters'), h('span', { class: 'note' }, 'Each row is a true class; the stronger the colour, the larger the share of it in that cluster.')),
-    h('div', { class: 'table-frame' }, h('table', { class: 'confusion' },
-      h('thead', null, h('tr', null, h('th', { scope: 'col' }, 'class'), columns.map((cluster) => h('th', { scope: 'col' }, cluster < 0 ? 'none' : chip(cluster))))),
-      h('tbody', null, scores.confusion.map((counts, index) => {
-        const total = counts.reduce((a, b) => a + b, 0) || 1;
-        return h('tr', null, h('th', { scope: 'row' }, classes[index]), counts.map((count) => h('td', { style: { '--share': `${Math.round(count / total * 75)}%` } }, count ? number(count) : h('span', { class: 'faint' }, '·'))));
-      })))));
-}
-
-const scoreNames = { accuracy: 'accuracy', nmi: 'NMI', ari: 'ARI', purity: 'purity', ece: 'calibration error' };
-
-function buildEvaluation() {
-  const found = data.metrics;
-  const refined = found && found.refined;
-  if (!refined || !refined.numbers) return;
-  const before = found.base && found.base.numbers;
-  const tiles = Object.entries(scoreNames).filter(([key]) => refined.numbers[key]).map(([key, name]) => {
-    const { value, low, high } = refined.numbers[key];
-    return h('div', { class: 'stat' }, h('span', { class: 'stat-value' }, percent(value, 1)), h('span', { class: 'stat-label' }, name),
-      h('span', { class: 'note' }, `${percent(low, 1)} to ${percent(high, 1)}`, before && before[key] && `, before ${percent(before[key].value, 1)}`));
-  });
-  const changes = found.changes;
-  section('evaluation', 'Against the truth', `Measured on ${plural(found.n_with_truth, 'image')} whose class is known. Nothing of it was used to make the clusters.`,
-    h('div', { class: 'tiles' }, tiles),
-    changes && h('p', { class: 'lead' }, `Of ${number(changes.n_changed)} changed labels, ${number(changes.n_mended)} were mended, ${number(changes.n_broken)} broken, and ${number(changes.n_still_wrong)} wrong before and after.`),
-    h('div', { class: 'charts' }, refined.reliability && reliabilityChart(refined.reliability), refined.confusion && confusionTable(refined, found.classes)));
 }
