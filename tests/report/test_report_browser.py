@@ -426,9 +426,10 @@ def test_every_figure_of_an_evaluation(browser: Any, tmp_path: Path) -> None:
     visit = Visit(browser, written(tmp_path, replace(data, metrics=metrics)))
     titles = visit.page.locator("#evaluation figcaption strong").all_inner_texts()
     assert titles == [
-        "Reliability, after", "Reliability, before", "Confidence, after", "Confidence, before",
-        "Accuracy against the share kept", "Trusted labels", "Accuracy lost under FGSM", "Accuracy lost under BIM",
-        *(f"Accuracy under {name}" for name in ("noise", "blur", "contrast", "jpeg")),
+        "Reliability, after", "Reliability, before", "Accuracy against the share kept",
+        "Confidence, after", "Confidence, before", "Trusted labels",
+        "Accuracy lost under FGSM", "Accuracy lost under BIM",
+        *(f"Accuracy under {name}" for name in ("noise", "blur", "contrast", "JPEG")),
         "Classes and clusters, after", "Classes and clusters, before",
     ]  # fmt: skip
     described = visit.page.locator("#evaluation figure > svg").evaluate_all(
@@ -439,7 +440,7 @@ def test_every_figure_of_an_evaluation(browser: Any, tmp_path: Path) -> None:
     )
     assert described[8] == "Accuracy under noise. after: from 90.0 % to 70.0 %; before: from 80.0 % to 50.0 %"
     right = int((truth == data.initial_cluster).sum())
-    assert described[3] == f"Images by confidence: 67 % to 73 %: {right} right, {240 - right} wrong"
+    assert described[4] == f"Images by confidence: 67 % to 73 %: {right} right, {240 - right} wrong"
     diagonal = (
         visit.page.locator("#evaluation .confusion").nth(1).locator("tbody tr").first.locator("td").first
     )

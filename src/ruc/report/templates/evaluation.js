@@ -59,7 +59,7 @@ function linesChart(title, lines, options = {}) {
       ticks(lowY, options.high ?? 1).map((value) => [
         svg('line', { class: 'gridline', x1: left, x2: width - right, y1: toY(value), y2: toY(value) }),
         svg('text', { class: 'tick', x: left - 6, y: toY(value) + 3.5, 'text-anchor': 'end' }, percent(value))]),
-      ticks(Math.min(...xs), Math.max(...xs), 5).map((value) => svg('text', { class: 'tick', x: toX(value), y: height - 22, 'text-anchor': 'middle' }, options.shares ? percent(value) : tidy(value))),
+      ticks(Math.min(...xs), Math.max(...xs), 5).filter((value) => !options.whole || Number.isInteger(value)).map((value) => svg('text', { class: 'tick', x: toX(value), y: height - 22, 'text-anchor': 'middle' }, options.shares ? percent(value) : tidy(value))),
       svg('text', { class: 'tick', x: width - right, y: height - 6, 'text-anchor': 'end' }, `${options.x} →`),
       kept.map(([name, points], index) => [
         svg('polyline', { class: `curve ${style(index)}`, points: points.map(([x, y]) => `${toX(x).toFixed(1)},${toY(y).toFixed(1)}`).join(' ') }),
@@ -70,7 +70,7 @@ const cleanNames = { precision: 'precision', recall: 'recall', f1: 'F1' };
 
 function cleanSetChart(byEpoch) {
   const lines = Object.entries(cleanNames).map(([key, name]) => [name, byEpoch.map((scores, epoch) => [epoch, scores[key]])]);
-  return linesChart('Trusted labels', lines, { x: 'epochs trained', note: 'Precision: how many of the trusted labels are right. Recall: how many of the right ones are trusted.' });
+  return linesChart('Trusted labels', lines, { x: 'epochs trained', whole: true, note: 'Precision: how many of the trusted labels are right. Recall: how many of the right ones are trusted.' });
 }
 
 function confusionTable(title, scores, classes) {
@@ -100,7 +100,7 @@ function attackCharts(attacks) {
 
 function corruptionCharts(corruptions) {
   const toLine = (results, model) => [[0, corruptions.clean_accuracy[model]], ...results.map((one) => [one.strength, one.accuracy[model]])];
-  return robustnessCharts(corruptions, 'corruption', toLine, { title: (corruption) => `Accuracy under ${corruption}`, x: 'strength', low: 0 });
+  return robustnessCharts(corruptions, 'corruption', toLine, { title: (corruption) => `Accuracy under ${corruption === 'jpeg' ? 'JPEG' : corruption}`, x: 'strength', whole: true, low: 0 });
 }
 
 const scoreNames = { accuracy: 'accuracy', nmi: 'NMI', ari: 'ARI', purity: 'purity', ece: 'calibration error' };
@@ -124,8 +124,8 @@ function buildEvaluation() {
     changes && h('p', { class: 'lead' }, `Of ${number(changes.n_changed)} changed labels, ${number(changes.n_mended)} were mended, ${number(changes.n_broken)} broken, and ${number(changes.n_still_wrong)} wrong before and after.`),
     h('div', { class: 'charts' },
       both((scores, title) => scores.reliability && reliabilityChart(title('Reliability'), scores.reliability)),
-      both((scores, title) => scores.reliability && confidenceChart(title('Confidence'), scores.reliability)),
       linesChart('Accuracy against the share kept', coverage, { x: 'share of images kept, surest first', shares: true }),
+      both((scores, title) => scores.reliability && confidenceChart(title('Confidence'), scores.reliability)),
       found.clean_by_epoch && found.clean_by_epoch.length > 1 && cleanSetChart(found.clean_by_epoch),
       found.attacks && attackCharts(found.attacks),
       found.corruptions && corruptionCharts(found.corruptions),
