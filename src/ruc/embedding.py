@@ -16,8 +16,9 @@ from ruc.embed.combined import CombinedEmbedder
 from ruc.embed.contrastive import ContrastiveEmbedder, ContrastiveSettings, fit_contrastive
 from ruc.embed.embedder import Embedder
 from ruc.embed.pixels import fit_pixels
-from ruc.embed.pretrained import DEFAULT_MODEL, PretrainedEmbedder, load_pretrained, weights_at_hand
+from ruc.embed.pretrained import PretrainedEmbedder, load_pretrained
 from ruc.embed.scratch import choose_policy, fit_scratch, suit_settings
+from ruc.embed.weights import DEFAULT_MODEL, weights_at_hand
 from ruc.errors import InputError
 from ruc.images.load import ImageSet, choose_size, load_pixels
 from ruc.images.source import ImageSource, find_images

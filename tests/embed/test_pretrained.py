@@ -3,171 +3,22 @@
 import json
 import logging
 import shutil
-import socket
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from email.message import Message
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tiny_models import CLIP, DINOV2, TINY, VIT, reference_processor, save
 
-from ruc.embed import pretrained
-from ruc.embed.pretrained import Preprocessing, PretrainedEmbedder, load_pretrained, weights_at_hand
+from ruc.embed.preprocessing import Preprocessing
+from ruc.embed.pretrained import PretrainedEmbedder, load_pretrained
+from ruc.embed.weights import weights_at_hand
 from ruc.errors import NothingToClusterError, WeightsError
 from ruc.images.source import ImageSource, find_images
 from ruc.runtime import Runtime
 
 RUNTIME = Runtime("cpu")
-TINY = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
-MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
-# As facebook/dinov2-small has it, but for the sizes.
-DINOV2 = {
-    "crop_size": {"height": 28, "width": 28},
-    "do_center_crop": True,
-    "do_convert_rgb": True,
-    "do_normalize": True,
-    "do_rescale": True,
-    "do_resize": True,
-    "image_mean": MEAN,
-    "image_processor_type": "BitImageProcessor",
-    "image_std": STD,
-    "resample": 3,
-    "rescale_factor": 0.00392156862745098,
-    "size": {"shortest_edge": 32},
-}
-# As openai/clip-vit-base-patch32 has it: the sizes are bare numbers.
-CLIP = {
-    "crop_size": 32,
-    "do_center_crop": True,
-    "do_normalize": True,
-    "do_resize": True,
-    "feature_extractor_type": "CLIPFeatureExtractor",
-    "image_mean": [0.48145466, 0.4578275, 0.40821073],
-    "image_std": [0.26862954, 0.26130258, 0.27577711],
-    "resample": 3,
-    "size": 32,
-}
-# As google/vit-base-patch16-224 has it: a square, and the proportions are lost.
-VIT = {
-    "do_normalize": True,
-    "do_resize": True,
-    "image_mean": [0.5] * 3,
-    "image_std": [0.5] * 3,
-    "resample": 2,
-    "size": 32,
-}
-
-
-def save(model: Any, folder: Path, config: dict[str, Any] = DINOV2) -> Path:
-    model.save_pretrained(folder)
-    (folder / "preprocessor_config.json").write_text(json.dumps(config))
-    return folder
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks as small as these only wait for one another on several threads."""
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n_threads)
-
-
-@pytest.fixture(scope="module")
-def dinov2(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from transformers import Dinov2Config, Dinov2Model
-
-    torch.manual_seed(0)
-    config = Dinov2Config(**TINY, image_size=28, patch_size=14)
-    return save(Dinov2Model(config), tmp_path_factory.mktemp("models") / "dinov2")
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> ImageSource:
-    """Twelve noisy pictures, of which the fourth is broken."""
-    generator = np.random.default_rng(0)
-    for i in range(12):
-        Image.fromarray(generator.integers(0, 256, (50, 40 + i, 3), dtype=np.uint8)).save(
-            tmp_path / f"{i:02d}.png"
-        )
-    (tmp_path / "03.png").write_bytes(b"")
-    return find_images(tmp_path)
-
-
-# ----- preprocessing -----
-
-
-def picture(width: int, height: int, mode: str = "RGB") -> Image.Image:
-    generator = np.random.default_rng(width)
-    small = generator.integers(0, 256, (max(height // 4, 1), max(width // 4, 1), 3), dtype=np.uint8)
-    return Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC).convert(mode)
-
-
-def reference_processor(config: dict[str, Any]) -> Any:
-    """The processor of transformers that works without torchvision."""
-    from transformers import logging as transformers_logging
-
-    name = config.get("image_processor_type", config.get("feature_extractor_type", "ViTImageProcessor"))
-    name = name.replace("FeatureExtractor", "ImageProcessor")
-    import transformers
-
-    transformers_logging.set_verbosity_error()
-    processor = getattr(transformers, f"{name}Pil", None) or getattr(transformers, name)
-    return processor(**{key: value for key, value in config.items() if "type" not in key})
-
-
-@pytest.mark.parametrize("config", [DINOV2, CLIP, VIT], ids=["dinov2", "clip", "vit"])
-@pytest.mark.parametrize(("width", "height"), [(48, 48), (97, 61), (40, 211), (20, 25), (1, 1), (90, 9)])
-@pytest.mark.parametrize("mode", ["RGB", "L"])
-def test_preprocessing_is_that_of_transformers(
-    config: dict[str, Any], width: int, height: int, mode: str
-) -> None:
-    image = picture(width, height, mode)
-    expected = reference_processor(config)(images=image.convert("RGB"), return_tensors="np")["pixel_values"][
-        0
-    ]
-    ours = Preprocessing.from_config(config)
-    pixels = ours.prepare(image) / 255
-    normalized = (pixels * ours.scale - np.reshape(ours.mean, (3, 1, 1))) / np.reshape(ours.std, (3, 1, 1))
-    assert normalized.shape == expected.shape
-    # One step of 255, for the two places where a resized image is rounded to 8 bits.
-    assert np.abs(normalized - expected).max() <= 1.01 / 255 / min(ours.std)
-    assert np.abs(normalized - expected).mean() < 1e-3
-
-
-@pytest.mark.parametrize(
-    ("config", "resize", "crop"),
-    [
-        (DINOV2, 32, (28, 28)),
-        (CLIP, 32, (32, 32)),
-        (VIT, (32, 32), (32, 32)),
-        ({"size": {"height": 24, "width": 48}}, (24, 48), (24, 48)),
-        ({"size": {"shortest_edge": 224}, "crop_pct": 0.875}, 256, (224, 224)),  # ConvNeXt
-        ({"size": {"shortest_edge": 384}, "crop_pct": 0.875}, 384, (384, 384)),
-        ({"size": {"shortest_edge": 20}, "crop_size": 30}, 30, (30, 30)),
-    ],
-)
-def test_sizes_as_they_are_written_in_any_year(
-    config: dict[str, Any], resize: Any, crop: tuple[int, int]
-) -> None:
-    preprocessing = Preprocessing.from_config(config)
-    assert (preprocessing.resize, preprocessing.crop) == (resize, crop)
-
-
-def test_scale_and_normalisation_can_be_absent() -> None:
-    plain = Preprocessing.from_config({"size": 32, "do_rescale": False})
-    assert (plain.scale, plain.mean, plain.std) == (255.0, (0.0,) * 3, (1.0,) * 3)
-    with pytest.raises(WeightsError, match="longest_edge"):
-        Preprocessing.from_config({"size": {"longest_edge": 32}})
-
-
-# ----- features -----
 
 
 def test_features_are_the_normalised_class_token(dinov2: Path, photos: ImageSource) -> None:
@@ -295,104 +146,6 @@ def test_loading_says_nothing_and_leaves_the_logging_alone(
     assert transformers_logging.get_verbosity() == logging.INFO
     transformers_logging.set_verbosity_warning()
     assert capfd.readouterr() == ("", "")
-
-
-# ----- weights that cannot be had -----
-
-
-def cached(dinov2: Path, cache: Path, name: str = "some/tiny") -> str:
-    """Put the model where the hub's client would; returns its revision."""
-    revision = "0123456789abcdef0123456789abcdef01234567"
-    repository = cache / f"models--{name.replace('/', '--')}"
-    shutil.copytree(dinov2, repository / "snapshots" / revision)
-    (repository / "refs").mkdir()
-    (repository / "refs/main").write_text(revision)
-    return revision
-
-
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache of the hub, and a network that is not there."""
-    from huggingface_hub import constants
-
-    def unreachable(*args: Any, **kwargs: Any) -> Any:
-        raise urllib.error.URLError("no network")
-
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(urllib.request, "urlopen", unreachable)
-    return tmp_path / "cache"
-
-
-def test_cache_comes_before_the_hub(dinov2: Path, cache: Path, photos: ImageSource) -> None:
-    revision = cached(dinov2, cache)
-    embedder = load_pretrained("some/tiny", RUNTIME)
-    assert embedder.state().config == {"kind": "pretrained", "name": "some/tiny", "revision": revision}
-    again = load_pretrained("some/tiny", RUNTIME, revision=revision)
-    assert (again.embed(photos, RUNTIME).features == embedder.embed(photos, RUNTIME).features).all()
-    assert weights_at_hand("some/tiny") == pretrained.Availability(True, "some/tiny is in the local cache")
-
-
-def test_auto_is_dinov2(dinov2: Path, cache: Path) -> None:
-    cached(dinov2, cache, "facebook/dinov2-small")
-    assert load_pretrained("auto", RUNTIME).name == "facebook/dinov2-small"
-    assert weights_at_hand().at_hand
-
-
-def test_unreachable_hub_names_the_way_out(cache: Path) -> None:
-    with pytest.raises(WeightsError) as raised:
-        load_pretrained("auto", RUNTIME)
-    message = str(raised.value)
-    assert "\n" not in message
-    for part in (
-        "facebook/dinov2-small",
-        "huggingface.co cannot be reached",
-        "no network",
-        "folder",
-        "--embedder scratch",
-    ):
-        assert part in message
-    available = weights_at_hand()
-    assert not available.at_hand
-    assert "cannot be reached (no network)" in available.reason
-
-
-def test_offline_is_respected(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(
-        urllib.request, "urlopen", lambda *args, **kwargs: pytest.fail("the network was asked")
-    )
-    with pytest.raises(WeightsError, match=r"HF_HUB_OFFLINE is set; .*--embedder scratch"):
-        load_pretrained("some/tiny", RUNTIME)
-    assert not weights_at_hand("some/tiny").at_hand
-
-
-@pytest.mark.parametrize(
-    ("code", "message"), [(404, "has no model"), (401, "not for you"), (503, "try again later")]
-)
-def test_answers_of_the_hub(cache: Path, monkeypatch: pytest.MonkeyPatch, code: int, message: str) -> None:
-    def answer(*args: Any, **kwargs: Any) -> Any:
-        raise urllib.error.HTTPError("https://huggingface.co", code, "", Message(), None)
-
-    monkeypatch.setattr(urllib.request, "urlopen", answer)
-    with pytest.raises(WeightsError, match=message):
-        load_pretrained("some/tiny", RUNTIME)
-
-
-def test_silent_hub_is_left_after_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from huggingface_hub import constants
-
-    with socket.create_server(("127.0.0.1", 0)) as server:  # accepts, and never answers
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
-        monkeypatch.setattr(pretrained, "PATIENCE_SECONDS", 0.2)
-        started = time.monotonic()
-        with pytest.raises(WeightsError, match="cannot be reached"):
-            load_pretrained("some/tiny", RUNTIME)
-        assert time.monotonic() - started < 5
 
 
 def without(dinov2: Path, folder: Path, *files: str) -> Path:

@@ -13,7 +13,7 @@ from ruc.embed.neighbors import Neighbors, nearest_neighbors
 from ruc.progress import progress
 from ruc.runtime import Runtime
 
-__all__ = ["Heads", "scan", "scan_loss", "self_label", "train_heads"]
+__all__ = ["Heads", "losses_of_heads", "scan", "scan_loss", "self_label", "train_heads"]
 
 N_NEIGHBORS = 20
 N_HEADS = 10
@@ -121,7 +121,7 @@ def train_heads(
     heads
         The trained heads.
     losses
-        (n_heads,) loss of each over all samples and all their neighbours: no label is needed to pick one.
+        (n_heads,), see `losses_of_heads`.
     """
     n_samples, n_features = features.shape
     generator = runtime.generator("scan")
@@ -151,10 +151,25 @@ def train_heads(
             advance(1)
     trained = Heads(weights.detach(), biases.detach())
     probabilities = trained.logits(features).softmax(dim=2)
-    losses = torch.stack(
-        [scan_loss(probabilities, probabilities[:, column], entropy_weight) for column in neighbor_indices.T]
-    ).mean(dim=0)
-    return trained, losses
+    return trained, losses_of_heads(probabilities, neighbor_indices, entropy_weight)
+
+
+def losses_of_heads(probabilities: Tensor, neighbor_indices: Tensor, entropy_weight: float) -> Tensor:
+    """(n_heads,) loss of each over all samples and all their neighbours: no label is needed to pick one.
+
+    Parameters
+    ----------
+    probabilities
+        (n_heads, n_samples, n_clusters).
+    neighbor_indices
+        (n_samples, n_neighbors).
+    entropy_weight
+        As in `scan_loss`.
+    """
+    by_column = [
+        scan_loss(probabilities, probabilities[:, column], entropy_weight) for column in neighbor_indices.T
+    ]
+    return torch.stack(by_column).mean(dim=0)
 
 
 def self_label(heads: Heads, features: Tensor, runtime: Runtime) -> Heads:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ruc.cluster.clustering import Clustering
-from ruc.cluster.scan import ENTROPY_WEIGHT, N_NEIGHBORS, Heads, scan_loss, train_heads
+from ruc.cluster.scan import ENTROPY_WEIGHT, N_NEIGHBORS, Heads, losses_of_heads, scan_loss, train_heads
 from ruc.embed.checkpoint import apply_in_batches
 from ruc.embed.neighbors import Neighbors
 from ruc.images.views import ViewPolicy, random_view, strong_view, to_float
@@ -177,10 +177,7 @@ def fit_on_neighbors(
         resume,
     )
     probabilities = _predict(branches, images, runtime).softmax(dim=2)
-    by_column = [
-        scan_loss(probabilities, probabilities[:, column], settings.entropy_weight) for column in near.T
-    ]
-    of_heads = torch.stack(by_column).mean(dim=0)
+    of_heads = losses_of_heads(probabilities, near, settings.entropy_weight)
     logger.info("SCAN: losses of the heads %s", ", ".join(f"{loss:.3f}" for loss in of_heads.tolist()))
     return branches.with_head(int(of_heads.argmin()))
 

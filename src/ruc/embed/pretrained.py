@@ -1,14 +1,5 @@
-"""Features of a pretrained network from the Hugging Face hub or a local folder, straight from the files.
+"""Features of a pretrained network from the Hugging Face hub or a local folder, straight from the files."""
 
-The preprocessing is our own, written from what `preprocessor_config.json` means: the processors of transformers
-want torchvision, and decode and normalise one image at a time.
-"""
-
-import json
-import logging
-import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from ruc.embed.preprocessing import Preprocessing, read_preprocessing
+from ruc.embed.weights import DEFAULT_MODEL, WAY_OUT, first_line, model_folder
 from ruc.errors import WeightsError
 from ruc.images.load import Skipped, check_skipped, stream_batches
 from ruc.images.source import ImageSource
@@ -29,116 +22,12 @@ from ruc.progress import progress
 from ruc.runtime import Runtime
 
 __all__ = [
-    "DEFAULT_MODEL",
-    "Availability",
     "Embedded",
-    "Preprocessing",
     "PretrainedEmbedder",
     "load_pretrained",
-    "weights_at_hand",
 ]
 
-logger = logging.getLogger(__name__)
-
-DEFAULT_MODEL = "facebook/dinov2-small"
-"""What "auto" stands for: 22 million parameters, Apache 2.0, and the best features for its size."""
-
-WAY_OUT = "give a folder that holds the model, or take --embedder scratch"
-PREPROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
-HUB_FILES = [
-    "config.json",
-    *PREPROCESSOR_FILES,
-    "model.safetensors",
-    "model-*-of-*.safetensors",
-    "model.safetensors.index.json",
-]
-PATIENCE_SECONDS = 5.0
 CPU_BATCH_SIZE, ACCELERATOR_BATCH_SIZE = 8, 64  # a CPU is a little faster when a batch stays in its cache
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """What a checkpoint wants done to an image.
-
-    Attributes
-    ----------
-    resize
-        The shorter side in pixels, the proportions kept; or (height, width), the proportions lost.
-    crop
-        (height, width) of the centre that is kept: the input size of the network.
-    resample
-        Pillow's filter.
-    scale, mean, std
-        The network sees (x * scale - mean) / std of pixels x in [0, 1]; mean and std one a channel.
-    """
-
-    resize: int | tuple[int, int]
-    crop: tuple[int, int]
-    resample: Image.Resampling
-    scale: float
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "Preprocessing":
-        """Read the content of a `preprocessor_config.json`; raises `WeightsError` when it asks for other things."""
-        cropped = config.get("do_center_crop", "crop_size" in config)
-        resize = _size(config.get("size", config.get("crop_size", 224)), square=not cropped)
-        if cropped:
-            crop = _height_width(_size(config.get("crop_size", config.get("size", 224)), square=True))
-            # ConvNeXt and others write the resize as a share of the crop instead.
-        elif isinstance(resize, int) and "crop_pct" in config and resize < 384:
-            crop, resize = (resize, resize), int(resize / config["crop_pct"])
-        else:
-            crop = _height_width(resize)
-        if isinstance(resize, int):
-            resize = max(resize, *crop)
-        normalized = config.get("do_normalize", "image_mean" in config)
-        rescaled = config.get("do_rescale", True)
-        return cls(
-            resize=resize,
-            crop=crop,
-            resample=Image.Resampling(config.get("resample", Image.Resampling.BICUBIC)),
-            scale=255 * float(config.get("rescale_factor", 1 / 255)) if rescaled else 255.0,
-            mean=tuple(config["image_mean"]) if normalized else (0.0, 0.0, 0.0),
-            std=tuple(config["image_std"]) if normalized else (1.0, 1.0, 1.0),
-        )
-
-    @property
-    def shorter_side(self) -> int:
-        """The least an image may be reduced to before `prepare`."""
-        return self.resize if isinstance(self.resize, int) else max(self.resize)
-
-    def prepare(self, image: Image.Image) -> NDArray[np.uint8]:
-        """Resize and crop one image; (3, height, width) uint8, not yet normalised."""
-        image = image.convert("RGB")
-        if isinstance(self.resize, int):
-            shorter = min(image.size)
-            width, height = (int(self.resize * side / shorter) for side in image.size)
-        else:
-            height, width = self.resize
-        top, left = (height - self.crop[0]) // 2, (width - self.crop[1]) // 2
-        # The cropped box alone is resized, which gives the same pixels as resizing all and cropping.
-        x, y = image.width / width, image.height / height
-        box = (left * x, top * y, (left + self.crop[1]) * x, (top + self.crop[0]) * y)
-        return np.asarray(image.resize(self.crop[::-1], self.resample, box=box)).transpose(2, 0, 1)
-
-
-def _size(size: int | dict[str, int], square: bool) -> int | tuple[int, int]:
-    """`size` or `crop_size` as they are written in any year; a bare number is a shorter side unless `square`."""
-    if isinstance(size, int):
-        return (size, size) if square else size
-    if "height" in size and "width" in size:
-        return size["height"], size["width"]
-    if "shortest_edge" in size:
-        return size["shortest_edge"]
-    raise WeightsError(
-        f"the preprocessor asks for the size {size}; expected height and width, or shortest_edge"
-    )
-
-
-def _height_width(size: int | tuple[int, int]) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else size
 
 
 class Backbone(nn.Module):
@@ -287,136 +176,13 @@ def load_pretrained(
         opened), or it is not a vision model that transformers knows.
     """
     name = DEFAULT_MODEL if str(name_or_dir) == "auto" else str(name_or_dir)
-    folder = _local_folder(name, revision)
-    if folder is None:
-        folder = _download(name, revision)
-    preprocessing = _read_preprocessing(folder, name)
+    folder = model_folder(name, revision)
+    preprocessing = read_preprocessing(folder, name)
     network, pooled = _load_network(folder, name)
     backbone = Backbone(network, preprocessing, pooled).eval().requires_grad_(False).to(runtime.device)
     if Path(name).is_dir():
         return PretrainedEmbedder(str(folder), None, preprocessing, backbone)
     return PretrainedEmbedder(name, folder.name, preprocessing, backbone)
-
-
-@dataclass(frozen=True)
-class Availability:
-    """Whether weights can be had, and why: one line for the log."""
-
-    at_hand: bool
-    reason: str
-
-
-def weights_at_hand(name_or_dir: str | Path = "auto") -> Availability:
-    """Whether `load_pretrained` will find its weights; decides what "auto" does. Takes seconds at most."""
-    name = DEFAULT_MODEL if str(name_or_dir) == "auto" else str(name_or_dir)
-    try:
-        folder = _local_folder(name, None)
-        if folder is None:
-            _ask_hub(name, None)
-    except WeightsError as error:
-        return Availability(False, str(error).partition(";")[0])
-    if folder is None:
-        return Availability(True, f"{name} can be downloaded from the hub")
-    return Availability(True, f"{name} is {'a folder' if Path(name).is_dir() else 'in the local cache'}")
-
-
-def _local_folder(name: str, revision: str | None) -> Path | None:
-    """The folder that holds the model already, None when it has to be downloaded."""
-    if Path(name).is_dir():
-        folder = Path(name).resolve()
-        if not _is_complete(folder):
-            raise WeightsError(
-                f"the folder {name!r} holds no model; expected config.json and model.safetensors (a pickle such as "
-                "pytorch_model.bin is never opened: save the model again with save_pretrained)"
-            )
-        return folder
-    from huggingface_hub import constants, try_to_load_from_cache
-
-    try:
-        config = try_to_load_from_cache(
-            name, "config.json", cache_dir=constants.HF_HUB_CACHE, revision=revision
-        )
-    except ValueError as error:  # no name the hub could have
-        raise WeightsError(f"{name!r} is neither a folder nor the name of a model; {WAY_OUT}") from error
-    if not isinstance(config, str):
-        return None
-    folder = Path(config).parent
-    prepared = any((folder / file).is_file() for file in PREPROCESSOR_FILES)
-    return folder if prepared and _is_complete(folder) else None
-
-
-def _is_complete(folder: Path) -> bool:
-    return (folder / "config.json").is_file() and any(folder.glob("model*.safetensors"))
-
-
-def _ask_hub(name: str, revision: str | None) -> None:
-    """Raise `WeightsError` unless the hub answers in a few seconds that it has the model."""
-    from huggingface_hub import constants, get_token, hf_hub_url
-
-    if constants.HF_HUB_OFFLINE:
-        raise WeightsError(f"{name} is not in the local cache and HF_HUB_OFFLINE is set; {WAY_OUT}")
-    request = urllib.request.Request(hf_hub_url(name, "config.json", revision=revision), method="HEAD")
-    if token := get_token():
-        request.add_unredirected_header("Authorization", f"Bearer {token}")
-    try:
-        urllib.request.urlopen(request, timeout=PATIENCE_SECONDS).close()
-    except urllib.error.HTTPError as error:
-        error.close()
-        if error.code in (401, 403, 404):
-            raise WeightsError(
-                f"the hub has no model {name!r}, or not for you ({error.code}); {WAY_OUT}"
-            ) from error
-        raise WeightsError(
-            f"the hub answers {error.code} for {name!r}; try again later, or {WAY_OUT}"
-        ) from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        raise WeightsError(
-            f"{name} is not in the local cache and {constants.ENDPOINT} cannot be reached ({reason}); {WAY_OUT}"
-        ) from error
-
-
-def _download(name: str, revision: str | None) -> Path:
-    from huggingface_hub import constants, snapshot_download
-
-    _ask_hub(name, revision)
-    logger.info("downloading %s", name)
-    try:
-        snapshot = snapshot_download(
-            name,
-            revision=revision,
-            cache_dir=constants.HF_HUB_CACHE,
-            allow_patterns=HUB_FILES,
-            etag_timeout=PATIENCE_SECONDS,
-        )
-    except _download_errors() as error:
-        raise WeightsError(f"{name} cannot be downloaded ({_first_line(error)}); {WAY_OUT}") from error
-    folder = Path(snapshot)
-    if not _is_complete(folder):
-        raise WeightsError(f"{name} has no safetensors on the hub, and pickles are not opened; {WAY_OUT}")
-    return folder
-
-
-def _download_errors() -> tuple[type[Exception], ...]:
-    """What a download can raise; the HTTP library behind the hub's client depends on its release."""
-    names = {"requests": "RequestException", "httpx": "HTTPError", "httpx2": "HTTPError"}
-    transport = [getattr(sys.modules[module], names[module]) for module in names if module in sys.modules]
-    return (OSError, ValueError, RuntimeError, *transport)
-
-
-def _read_preprocessing(folder: Path, name: str) -> Preprocessing:
-    for file, key in zip(PREPROCESSOR_FILES, (None, "image_processor"), strict=True):
-        if not (folder / file).is_file():
-            continue
-        try:
-            config = json.loads((folder / file).read_text(encoding="utf-8"))
-            if key is None or key in config:
-                return Preprocessing.from_config(config if key is None else config[key])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise WeightsError(
-                f"the {file} of {name} cannot be used ({_first_line(error)}); {WAY_OUT}"
-            ) from error
-    raise WeightsError(f"{name} has no preprocessor_config.json, which says how to prepare images; {WAY_OUT}")
 
 
 def _load_network(folder: Path, name: str) -> tuple[nn.Module, bool]:
@@ -435,7 +201,7 @@ def _load_network(folder: Path, name: str) -> tuple[nn.Module, bool]:
             )
     except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
         raise WeightsError(
-            f"{name} is no model transformers can load ({_first_line(error)}); {WAY_OUT}"
+            f"{name} is no model transformers can load ({first_line(error)}); {WAY_OUT}"
         ) from error
     vision = getattr(model, "vision_model", model)
     # A pooling layer the checkpoint does not have would be random (DINO's ViT): the class token is used then.
@@ -466,7 +232,3 @@ def _quiet_transformers() -> Iterator[None]:
         logs.set_verbosity(level)
         if bar:
             logs.enable_progress_bar()
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,62 @@
+"""Preprocessing, against that of transformers."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_models import CLIP, DINOV2, VIT, reference_processor
+
+from ruc.embed.preprocessing import Preprocessing
+from ruc.errors import WeightsError
+
+
+def picture(width: int, height: int, mode: str = "RGB") -> Image.Image:
+    generator = np.random.default_rng(width)
+    small = generator.integers(0, 256, (max(height // 4, 1), max(width // 4, 1), 3), dtype=np.uint8)
+    return Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC).convert(mode)
+
+
+@pytest.mark.parametrize("config", [DINOV2, CLIP, VIT], ids=["dinov2", "clip", "vit"])
+@pytest.mark.parametrize(("width", "height"), [(48, 48), (97, 61), (40, 211), (20, 25), (1, 1), (90, 9)])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_preprocessing_is_that_of_transformers(
+    config: dict[str, Any], width: int, height: int, mode: str
+) -> None:
+    image = picture(width, height, mode)
+    expected = reference_processor(config)(images=image.convert("RGB"), return_tensors="np")["pixel_values"][
+        0
+    ]
+    ours = Preprocessing.from_config(config)
+    pixels = ours.prepare(image) / 255
+    normalized = (pixels * ours.scale - np.reshape(ours.mean, (3, 1, 1))) / np.reshape(ours.std, (3, 1, 1))
+    assert normalized.shape == expected.shape
+    # One step of 255, for the two places where a resized image is rounded to 8 bits.
+    assert np.abs(normalized - expected).max() <= 1.01 / 255 / min(ours.std)
+    assert np.abs(normalized - expected).mean() < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("config", "resize", "crop"),
+    [
+        (DINOV2, 32, (28, 28)),
+        (CLIP, 32, (32, 32)),
+        (VIT, (32, 32), (32, 32)),
+        ({"size": {"height": 24, "width": 48}}, (24, 48), (24, 48)),
+        ({"size": {"shortest_edge": 224}, "crop_pct": 0.875}, 256, (224, 224)),  # ConvNeXt
+        ({"size": {"shortest_edge": 384}, "crop_pct": 0.875}, 384, (384, 384)),
+        ({"size": {"shortest_edge": 20}, "crop_size": 30}, 30, (30, 30)),
+    ],
+)
+def test_sizes_as_they_are_written_in_any_year(
+    config: dict[str, Any], resize: Any, crop: tuple[int, int]
+) -> None:
+    preprocessing = Preprocessing.from_config(config)
+    assert (preprocessing.resize, preprocessing.crop) == (resize, crop)
+
+
+def test_scale_and_normalisation_can_be_absent() -> None:
+    plain = Preprocessing.from_config({"size": 32, "do_rescale": False})
+    assert (plain.scale, plain.mean, plain.std) == (255.0, (0.0,) * 3, (1.0,) * 3)
+    with pytest.raises(WeightsError, match="longest_edge"):
+        Preprocessing.from_config({"size": {"longest_edge": 32}})
