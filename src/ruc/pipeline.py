@@ -156,7 +156,7 @@ def retrain(
     """RUC itself."""
 
     def keep(epoch: Epoch, snapshot: Any) -> None:
-        kept.save("refine", snapshot())
+        kept.save_now_and_then("refine", snapshot)
 
     on_epoch = keep if kept.folder is not None and isinstance(space, ImageSpace) else None
     return refine(

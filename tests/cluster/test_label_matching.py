@@ -36,6 +36,16 @@ def test_names_match_across_systems() -> None:
     assert in_order_of(given, ["b.png", "\u00e9/1.png"], ()).labels == ["1", "0"]
 
 
+def test_names_match_by_a_unique_ending() -> None:
+    given = LabelTable("t", ["1.png", "b/2.png", "b/3.png"], ["x", "y", "z"], None, None, ["0", "1", "2"])
+    matched = in_order_of(given, ["a/1.png", "a/b/2.png", "a/4.png", "b/3.png"], ())
+    assert matched.labels == ["x", "y", "", "z"]
+    assert matched.by_ending == {"a/1.png": "1.png", "a/b/2.png": "b/2.png"}
+    twice = LabelTable("t", ["1.png", "2.png"], ["x", "y"], None, None, ["row 0", "row 1"])
+    with pytest.raises(InputError, match=r"row 0: no image has the file name '1.png' \(1 such rows of 2\)"):
+        in_order_of(twice, ["a/1.png", "b/1.png", "a/2.png"], ())
+
+
 def test_rows_without_names_may_count_the_skipped() -> None:
     assert in_order_of(table("01"), ["a", "c"], ["b"]).labels == ["0", "1"]
     assert in_order_of(table("012"), ["a", "c"], ["b"]).labels == ["0", "2"]

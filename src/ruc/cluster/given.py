@@ -142,6 +142,15 @@ def _read(path: Path, probabilities: Path | None) -> LabelTable:
 def _said(table: LabelTable, n_clusters: int | None) -> tuple[Clustering, tuple[str, ...] | None]:
     """Numbered, with a warning of each thing in it that the user may not have meant."""
     clustering, names = _number(table, n_clusters)
+    if table.by_ending:
+        image, name = next(iter(table.by_ending.items()))
+        logger.info(
+            "%s: %d names matched by their ending, as %r for %r",
+            table.source,
+            len(table.by_ending),
+            name,
+            image,
+        )
     if table.n_unnamed:
         logger.warning(
             "%s has no label for %d of %d images: unknown", table.source, table.n_unnamed, len(table.places)

@@ -1,7 +1,6 @@
 """A table of labels brought into the order of the samples."""
 
 import difflib
-import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -9,6 +8,7 @@ import numpy as np
 
 from ruc.cluster.label_table import LabelTable
 from ruc.errors import InputError
+from ruc.images.names import match_by_ending, plain_name
 
 __all__ = ["in_order_of", "in_row_order"]
 
@@ -29,7 +29,8 @@ def in_order_of(table: LabelTable, file_names: Sequence[str], skipped: Collectio
     Parameters
     ----------
     table
-        Rows in any order. An image without one is unknown.
+        Rows in any order. An image without one is unknown. A name that is no image's counts as that of the one image
+        whose path ends with it, or with which it ends: `000.jpg` for `images/000.jpg`.
     file_names
         Of the images.
     skipped
@@ -40,10 +41,10 @@ def in_order_of(table: LabelTable, file_names: Sequence[str], skipped: Collectio
     InputError
         Names that no image has, that stand twice, or another number of rows without names than of images.
     """
-    wanted = [_plain_name(name) for name in file_names]
-    passed_over = {_plain_name(name) for name in skipped}
+    wanted = [plain_name(name) for name in file_names]
+    passed_over = {plain_name(name) for name in skipped}
     found = _names_of_rows(table, wanted, passed_over)
-    row_of = _rows_by_name(table, found, set(wanted), passed_over)
+    row_of, by_ending = _rows_by_name(table, found, {*wanted, *passed_over})
     rows = [row_of.get(name) for name in wanted]
     probabilities = None
     if table.probabilities is not None:
@@ -61,13 +62,14 @@ def in_order_of(table: LabelTable, file_names: Sequence[str], skipped: Collectio
             for name, row in zip(wanted, rows, strict=True)
         ],
         n_unnamed=rows.count(None),
+        by_ending=by_ending,
     )
 
 
 def _names_of_rows(table: LabelTable, wanted: list[str], passed_over: set[str]) -> list[str]:
     """The file name of each row; without names there is a row for each image, those skipped included or not."""
     if table.file_names is not None:
-        return [_plain_name(name) for name in table.file_names]
+        return [plain_name(name) for name in table.file_names]
     for names in (sorted([*wanted, *passed_over]), wanted):
         if len(table.places) == len(names):
             return names
@@ -78,9 +80,12 @@ def _names_of_rows(table: LabelTable, wanted: list[str], passed_over: set[str]) 
 
 
 def _rows_by_name(
-    table: LabelTable, found: list[str], wanted: set[str], passed_over: set[str]
-) -> dict[str, int]:
-    """The row of each name; every one must be an image's, and stand once."""
+    table: LabelTable, found: list[str], images: set[str]
+) -> tuple[dict[str, int], dict[str, str]]:
+    """The row of each image that has one, and the names of those that were matched by their ending.
+
+    Every name must be an image's, and stand once.
+    """
     rows: dict[str, int] = {}
     for row, name in enumerate(found):
         if name in rows:
@@ -89,18 +94,16 @@ def _rows_by_name(
                 "already; keep one of the two"
             )
         rows[name] = row
-    unknown = [name for name in found if name not in wanted and name not in passed_over]
+    by_ending = match_by_ending(rows.keys() - images, images - rows.keys())
+    for image, name in by_ending.items():
+        rows[image] = rows.pop(name)
+    unknown = [name for name in found if name in rows and name not in images]
     if unknown:
-        close = difflib.get_close_matches(unknown[0], list(wanted)[:10_000], n=1, cutoff=0.0)
+        close = difflib.get_close_matches(unknown[0], list(images)[:10_000], n=1, cutoff=0.0)
         example = f"; the closest image is {close[0]!r}" if close else ""
         raise InputError(
             f"{table.source}, {table.places[rows[unknown[0]]]}: no image has the file name {unknown[0]!r} "
             f"({len(unknown)} such rows of {len(found)}){example}; give names relative to the folder of images, "
             "or remove these rows"
         )
-    return rows
-
-
-def _plain_name(name: str) -> str:
-    """Forward slashes, no leading "./", and composed Unicode (macOS decomposes it)."""
-    return unicodedata.normalize("NFC", name.replace("\\", "/")).removeprefix("./")
+    return rows, by_ending

@@ -1,7 +1,8 @@
 """Labels as they stand in a file or an array, before they are matched with samples and numbered."""
 
 import csv
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +38,8 @@ class LabelTable:
         The file of probabilities, where it is another.
     n_unnamed
         Samples that no row names.
+    by_ending
+        Images whose row has another name, by how either ends: image to name.
     """
 
     source: str
@@ -47,6 +50,7 @@ class LabelTable:
     places: list[str]
     probability_source: str = ""
     n_unnamed: int = 0
+    by_ending: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_table(path: Path) -> LabelTable:

@@ -158,7 +158,7 @@ class ContrastiveEmbedder:
     @classmethod
     def from_state(cls, state: State) -> "ContrastiveEmbedder":
         """The embedder whose `state()` this is."""
-        network = ResNet(NetworkSettings(**_tuples(state.config["network"])))
+        network = ResNet(NetworkSettings.from_config(state.config["network"]))
         network.load_state_dict(state.weights)
         return cls(network.eval(), state.config["side"], ViewPolicy(**_tuples(state.config["policy"])))
 

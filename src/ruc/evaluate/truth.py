@@ -2,8 +2,6 @@
 
 import csv
 import logging
-import unicodedata
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import numpy as np
 
 from ruc.errors import InputError
 from ruc.evaluate.metrics import Truth, encode_truth
+from ruc.images.names import match_by_ending, plain_name
 
 __all__ = ["read_truth"]
 
@@ -48,7 +47,7 @@ def read_truth(path: str | Path, file_names: Sequence[str]) -> Truth:
                 "per image in the order of the run: give the column file_name too"
             )
         return encode_truth(labels)
-    names, images = [_plain_name(name) for name in names], [_plain_name(name) for name in file_names]
+    names, images = [plain_name(name) for name in names], [plain_name(name) for name in file_names]
     label_of: dict[str, str] = {}
     for number, (name, label) in enumerate(zip(names, labels, strict=True)):
         before = label_of.setdefault(name, label)
@@ -57,7 +56,7 @@ def read_truth(path: str | Path, file_names: Sequence[str]) -> Truth:
                 f"{path}, {_row(path, number)}: {name!r} has the label {label!r} after {before!r} above; "
                 "expected one label per image: remove one of the rows"
             )
-    by_ending = _match_by_ending(set(label_of).difference(images), set(images).difference(label_of))
+    by_ending = match_by_ending(set(label_of).difference(images), set(images).difference(label_of))
     if by_ending:
         image, name = next(iter(by_ending.items()))
         logger.info("%s: %d names matched by their ending, as %r for %r", path, len(by_ending), name, image)
@@ -77,24 +76,6 @@ def read_truth(path: str | Path, file_names: Sequence[str]) -> Truth:
             len(file_names),
         )
     return encode_truth([label_of.get(name, "") for name in images])
-
-
-def _match_by_ending(names: set[str], images: set[str]) -> dict[str, str]:
-    """Image to the one name that is an ending of its path, or that has it as an ending, where neither has another."""
-    pairs = [
-        *((image, ending) for image in images for ending in _endings(image) if ending in names),
-        *((ending, name) for name in names for ending in _endings(name) if ending in images),
-    ]
-    times_image, times_name = (
-        (Counter(one) for one in zip(*pairs, strict=True)) if pairs else (Counter(), Counter())
-    )
-    return {image: name for image, name in sorted(pairs) if times_image[image] == times_name[name] == 1}
-
-
-def _endings(path: str) -> list[str]:
-    """Of a/b/c: b/c and c."""
-    parts = path.split("/")
-    return ["/".join(parts[start:]) for start in range(1, len(parts))]
 
 
 def _read(path: Path) -> tuple[list[str] | None, list[str]]:
@@ -174,8 +155,3 @@ def _as_texts(labels: Sequence[object]) -> list[str]:
 def _row(path: Path, number: int) -> str:
     """Where a row is, as the user counts: the lines of a CSV from 1 with its header, other rows from 1."""
     return f"line {number + 2}" if path.suffix.lower() == ".csv" else f"row {number + 1}"
-
-
-def _plain_name(name: str) -> str:
-    """Forward slashes, no leading "./", composed Unicode: macOS decomposes the names of files."""
-    return unicodedata.normalize("NFC", name.strip().replace("\\", "/")).removeprefix("./")

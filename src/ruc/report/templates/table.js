@@ -71,7 +71,7 @@ function buildTable() {
 
   function status(row) {
     return [
-      isChanged(row) && h('span', { class: 'badge changed' }, isByHand(row) ? 'moved by you' : 'changed'),
+      isChanged(row) && h('span', { class: 'badge changed' }, isByHand(row) ? 'moved by you' : current.initial[row] < 0 ? 'placed' : 'changed'),
       isDoubtful(row) ? h('span', { class: 'badge doubtful' }, 'doubtful') : isByHand(row) && !isChanged(row) ? h('span', { class: 'faint' }, 'confirmed') : isTrusted(row) && !isByHand(row) && h('span', { class: 'faint' }, 'trusted'),
       data.marks.filter((mark) => isFilter(mark) && markText(mark, row) !== '').map((mark) => h('span', { class: 'badge' }, markName(mark))),
     ];
