@@ -101,7 +101,8 @@ def gather_evidence(
     """What the neighbours add to the labels: weighed where these know more than the features, smoothed where not.
 
     Labels given from outside know more than the features do, and so does a clustering of something else (a network on
-    images) that the features don't explain. None where the settings ask for the labels as they are, or where there are no neighbours.
+    images) that the features don't explain. None where the settings ask for the labels as they are, or where there are
+    no neighbours.
     """
     if neighbors is None or len(np.unique(base.labels[base.labels != UNKNOWN])) < 2:
         return None
