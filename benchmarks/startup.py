@@ -2,13 +2,15 @@
 
     python benchmarks/startup.py [--repeats 5]
 
-Printed are medians of the wall clock of `import ruc`, of `ruc --help` and of the time from starting `ruc cluster` on a
-terminal to its first progress bar, and their ratio to `import torch`.
+Printed are medians of `import ruc`, of `ruc --help` and of the time from starting `ruc cluster` on a terminal to its
+first progress bar: wall clock, processor seconds (what a busy machine leaves about as they are), and the ratio of
+these to `import torch`.
 """
 
 import argparse
 import os
 import pty
+import resource
 import statistics
 import subprocess
 import sys
@@ -16,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -24,18 +27,30 @@ N_IMAGES, SIDE = 500, 28
 RUC = (sys.executable, "-c", "from ruc.cli import main; main()")
 
 
-def seconds(command: Sequence[str]) -> float:
-    started = time.perf_counter()
-    subprocess.run(
-        command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONWARNINGS": "ignore"}
-    )
-    return time.perf_counter() - started
+class Waited(NamedTuple):
+    """Seconds of the clock, and of the processors."""
+
+    wall: float
+    processor: float
 
 
-def seconds_to_first_bar(command: Sequence[str]) -> float:
+def processor_seconds() -> float:
+    """Of all processes that were started here and have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def until_end(command: Sequence[str]) -> Waited:
+    quiet = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    started, used = time.perf_counter(), processor_seconds()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=quiet)
+    return Waited(time.perf_counter() - started, processor_seconds() - used)
+
+
+def until_first_bar(command: Sequence[str]) -> Waited:
     """Until a progress bar is drawn on a terminal of the command's own."""
     ours, theirs = pty.openpty()
-    started = time.perf_counter()
+    started, used = time.perf_counter(), processor_seconds()
     process = subprocess.Popen(command, stdout=theirs, stderr=theirs, stdin=theirs)
     shown = b""
     while "━".encode() not in shown:
@@ -45,7 +60,7 @@ def seconds_to_first_bar(command: Sequence[str]) -> float:
     process.wait()
     os.close(ours)
     os.close(theirs)
-    return waited
+    return Waited(waited, processor_seconds() - used)
 
 
 def make_images(folder: Path) -> None:
@@ -65,19 +80,19 @@ def main() -> None:
         images.mkdir()
         make_images(images)
         cluster = (*RUC, "cluster", str(images), "-k", "10", "-o", f"{name}/run", "--overwrite")
-        rows: dict[str, Callable[[], float]] = {
-            "import torch": lambda: seconds((sys.executable, "-c", "import torch")),
-            "python": lambda: seconds((sys.executable, "-c", "pass")),
-            "import ruc": lambda: seconds((sys.executable, "-c", "import ruc")),
-            "ruc --help": lambda: seconds((*RUC, "--help")),
-            "ruc cluster: first bar": lambda: seconds_to_first_bar(cluster),
+        rows: dict[str, Callable[[], Waited]] = {
+            "import torch": lambda: until_end((sys.executable, "-c", "import torch")),
+            "python": lambda: until_end((sys.executable, "-c", "pass")),
+            "import ruc": lambda: until_end((sys.executable, "-c", "import ruc")),
+            "ruc --help": lambda: until_end((*RUC, "--help")),
+            "ruc cluster: first bar": lambda: until_first_bar(cluster),
         }
-        print(f"{'':24}{'seconds':>10}{'ratio':>8}")
+        print(f"{'':24}{'seconds':>10}{'processor s':>13}{'ratio':>8}")
         reference = 0.0
         for title, measure in rows.items():
-            median = statistics.median(measure() for _ in range(repeats))
-            reference = reference or median
-            print(f"{title:24}{median:10.2f}{median / reference:8.2f}")
+            wall, processor = map(statistics.median, zip(*(measure() for _ in range(repeats)), strict=True))
+            reference = reference or processor
+            print(f"{title:24}{wall:10.2f}{processor:13.2f}{processor / reference:8.2f}")
 
 
 if __name__ == "__main__":

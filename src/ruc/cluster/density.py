@@ -4,7 +4,6 @@ import logging
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.cluster import HDBSCAN
 
 from ruc.cluster.clustering import UNKNOWN, Clustering
 from ruc.cluster.inputs import unit_features
@@ -81,6 +80,8 @@ def density(
 
 
 def _dense_regions(positions: NDArray[np.float32], smallest_share: float) -> NDArray[np.int64]:
+    from sklearn.cluster import HDBSCAN  # slow to import: not before the first progress bar
+
     size = max(MIN_SAMPLES, round(smallest_share * len(positions)))
     model = HDBSCAN(min_cluster_size=size, min_samples=min(MIN_SAMPLES, len(positions) - 1), copy=True)
     labels: NDArray[np.int64] = model.fit_predict(positions.astype(np.float64)).astype(np.int64)

@@ -4,8 +4,6 @@ import warnings
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
 
 from ruc.cluster.clustering import Clustering
 from ruc.cluster.inputs import check_clusterable, unit_features
@@ -61,6 +59,9 @@ def kmeans_labels(
     InputError
         Fewer different rows than clusters.
     """
+    from sklearn.cluster import KMeans  # slow to import: not before the first progress bar
+    from sklearn.exceptions import ConvergenceWarning
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # said below, with a remedy
         model = KMeans(n_clusters, n_init=n_restarts, random_state=seed).fit(rows)

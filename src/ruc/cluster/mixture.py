@@ -2,8 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
-from sklearn.mixture import GaussianMixture
 
 from ruc.cluster.clustering import Clustering
 from ruc.cluster.inputs import unit_features
@@ -42,6 +40,9 @@ def mixture(
     Clustering
         With posterior probabilities.
     """
+    from sklearn.decomposition import PCA  # slow to import: not before the first progress bar
+    from sklearn.mixture import GaussianMixture
+
     unit = unit_features(features, n_clusters)
     affordable = max(2, len(unit) // (2 * n_clusters))
     n_components = min(n_components, affordable, *unit.shape)

@@ -4,7 +4,6 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse.linalg import eigsh
-from sklearn.cluster import KMeans
 
 from ruc.embed.neighbors import nearest_neighbors
 from ruc.runtime import Runtime
@@ -64,6 +63,8 @@ def modularity(graph: sp.csr_array, groups: NDArray[np.int64]) -> float:
 
 def _spectral_groups(graph: sp.csr_array, n_groups: int, runtime: Runtime) -> NDArray[np.int64]:
     """Normalised spectral clustering (Ng, Jordan and Weiss 2001)."""
+    from sklearn.cluster import KMeans  # slow to import: not before the first progress bar
+
     scale = sp.diags_array(1.0 / np.sqrt(graph.sum(axis=1)))
     start = np.ones(graph.shape[0])  # else the solver draws its own, unseeded
     _, vectors = eigsh(scale @ graph @ scale, k=n_groups, which="LA", v0=start)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
 
 from ruc.cluster.spectral import spectral
 from ruc.embed.modularity import modularity
@@ -90,6 +89,8 @@ def principal_halves(features: NDArray[np.float32], n_splits: int, seed: int) ->
     Of the first two principal components, of the next two and so on, one goes into each half by chance. Empty when
     there are too few features.
     """
+    from sklearn.decomposition import PCA  # slow to import: not before the first progress bar
+
     n_components = min(MOST_COMPONENTS, *features.shape)
     model = PCA(n_components, random_state=seed).fit(features)
     kept = int((model.explained_variance_ > 1e-6 * model.explained_variance_[0]).sum())
