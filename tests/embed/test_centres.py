@@ -36,13 +36,20 @@ def test_inertia_is_near_that_of_scikit_learn() -> None:
 
 def test_a_part_of_the_rows_is_enough_and_the_seed_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     rows, truth = blobs()
-    monkeypatch.setattr(module, "ROWS_PER_CENTRE", 20)
     monkeypatch.setattr(module, "FEWEST_ROWS", 20)
-    centres = find_centres(rows, 6, RUNTIME, "test")
+    centres = find_centres(rows, 6, RUNTIME, "test", rows_per_centre=20)
     owners, _ = nearest_centres(rows, centres)
     assert len({(int(a), int(b)) for a, b in zip(owners, truth, strict=True)}) == 6
-    assert torch.equal(centres, find_centres(rows, 6, RUNTIME, "test"))
-    assert not torch.equal(centres, find_centres(rows, 6, Runtime("cpu", 2), "test"))
+    assert torch.equal(centres, find_centres(rows, 6, RUNTIME, "test", rows_per_centre=20))
+    assert not torch.equal(centres, find_centres(rows, 6, Runtime("cpu", 2), "test", rows_per_centre=20))
+
+
+def test_more_starts_end_with_no_larger_inertia() -> None:
+    rows, _ = blobs(300)
+    inertia = [
+        nearest_centres(rows, find_centres(rows, 20, RUNTIME, "test", most_starts=n))[1].sum() for n in (1, 8)
+    ]
+    assert inertia[1] <= inertia[0]
 
 
 def test_a_centre_without_rows_starts_anew_far_away() -> None:

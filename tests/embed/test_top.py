@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from ruc.embed.top import GROUP, WORTH_IT, top
+from ruc.embed.top import GROUP, WORTH_IT, top, top_unordered
 
 
 def sorted_rows(values: torch.Tensor, n_wanted: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -31,3 +31,13 @@ def test_the_largest_may_be_in_the_rest_behind_the_last_group() -> None:
     values = torch.zeros(1, 40 * GROUP + 2)
     values[0, -1] = 1.0
     assert top(values, 2)[1].tolist() == [[40 * GROUP + 1, 0]]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_unordered_holds_the_same_values_whatever_the_layout(dtype: torch.dtype) -> None:
+    values = torch.randn(9, 41 * GROUP - 1, generator=torch.Generator().manual_seed(0)).to(dtype)
+    expected, _ = sorted_rows(values.float(), 7)
+    for laid_out in (values, values.T.contiguous().T):
+        columns = top_unordered(laid_out, 7)
+        assert all(len(set(row)) == 7 for row in columns.tolist())
+        assert torch.equal(values.gather(1, columns).float().sort(dim=1, descending=True).values, expected)

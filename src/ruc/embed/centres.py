@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from sklearn.cluster import kmeans_plusplus
 from torch import Tensor
 
 from ruc.runtime import Runtime
@@ -15,16 +14,23 @@ from ruc.runtime import Runtime
 __all__ = ["find_centres", "nearest_centres"]
 
 ROWS_PER_CENTRE = 256  # as many as faiss takes
-START_ROWS_PER_CENTRE = 20
+START_ROWS_PER_CENTRE = 10
 FEWEST_ROWS = 20_000
 MOST_STARTS, CHEAP = 10, 100_000_000  # rows times centres of all starts
 N_STEPS = 20
 SETTLED = 0.002  # of the rows change their centre in the last step
-BLOCK_VALUES = 16 * 1024 * 1024
+BLOCK_VALUES = 4 * 1024 * 1024  # larger pieces of memory are given back to the system each time
 
 
-def find_centres(rows: NDArray[np.floating], n_centres: int, runtime: Runtime, purpose: str) -> Tensor:
-    """Centres of k-means on 256 rows a centre, or 20,000; the best of ten k-means++ starts, or of as many as are cheap.
+def find_centres(
+    rows: NDArray[np.floating],
+    n_centres: int,
+    runtime: Runtime,
+    purpose: str,
+    rows_per_centre: int = ROWS_PER_CENTRE,
+    most_starts: int = MOST_STARTS,
+) -> Tensor:
+    """Centres of k-means on a part of the rows; the best of several k-means++ starts, or of as many as are cheap.
 
     Parameters
     ----------
@@ -36,6 +42,10 @@ def find_centres(rows: NDArray[np.floating], n_centres: int, runtime: Runtime, p
         The device, and the seed.
     purpose
         Names the stream of random numbers.
+    rows_per_centre
+        How large the part is, but at least 20,000 rows.
+    most_starts
+        How many starts there are at most.
 
     Returns
     -------
@@ -43,26 +53,33 @@ def find_centres(rows: NDArray[np.floating], n_centres: int, runtime: Runtime, p
         (n_centres, n_features) float32.
     """
     generator = np.random.default_rng(runtime.numpy_seed(purpose))
-    part = _unit(rows[_draw(len(rows), max(FEWEST_ROWS, ROWS_PER_CENTRE * n_centres), generator)]).numpy()
+    part = _unit(rows[_draw(len(rows), max(FEWEST_ROWS, rows_per_centre * n_centres), generator)])
     n_starts = min(MOST_STARTS, max(1, CHEAP // (len(part) * n_centres)))
     found = [_settle(part, n_centres, generator, runtime) for _ in range(n_starts)]
     return min(found, key=lambda each: each[1])[0]
 
 
 def _settle(
-    rows: NDArray[np.float32], n_centres: int, generator: np.random.Generator, runtime: Runtime
+    rows: Tensor, n_centres: int, generator: np.random.Generator, runtime: Runtime
 ) -> tuple[Tensor, float]:
-    """Centres from one start, and the sum of the squared distances to them a step before."""
-    start = rows[_draw(len(rows), max(FEWEST_ROWS // 10, START_ROWS_PER_CENTRE * n_centres), generator)]
-    centres, _ = kmeans_plusplus(start, n_centres, random_state=int(generator.integers(2**31)))
+    """Centres of unit-length rows from one start, and the sum of the squared distances to them a step before."""
+    from sklearn.cluster import kmeans_plusplus  # slow to import: not before the first progress bar
+
+    given = rows.numpy()
+    start = given[_draw(len(rows), max(FEWEST_ROWS // 10, START_ROWS_PER_CENTRE * n_centres), generator)]
+    # In float64, since of float32 scikit-learn would make that anew for each centre.
+    first, _ = kmeans_plusplus(
+        start.astype(np.float64), n_centres, random_state=int(generator.integers(2**31))
+    )
+    centres = first.astype(np.float32)
     before = np.full(len(rows), -1)
     inertia = np.inf
     for _ in range(N_STEPS):
-        owners, distances = nearest_centres(rows, torch.from_numpy(centres).to(runtime.device))
+        owners, distances = _nearest(rows, torch.from_numpy(centres).to(runtime.device))
         inertia = float(distances.sum(dtype=np.float64))
         if (owners != before).mean() <= SETTLED:
             break
-        centres, before = _means(rows, owners, distances, n_centres), owners
+        centres, before = _means(given, owners, distances, n_centres), owners
     return torch.from_numpy(centres).to(runtime.device), inertia
 
 
@@ -70,15 +87,23 @@ def nearest_centres(
     rows: NDArray[np.floating], centres: Tensor
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The nearest centre of each row, and the squared distance to it."""
+    step = max(1, BLOCK_VALUES // rows.shape[1])
+    parts = [_nearest(_unit(rows[start : start + step]), centres) for start in range(0, len(rows), step)]
+    owners, distances = zip(*parts, strict=True)
+    return np.concatenate(owners), np.concatenate(distances)
+
+
+def _nearest(rows: Tensor, centres: Tensor) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """As `nearest_centres`, for rows of unit length (of zeros the distance is too large by 1)."""
     owners = np.empty(len(rows), np.int64)
     distances = np.empty(len(rows), np.float32)
     halves = centres.square().sum(dim=1) / 2
     step = max(1, BLOCK_VALUES // len(centres))
     for start in range(0, len(rows), step):
-        block = _unit(rows[start : start + step]).to(centres.device)
+        block = rows[start : start + step].to(centres.device)
         closeness, owner = torch.addmm(halves, block, centres.T, beta=-1).max(dim=1)
         owners[start : start + step] = owner.cpu().numpy()
-        distances[start : start + step] = (block.square().sum(dim=1) - 2 * closeness).cpu().numpy()
+        distances[start : start + step] = (1 - 2 * closeness).cpu().numpy()
     return owners, distances
 
 

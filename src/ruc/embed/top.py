@@ -2,7 +2,7 @@
 
 import torch
 
-__all__ = ["top"]
+__all__ = ["top", "top_unordered"]
 
 GROUP = 32
 WORTH_IT = 3  # groups for each wanted value
@@ -32,6 +32,11 @@ def top(values: torch.Tensor, n_wanted: int) -> tuple[torch.Tensor, torch.Tensor
     return largest, columns
 
 
+def top_unordered(values: torch.Tensor, n_wanted: int) -> torch.Tensor:
+    """Columns of the largest values of each row, whichever of equals come last; quicker than `top`."""
+    return _candidates(values, n_wanted)[1]
+
+
 def _candidates(values: torch.Tensor, n_wanted: int) -> tuple[torch.Tensor, torch.Tensor]:
     """As `topk`. Of long rows only the groups with the largest maxima are looked into.
 
@@ -42,10 +47,11 @@ def _candidates(values: torch.Tensor, n_wanted: int) -> tuple[torch.Tensor, torc
     n_groups = n_columns // GROUP
     if n_groups < WORTH_IT * n_wanted:
         return values.topk(n_wanted, dim=1)
-    grouped = values[:, : n_groups * GROUP].view(n_rows, n_groups, GROUP)
-    groups = grouped.amax(dim=2).topk(n_wanted, dim=1).indices
-    within = torch.arange(GROUP, device=values.device)
-    columns = (groups[:, :, None] * GROUP + within).flatten(1)
+    # A group is every n_groups-th column, so that the maxima are those of whole rows of a matrix.
+    grouped = values[:, : n_groups * GROUP].view(n_rows, GROUP, n_groups)
+    groups = grouped.amax(dim=1).topk(n_wanted, dim=1).indices
+    within = torch.arange(GROUP, device=values.device) * n_groups
+    columns = (groups[:, :, None] + within).flatten(1)
     rest = torch.arange(n_groups * GROUP, n_columns, device=values.device).expand(n_rows, -1)
     columns = torch.cat([columns, rest], dim=1)
     largest, places = values.gather(1, columns).topk(n_wanted, dim=1)
