@@ -21,7 +21,7 @@ def sharpen(probabilities: Tensor, temperature: float) -> Tensor:
 
 def one_hot(labels: Tensor, n_clusters: int) -> Tensor:
     """All of the probability on the label, float32."""
-    return torch.nn.functional.one_hot(labels, n_clusters).float()
+    return torch.zeros(len(labels), n_clusters, device=labels.device).scatter_(1, labels.unsqueeze(1), 1.0)
 
 
 def guess(logits: Sequence[Tensor], temperature: float) -> Tensor:

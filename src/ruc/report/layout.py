@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ruc.embed.top import top_unordered
 from ruc.errors import InputError
 from ruc.runtime import Runtime
 
@@ -20,7 +21,7 @@ MOST_FOR_GRAPH: Final = (
     20_000  # a quarter of a minute; of more samples, so many are laid out and the rest placed among them
 )
 N_PLACED_BY: Final = 3
-BLOCK: Final = 4096
+BLOCK: Final = 256
 N_NEIGHBORS: Final = 15
 N_DIRECTIONS: Final = 50
 ROWS: Final = 65_536  # at a time
@@ -84,28 +85,40 @@ def principal_components(features: NDArray[np.floating[Any]], n_components: int)
 def _graph(features: NDArray[np.floating[Any]], seed: int) -> NDArray[np.float32]:
     from ruc.cluster.layout import graph_layout, neighbor_graph
 
-    lengths = np.linalg.norm(features, axis=1, keepdims=True)
-    unit = np.asarray(features / np.maximum(lengths, 1e-12), dtype=np.float32)
     runtime = Runtime("cpu", seed)
-    if len(unit) <= MOST_FOR_GRAPH:
-        return graph_layout(neighbor_graph(unit, runtime), 2, runtime, "map")
-    chosen = np.sort(np.random.default_rng(seed).choice(len(unit), MOST_FOR_GRAPH, replace=False))
-    landmarks = unit[chosen]
+    if len(features) <= MOST_FOR_GRAPH:
+        return graph_layout(neighbor_graph(_unit(features), runtime), 2, runtime, "map")
+    chosen = np.sort(np.random.default_rng(seed).choice(len(features), MOST_FOR_GRAPH, replace=False))
+    landmarks = _unit(features[chosen])
     laid_out = graph_layout(neighbor_graph(landmarks, runtime), 2, runtime, "map")
-    positions = _between_nearest(unit, landmarks, laid_out)
+    positions = _between_nearest(features, landmarks, laid_out)
     positions[chosen] = laid_out
     return positions
 
 
+def _unit(features: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    return np.asarray(features / np.maximum(lengths, 1e-12), dtype=np.float32)
+
+
 def _between_nearest(
-    unit: NDArray[np.float32], landmarks: NDArray[np.float32], laid_out: NDArray[np.float32]
+    features: NDArray[np.floating[Any]], landmarks: NDArray[np.float32], laid_out: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """The mean position of each sample's nearest landmarks, (n_samples, 2)."""
-    positions = np.empty((len(unit), 2), dtype=np.float32)
-    candidates = torch.from_numpy(landmarks).T
-    for start in range(0, len(unit), BLOCK):
-        similarities = torch.from_numpy(unit[start : start + BLOCK]) @ candidates
-        nearest = similarities.topk(N_PLACED_BY, dim=1).indices.numpy()
+    """The mean position of each sample's nearest landmarks, (n_samples, 2).
+
+    Nearest in the directions in which the landmarks differ most: of a million samples a place in a picture can't cost
+    more than their clusters.
+    """
+    mean = landmarks.mean(axis=0)
+    _, directions = np.linalg.eigh((landmarks - mean).T @ (landmarks - mean))
+    directions = directions[:, ::-1][:, :N_DIRECTIONS]
+    candidates = torch.from_numpy((landmarks - mean) @ directions)
+    halves = candidates.square().sum(dim=1) / 2
+    positions = np.empty((len(features), 2), dtype=np.float32)
+    for start in range(0, len(features), BLOCK):
+        block = torch.from_numpy((_unit(features[start : start + BLOCK]) - mean) @ directions)
+        closeness = torch.addmm(halves, block, candidates.T, beta=-1)
+        nearest = top_unordered(closeness, N_PLACED_BY).numpy()
         positions[start : start + BLOCK] = laid_out[nearest].mean(axis=1)
     return positions
 
