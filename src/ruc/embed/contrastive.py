@@ -10,6 +10,7 @@ the first epochs, and four views for each image, which cost less than twice the 
 
 import math
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -143,7 +144,7 @@ class ContrastiveEmbedder:
 
     def transform(self, pixels: NDArray[np.uint8], runtime: Runtime) -> NDArray[np.float32]:
         """(n, channels, size, size) uint8 pixels as (n, n_features) unit-norm rows."""
-        return _transform(self, pixels, runtime, None)
+        return _transform(self, pixels, runtime)
 
     def state(self) -> State:
         """Everything needed to make it again."""
@@ -250,7 +251,7 @@ def _train(
     def losses(epoch: int) -> Iterator[tuple[int, Tensor]]:
         stand_ins = torch.arange(n_images)[:, None]
         if epoch > 0 and settings.neighbor_chance > 0:
-            features = _transform(embedder, pixels, runtime, runtime.autocast_dtype)
+            features = _transform(embedder, pixels, runtime, mixed_precision=True)
             model.train()
             both = np.concatenate([features, settings.pixel_weight * pixel_features], axis=1)
             stand_ins = companions(both, n_neighbors, runtime)
@@ -298,14 +299,11 @@ def batch_loss(
 
 
 def _transform(
-    embedder: ContrastiveEmbedder, pixels: NDArray[np.uint8], runtime: Runtime, precision: torch.dtype | None
+    embedder: ContrastiveEmbedder, pixels: NDArray[np.uint8], runtime: Runtime, mixed_precision: bool = False
 ) -> NDArray[np.float32]:
     channels_last(embedder.network, runtime.device).eval()
     chunks = []
-    with (
-        torch.inference_mode(),
-        torch.autocast(runtime.device.type, precision, enabled=precision is not None),
-    ):
+    with torch.inference_mode(), runtime.autocast() if mixed_precision else nullcontext():
         for start in range(0, len(pixels), CHUNK):
             part = torch.from_numpy(pixels[start : start + CHUNK]).to(runtime.device)
             chunks.append(embedder.embed(to_float(part)).cpu())
