@@ -1,6 +1,7 @@
 """Imports go one way, the truth stays in `evaluate`, and only the command line prints."""
 
 import ast
+import re
 from functools import cache
 from pathlib import Path
 
@@ -142,6 +143,17 @@ def test_the_run_folder_is_read_and_written_in_one_place(module):
     texts = {node.value for node in ast.walk(parsed(MODULES[module])) if isinstance(node, ast.Constant)}
     known = texts & RUN_FILES
     assert not known, f"{module} knows {', '.join(sorted(known))}"
+
+
+def test_the_readme_shows_the_tree():
+    readme = (SOURCE.parents[1] / "README.md").read_text(encoding="utf-8")
+    tree = readme.partition("```\nsrc/ruc/\n")[2].partition("```")[0]
+    shown = [name for line in tree.splitlines() for name in re.findall(r"^  [\w./, ]+?(?=  )", line + "  ")]
+    shown = sorted(name.strip(" /") for names in shown for name in names.split(","))
+    there = {
+        path.name for path in SOURCE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert shown == sorted(there - {"__init__.py"})
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,13 @@ from ruc.run_folder import Run
 __all__ = ["summary_lines"]
 
 N_DOUBTFUL = 5
-UNKNOWN = -1
 DOMINATING = 0.5
 
 
 def summary_lines(run: Run, folder: Path) -> list[str]:
     """The result in a screenful: counts, what changed, sizes, warnings, the most doubtful images, paths."""
     n = len(run.cluster)
-    unknown = run.initial_cluster == UNKNOWN
+    unknown = run.initial_cluster < 0
     placed = f"; {unknown.sum()} unknown placed" if unknown.any() else ""
     sizes = np.bincount(run.cluster, minlength=run.n_clusters)
     skipped = f", {len(run.skipped)} skipped (skipped.csv says why)" if run.skipped else ""
