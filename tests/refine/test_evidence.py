@@ -67,9 +67,14 @@ def test_without_neighbours_or_with_one_label_nothing_is_gathered():
 
 @pytest.mark.parametrize(
     ("name", "calibrate_by", "settled"),
-    [("graph", "neighbors", True), ("graph", "both", False), ("kmeans", "neighbors", False)],
+    [
+        ("graph", "neighbors", True),
+        ("density", "neighbors", True),
+        ("graph", "both", False),
+        ("kmeans", "neighbors", False),
+    ],
 )
-def test_only_the_graphs_own_clusters_are_settled_for_networks_on_the_same_features(
+def test_only_clusters_of_the_graph_are_settled_for_networks_on_the_same_features(
     name, calibrate_by, settled
 ):
     neighbors, truth = sample(0.2)
@@ -78,7 +83,7 @@ def test_only_the_graphs_own_clusters_are_settled_for_networks_on_the_same_featu
     evidence = gather_evidence(Clustering(labels, None, N_CLUSTERS, name), neighbors, settings)
     assert evidence.settled is settled
     kept = (evidence.labels == labels).all()
-    assert kept if name == "graph" else not kept
+    assert kept if name in ("graph", "density") else not kept
 
 
 @pytest.mark.parametrize(("name", "weighed"), [("given", True), ("scan", True), ("mixture", False)])

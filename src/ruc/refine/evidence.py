@@ -35,6 +35,7 @@ MOST_NEIGHBORS = SCALES[-1]
 PRIOR_STRENGTH = 5.0  # so many observations speak for every label being right
 WELL_EXPLAINED = 0.75
 MADE_OF_THE_GRAPH = ("graph", "density", "spectral")  # clusterings of the neighbour graph
+SETTLED = ("graph", "density")
 MADE_OF_THE_FEATURES = (*MADE_OF_THE_GRAPH, "kmeans", "mixture")  # they can't know more than the features do
 SHARPEST = 5.0
 N_STEPS = 60
@@ -55,8 +56,8 @@ class Evidence:
     explained
         Share of the labels that the features predict, relative to the best possible at this reliability.
     settled
-        Whether networks on the same features would know no better: the labels are the consensus of several layouts of
-        the neighbour graph.
+        Whether networks on the same features would know no better: the labels are dense regions of the neighbour graph,
+        or what several layouts of it agree on.
     n_clusters, columns
         How many clusters there are, and (n_samples, m) int64 which of them the columns of `posterior` are, where a
         full table would be too large.
@@ -116,7 +117,7 @@ def gather_evidence(
         return None
     smooth = smooth_among_candidates if large else smooth_evidence
     evidence = smooth(base, neighbors, settings.propagation)
-    return replace(evidence, settled=base.name == "graph" and settings.calibrate_by == "neighbors")
+    return replace(evidence, settled=base.name in SETTLED and settings.calibrate_by == "neighbors")
 
 
 def smooth_evidence(base: Clustering, neighbors: Neighbors, share: float) -> Evidence:
