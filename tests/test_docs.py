@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import write_shapes
+from shapes import write_shapes
 
 import ruc.embed.scratch
 from ruc.cli import main
