@@ -188,7 +188,6 @@ def evaluate(
     """Measure a run against ground truth: accuracy, NMI, ARI, calibration, before and after."""
     _logging(quiet)
     from ruc.evaluate.evaluate import compare
-    from ruc.evaluate.robustness import BASE_MODEL
     from ruc.measure import measure_runs
     from ruc.runtime import Runtime
 
@@ -202,7 +201,7 @@ def evaluate(
             typer.echo("\n".join(one.evaluation.lines()))
         for table in (one.attacks, one.corruptions):
             if table is not None:
-                typer.echo(f"\n{name}: {table.n_images} images; {BASE_MODEL}; {table.scale}")
+                typer.echo(f"\n{name}: {table.n_images} images; {table.base}; {table.scale}")
                 _table(table.rows())
         typer.echo(f"pictures: {Path(name) / 'figures'}   report: {Path(name) / 'report.html'}")
 

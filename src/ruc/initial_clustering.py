@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ruc.cluster.auto import cluster, largest_first
+from ruc.cluster.auto import cluster, largest_first, order_by_size
 from ruc.cluster.checkpoint import cluster_by_checkpoint
 from ruc.cluster.clustering import Clustering
 from ruc.cluster.given import check_given, read_given
@@ -20,7 +20,7 @@ from ruc.embed.neighbors import Neighbors
 from ruc.embed.scratch import choose_policy
 from ruc.embedding import FROM_SCRATCH, Embedding
 from ruc.errors import InputError
-from ruc.networks import NetworkSettings, ResNet, State
+from ruc.networks import ImageNetwork, ResNet, State
 from ruc.networks.checkpoints import is_checkpoint, load_checkpoint
 from ruc.run_folder import Checkpoints
 from ruc.runtime import Runtime
@@ -47,12 +47,15 @@ class Base:
         How their number was found, as the estimate's fields; empty where it was given.
     backbone
         The network that sees these clusters, where one was trained to; RUC retrains it.
+    network
+        That backbone with its head, where it was trained here: its logits are in the order of the clusters.
     """
 
     clustering: Clustering
     names: tuple[str, ...]
     curve: Mapping[str, Any] = field(default_factory=dict)
     backbone: ResNet | None = None
+    network: ImageNetwork | None = None
 
 
 def check_labels(settings: Settings, file_names: Sequence[str]) -> None:
@@ -84,8 +87,9 @@ def initial_clustering(
     if done is not None:
         return _base_from_state(done)
     n_clusters, curve = _choose_n_clusters(settings, embedded.features, neighbors, runtime)
-    clustering, backbone = _base_clustering(settings, embedded, n_clusters, neighbors, runtime)
-    base = Base(clustering, _numbers(clustering.n_clusters), curve, backbone)
+    clustering, network = _base_clustering(settings, embedded, n_clusters, neighbors, runtime)
+    backbone = None if network is None else network.backbone
+    base = Base(clustering, _numbers(clustering.n_clusters), curve, backbone, network)
     kept.save("base", _base_state(base))
     logger.info("base clustering: %s, %d clusters", clustering.name, clustering.n_clusters)
     return base
@@ -93,7 +97,7 @@ def initial_clustering(
 
 def _base_clustering(
     settings: Settings, embedded: Embedding, n_clusters: int | None, neighbors: Neighbors, runtime: Runtime
-) -> tuple[Clustering, ResNet | None]:
+) -> tuple[Clustering, ImageNetwork | None]:
     """The clusters, and the network that was trained to see them: SCAN's, where networks are retrained anyway."""
     images, backbone = embedded.images, embedded.backbone
     on_images = settings.base == "scan" and retrains_networks(settings, embedded)
@@ -101,7 +105,11 @@ def _base_clustering(
         return cluster(embedded.features, n_clusters, settings.base, runtime, neighbors), None
     policy, _ = choose_policy(images.pixels, runtime)
     clustering, network = scan_images(images.pixels, backbone, neighbors, n_clusters, policy, runtime)
-    return largest_first(clustering), network.backbone
+    order = torch.from_numpy(order_by_size(clustering))
+    with torch.no_grad():
+        for weights in network.head.parameters():
+            weights.copy_(weights[order.to(weights.device)])
+    return largest_first(clustering), network
 
 
 def _checkpoint_base(settings: Settings, embedded: Embedding, runtime: Runtime, kept: Checkpoints) -> Base:
@@ -119,7 +127,7 @@ def _checkpoint_base(settings: Settings, embedded: Embedding, runtime: Runtime, 
     n_clusters = settings.n_clusters if isinstance(settings.n_clusters, int) else None
     clustering = cluster_by_checkpoint(pixels, checkpoint, n_clusters, runtime)
     base = Base(clustering, _numbers(clustering.n_clusters), backbone=checkpoint.backbone)
-    kept.save("base", _base_state(replace(base, backbone=None)))
+    kept.save("base", _base_state(base))
     logger.info("base clustering: %s, %d clusters", checkpoint, clustering.n_clusters)
     return base
 
@@ -168,10 +176,10 @@ def _base_state(base: Base) -> State:
     if clustering.probabilities is not None:
         weights["probabilities"] = torch.from_numpy(clustering.probabilities)
     config = {"n_clusters": clustering.n_clusters, "name": clustering.name, "curve": dict(base.curve)}
-    if base.backbone is not None:
-        config["backbone"] = asdict(base.backbone.settings)
-        network = base.backbone.state_dict()
-        weights |= {f"backbone.{key}": value.cpu().contiguous() for key, value in network.items()}
+    if base.network is not None:
+        network = base.network.state()
+        config["network"] = network.config
+        weights |= {f"network.{key}": value for key, value in network.weights.items()}
     return State(config, weights)
 
 
@@ -183,8 +191,8 @@ def _base_from_state(state: State) -> Base:
         n_clusters=state.config["n_clusters"],
         name=state.config["name"],
     )
-    backbone = None
-    if "backbone" in state.config:
-        backbone = ResNet(NetworkSettings.from_config(state.config["backbone"]))
-        backbone.load_state_dict(state.under("backbone"))
-    return Base(clustering, _numbers(clustering.n_clusters), state.config["curve"], backbone)
+    network = None
+    if "network" in state.config:
+        network = ImageNetwork.from_state(State(state.config["network"], state.under("network")))
+    backbone = None if network is None else network.backbone
+    return Base(clustering, _numbers(clustering.n_clusters), state.config["curve"], backbone, network)

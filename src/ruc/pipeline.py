@@ -240,6 +240,8 @@ def conclude(
     model = {"pair": replace(pair, config={**pair.config, **about})}
     if embedded.embedder is not None:
         model["embedder"] = embedded.embedder.state()
+    if base.network is not None:  # what an evaluation attacks
+        model["base"] = base.network.state()
     return Outcome(by_file_name(run) if settings.source else run, model)
 
 

@@ -445,7 +445,7 @@ def test_every_figure_of_an_evaluation(browser: Any, tmp_path: Path) -> None:
         visit.page.locator("#evaluation .confusion").nth(1).locator("tbody tr").first.locator("td").first
     )
     assert int(diagonal.inner_text()) == ((truth == 0) & (data.initial_cluster == 0)).sum()
-    assert "100 images, ε in [0, 1]" in visit.text("#evaluation > .note, #evaluation > p.note")
+    assert "Attacks: 100 images; ε in [0, 1]." in visit.text("#evaluation > .note, #evaluation > p.note")
     visit.context.close()
     assert visit.complaints == []
 

@@ -124,11 +124,7 @@ def _run(
 
 def largest_first(found: Clustering) -> Clustering:
     """Number the clusters by size, of equal ones by their first sample, so that numbers mean the same in each run."""
-    known = np.flatnonzero(found.labels >= 0)
-    sizes = np.bincount(found.labels[known], minlength=found.n_clusters)
-    first = np.full(found.n_clusters, len(found.labels))
-    np.minimum.at(first, found.labels[known], known)
-    order = np.lexsort((first, -sizes))
+    order = order_by_size(found)
     number_of = np.empty(found.n_clusters, np.int64)
     number_of[order] = np.arange(found.n_clusters)
     labels = np.where(found.labels >= 0, number_of[found.labels], found.labels)
@@ -136,3 +132,12 @@ def largest_first(found: Clustering) -> Clustering:
         None if found.probabilities is None else np.ascontiguousarray(found.probabilities[:, order])
     )
     return Clustering(labels, probabilities, found.n_clusters, found.name)
+
+
+def order_by_size(found: Clustering) -> NDArray[np.int64]:
+    """The clusters by size, of equal ones by their first sample."""
+    known = np.flatnonzero(found.labels >= 0)
+    sizes = np.bincount(found.labels[known], minlength=found.n_clusters)
+    first = np.full(found.n_clusters, len(found.labels))
+    np.minimum.at(first, found.labels[known], known)
+    return np.lexsort((first, -sizes))

@@ -60,12 +60,15 @@ class AttackTable:
         One for each attack and strength.
     scale
         What ε means.
+    base
+        What the model of the base is, in words.
     """
 
     n_images: int
     clean_accuracy: dict[str, float]
     results: tuple[AttackResult, ...]
     scale: str = INPUT_SCALE
+    base: str = ""
 
     def rows(self) -> list[tuple[str, ...]]:
         """Rows for a table, as text: a header, then accuracy and drop in points for each attack."""
@@ -95,6 +98,7 @@ class AttackTable:
         return {
             "n_images": self.n_images,
             "scale": self.scale,
+            "base": self.base,
             "clean_accuracy": self.clean_accuracy,
             "results": [vars(one) for one in self.results],
         }

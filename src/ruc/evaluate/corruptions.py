@@ -46,12 +46,15 @@ class CorruptionTable:
         One for each corruption and strength.
     scale
         What the strengths mean.
+    base
+        What the model of the base is, in words.
     """
 
     n_images: int
     clean_accuracy: dict[str, float]
     results: tuple[CorruptionResult, ...]
     scale: str = "strengths 1 to 5 of CIFAR-10-C, blur in proportion to the image"
+    base: str = ""
 
     def rows(self) -> list[tuple[str, ...]]:
         """Rows for a table, as text: a header, then one row for each corruption and model, in percent."""
@@ -68,6 +71,7 @@ class CorruptionTable:
         return {
             "n_images": self.n_images,
             "scale": self.scale,
+            "base": self.base,
             "clean_accuracy": self.clean_accuracy,
             "results": [vars(one) for one in self.results],
         }

@@ -1,7 +1,7 @@
 """A run's base and refined model on the same images, attacked or corrupted."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +15,7 @@ from ruc.evaluate.attacks import AttackTable, Model, attack_models
 from ruc.evaluate.corruptions import CORRUPTIONS, STRENGTHS, CorruptionTable, corruption_table
 from ruc.evaluate.metrics import UNKNOWN, Truth, contingency, match_clusters
 from ruc.evaluate.truth import read_truth
-from ruc.networks import State
+from ruc.networks import ImageNetwork, State
 from ruc.progress import progress
 from ruc.refine.refinement import Pair
 from ruc.run_folder import Run, read_model, read_run
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from ruc.embed.embedder import Embedder
     from ruc.images.source import ImageSource
 
-__all__ = ["BASE_MODEL", "Part", "Subjects", "attack_run", "base_model", "corrupt_run", "subjects_of"]
+__all__ = ["Part", "Subjects", "attack_run", "base_model", "corrupt_run", "subjects_of"]
 
-BASE_MODEL: Final = (
+OWN_NETWORK: Final = "the base is the network that made the initial clusters"
+LINEAR_HEAD: Final = (
     "the base stands for a linear head, fitted to the initial clusters, on what RUC's networks started from"
 )
 PENALTY: Final = 1e-4  # of the head's squared weights
@@ -48,11 +49,14 @@ class Subjects:
         (n, channels, height, width) uint8 of some images with known truth, as the models take them.
     right
         Name of a model to (n,) int64: its cluster that stands for each image's true class, -1 where none does.
+    base
+        What "base" is, in words.
     """
 
     models: dict[str, Model]
     pixels: NDArray[np.uint8]
     right: dict[str, NDArray[np.int64]]
+    base: str
 
 
 def attack_run(
@@ -87,7 +91,8 @@ def attack_run(
     right = {name: torch.from_numpy(clusters).to(runtime.device) for name, clusters in subjects.right.items()}
     total = len(images) * len(subjects.models) * len(attacks) * len(STRENGTHS)
     with progress("attacking", total, "images", runtime.verbose) as advance:
-        return attack_models(subjects.models, images, right, attacks, BATCH, advance)
+        table = attack_models(subjects.models, images, right, attacks, BATCH, advance)
+    return replace(table, base=subjects.base)
 
 
 def corrupt_run(
@@ -98,9 +103,10 @@ def corrupt_run(
     predict = {name: _predictor(model, runtime) for name, model in subjects.models.items()}
     total = len(subjects.pixels) * len(CORRUPTIONS) * len(STRENGTHS)
     with progress("corrupting", total, "images", runtime.verbose) as advance:
-        return corruption_table(
+        table = corruption_table(
             predict, subjects.pixels, subjects.right, runtime.numpy_seed("corruptions"), advance
         )
+    return replace(table, base=subjects.base)
 
 
 def subjects_of(folder: str | Path, truth: str | Path, runtime: Runtime, n_images: int) -> Subjects:
@@ -133,7 +139,11 @@ def subjects_of(folder: str | Path, truth: str | Path, runtime: Runtime, n_image
     pair = Pair.from_state(model["pair"], runtime.device)
     in_images = model["pair"].config["space"] == "image"
     inside = (lambda seen: seen) if in_images else embed
-    started_from = backbone if in_images else Part(embed, slice(None))
+    has_network = in_images and "base" in model and model["base"].config["n_clusters"] == run.n_clusters
+    if has_network:
+        base: Model = ImageNetwork.from_state(model["base"]).to(runtime.device)
+    else:
+        base = base_model(backbone if in_images else Part(embed, slice(None)), run, runtime)
 
     def refined(seen: Tensor) -> Tensor:
         inputs = inside(seen)
@@ -141,12 +151,13 @@ def subjects_of(folder: str | Path, truth: str | Path, runtime: Runtime, n_image
         return logits
 
     return Subjects(
-        models={"base": base_model(started_from, run, runtime), "refined": refined},
+        models={"base": base, "refined": refined},
         pixels=pixels,
         right={
             "base": _cluster_of_truth(run.initial_cluster, labels)[drawn],
             "refined": _cluster_of_truth(run.cluster, labels)[drawn],
         },
+        base=OWN_NETWORK if has_network else LINEAR_HEAD,
     )
 
 

@@ -6,7 +6,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from ruc.networks.heads import linear_head
-from ruc.networks.resnet import ResNet
+from ruc.networks.resnet import NetworkSettings, ResNet
+from ruc.networks.state import State
 
 __all__ = ["ImageNetwork"]
 
@@ -31,3 +32,16 @@ class ImageNetwork(nn.Module):
         """Logits (n, n_clusters) of images (n, channels, side, side) in [0, 1]."""
         logits: Tensor = self.head(self.backbone(images))
         return logits
+
+    def state(self) -> State:
+        """Configuration and weights, without pickle."""
+        weights = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
+        return State(self.config, weights)
+
+    @staticmethod
+    def from_state(state: State) -> "ImageNetwork":
+        """The network that `state` was taken of, in evaluation mode."""
+        backbone = ResNet(NetworkSettings.from_config(state.config["backbone"]))
+        network = ImageNetwork(backbone, state.config["n_clusters"])
+        network.load_state_dict(state.weights)
+        return network.eval()

@@ -95,7 +95,8 @@ def write_run(
     run
         What came out.
     model
-        "embedder" (absent for features) and "pair"; None leaves the model that is there.
+        "embedder" (absent for features), "pair", and "base" where the base clustering is a network; None leaves the
+        model that is there.
     report
         The text of `report.html`; None leaves the report that is there.
     """
@@ -204,7 +205,7 @@ def read_run(folder: str | Path) -> Run:
 
 
 def read_model(folder: str | Path) -> "dict[str, State]":
-    """The parts of a run's model by name: "embedder" (absent for features) and "pair".
+    """The parts of a run's model by name: "embedder" (absent for features), "pair", and "base" where it's a network.
 
     Raises
     ------

@@ -130,5 +130,5 @@ function buildEvaluation() {
       found.attacks && attackCharts(found.attacks),
       found.corruptions && corruptionCharts(found.corruptions),
       both((scores, title) => scores.confusion && confusionTable(title('Classes and clusters'), scores, found.classes))),
-    (found.attacks || found.corruptions) && h('p', { class: 'note' }, [found.attacks, found.corruptions].filter(Boolean).map((one, index) => `${index ? 'Corruptions' : found.attacks ? 'Attacks' : 'Corruptions'}: ${plural(one.n_images, 'image')}, ${one.scale}. `)));
+    (found.attacks || found.corruptions) && h('p', { class: 'note' }, [found.attacks, found.corruptions].filter(Boolean).map((one, index) => `${index ? 'Corruptions' : found.attacks ? 'Attacks' : 'Corruptions'}: ${plural(one.n_images, 'image')}; ${[one.base, one.scale].filter(Boolean).join('; ')}. `)));
 }
