@@ -187,7 +187,7 @@ def evaluate(
 ) -> None:
     """Measure a run against ground truth: accuracy, NMI, ARI, calibration, before and after."""
     _logging(quiet)
-    from ruc.evaluate.evaluate import compare
+    from ruc.evaluate.tables import compare, evaluation_lines, evaluation_rows
     from ruc.measure import measure_runs
     from ruc.runtime import Runtime
 
@@ -197,8 +197,8 @@ def evaluate(
         _table(compare({name: one.evaluation for name, one in measured.items()}))
     for name, one in measured.items():
         if len(measured) == 1:
-            _table([("", "base", "refined", "difference"), *one.evaluation.rows()])
-            typer.echo("\n".join(one.evaluation.lines()))
+            _table([("", "base", "refined", "difference"), *evaluation_rows(one.evaluation)])
+            typer.echo("\n".join(evaluation_lines(one.evaluation)))
         for table in (one.attacks, one.corruptions):
             if table is not None:
                 typer.echo(f"\n{name}: {table.n_images} images; {table.base}; {table.scale}")

@@ -7,8 +7,9 @@ from sklearn.metrics import adjusted_rand_score, log_loss, normalized_mutual_inf
 
 from ruc.errors import InputError
 from ruc.evaluate.calibration import coverage_curve, expected_calibration_error
-from ruc.evaluate.evaluate import NUMBERS, Evaluation, compare, evaluate
+from ruc.evaluate.evaluate import Evaluation, evaluate
 from ruc.evaluate.metrics import accuracy, purity
+from ruc.evaluate.tables import NUMBERS
 
 
 def noisy(truth, share_right, seed, n_clusters=4):
@@ -99,7 +100,6 @@ def test_no_base_no_probabilities_no_resamples():
     assert found.difference == {}
     assert found.changes is None
     assert set(found.refined.numbers) == {"accuracy", "purity", "nmi", "ari"}
-    assert found.rows()[0] == ("accuracy", "–", "75.0", "–")
 
 
 def test_changes_by_hand():
@@ -184,30 +184,6 @@ def test_confidence_may_differ_from_the_largest_probability(pair):
     truth, _, _, refined, probabilities = pair
     found = evaluate(refined, truth, probabilities=probabilities, confidence=np.full(500, 0.5), n_resamples=0)
     assert found.refined.numbers["ece"].value == pytest.approx(accuracy(refined, truth) - 0.5)
-
-
-def test_rows_show_percent_points_and_signs(pair):
-    truth, base, base_probabilities, refined, probabilities = pair
-    found = evaluate(refined, truth, probabilities=probabilities, initial_clusters=base, n_resamples=30,
-                     initial_probabilities=base_probabilities, clean_sets={"start": base == refined})  # fmt: skip
-    rows = {row[0]: row for row in found.rows()}
-    assert rows["accuracy"][2].startswith(f"{100 * accuracy(refined, truth):.1f} [")
-    assert rows["accuracy"][3].startswith("+")
-    assert rows["clean set, start"][1].startswith("precision ")
-    assert any("labels were changed" in line for line in found.lines())
-
-
-def test_compare_sets_runs_side_by_side(pair):
-    truth, base, _, refined, probabilities = pair
-    runs = {
-        "a": evaluate(base, truth, n_resamples=5),
-        "b": evaluate(refined, truth, probabilities=probabilities, n_resamples=5),
-    }
-    rows = compare(runs)
-    assert rows[0] == ("", "a", "b")
-    table = {row[0]: row[1:] for row in rows}
-    assert table["ECE, 15 equal-width bins"][0] == "–"
-    assert table["accuracy"][1].startswith(f"{100 * accuracy(refined, truth):.1f}")
 
 
 def test_coverage_by_hand():

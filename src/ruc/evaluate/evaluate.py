@@ -38,20 +38,8 @@ from ruc.evaluate.metrics import (
     per_cluster_scores,
 )
 
-__all__ = ["Changes", "Estimate", "Evaluation", "Scores", "compare", "evaluate"]
+__all__ = ["Changes", "Estimate", "Evaluation", "Scores", "evaluate"]
 
-# number: (how it is called in tables, whether it is a share shown in percent)
-NUMBERS: dict[str, tuple[str, bool]] = {
-    "accuracy": ("accuracy", True),
-    "purity": ("purity (many-to-one)", True),
-    "nmi": ("NMI", True),
-    "ari": ("ARI", True),
-    "mean_confidence": ("mean confidence", True),
-    "ece": ("ECE, 15 equal-width bins", True),
-    "ece_equal_mass": ("ECE, 15 equal-mass bins", True),
-    "brier": ("Brier score", False),
-    "nll": ("negative log-likelihood", False),
-}
 SMALLEST = {"ari": -1.0}
 LARGEST = {"brier": 2.0, "nll": math.inf}
 
@@ -140,46 +128,6 @@ class Evaluation:
     clean_by_epoch: tuple[PrecisionRecall, ...]
     level: float
 
-    def rows(self) -> list[tuple[str, str, str, str]]:
-        """Rows for a table, as text: name, base, refined, difference; "–" where there is nothing."""
-        rows = []
-        for name, (title, in_percent) in NUMBERS.items():
-            base = self.base.numbers.get(name) if self.base else None
-            refined, difference = self.refined.numbers.get(name), self.difference.get(name)
-            if base or refined:
-                rows.append(
-                    (
-                        title,
-                        _estimate_text(base, in_percent),
-                        _estimate_text(refined, in_percent),
-                        _estimate_text(difference, in_percent, signed=True),
-                    )
-                )
-        for name, scores in self.clean_sets.items():
-            rows.append(
-                (
-                    f"clean set, {name}",
-                    f"precision {_percent(scores.precision)}",
-                    f"recall {_percent(scores.recall)}",
-                    f"F1 {_percent(scores.f1)}",
-                )
-            )
-        return rows
-
-    def lines(self) -> list[str]:
-        """What the numbers rest on, in sentences."""
-        lines = [
-            f"{self.n_with_truth} of {self.n_images} images have a known truth: {len(self.classes)} classes, "
-            f"{self.n_clusters} clusters. Intervals: {self.level:.0%}, bootstrap over images."
-        ]
-        if self.changes:
-            changes = self.changes
-            lines.append(
-                f"{changes.n_changed} labels were changed: {changes.n_mended} mended, {changes.n_broken} broken, "
-                f"{changes.n_still_wrong} wrong before and after."
-            )
-        return lines
-
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able values, for metrics.json; NaN becomes None."""
         content = _jsonable(dataclasses.asdict(self))
@@ -266,25 +214,6 @@ def evaluate(
         clean_by_epoch=() if since is None else _clean_by_epoch(since, trusted, numbers, encoded),
         level=level,
     )
-
-
-def compare(evaluations: Mapping[str, Evaluation]) -> list[tuple[str, ...]]:
-    """Rows that set several runs side by side, as text: a header, then one row per number.
-
-    Parameters
-    ----------
-    evaluations
-        Name of each run, in the order of the columns. Runs are comparable when measured on the same images.
-    """
-    rows: list[tuple[str, ...]] = [("", *evaluations)]
-    rows.append(("images with truth", *(str(one.n_with_truth) for one in evaluations.values())))
-    rows.append(("clusters", *(str(one.n_clusters) for one in evaluations.values())))
-    rows.append(("base accuracy", *(_number_text(one.base, "accuracy") for one in evaluations.values())))
-    for name, (title, _) in NUMBERS.items():
-        texts = [_number_text(one.refined, name) for one in evaluations.values()]
-        if any(text != "–" for text in texts):
-            rows.append((title, *texts))
-    return rows
 
 
 @dataclass(frozen=True)
@@ -472,23 +401,6 @@ def _check_probabilities(probabilities: NDArray[np.float64]) -> None:
             f"the probabilities of image {wrong[0]} (counting those with known truth from 0) sum to "
             f"{probabilities[wrong[0]].sum():.4g}; expected rows of non-negative numbers that sum to 1"
         )
-
-
-def _estimate_text(estimate: Estimate | None, in_percent: bool, signed: bool = False) -> str:
-    if estimate is None:
-        return "–"
-    scale, digits, sign = (100, 1, "+" if signed else "") if in_percent else (1, 3, "+" if signed else "")
-    value, low, high = (scale * number for number in (estimate.value, estimate.low, estimate.high))
-    text = f"{value:{sign}.{digits}f}"
-    return text if math.isnan(low) else f"{text} [{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"
-
-
-def _number_text(scores: Scores | None, name: str) -> str:
-    return _estimate_text(scores.numbers.get(name) if scores else None, NUMBERS[name][1])
-
-
-def _percent(share: float) -> str:
-    return "–" if math.isnan(share) else f"{100 * share:.1f}"
 
 
 def _jsonable(value: Any) -> Any:
