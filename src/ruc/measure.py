@@ -11,6 +11,7 @@ from ruc.evaluate.evaluate import Evaluation
 from ruc.evaluate.figures import evaluation_figures, figure_to_svg
 from ruc.evaluate.robustness import attack_run, corrupt_run
 from ruc.evaluate.runs import evaluate_run
+from ruc.evaluate.truth import read_truth
 from ruc.report.data import report_data
 from ruc.report.report import write_report
 from ruc.run_folder import read_run, write_figures, write_metrics, write_report_file
@@ -64,9 +65,10 @@ def measure_runs(
     measured = {}
     for name, folder in zip(names, folders, strict=True):
         run = read_run(folder)
-        evaluation = evaluate_run(run, truth, runtime)
-        attacked = attack_run(folder, truth, runtime, attacks) if attacks else None
-        corrupted = corrupt_run(folder, truth, runtime) if corruptions else None
+        labels = read_truth(truth, run.file_names)
+        evaluation = evaluate_run(run, labels, runtime)
+        attacked = attack_run(folder, labels, runtime, attacks) if attacks else None
+        corrupted = corrupt_run(folder, labels, runtime) if corruptions else None
         metrics = evaluation.to_dict()
         metrics |= {"attacks": attacked.to_dict()} if attacked else {}
         metrics |= {"corruptions": corrupted.to_dict()} if corrupted else {}

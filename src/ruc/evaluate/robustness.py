@@ -61,7 +61,7 @@ class Subjects:
 
 def attack_run(
     folder: str | Path,
-    truth: str | Path,
+    truth: str | Path | Truth,
     runtime: Runtime,
     attacks: tuple[str, ...] = ("fgsm", "bim"),
     n_images: int = 1000,
@@ -73,7 +73,7 @@ def attack_run(
     folder
         A finished run on images.
     truth
-        File of true labels.
+        File of true labels; or what `read_truth` found in it.
     runtime
         Where to compute, the seed that draws the images, and whether to show progress.
     attacks
@@ -96,7 +96,7 @@ def attack_run(
 
 
 def corrupt_run(
-    folder: str | Path, truth: str | Path, runtime: Runtime, n_images: int = 2000
+    folder: str | Path, truth: str | Path | Truth, runtime: Runtime, n_images: int = 2000
 ) -> CorruptionTable:
     """Measure the base and the refined model of a run on corrupted images; see `attack_run`."""
     subjects = subjects_of(folder, truth, runtime, n_images)
@@ -109,7 +109,7 @@ def corrupt_run(
     return replace(table, base=subjects.base)
 
 
-def subjects_of(folder: str | Path, truth: str | Path, runtime: Runtime, n_images: int) -> Subjects:
+def subjects_of(folder: str | Path, truth: str | Path | Truth, runtime: Runtime, n_images: int) -> Subjects:
     """Make the models of a run, and read some of its images with known truth."""
     from ruc.images.source import find_images
 
@@ -120,10 +120,10 @@ def subjects_of(folder: str | Path, truth: str | Path, runtime: Runtime, n_image
             f"{folder} is a run on features; expected one on images to attack or corrupt: leave --attack and "
             "--corruptions away"
         )
-    labels = read_truth(truth, run.file_names)
+    labels = truth if isinstance(truth, Truth) else read_truth(truth, run.file_names)
     known = np.flatnonzero(labels.is_known)
     if len(known) == 0:
-        raise InputError(f"{truth} has no known label for the run's images; expected at least one")
+        raise InputError("the truth has no known label for the run's images; expected at least one")
     random = np.random.default_rng(runtime.numpy_seed("robustness"))
     drawn = np.sort(random.choice(known, size=min(n_images, len(known)), replace=False))
     images = find_images(source)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ruc.evaluate.evaluate import Evaluation, evaluate
-from ruc.evaluate.metrics import UNKNOWN
+from ruc.evaluate.metrics import UNKNOWN, Truth
 from ruc.evaluate.truth import read_truth
 from ruc.run_folder import Run
 from ruc.runtime import Runtime
@@ -25,7 +25,7 @@ SELECTIONS: Final[tuple[Literal["confidence", "neighbors", "hybrid"], ...]] = (
 
 
 def evaluate_run(
-    run: Run, truth: str | Path, runtime: Runtime | None = None, n_resamples: int = 1000
+    run: Run, truth: str | Path | Truth, runtime: Runtime | None = None, n_resamples: int = 1000
 ) -> Evaluation:
     """Measure the clusters and the clean set of a run, before and after refining.
 
@@ -36,7 +36,7 @@ def evaluate_run(
     run
         From `run_folder.read_run`.
     truth
-        File of true labels; see `read_truth`.
+        File of true labels, see `read_truth`; or what it holds, in the order of the run.
     runtime
         Where to search neighbours for the clean sets of the other selections; None leaves them out.
     n_resamples
@@ -55,7 +55,7 @@ def evaluate_run(
             clean_sets |= {f"by {name}": mask for name, mask in selections_of(run, runtime).items()}
     return evaluate(
         run.cluster,
-        read_truth(truth, run.file_names),
+        truth if isinstance(truth, Truth) else read_truth(truth, run.file_names),
         probabilities=run.probabilities,
         confidence=run.confidence,
         initial_clusters=run.initial_cluster if has_base else None,
