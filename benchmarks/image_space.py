@@ -41,11 +41,12 @@ from ruc.embed.contrastive import ContrastiveSettings, batch_loss, contrastive_l
 from ruc.images.views import PAPER, PHOTO, to_float
 from ruc.networks import ImageNetwork, NetworkSettings, ResNet, projection_head
 from ruc.refine.losses import soft_cross_entropy, squared_error
-from ruc.refine.members import Trust, make_members
-from ruc.refine.ruc import passes, train_pass
+from ruc.refine.members import make_members, passes
+from ruc.refine.ruc import train_pass
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import ImageSpace
 from ruc.refine.targets import guess, mix_up, refine_labels, smooth_labels
+from ruc.refine.trust import Trust
 from ruc.runtime import Runtime
 
 N_CLUSTERS = 10

@@ -11,12 +11,13 @@ from ruc.cluster.clustering import Clustering
 from ruc.embed.neighbors import nearest_neighbors
 from ruc.images.views import PAPER
 from ruc.networks import NetworkSettings, ResNet, seeded_init
-from ruc.refine.members import Trust, make_members
+from ruc.refine.members import make_members, passes
 from ruc.refine.refinement import Pair
-from ruc.refine.ruc import passes, refine, train_pass
+from ruc.refine.ruc import refine, train_pass
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import FeatureSpace, ImageSpace
 from ruc.refine.targets import draw_share
+from ruc.refine.trust import Trust
 from ruc.runtime import Runtime
 
 CPU = Runtime("cpu", seed=3)

@@ -9,10 +9,10 @@ from ruc.cluster.clustering import Clustering
 from ruc.embed.neighbors import Neighbors
 from ruc.images.views import GENTLE
 from ruc.networks import NetworkSettings, ResNet, seeded_init
-from ruc.refine.members import Trust
 from ruc.refine.select import select_clean
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import ImageSpace
+from ruc.refine.trust import Trust
 from ruc.refine.warmup import warm_up_heads
 from ruc.runtime import Runtime
 

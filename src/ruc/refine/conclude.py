@@ -11,13 +11,13 @@ from torch import Tensor
 from ruc.cluster.clustering import Clustering
 from ruc.refine.calibrate import Calibration, fit_level, fit_temperature
 from ruc.refine.evidence import WELL_EXPLAINED, Evidence
-from ruc.refine.members import Trust
 from ruc.refine.memory import Memory, sketch
 from ruc.refine.refinement import PREDICT_ROWS, Epoch, Pair, Refinement
 from ruc.refine.replicate import MOST_CLUSTERS, expect
 from ruc.refine.select import CleanSelection
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import Space
+from ruc.refine.trust import Trust
 from ruc.runtime import Runtime
 
 __all__ = ["conclude"]

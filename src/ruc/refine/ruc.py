@@ -17,30 +17,20 @@ from ruc.cluster.clustering import Clustering
 from ruc.embed.neighbors import Neighbors
 from ruc.networks import State
 from ruc.progress import progress
+from ruc.refine.batches import Batch, batches
 from ruc.refine.conclude import conclude
 from ruc.refine.evidence import gather_evidence
+from ruc.refine.forwards import Said, learnable_logits, listen
 from ruc.refine.losses import soft_cross_entropy, squared_error
-from ruc.refine.members import (
-    Batch,
-    Member,
-    Said,
-    Trust,
-    Turn,
-    batches,
-    learnable_logits,
-    listen,
-    make_members,
-    own_generators,
-    restore,
-    snapshot,
-    surer,
-)
+from ruc.refine.members import Member, Turn, make_members, own_generators, passes, surer
 from ruc.refine.refinement import Epoch, Pair, Refinement
+from ruc.refine.resume import restore, snapshot
 from ruc.refine.select import choose_clean
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import Space
 from ruc.refine.statistics import settle_statistics
 from ruc.refine.targets import guess, mix_up, one_hot, refine_labels, smooth_labels
+from ruc.refine.trust import Trust
 from ruc.refine.warmup import warm_up_heads
 from ruc.runtime import Runtime
 
@@ -113,15 +103,6 @@ def refine(
     return conclude(space, pair, base, trust, selected, evidence, features, history, settings, runtime)
 
 
-def passes(first: Member, second: Member, settings: RefineSettings) -> list[list[Turn]]:
-    """Who learns in each pass over the data, and with whom as the peer."""
-    if not settings.co_training:
-        return [[(first, first)]]
-    if settings.turns == "pass":
-        return [[(first, second)], [(second, first)]]
-    return [[(first, second), (second, first)]]
-
-
 def train_pass(
     turns: Sequence[Turn],
     trust: Trust,
@@ -140,7 +121,8 @@ def train_pass(
     totals: list[Tensor] = []
     with runtime.side_by_side(len(turns)) as run:
         for batch in batches(trust, space, settings.rows_per_batch, generator):
-            said = dict(zip(members, run(partial(listen, batch, settings), members), strict=True))
+            answers = run(partial(listen, batch, settings), [member.network for member in members])
+            said = dict(zip(members, answers, strict=True))
             lesson = partial(learn, batch, said, space, settings, epoch)
             totals += run(lesson, turns, peer_weights, generators)
     for student, _ in turns:

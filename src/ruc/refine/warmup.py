@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ruc.networks import ImageNetwork
-from ruc.refine.members import Trust
 from ruc.refine.spaces import Space
+from ruc.refine.trust import Trust
 from ruc.runtime import Runtime
 
 __all__ = ["warm_up_heads"]
