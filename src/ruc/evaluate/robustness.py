@@ -139,7 +139,7 @@ def subjects_of(folder: str | Path, truth: str | Path | Truth, runtime: Runtime,
     pair = Pair.from_state(model["pair"], runtime.device)
     in_images = model["pair"].config["space"] == "image"
     inside = (lambda seen: seen) if in_images else embed
-    has_network = in_images and "base" in model and model["base"].config["n_clusters"] == run.n_clusters
+    has_network = in_images and "base" in model and model["base"].config["n_clusters"] == pair.n_clusters
     if has_network:
         base: Model = ImageNetwork.from_state(model["base"]).to(runtime.device)
     else:
@@ -155,7 +155,7 @@ def subjects_of(folder: str | Path, truth: str | Path | Truth, runtime: Runtime,
         pixels=pixels,
         right={
             "base": _cluster_of_truth(run.initial_cluster, labels)[drawn],
-            "refined": _cluster_of_truth(run.cluster, labels)[drawn],
+            "refined": _cluster_of_truth(_unedited(run), labels)[drawn],
         },
         base=OWN_NETWORK if has_network else LINEAR_HEAD,
     )
@@ -258,6 +258,13 @@ def _predictor(model: Model, runtime: Runtime) -> Callable[[NDArray[np.uint8]], 
         return clusters
 
     return predict
+
+
+def _unedited(run: Run) -> NDArray[np.int64]:
+    """(n_samples,) the clusters as the networks number them: what was merged or split by hand, they don't know."""
+    if run.network_probabilities is None:
+        return run.cluster
+    return np.asarray(run.network_probabilities.argmax(axis=1), np.int64)
 
 
 def _cluster_of_truth(clusters: NDArray[np.int64], truth: Truth) -> NDArray[np.int64]:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ruc.cluster.clustering import Clustering
+from ruc.networks import can_fuse, set_learning_rate
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import Space
 from ruc.runtime import Runtime
@@ -25,8 +26,7 @@ class Member:
     def start_pass(self, learning_rate: float) -> None:
         """Make ready to learn."""
         self.network.train()
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
+        set_learning_rate(self.optimizer, learning_rate)
 
     def note(self, rows: Tensor, logits: Tensor) -> None:
         """Remember what the network says of these rows' plain views."""
@@ -75,7 +75,7 @@ def own_generators(generator: torch.Generator, n_students: int) -> list[torch.Ge
 
 def make_optimizer(network: nn.Module, settings: RefineSettings) -> torch.optim.Optimizer:
     """The optimiser that the settings name; the learning rate is set anew in each epoch."""
-    fused = next(network.parameters()).device.type in ("cpu", "cuda")
+    fused = can_fuse(next(network.parameters()).device)
     if settings.optimizer == "adamw":
         return torch.optim.AdamW(network.parameters(), weight_decay=settings.weight_decay, fused=fused)
     return torch.optim.SGD(
