@@ -38,8 +38,8 @@ def ways(n_samples: int) -> dict[tuple[str, str], Way]:
     part = {graph: {"MOST_SAMPLES": n_samples // 2}}
     few = {propagate: {"MOST_DENSE": 1}, conclude: {"MOST_CALIBRATED": n_samples // 4, "MOST_SINGLE": 1}}
     starts = {
-        kmeans: {"MOST_WITH_RESTARTS": 1},
-        centres: {"ROWS_PER_CENTRE": 1, "FEWEST_ROWS": n_samples // 2},
+        kmeans: {"MOST_WITH_RESTARTS": 1, "ROWS_PER_CLUSTER": 1},
+        centres: {"FEWEST_ROWS": n_samples // 2},
     }
     return {
         ("graph", "plain"): {},

@@ -30,24 +30,25 @@ def test_nearest_centres_equals_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_inertia_is_near_that_of_scikit_learn() -> None:
     rows, _ = blobs()
-    _, distances = nearest_centres(rows, find_centres(rows, 6, RUNTIME, "test"))
+    _, distances = nearest_centres(rows, find_centres(rows, 6, RUNTIME, "test", 256, most_starts=10))
     assert distances.sum() < 1.01 * KMeans(6, n_init=10, random_state=0).fit(rows).inertia_
 
 
 def test_a_part_of_the_rows_is_enough_and_the_seed_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     rows, truth = blobs()
     monkeypatch.setattr(module, "FEWEST_ROWS", 20)
-    centres = find_centres(rows, 6, RUNTIME, "test", rows_per_centre=20)
+    centres = find_centres(rows, 6, RUNTIME, "test", 20, most_starts=10)
     owners, _ = nearest_centres(rows, centres)
     assert len({(int(a), int(b)) for a, b in zip(owners, truth, strict=True)}) == 6
-    assert torch.equal(centres, find_centres(rows, 6, RUNTIME, "test", rows_per_centre=20))
-    assert not torch.equal(centres, find_centres(rows, 6, Runtime("cpu", 2), "test", rows_per_centre=20))
+    assert torch.equal(centres, find_centres(rows, 6, RUNTIME, "test", 20, most_starts=10))
+    assert not torch.equal(centres, find_centres(rows, 6, Runtime("cpu", 2), "test", 20, most_starts=10))
 
 
 def test_more_starts_end_with_no_larger_inertia() -> None:
     rows, _ = blobs(300)
     inertia = [
-        nearest_centres(rows, find_centres(rows, 20, RUNTIME, "test", most_starts=n))[1].sum() for n in (1, 8)
+        nearest_centres(rows, find_centres(rows, 20, RUNTIME, "test", 256, most_starts=n))[1].sum()
+        for n in (1, 8)
     ]
     assert inertia[1] <= inertia[0]
 
@@ -62,5 +63,8 @@ def test_length_of_rows_does_not_count() -> None:
     rows, _ = blobs(60)
     scaled = rows * np.random.default_rng(2).uniform(0.1, 9, (60, 1)).astype(np.float32)
     torch.testing.assert_close(
-        find_centres(rows, 3, RUNTIME, "test"), find_centres(scaled, 3, RUNTIME, "test"), rtol=1e-4, atol=1e-5
+        find_centres(rows, 3, RUNTIME, "test", 256, most_starts=10),
+        find_centres(scaled, 3, RUNTIME, "test", 256, most_starts=10),
+        rtol=1e-4,
+        atol=1e-5,
     )

@@ -14,6 +14,7 @@ from ruc.runtime import Runtime
 __all__ = ["kmeans", "kmeans_labels"]
 
 MOST_WITH_RESTARTS = 5_000_000  # samples times clusters
+ROWS_PER_CLUSTER = 256  # of more samples, as many as faiss takes
 
 
 def kmeans(
@@ -42,7 +43,8 @@ def kmeans(
     """
     if len(features) * n_clusters > MOST_WITH_RESTARTS:
         check_clusterable(features, n_clusters)
-        labels, _ = nearest_centres(features, find_centres(features, n_clusters, runtime, "kmeans"))
+        centres = find_centres(features, n_clusters, runtime, "kmeans", ROWS_PER_CLUSTER, n_restarts)
+        labels, _ = nearest_centres(features, centres)
         return Clustering(labels, None, n_clusters, "kmeans")
     unit = unit_features(features, n_clusters)
     labels = kmeans_labels(unit, n_clusters, runtime.numpy_seed("kmeans"), n_restarts)

@@ -13,10 +13,9 @@ from ruc.runtime import Runtime
 
 __all__ = ["find_centres", "nearest_centres"]
 
-ROWS_PER_CENTRE = 256  # as many as faiss takes
 START_ROWS_PER_CENTRE = 10
 FEWEST_ROWS = 20_000
-MOST_STARTS, CHEAP = 10, 100_000_000  # rows times centres of all starts
+CHEAP = 100_000_000  # rows times centres of all starts
 N_STEPS = 20
 SETTLED = 0.002  # of the rows change their centre in the last step
 BLOCK_VALUES = 4 * 1024 * 1024  # larger pieces of memory are given back to the system each time
@@ -27,8 +26,8 @@ def find_centres(
     n_centres: int,
     runtime: Runtime,
     purpose: str,
-    rows_per_centre: int = ROWS_PER_CENTRE,
-    most_starts: int = MOST_STARTS,
+    rows_per_centre: int,
+    most_starts: int,
 ) -> Tensor:
     """Centres of k-means on a part of the rows; the best of several k-means++ starts, or of as many as are cheap.
 
@@ -54,7 +53,7 @@ def find_centres(
     """
     generator = np.random.default_rng(runtime.numpy_seed(purpose))
     part = _unit(rows[_draw(len(rows), max(FEWEST_ROWS, rows_per_centre * n_centres), generator)])
-    n_starts = min(MOST_STARTS, max(1, CHEAP // (len(part) * n_centres)))
+    n_starts = min(most_starts, max(1, CHEAP // (len(part) * n_centres)))
     found = [_settle(part, n_centres, generator, runtime) for _ in range(n_starts)]
     return min(found, key=lambda each: each[1])[0]
 
