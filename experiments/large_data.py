@@ -48,6 +48,7 @@ def ways(n_samples: int) -> dict[tuple[str, str], Way]:
         ("graph", "few candidates"): few,
         ("graph", "all of these"): {**cells, **part, **few},
         ("kmeans", "plain"): {},
+        ("kmeans", "neighbours in cells"): cells,
         ("kmeans", "few candidates"): few,
         ("kmeans", "k-means on half"): starts,
         ("kmeans", "all of these"): {**cells, **few, **starts},
