@@ -49,7 +49,9 @@ def _candidates(values: torch.Tensor, n_wanted: int) -> tuple[torch.Tensor, torc
         return values.topk(n_wanted, dim=1)
     # A group is every n_groups-th column, so that the maxima are those of whole rows of a matrix.
     grouped = values[:, : n_groups * GROUP].view(n_rows, GROUP, n_groups)
-    groups = grouped.amax(dim=1).topk(n_wanted, dim=1).indices
+    # The result in the layout of the values: else it takes ten times as long.
+    maxima = grouped.amax(dim=1) if values.is_contiguous() else grouped.permute(1, 2, 0).amax(dim=0).T
+    groups = maxima.topk(n_wanted, dim=1).indices
     within = torch.arange(GROUP, device=values.device) * n_groups
     columns = (groups[:, :, None] + within).flatten(1)
     rest = torch.arange(n_groups * GROUP, n_columns, device=values.device).expand(n_rows, -1)
