@@ -4,7 +4,8 @@
     python benchmarks/neighbors.py --synthetic 50000x512 [--clusters 10]
 
 Printed are, for scikit-learn's exhaustive search (the reference), for ours, and for the approximations (ours in cells,
-which `ruc` takes beyond 100,000 samples, and pynndescent where it is installed): seconds, the ratio to the reference,
+which `ruc` takes beyond 100,000 samples, and pynndescent where it is installed): processor seconds, their ratio to the
+reference,
 the recall against our exact result, the share of samples that RUC's selection trusts or doesn't trust alike, and the
 peak memory above what the features take.
 """
@@ -100,13 +101,13 @@ def main() -> None:
     truth = exact(features, k)
     clean, labels = trusted(features, truth, arguments.clusters)
     print(f"{len(features)} samples of {features.shape[1]} features, {k} neighbours")
-    print(f"{'':22}{'seconds':>9}{'ratio':>7}{'recall':>8}{'of 15':>8}{'selected alike':>16}{'peak MiB':>10}")
+    print(f"{'':22}{'proc. s':>9}{'ratio':>7}{'recall':>8}{'of 15':>8}{'selected alike':>16}{'peak MiB':>10}")
     reference = 0.0
     for title, search in searches.items():
         forget_peak()
-        held, started = held_mebibytes("VmRSS"), time.perf_counter()
+        held, started = held_mebibytes("VmRSS"), time.process_time()
         found = search(features, k)
-        seconds, peak = time.perf_counter() - started, held_mebibytes() - held
+        seconds, peak = time.process_time() - started, held_mebibytes() - held
         reference = reference or seconds
         now_clean, now_labels = trusted(features, found, arguments.clusters)
         alike = float(((clean == now_clean) & (labels == now_labels)).mean())
