@@ -103,6 +103,8 @@ def main() -> None:
         file = Path(name) / "features.npy"
         shape = (arguments.samples, arguments.features, arguments.clusters)
         features, truth = clustered_features(*shape, noise, 0, file)
+        if arguments.no_reference:
+            del features  # mapped here and by `ruc`, its pages would be counted twice
         stages = Stages()
         found: dict[str, NDArray[np.int64]] = {}
         for _ in range(arguments.repeats):

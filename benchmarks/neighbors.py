@@ -5,9 +5,8 @@
 
 Printed are, for scikit-learn's exhaustive search (the reference), for ours, and for the approximations (ours in cells,
 which `ruc` takes beyond 100,000 samples, and pynndescent where it is installed): processor seconds, their ratio to the
-reference,
-the recall against our exact result, the share of samples that RUC's selection trusts or doesn't trust alike, and the
-peak memory above what the features take.
+reference, the recall against our exact result, the share of samples that RUC's selection trusts or doesn't trust alike,
+and the peak memory above what the features take.
 """
 
 import argparse
