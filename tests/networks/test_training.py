@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ruc.errors import InputError
-from ruc.networks import NetworkSettings, ResNet, State, channels_last, shuffled_batches, train_epochs
+from ruc.networks import State, shuffled_batches, train_epochs
 from ruc.runtime import Runtime
 
 CPU = Runtime("cpu")
@@ -95,14 +95,3 @@ def test_batches_hold_every_row_once(n_samples, sizes) -> None:
     batches = shuffled_batches(n_samples, 3, torch.Generator().manual_seed(0), CPU.device)
     assert [len(rows) for rows in batches] == sizes
     assert torch.cat(batches).sort().values.tolist() == list(range(n_samples))
-
-
-def test_channels_last_is_a_layout_alone() -> None:
-    network = ResNet(NetworkSettings(channels=3, width=8, blocks=(1,), stem="full")).eval()
-    images = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    before = network(images)
-    laid_out = channels_last(network, CPU.device)
-    assert laid_out is network
-    weight = next(value for value in network.parameters() if value.dim() == 4 and value.shape[1] > 1)
-    assert weight.is_contiguous(memory_format=torch.channels_last)
-    torch.testing.assert_close(network(images), before)

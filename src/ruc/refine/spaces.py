@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ruc.embed.neighbors import Neighbors
 from ruc.images.views import ViewPolicy, random_view, strong_view, to_float
-from ruc.networks import ImageNetwork, ResNet, seeded_init
+from ruc.networks import ImageNetwork, ResNet, channels_last, seeded_init
 from ruc.refine.networks import Head
 from ruc.runtime import Runtime
 
@@ -183,11 +183,7 @@ class ImageSpace:
         """Two copies of the backbone under heads with different initial weights."""
         with seeded_init(runtime.numpy_seed("refine/networks")):
             networks = [ImageNetwork(copy.deepcopy(self.backbone), n_clusters) for _ in range(2)]
-        # Convolutions on a CPU are about twice as fast with the channels last; but with fewer than 8 channels
-        # oneDNN then writes beyond its buffers (torch 2.13).
-        wide = self.backbone.settings.width % 8 == 0
-        layout = torch.channels_last if wide else torch.contiguous_format
-        first, second = (each.to(runtime.device).to(memory_format=layout) for each in networks)  # type: ignore[call-overload]
+        first, second = (channels_last(each, runtime.device) for each in networks)
         return first, second
 
     def plain(self, rows: Tensor) -> Tensor:
