@@ -178,6 +178,10 @@ def test_embed(shapes: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
         (["refine", "shapes"], "--labels"),
         (["predict", "empty", "shapes"], "empty is not a finished run"),
         (["evaluate", "empty", "--truth", "stranger.csv"], "empty is not a finished run"),
+        (
+            ["evaluate", "empty", "--truth", "stranger.csv", "--attack", "fgsm,cw"],
+            "attack 'cw' given; expected fgsm or bim",
+        ),
     ],
 )
 def test_what_cannot_be_done_says_so_in_one_line_and_leaves_nothing(

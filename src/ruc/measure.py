@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ruc.errors import InputError
-from ruc.evaluate.attacks import AttackTable
+from ruc.evaluate.attacks import AttackTable, check_attacks
 from ruc.evaluate.corruptions import CorruptionTable
 from ruc.evaluate.evaluate import Evaluation
 from ruc.evaluate.figures import evaluation_figures, figure_to_svg
@@ -56,12 +56,14 @@ def measure_runs(
     RunFolderError
         A folder holds no finished run.
     InputError
-        The truth can't be used, or a folder is named twice.
+        The truth can't be used, a folder is named twice, or an attack isn't known.
     """
     names = [str(folder) for folder in folders]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(f"{', '.join(twice)} given twice; expected each run once")
+    if attacks:
+        check_attacks(attacks)
     measured = {}
     for name, folder in zip(names, folders, strict=True):
         run = read_run(folder)

@@ -5,7 +5,7 @@ doesn't say in which scale its ε are, and its public code, which feeds normalis
 normalised pixels the same ε would be about a quarter as strong.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ __all__ = [
     "AttackTable",
     "attack_models",
     "bim",
+    "check_attacks",
     "fgsm",
 ]
 
@@ -185,9 +186,7 @@ def attack_models(
     InputError
         An attack that isn't known, or no image.
     """
-    unknown = [attack for attack in attacks if attack not in ATTACKS]
-    if unknown or not attacks:
-        raise InputError(f"attack {(unknown or ['(none)'])[0]!r} given; expected {' or '.join(ATTACKS)}")
+    check_attacks(attacks)
     if len(images) == 0:
         raise InputError("no image to attack; expected at least one with a known truth")
     clean = {name: _accuracy(model, images, labels[name], batch_size) for name, model in models.items()}
@@ -201,6 +200,13 @@ def attack_models(
             drop = {name: clean[name] - accuracy[name] for name in models}
             results.append(AttackResult(attack, epsilon, accuracy, drop))
     return AttackTable(len(images), clean, tuple(results))
+
+
+def check_attacks(attacks: Sequence[str]) -> None:
+    """Raise `InputError` where none is named, or one that isn't known."""
+    unknown = [attack for attack in attacks if attack not in ATTACKS]
+    if unknown or not attacks:
+        raise InputError(f"attack {(unknown or ['(none)'])[0]!r} given; expected {' or '.join(ATTACKS)}")
 
 
 def _step(model: Model, images: Tensor, labels: Tensor, length: float) -> Tensor:
