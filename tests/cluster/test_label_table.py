@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ruc.cluster.label_table import LabelTable, read_table, table_of, with_probabilities
+from ruc.cluster.label_table import LabelTable, plain_labels, read_table, table_of, with_probabilities
 from ruc.errors import InputError
 
 
@@ -54,6 +54,12 @@ def test_npy_and_an_array_are_the_same(tmp_path: Path) -> None:
     array = np.array([0.0, 1.0, np.nan])
     np.save(tmp_path / "l.npy", array)
     assert read_table(tmp_path / "l.npy").labels == table_of(array, "labels").labels == ["0.0", "1.0", ""]
+
+
+def test_unknown_labels_are_empty_and_whole_numbers_written_alike() -> None:
+    assert plain_labels(["1.0", "-1.0", "", "NaN", "20.00", "3"]) == ["1", "", "", "", "20", "3"]
+    assert plain_labels(["1.0", "x", "-1"]) == ["1.0", "x", ""]
+    assert plain_labels(["1.5", "2.0"]) == ["1.5", "2.0"]
 
 
 def test_probabilities_come_from_one_place_and_row_by_row() -> None:

@@ -169,9 +169,11 @@ def test_evaluate_run(finished):
     assert set(evaluate_run(run, finished / "truth.csv", n_resamples=0).clean_sets) == {"start", "end"}
     since = np.where(run.was_clean, 0, 3)
     by_epoch = evaluate_run(
-        replace(run, marks={"clean_since": since}), finished / "truth.csv", n_resamples=0
+        replace(run, marks={"clean_since": since}, history=({"epoch": 0.0},) * 5),
+        finished / "truth.csv",
+        n_resamples=0,
     ).clean_by_epoch
-    assert [scores.recall for scores in by_epoch] == pytest.approx([45 / 56] * 3 + [1.0])
+    assert [scores.recall for scores in by_epoch] == pytest.approx([45 / 56] * 3 + [1.0] * 3)
     sure = replace(run, initial_probabilities=run.probabilities)
     assert set(evaluate_run(sure, finished / "truth.csv", RUNTIME, n_resamples=0).clean_sets) == {
         "start", "end", "by confidence", "by neighbors", "by hybrid",

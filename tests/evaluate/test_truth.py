@@ -33,6 +33,18 @@ def test_csv_from_a_spreadsheet_with_byte_order_mark(tmp_path):
     assert labels_of(read_truth(path, NAMES)) == ["1", "", ""]
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_csv_with_the_delimiter_of_a_spreadsheet(tmp_path, delimiter):
+    text = "file_name,label\na.png,cat\nb/c.png,dog\n".replace(",", delimiter)
+    assert labels_of(read_truth(write(tmp_path / "t.csv", text), NAMES)) == ["cat", "dog", ""]
+
+
+def test_whole_numbers_are_written_alike(tmp_path):
+    """As pandas writes them beside missing ones, so that a class is called as in the labels that were repaired."""
+    path = write(tmp_path / "t.csv", "file_name,label\na.png,1.0\nb/c.png,\nd.png,10.0\n")
+    assert labels_of(read_truth(path, NAMES)) == ["1", "", "10"]
+
+
 def test_names_are_compared_as_composed_unicode(tmp_path):
     path = write(tmp_path / "t.csv", "file_name,label\ncafe\u0301.png,1\n")
     assert labels_of(read_truth(path, ("caf\u00e9.png",))) == ["1"]
@@ -56,14 +68,15 @@ def test_labels_alone_are_in_row_order(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("t.csv", "name,class\na.png,1\n", "columns name, class; expected file_name and label"),
-        ("t.csv", "", r"columns \(none\)"),
+        ("t.csv", "name,class\na.png,1\n", "columns name, class; expected 'file_name' and 'label'"),
+        ("t.csv", "", "is empty; expected a header line"),
         ("t.csv", "file_name,label\na.png,1\nd.png,2\na.png,3\n", "line 4: 'a.png' has the label '3' after '1'"),
         ("t.csv", "file_name,label\nx.png,1\n", "none of the run's 3 images: it has 'x.png', the run has 'a.png'"),
         ("t.csv", "label\n1\n2\n", "2 labels without file names for 3 images"),
         ("t.csv", "file_name,label\na.png,1,2\n", "line 2: "),
         ("t.csv", "file_name,label\na.png\n", "line 2: "),
-        ("t.txt", "a", "is a .txt; expected .csv, .parquet or .npy"),
+        ("t.csv", "file_name,probability_x\na.png,1\n", "has no column 'label'"),
+        ("t.xlsx", "a", "type '.xlsx'; expected .csv, .parquet or .npy"),
         ("t.parquet", "no parquet", "cannot be read as Parquet"),
         ("t.npy", "no array", "cannot be read as .npy"),
     ],
@@ -111,11 +124,11 @@ def test_the_same_row_twice_is_no_error(tmp_path):
 
 
 def test_other_unusable_files(tmp_path):
-    with pytest.raises(InputError, match="does not exist"):
+    with pytest.raises(InputError, match="no such file"):
         read_truth(tmp_path / "none.csv", NAMES)
     np.save(tmp_path / "t.npy", np.ones((3, 2)))
     with pytest.raises(InputError, match=r"shape \(3, 2\)"):
         read_truth(tmp_path / "t.npy", NAMES)
     (tmp_path / "latin.csv").write_bytes("file_name,label\né.png,1\n".encode("latin-1"))
-    with pytest.raises(InputError, match="expected UTF-8"):
+    with pytest.raises(InputError, match="save it as UTF-8"):
         read_truth(tmp_path / "latin.csv", NAMES)

@@ -1,7 +1,6 @@
 """Labels that somebody else made, as a clustering: matched with the samples, checked, and numbered."""
 
 import logging
-import re
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ruc.cluster.clustering import UNKNOWN, Clustering
-from ruc.cluster.label_matching import in_order_of, in_row_order
+from ruc.cluster.label_matching import in_order_of, in_row_order, say_matched_by_ending
 from ruc.cluster.label_table import (
     PROBABILITY,
+    WHOLE,
     LabelTable,
+    plain_labels,
     read_npy,
     read_table,
     table_of,
@@ -26,8 +27,6 @@ __all__ = ["check_given", "given", "read_given"]
 logger = logging.getLogger(__name__)
 
 SUM_TOLERANCE = 1e-3  # probabilities were rounded when they were written
-WHOLE = re.compile(r"-?(0|[1-9][0-9]*)")
-WHOLE_OR_FLOAT = re.compile(rf"{WHOLE.pattern}(\.0+)?")  # as pandas writes whole numbers beside missing ones
 
 
 def given(
@@ -142,15 +141,7 @@ def _read(path: Path, probabilities: Path | None) -> LabelTable:
 def _said(table: LabelTable, n_clusters: int | None) -> tuple[Clustering, tuple[str, ...] | None]:
     """Numbered, with a warning of each thing in it that the user may not have meant."""
     clustering, names = _number(table, n_clusters)
-    if table.by_ending:
-        image, name = next(iter(table.by_ending.items()))
-        logger.info(
-            "%s: %d names matched by their ending, as %r for %r",
-            table.source,
-            len(table.by_ending),
-            name,
-            image,
-        )
+    say_matched_by_ending(table.source, table.by_ending)
     if table.n_unnamed:
         logger.warning(
             "%s has no label for %d of %d images: unknown", table.source, table.n_unnamed, len(table.places)
@@ -194,16 +185,14 @@ def _known_texts(table: LabelTable, probabilities: NDArray[np.float32] | None) -
         texts = [table.classes[k] if k != UNKNOWN else "" for k in best.tolist()]
     else:
         texts = table.labels
-    texts = ["" if text in ("-1", "-1.0") or text.lower() == "nan" else text for text in texts]
+    texts = plain_labels(texts)
     if not any(texts):
         raise InputError(
             f"{table.source}: no label is known; expected at least two classes; fill the column, or let `ruc cluster` "
             "find some"
         )
-    if not all(WHOLE_OR_FLOAT.fullmatch(text) for text in texts if text):
-        return texts
-    texts = [text.split(".")[0] for text in texts]
-    negative = next((row for row, text in enumerate(texts) if text.startswith("-")), None)
+    whole = all(WHOLE.fullmatch(text) for text in texts if text)
+    negative = next((row for row, text in enumerate(texts) if whole and text.startswith("-")), None)
     if negative is not None:
         raise InputError(
             f"{table.source}, {table.places[negative]}: label {texts[negative]}; "

@@ -1,7 +1,8 @@
 """A table of labels brought into the order of the samples."""
 
 import difflib
-from collections.abc import Collection, Sequence
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,9 @@ from ruc.cluster.label_table import LabelTable
 from ruc.errors import InputError
 from ruc.images.names import match_by_ending, plain_name
 
-__all__ = ["in_order_of", "in_row_order"]
+__all__ = ["in_order_of", "in_row_order", "say_matched_by_ending"]
+
+logger = logging.getLogger(__name__)
 
 
 def in_row_order(table: LabelTable, n_samples: int) -> LabelTable:
@@ -64,6 +67,13 @@ def in_order_of(table: LabelTable, file_names: Sequence[str], skipped: Collectio
         n_unnamed=rows.count(None),
         by_ending=by_ending,
     )
+
+
+def say_matched_by_ending(source: str, by_ending: Mapping[str, str]) -> None:
+    """Log that names of a table, image to name, count as those of images whose names end alike."""
+    if by_ending:
+        image, name = next(iter(by_ending.items()))
+        logger.info("%s: %d names matched by their ending, as %r for %r", source, len(by_ending), name, image)
 
 
 def _names_of_rows(table: LabelTable, wanted: list[str], passed_over: set[str]) -> list[str]:

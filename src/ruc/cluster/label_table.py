@@ -1,7 +1,8 @@
 """Labels as they stand in a file or an array, before they are matched with samples and numbered."""
 
 import csv
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -11,9 +12,20 @@ from numpy.typing import NDArray
 
 from ruc.errors import InputError
 
-__all__ = ["PROBABILITY", "LabelTable", "read_npy", "read_table", "table_of", "with_probabilities"]
+__all__ = [
+    "PROBABILITY",
+    "WHOLE",
+    "LabelTable",
+    "plain_labels",
+    "read_npy",
+    "read_table",
+    "table_of",
+    "with_probabilities",
+]
 
 PROBABILITY: Final = "probability_"  # prefix of the columns that hold probabilities; the class follows
+WHOLE: Final = re.compile(r"-?(0|[1-9][0-9]*)")
+WHOLE_OR_FLOAT = re.compile(rf"{WHOLE.pattern}(\.0+)?")  # as pandas writes whole numbers beside missing ones
 
 
 @dataclass(frozen=True)
@@ -183,6 +195,14 @@ def with_probabilities(table: LabelTable, array: NDArray[np.generic], source: st
             "expected a row a label"
         )
     return replace(table, probabilities=array.astype(np.float64), classes=None, probability_source=source)
+
+
+def plain_labels(labels: Sequence[str]) -> list[str]:
+    """The labels with "" for -1 and NaN, which mean unknown too; where all are whole numbers, these written alike."""
+    texts = ["" if text in ("-1", "-1.0") or text.lower() == "nan" else text for text in labels]
+    if all(WHOLE_OR_FLOAT.fullmatch(text) for text in texts if text):
+        return [text.split(".")[0] for text in texts]
+    return texts
 
 
 def _text(value: object) -> str:

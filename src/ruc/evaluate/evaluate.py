@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ruc.cluster.clustering import UNKNOWN
 from ruc.errors import InputError
 from ruc.evaluate.calibration import (
     Reliability,
@@ -22,7 +23,6 @@ from ruc.evaluate.calibration import (
     reliability_curve,
 )
 from ruc.evaluate.metrics import (
-    UNKNOWN,
     ClusterScore,
     PrecisionRecall,
     Truth,
@@ -145,6 +145,7 @@ def evaluate(
     initial_probabilities: ArrayLike | None = None,
     clean_sets: Mapping[str, ArrayLike] | None = None,
     clean_since: ArrayLike | None = None,
+    n_epochs: int | None = None,
     n_resamples: int = 1000,
     level: float = 0.95,
     seed: int = 0,
@@ -169,6 +170,8 @@ def evaluate(
         `clusters`, any other on `initial_clusters` (on `clusters` without these).
     clean_since
         (n_samples,) int: the epoch after which each image was trusted, 0 for the start, -1 for never.
+    n_epochs
+        How many epochs there were; by default none after the last in which an image became trusted.
     n_resamples
         Bootstrap samples for the intervals.
     level
@@ -211,7 +214,7 @@ def evaluate(
             name: clean_set_scores(mask, numbers if name == "end" else trusted, encoded)
             for name, mask in sets.items()
         },
-        clean_by_epoch=() if since is None else _clean_by_epoch(since, trusted, numbers, encoded),
+        clean_by_epoch=() if since is None else _clean_by_epoch(since, n_epochs, trusted, numbers, encoded),
         level=level,
     )
 
@@ -372,13 +375,23 @@ def _changes(base: _Labelling, refined: _Labelling) -> Changes:
 
 
 def _clean_by_epoch(
-    since: NDArray[np.int64], initial: NDArray[np.int64], final: NDArray[np.int64], truth: Truth
+    since: NDArray[np.int64],
+    n_epochs: int | None,
+    initial: NDArray[np.int64],
+    final: NDArray[np.int64],
+    truth: Truth,
 ) -> tuple[PrecisionRecall, ...]:
     """Scores after each epoch; what was trusted at the start counts with its initial label, the rest with its last."""
+    last = int(since.max(initial=0))
+    if n_epochs is not None and n_epochs < last:
+        raise InputError(
+            f"clean_since says that an image was trusted after epoch {last}, but n_epochs={n_epochs} was given; "
+            "expected at least as many"
+        )
     labels = np.where(since == 0, initial, final)
     return tuple(
         clean_set_scores((since >= 0) & (since <= epoch), labels, truth)
-        for epoch in range(int(since.max(initial=0)) + 1)
+        for epoch in range((last if n_epochs is None else n_epochs) + 1)
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ruc.cluster.clustering import UNKNOWN
 from ruc.errors import InputError
 
 __all__ = [
@@ -32,7 +33,6 @@ __all__ = [
     "purity",
 ]
 
-UNKNOWN = -1
 UNKNOWN_TEXTS = frozenset({"", "-1", "-1.0", "nan", "None", "<NA>"})
 
 

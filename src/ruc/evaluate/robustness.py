@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ruc.cluster.clustering import UNKNOWN
 from ruc.errors import InputError
 from ruc.evaluate.attacks import AttackTable, Model, attack_models
 from ruc.evaluate.corruptions import CORRUPTIONS, STRENGTHS, CorruptionTable, corruption_table
-from ruc.evaluate.metrics import UNKNOWN, Truth, contingency, match_clusters
+from ruc.evaluate.metrics import Truth, contingency, match_clusters
 from ruc.evaluate.truth import read_truth
 from ruc.networks import ImageNetwork, State
 from ruc.progress import progress

@@ -7,8 +7,9 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ruc.cluster.clustering import UNKNOWN, Clustering
 from ruc.evaluate.evaluate import Evaluation, evaluate
-from ruc.evaluate.metrics import UNKNOWN, Truth
+from ruc.evaluate.metrics import Truth
 from ruc.evaluate.truth import read_truth
 from ruc.run_folder import Run
 from ruc.runtime import Runtime
@@ -62,13 +63,13 @@ def evaluate_run(
         initial_probabilities=run.initial_probabilities if has_base else None,
         clean_sets=clean_sets,
         clean_since=run.marks.get("clean_since"),
+        n_epochs=len(run.history),
         n_resamples=n_resamples,
     )
 
 
 def selections_of(run: Run, runtime: Runtime) -> dict[str, NDArray[np.bool_]]:
     """Clean sets that each selection would have chosen at the start, with the run's thresholds."""
-    from ruc.cluster.clustering import Clustering
     from ruc.embed.neighbors import nearest_neighbors
     from ruc.refine.evidence import MOST_NEIGHBORS
     from ruc.refine.select import NoCleanSamplesWarning, select_clean
