@@ -148,6 +148,11 @@ def test_numbers_by_hand() -> None:
         'moved <b class="changed">3</b> to another cluster, placed <b>2</b> that had no label,'
         in " ".join(summary_html(unknown).split())
     )
+    of_both = np.isin(np.arange(40), [1, 10])  # what a person has moved isn't RUC's work
+    assert (
+        'moved <b class="changed">2</b> to another cluster, placed <b>1</b> that had no label,'
+        in " ".join(summary_html(replace(unknown, moved_by_hand=of_both)).split())
+    )
 
 
 def test_hostile_names_stay_text() -> None:

@@ -195,10 +195,12 @@ def test_table_searches_sorts_and_filters(visit: Visit) -> None:
     page.locator("th.col-confidence button").click()
     assert visit.names()[0] == data.file_names[int(data.confidence.argmax())]
     assert page.locator("th.col-confidence").get_attribute("aria-sort") == "descending"
-    page.locator("#images").get_by_label("Status").select_option("changed")
+    status = page.locator("#images").get_by_label("Status")
+    assert "Placed by RUC" not in status.locator("option").all_inner_texts()  # every image had a cluster
+    status.select_option("changed")
     page.locator("#images").get_by_label("Cluster", exact=True).select_option("2")
     assert len(visit.names()) == 12
-    page.locator("#images").get_by_label("Status").select_option("")
+    status.select_option("")
     page.locator("#images").get_by_label("Cluster", exact=True).select_option("")
     page.locator("th.col-name button").click()
     first = visit.names()
@@ -492,6 +494,23 @@ def test_unknown_labels_are_placed_and_not_changed(browser: Any, tmp_path: Path)
     )
     assert visit.text("a[href='#changes'] .stat-value") == "22"
     assert any(text.startswith("?") for text in visit.page.locator(".flow").all_inner_texts())
+    status = visit.page.locator("#images").get_by_label("Status")
+    count = visit.page.locator("#images .filters .page-text")
+    status.select_option(label="Changed by RUC")  # as many as the headline says
+    playwright.expect(count).to_have_text("22 of 240 images")
+    assert set(visit.page.locator("#images .badge.changed").all_inner_texts()) == {"changed"}
+    status.select_option(label="Placed by RUC")
+    playwright.expect(count).to_have_text("3 of 240 images")
+    assert visit.names() == [data.file_names[row] for row in (0, 1, 10)]
+    visit.page.locator(
+        "#images .file-name"
+    ).first.click()  # what a person has placed isn't RUC's work any more
+    visit.page.get_by_label("Move to…").last.select_option("3")
+    visit.page.get_by_role("button", name="Close").click()
+    playwright.expect(count).to_have_text("2 of 240 images")
+    status.select_option(label="Placed by you")
+    playwright.expect(count).to_have_text("1 of 240 images")
+    assert "placed 2 that had no label," in visit.text(".headline")
     visit.context.close()
     assert visit.complaints == []
 

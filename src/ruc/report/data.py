@@ -114,6 +114,24 @@ class ReportData:
         """K, counting clusters that are empty."""
         return len(self.cluster_names)
 
+    @property
+    def placed(self) -> NDArray[np.bool_]:
+        """(n,) bool: had no cluster at first, and wasn't given one by a person."""
+        return (self.initial_cluster < 0) & ~self.by_hand
+
+    @property
+    def changed(self) -> NDArray[np.bool_]:
+        """(n,) bool: had another cluster at first, and wasn't moved by a person."""
+        is_elsewhere = np.not_equal(self.cluster, self.initial_cluster)
+        return np.asarray(is_elsewhere & (self.initial_cluster >= 0) & ~self.by_hand)
+
+    @property
+    def by_hand(self) -> NDArray[np.bool_]:
+        """(n,) bool: moved or confirmed by a person."""
+        if self.moved_by_hand is None:
+            return np.zeros(len(self.cluster), np.bool_)
+        return self.moved_by_hand.astype(np.bool_)
+
 
 def report_data(run: Run, images: ImageSource | None = None) -> ReportData:
     """What the report shows of a run.

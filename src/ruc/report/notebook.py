@@ -111,8 +111,8 @@ def _rendered(data: ReportData, n_images: int, note: str) -> str:
     text = environment.from_string(SHOWN + template).render(
         n_rows=len(data.file_names),
         n_clusters=len(order),
-        n_changed=int((np.not_equal(data.cluster, data.initial_cluster) & (data.initial_cluster >= 0)).sum()),
-        n_placed=int((data.initial_cluster < 0).sum()),
+        n_changed=int(data.changed.sum()),
+        n_placed=int(data.placed.sum()),
         n_doubtful=int((doubt >= DOUBTFUL).sum()),
         expected_right=f"{data.confidence.mean():.1%}",
         noun=noun,

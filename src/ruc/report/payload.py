@@ -36,8 +36,7 @@ def payload(
     """
     thumbnail = np.full(len(data.file_names), -1)
     thumbnail[shown] = np.arange(len(shown))
-    by_hand = data.moved_by_hand if data.moved_by_hand is not None else np.zeros_like(data.is_clean)
-    flags = data.was_clean * 1 + data.is_clean * 2 + by_hand * 4
+    flags = data.was_clean * 1 + data.is_clean * 2 + data.by_hand * 4
     columns = {
         "cluster": packed(data.cluster, "<i4"),
         "initial": packed(data.initial_cluster, "<i4"),

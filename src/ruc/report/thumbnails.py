@@ -48,13 +48,13 @@ def choose_shown(
     cluster: NDArray[np.integer[Any]],
     typicality: NDArray[np.floating[Any]],
     confidence: NDArray[np.floating[Any]],
-    changed: NDArray[np.bool_],
+    joined: NDArray[np.bool_],
     n_shown: int = MOST_SHOWN,
 ) -> NDArray[np.int64]:
     """Choose the rows that get a thumbnail: all, or a fair sample of every cluster.
 
     Each cluster has the same share; a quarter of it each goes to its most typical, its most
-    doubtful, its changed (most confident first), and evenly spaced images. What a small cluster
+    doubtful, its newly joined (most confident first), and evenly spaced images. What a small cluster
     does not need goes to the most doubtful images of the rest.
 
     Returns
@@ -73,11 +73,11 @@ def choose_shown(
         if len(members) <= share:
             is_shown[members] = True
             continue
-        joined = members[changed[members]]
+        new = members[joined[members]]
         orders = (
             members[np.argsort(-typicality[members], kind="stable")],
             members[np.argsort(confidence[members], kind="stable")],
-            joined[np.argsort(-confidence[joined], kind="stable")],
+            new[np.argsort(-confidence[new], kind="stable")],
             members[np.linspace(0, len(members) - 1, share // 4).astype(np.int64)],
         )
         for order in orders:

@@ -4,7 +4,7 @@ const orders = {
   typical: { name: 'Typical', rows: (all) => byKey(all, (row) => -base.typical[row] - (isDoubtful(row) ? 0 : 20000)) },
   doubtful: { name: 'Doubtful', rows: (all) => byKey(all, (row) => (isByHand(row) ? 0 : -base.doubt[row])) },
   random: { name: 'Random', rows: (all, seed) => byKey(all, (row) => scrambled(row, seed)) },
-  joined: { name: 'Newly joined', rows: (all) => byKey(all.filter(isChanged), (row) => -base.confidence[row]) },
+  joined: { name: 'Newly joined', rows: (all) => byKey(all.filter(isElsewhere), (row) => -base.confidence[row]) },
 };
 
 function clusterPanel(cluster) {
@@ -31,7 +31,7 @@ function clusterPanel(cluster) {
   }
 
   function updateTabs() {
-    const joined = members(cluster).filter(isChanged).length;
+    const joined = members(cluster).filter(isElsewhere).length;
     replaceChildren(tabs, Object.entries(orders).map(([name, one]) => button(
       name === 'joined' ? ['New', h('span', { class: 'wide-only' }, 'ly joined'), h('span', { class: 'count' }, number(joined))] : one.name, () => choose(name), { 'aria-pressed': String(order === name) })));
   }

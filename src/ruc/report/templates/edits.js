@@ -137,8 +137,17 @@ function clusters() {
   return all;
 }
 
-const isChanged = (row) => current.cluster[row] !== current.initial[row];
+// An image that isn't where it was …
+const isElsewhere = (row) => current.cluster[row] !== current.initial[row];
+// … was placed by a person; or else RUC changed the cluster it had, or placed it where it had none.
 const isByHand = (row) => current.byHand[row] === 1;
+const isPlaced = (row) => current.initial[row] < 0 && !isByHand(row);
+const isChanged = (row) => isElsewhere(row) && !isPlaced(row) && !isByHand(row);
+const changes = [
+  { value: 'changed', name: 'Changed by RUC', fits: isChanged, colour: '--change' },
+  base.initial.some((cluster) => cluster < 0) && { value: 'placed', name: 'Placed by RUC', fits: isPlaced, colour: '--c2' },
+  { value: 'byhand', name: 'Placed by you', fits: isByHand, colour: '--trust' },
+].filter(Boolean);
 const isDoubtful = (row) => base.doubt[row] >= data.doubtfulFrom * 10000 && !isByHand(row);
 const isTrusted = (row) => isClean(row) || isByHand(row);
 

@@ -33,13 +33,13 @@ function picture(row, alt) {
 }
 
 function rowText(row) {
-  const change = isChanged(row) ? `, before ${clusterName(current.initial[row])}` : '';
+  const change = isElsewhere(row) ? `, before ${clusterName(current.initial[row])}` : '';
   return `${data.fileNames[row]}: ${clusterName(current.cluster[row])}${change}, confidence ${percent(confidence(row))}`;
 }
 
 function tile(row, rows, options) {
   const marks = [];
-  if (isChanged(row) && !options.withoutFlags) marks.push(h('span', { class: 'flag changed', title: `Before: ${clusterName(current.initial[row])}` }, isByHand(row) ? 'you' : `${current.initial[row] < 0 ? '?' : current.initial[row]} →`));
+  if (isElsewhere(row) && !options.withoutFlags) marks.push(h('span', { class: 'flag changed', title: `Before: ${clusterName(current.initial[row])}` }, isByHand(row) ? 'you' : `${current.initial[row] < 0 ? '?' : current.initial[row]} →`));
   return h('div', { class: `tile${isDoubtful(row) ? ' doubtful' : ''}`, role: 'listitem' },
     h('div', { class: 'tile-frame' },
       button(picture(row, rowText(row)), () => openDetail(row, rows()), { class: 'tile-open', 'data-row': row, tabindex: '-1', title: rowText(row) }),

@@ -79,7 +79,10 @@ function buildMap() {
     const scale = Array.from({ length: 5 }, (_, index) => named(`--s${index}`));
     const faint = named('--point-faint');
     if (colouring.value === 'confidence') return (row) => scale[Math.min(4, Math.floor(Math.max(0, confidence(row) * 2 - 1) * 5))];
-    if (colouring.value === 'changed') { const changed = named('--change'); return (row) => (isChanged(row) ? changed : faint); }
+    if (colouring.value === 'changed') {
+      const known = changes.map((change) => ({ ...change, colour: named(change.colour) }));
+      return (row) => (known.find((change) => change.fits(row)) || { colour: faint }).colour;
+    }
     return (row) => (current.cluster[row] < 0 ? faint : palette[current.cluster[row] % 12]);
   }
 
@@ -101,7 +104,7 @@ function buildMap() {
       context.arc(x, y, radius, 0, 2 * Math.PI);
       context.fill();
     };
-    const isInFront = (row) => (highlighted === null || current.cluster[row] === highlighted) && (colouring.value !== 'changed' || isChanged(row));
+    const isInFront = (row) => (highlighted === null || current.cluster[row] === highlighted) && (colouring.value !== 'changed' || changes.some((change) => change.fits(row)));
     context.globalAlpha = highlighted === null && colouring.value !== 'changed' ? 0.8 : 0.16;
     if (colouring.value === 'changed' && highlighted === null) context.globalAlpha = 0.6;
     for (const row of drawingOrder) if (highlighted === null && colouring.value !== 'changed' ? true : !isInFront(row)) point(row);
@@ -196,7 +199,7 @@ function buildMap() {
     drawOverlay();
     if (row < 0) return;
     replaceChildren(tip, data.hasImages && picture(row, ''), h('span', { class: 'tip-name' }, data.fileNames[row]),
-      h('span', { class: 'tip-facts' }, isChanged(row) && [chip(current.initial[row]), ' → '], chip(current.cluster[row]), ` ${percent(confidence(row))}`));
+      h('span', { class: 'tip-facts' }, isElsewhere(row) && [chip(current.initial[row]), ' → '], chip(current.cluster[row]), ` ${percent(confidence(row))}`));
     const [x, y] = toScreen(unitX(row), unitY(row));
     const { width, height } = size();
     tip.style.left = `${x > width - 190 ? x - 182 : x + 14}px`;
@@ -304,7 +307,7 @@ function buildMap() {
       return;
     }
     const entries = colouring.value === 'changed'
-      ? [['--change', 'changed'], ['--point-faint', 'as before']]
+      ? [...changes.map((change) => [change.colour, change.name]), ['--point-faint', 'As before']]
       : [['--s0', 'below 60 %'], ['--s1', '60–70 %'], ['--s2', '70–80 %'], ['--s3', '80–90 %'], ['--s4', 'above 90 %']];
     replaceChildren(legend, entries.map(([name, text]) => h('span', { class: 'legend-item' }, h('span', { class: 'swatch', style: { background: `var(${name})` } }), text)));
   }

@@ -17,7 +17,7 @@ function computeStats(cluster) {
     doubtful += isDoubtful(row);
     sure += isByHand(row) ? 1 : confidence(row);
     nearest += isByHand(row) || current.nearest[row] === cluster;
-    joined += isChanged(row);
+    joined += isElsewhere(row);
     if (base.second) {
       let other = base.second[row];
       while (current.mergedInto.has(other)) other = current.mergedInto.get(other);
@@ -49,7 +49,7 @@ function verdictBadge(cluster, numbers) {
 function flows() {
   const found = new Map();
   for (let row = 0; row < nRows; row++) {
-    if (!isChanged(row) || isByHand(row)) continue;
+    if (!isChanged(row) && !isPlaced(row)) continue;
     const key = `${current.initial[row]}>${current.cluster[row]}`;
     if (!found.has(key)) found.set(key, { key, from: current.initial[row], to: current.cluster[row], rows: [] });
     found.get(key).rows.push(row);
@@ -85,8 +85,8 @@ function buildSummary() {
     let changed = 0, placed = 0, doubtful = 0, byHand = 0, wrong = 0;
     for (let row = 0; row < nRows; row++) {
       byHand += isByHand(row);
-      changed += isChanged(row) && !isByHand(row) && current.initial[row] >= 0;
-      placed += current.initial[row] < 0 && !isByHand(row);
+      changed += isChanged(row);
+      placed += isPlaced(row);
       doubtful += isDoubtful(row);
       wrong += isByHand(row) ? 0 : 1 - confidence(row);
     }

@@ -8,8 +8,8 @@ function buildTable() {
   const search = h('input', { type: 'search', id: 'search', placeholder: 'Search file names', 'aria-label': 'Search file names', autocomplete: 'off' });
   const clusterFilter = h('select', { 'aria-label': 'Cluster' });
   const statuses = [
-    ['', 'All images', () => true], ['changed', 'Changed', isChanged], ['doubtful', 'Doubtful', isDoubtful],
-    ['trusted', 'Trusted', isTrusted], ['byhand', 'Placed by you', isByHand],
+    ['', 'All images', () => true], ...changes.map((change) => [change.value, change.name, change.fits]),
+    ['doubtful', 'Doubtful', isDoubtful], ['trusted', 'Trusted', isTrusted],
     ...data.marks.filter(isFilter).map((mark) => [`mark-${mark.name}`, markName(mark), (row) => markText(mark, row) !== '']),
   ];
   const statusFilter = h('select', { 'aria-label': 'Status' }, statuses.map(([value, name]) => h('option', { value }, name)));
@@ -21,7 +21,7 @@ function buildTable() {
     cluster: { title: 'Cluster', key: (row) => current.cluster[row] },
     confidence: { title: 'Confidence', key: (row) => base.confidence[row] },
     initial: { title: 'Before', key: (row) => current.initial[row] },
-    status: { title: 'Status', key: (row) => isDoubtful(row) * 2 + isChanged(row) },
+    status: { title: 'Status', key: (row) => isDoubtful(row) * 2 + isElsewhere(row) },
   };
   const heads = Object.entries(keys).map(([name, one]) => {
     const head = h('th', { scope: 'col', class: `col-${name}`, 'data-key': name }, button([one.title, h('span', { class: 'sort-mark', 'aria-hidden': 'true' })], () => {
@@ -71,8 +71,8 @@ function buildTable() {
 
   function status(row) {
     return [
-      isChanged(row) && h('span', { class: 'badge changed' }, isByHand(row) ? 'moved by you' : current.initial[row] < 0 ? 'placed' : 'changed'),
-      isDoubtful(row) ? h('span', { class: 'badge doubtful' }, 'doubtful') : isByHand(row) && !isChanged(row) ? h('span', { class: 'faint' }, 'confirmed') : isTrusted(row) && !isByHand(row) && h('span', { class: 'faint' }, 'trusted'),
+      changes.filter((change) => change.fits(row)).map((change) => h('span', { class: `badge ${change.value}` }, change.name.toLowerCase().replace(' by ruc', ''))),
+      isDoubtful(row) ? h('span', { class: 'badge doubtful' }, 'doubtful') : isTrusted(row) && !isByHand(row) && h('span', { class: 'faint' }, 'trusted'),
       data.marks.filter((mark) => isFilter(mark) && markText(mark, row) !== '').map((mark) => h('span', { class: 'badge' }, markName(mark))),
     ];
   }
@@ -96,7 +96,7 @@ function buildTable() {
         h('td', { class: 'col-name' }, button(data.fileNames[row], () => openDetail(row, rows()), { class: 'link file-name' }), h('div', { class: 'narrow-only' }, status(row))),
         h('td', { class: 'col-cluster' }, chip(current.cluster[row])),
         h('td', { class: 'col-confidence' }, h('span', { class: 'meter', 'aria-hidden': 'true' }, h('span', { style: { width: `${confidence(row) * 100}%` } })), percent(confidence(row), 1)),
-        h('td', { class: 'col-initial' }, current.initial[row] < 0 ? h('span', { class: 'faint' }, 'unknown') : isChanged(row) ? chip(current.initial[row]) : h('span', { class: 'faint' }, 'same')),
+        h('td', { class: 'col-initial' }, current.initial[row] < 0 ? h('span', { class: 'faint' }, 'unknown') : isElsewhere(row) ? chip(current.initial[row]) : h('span', { class: 'faint' }, 'same')),
         h('td', { class: 'col-status' }, status(row)))));
     }
     replaceChildren(pager, nPages > 1 && [
