@@ -22,8 +22,8 @@ from ruc.images.source import ImageSource, find_images
 from ruc.pipeline import run_pipeline
 from ruc.predict import predict
 from ruc.refine.calibrate import Calibration
-from ruc.refine.evidence import MOST_NEIGHBORS
 from ruc.refine.lost import lost_clusters
+from ruc.refine.opinion import MOST_NEIGHBORS
 from ruc.refine.refinement import Epoch
 from ruc.refine.ruc import refine
 from ruc.refine.settings import RefineSettings

@@ -25,8 +25,8 @@ from ruc.initial_clustering import Base, check_labels, initial_clustering, retra
 from ruc.marks import find_marks, review_rows
 from ruc.networks import State
 from ruc.networks.checkpoints import LARGEST_SIDE, is_checkpoint, load_checkpoint
-from ruc.refine.evidence import MOST_NEIGHBORS
 from ruc.refine.lost import lost_clusters
+from ruc.refine.opinion import MOST_NEIGHBORS
 from ruc.refine.refinement import Epoch, Refinement
 from ruc.refine.ruc import refine
 from ruc.refine.spaces import FeatureSpace, ImageSpace, Space

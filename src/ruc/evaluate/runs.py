@@ -71,7 +71,7 @@ def evaluate_run(
 def selections_of(run: Run, runtime: Runtime) -> dict[str, NDArray[np.bool_]]:
     """Clean sets that each selection would have chosen at the start, with the run's thresholds."""
     from ruc.embed.neighbors import nearest_neighbors
-    from ruc.refine.evidence import MOST_NEIGHBORS
+    from ruc.refine.opinion import MOST_NEIGHBORS
     from ruc.refine.select import NoCleanSamplesWarning, select_clean
     from ruc.refine.settings import RefineSettings
 

@@ -1,11 +1,11 @@
-"""How far a given label can be believed, from the labels around it alone.
+"""How far a given label can be believed, from the labels of the other samples.
 
 RUC throws an unclean label away. That is right when it came from the features in the first place (k-means:
 the label knows nothing that the features don't), and wasteful when it came from elsewhere (people, another
 model): among features that tell classes apart badly, nearly every right label would be thrown away. So the
 share of wrong labels is estimated together with what the features say, and both are weighed by Bayes' rule.
-The model is that of noisy labels with a transition matrix (Patrini et al. 2017, *forward correction*), with
-the neighbours as the only, and hence out-of-sample, predictor.
+The model is that of noisy labels with a transition matrix (Patrini et al. 2017, *forward correction*), whose
+predictor never sees the label that it judges.
 """
 
 from dataclasses import dataclass, replace
@@ -18,11 +18,11 @@ from torch import Tensor
 from ruc.cluster.clustering import UNKNOWN, Clustering
 from ruc.embed.neighbors import Neighbors
 from ruc.refine.field import fit_field
+from ruc.refine.opinion import weigh_opinions
 from ruc.refine.propagate import is_large, propagate, propagate_among_candidates
 from ruc.refine.settings import RefineSettings
 
 __all__ = [
-    "MOST_NEIGHBORS",
     "WELL_EXPLAINED",
     "Evidence",
     "gather_evidence",
@@ -30,15 +30,10 @@ __all__ = [
     "weigh_evidence",
 ]
 
-SCALES = (3, 10, 30, 100)  # how many neighbours vote; the fit weighs the scales
-MOST_NEIGHBORS = SCALES[-1]
-PRIOR_STRENGTH = 5.0  # so many observations speak for every label being right
 WELL_EXPLAINED = 0.75
 MADE_OF_THE_GRAPH = ("graph", "density", "spectral")  # clusterings of the neighbour graph
 SETTLED = ("graph", "density")
 MADE_OF_THE_FEATURES = (*MADE_OF_THE_GRAPH, "kmeans", "mixture")  # they can't know more than the features do
-SHARPEST = 5.0
-N_STEPS = 60
 
 
 @dataclass(frozen=True)
@@ -97,7 +92,10 @@ class Evidence:
 
 
 def gather_evidence(
-    base: Clustering, neighbors: Neighbors | None, settings: RefineSettings
+    base: Clustering,
+    neighbors: Neighbors | None,
+    settings: RefineSettings,
+    features: NDArray[np.floating] | None = None,
 ) -> Evidence | None:
     """What the neighbours add to the labels: weighed where these know more than the features, smoothed where not.
 
@@ -110,7 +108,7 @@ def gather_evidence(
     large = is_large(base)
     can_know_more = base.name == "given" or (base.name not in MADE_OF_THE_FEATURES and not large)
     if settings.weigh_given and can_know_more:
-        evidence = weigh_evidence(base, neighbors)
+        evidence = weigh_evidence(base, neighbors, features)
         if base.name == "given" or evidence.explained < WELL_EXPLAINED:
             return evidence
     if not settings.propagation:
@@ -144,19 +142,21 @@ def smooth_among_candidates(base: Clustering, neighbors: Neighbors, share: float
     return Evidence(believed, None, n_clusters=base.n_clusters, columns=columns)
 
 
-def weigh_evidence(base: Clustering, neighbors: Neighbors) -> Evidence:
+def weigh_evidence(
+    base: Clustering, neighbors: Neighbors, features: NDArray[np.floating] | None = None
+) -> Evidence:
     """Estimate the reliability of the labels and the probability of every cluster for every sample.
 
     Where the features explain the labels well, each pair of clusters has its own chance to be confused (`fit_field`).
-    Where they don't, what looks like confused labels is confused features: all pairs are taken as alike, and the
-    fit decides how far the neighbours' votes count.
+    Where they don't, what looks like confused labels is confused features: all pairs are taken as alike, and a linear
+    classifier of the features is asked beside the neighbours (`weigh_opinions`).
     """
     known = base.labels != UNKNOWN
     labels = base.labels[known]
     field = fit_field(base, neighbors)
     opinion, reliability = field.opinion, field.reliability
     if _explained(opinion[known], reliability, labels) < WELL_EXPLAINED:
-        opinion, reliability = _fit_votes(_votes(base, neighbors), known, torch.as_tensor(labels))
+        opinion, reliability = weigh_opinions(base, neighbors, features)
     posterior = opinion.copy()
     posterior[known] *= reliability.T[labels]
     posterior /= np.maximum(posterior.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
@@ -168,61 +168,3 @@ def _explained(
 ) -> float:
     predicted = (opinion @ reliability).argmax(axis=1)
     return float((predicted == labels).mean() / reliability.diagonal().mean())
-
-
-def _votes(base: Clustering, neighbors: Neighbors) -> Tensor:
-    """(n_scales, n_samples, n_clusters) numbers of neighbours with each label."""
-    most = max(1, len(base.labels) // (2 * base.n_clusters))
-    scales = sorted({min(scale, most, neighbors.indices.shape[1]) for scale in SCALES})
-    counts = np.zeros((len(scales), len(base.labels), base.n_clusters), np.float32)
-    for number, scale in enumerate(scales):
-        voters = base.labels[neighbors.indices[:, :scale]]
-        rows, columns = np.nonzero(voters != UNKNOWN)
-        np.add.at(counts[number], (rows, voters[rows, columns]), 1.0)
-    return torch.from_numpy(counts)
-
-
-def _fit_votes(
-    votes: Tensor, known: NDArray[np.bool_], labels: Tensor
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Opinion and reliability of the likeliest model in which all confusions are alike.
-
-    The opinion is a product of the votes' shares and of their likelihood, each scale trusted as far as it helps to
-    predict the labels.
-    """
-    n_clusters = votes.shape[2]
-    prior = (torch.bincount(labels, minlength=n_clusters) + 1) / (len(labels) + n_clusters)
-    shares = ((votes + prior) / (votes.sum(dim=2, keepdim=True) + 1)).log()
-    trust_shares = torch.full((len(votes),), np.log(0.3).item(), requires_grad=True)
-    trust_votes = torch.full((len(votes),), np.log(0.05).item(), requires_grad=True)
-    wrong_logit = torch.tensor([-3.0], requires_grad=True)
-    own = torch.as_tensor(known)
-    mine = torch.arange(len(labels))
-    right = torch.eye(n_clusters)
-
-    def reliability() -> Tensor:
-        wrong = wrong_logit.sigmoid()
-        return ((1 - wrong) * right + wrong * (1 - right) / max(n_clusters - 1, 1)).clamp_min(1e-6)
-
-    def opinion(shares: Tensor, votes: Tensor) -> Tensor:
-        # Each vote is itself a noisy label: its likelihood under cluster y is reliability[y, vote].
-        soft = torch.einsum("s,snk->nk", trust_shares.exp().clamp_max(SHARPEST), shares)
-        hard = torch.einsum("s,snk->nk", trust_votes.exp().clamp_max(SHARPEST), votes) @ reliability().log().T
-        return (soft + hard).softmax(dim=1)
-
-    optimizer = torch.optim.LBFGS(
-        [trust_shares, trust_votes, wrong_logit], max_iter=N_STEPS, line_search_fn="strong_wolfe"
-    )
-
-    def objective() -> Tensor:
-        optimizer.zero_grad()
-        believed = reliability()
-        expected = (opinion(shares[:, own], votes[:, own]) @ believed)[mine, labels]
-        prior_loss = -PRIOR_STRENGTH / len(labels) * believed.diagonal().log().sum()
-        loss = prior_loss - expected.clamp_min(1e-9).log().mean()
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
-
-    optimizer.step(objective)  # type: ignore[no-untyped-call]
-    with torch.no_grad():
-        return opinion(shares, votes).numpy(), reliability().numpy()

@@ -71,7 +71,7 @@ def refine(
     """
     settings = settings.filled(space.defaults)
     n_epochs = settings.length
-    evidence = gather_evidence(base, neighbors, settings)
+    evidence = gather_evidence(base, neighbors, settings, features)
     labels, selected = choose_clean(base, neighbors, evidence, settings)
     trust = Trust.at_start(
         torch.as_tensor(labels, device=runtime.device),
