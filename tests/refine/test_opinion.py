@@ -13,11 +13,12 @@ def given(labels):
     return Clustering(labels, None, N_CLUSTERS, "given")
 
 
-def overlapping(n=1000, n_features=40, seed=0):
+def overlapping(n=1000, n_features=20, seed=0):
     """Classes that differ in a few directions among many, so that neighbours say little and a linear rule much."""
     generator = np.random.default_rng(seed)
     truth = np.arange(n) % N_CLUSTERS
     features = generator.standard_normal((n, n_features)).astype(np.float32)
+    features[:, N_CLUSTERS:] *= 2
     features[:, :N_CLUSTERS] += 2 * np.eye(N_CLUSTERS, dtype=np.float32)[truth]
     return features, truth, nearest_neighbors(features, 50, Runtime("cpu"))
 
