@@ -86,6 +86,23 @@ def test_predict_raw_is_the_networks_own_confidence(tmp_path: Path) -> None:
     assert not np.allclose(confidence[0], confidence[1], atol=1e-3)
 
 
+def test_what_may_need_a_hand_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels = np.arange(90) % 3
+    rows = np.eye(3, 12)[labels] + 0.3 * np.random.default_rng(0).standard_normal((90, 12))
+    sure, unsure = np.eye(3)[labels] * 0.997 + 0.001, np.array([0.3, 0.3, 0.4])
+    for name, array in {
+        "f": rows.astype(np.float32), "l": labels, "p": np.where(labels[:, None] == 2, unsure, sure),
+    }.items():  # fmt: skip
+        np.save(tmp_path / f"{name}.npy", array)
+    given = ["--features", tmp_path / "f.npy", "--labels", tmp_path / "l.npy"]
+    constants = ["--epochs", 1, "--set", "weigh_given=false", "--set", "propagation=0", "--device", "cpu"]
+    probabilities = ["--probabilities", tmp_path / "p.npy", "--selection", "confidence"]
+    assert ruc("refine", *given, *probabilities, *constants, "-o", tmp_path / "run") == 0
+    assert "".join(capsys.readouterr()).count("no clean sample") == 1
+    assert ruc("refine", *given, "--selection", "hybrid", *constants, "-o", tmp_path / "other") == 0
+    assert "".join(capsys.readouterr()).count("gives no probabilities") == 1
+
+
 def test_config_of_a_run_repeats_it(shapes: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
     run, again = tmp_path / "run", tmp_path / "again"
     assert ruc("cluster", shapes[0], "-k", 3, "-o", run, *QUICK, "--seed", 7) == 0

@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from ruc.errors import InputError
+from ruc.errors import ClusterWarning, InputError
 from ruc.estimators import RobustClusterer
 from ruc.refine.settings import RefineSettings
 
@@ -31,7 +31,7 @@ EXPECTED_FAILURES = {
     [RobustClusterer(n_clusters=2, base="kmeans", settings=QUICK, device="cpu")],
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
 )
-@pytest.mark.filterwarnings("ignore::ruc.refine.select.NoCleanSamplesWarning")
+@pytest.mark.filterwarnings("ignore::ruc.errors.ClusterWarning")
 def test_scikit_learn(estimator, check):
     check(estimator)
 
@@ -91,6 +91,19 @@ def test_probabilities_are_taken(blobs, model):
     model.set_params(settings=settings)
     model.fit(X, initial_labels=truth, initial_probabilities=probabilities)
     assert model.was_clean_.all()
+
+
+def test_a_cluster_that_may_need_a_hand_is_warned_of(blobs, model):
+    X, truth = blobs
+    probabilities = np.full((150, 3), 0.0005)
+    probabilities[np.arange(150), truth] = 0.999
+    probabilities[truth == 2] = [0.3, 0.3, 0.4]
+    settings = RefineSettings(n_epochs=1, selection="confidence", weigh_given=False, propagation=0)
+    with pytest.warns(ClusterWarning) as said:
+        model.set_params(settings=settings).fit(X, initial_labels=truth, initial_probabilities=probabilities)
+    assert tuple(str(one.message) for one in said) == model.warnings_
+    assert model.warnings_[0].startswith("cluster 2 has no clean sample among 50")
+    assert {one.filename for one in said} == {__file__}  # the line that called `fit`
 
 
 @pytest.mark.parametrize("convert", [np.float32, np.float64, torch.from_numpy], ids=["32", "64", "torch"])

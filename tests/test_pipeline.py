@@ -29,7 +29,6 @@ def failing(*_: object, **__: object) -> None:
 
 
 @pytest.mark.usefixtures("short_training")
-@pytest.mark.filterwarnings("ignore::ruc.refine.select.NoCleanSamplesWarning")
 @pytest.mark.parametrize("stage", ["initial_clustering", "retrain", "conclude", "write_run"])
 def test_an_interrupted_run_ends_as_one_that_was_not(
     stage: str, shapes: tuple[Path, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -48,7 +47,6 @@ def test_an_interrupted_run_ends_as_one_that_was_not(
 
 
 @pytest.mark.usefixtures("short_training")
-@pytest.mark.filterwarnings("ignore::ruc.refine.select.NoCleanSamplesWarning")
 @pytest.mark.parametrize("stage", ["learning to embed", "refine"])
 def test_an_interruption_between_two_epochs_changes_nothing(
     stage: str, shapes: tuple[Path, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

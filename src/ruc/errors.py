@@ -1,10 +1,12 @@
 """What can go wrong, as names.
 
 Every error a user can meet is a `RucError`. Its message is one line: what was given, what was
-expected, and what to do. The command line prints it and exits with status 1.
+expected, and what to do. The command line prints it and exits with status 1. What is done all the same
+but may need a hand is a `ClusterWarning`: the estimators warn of it, the command line says it in its summary.
 """
 
 __all__ = [
+    "ClusterWarning",
     "InputError",
     "NothingToClusterError",
     "RucError",
@@ -32,6 +34,10 @@ class NothingToClusterError(InputError):
 
 class WeightsError(RucError):
     """Pretrained weights cannot be had, or are not what they have to be."""
+
+
+class ClusterWarning(UserWarning):
+    """A cluster is empty, was lost, or has no sample whose label can be trusted; the message says what to do."""
 
 
 class RunFolderError(RucError):

@@ -1,6 +1,7 @@
 """The doors from Python: scikit-learn estimators, which hold parameters and fitted results and no algorithm."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,7 +17,7 @@ from ruc.cluster.auto import cluster
 from ruc.cluster.clustering import UNKNOWN
 from ruc.cluster.given import given
 from ruc.embed.neighbors import affordable_neighbors, nearest_neighbors
-from ruc.errors import InputError
+from ruc.errors import ClusterWarning, InputError
 from ruc.images.load import open_thumbnail
 from ruc.images.source import ImageSource, find_images
 from ruc.pipeline import run_pipeline
@@ -170,6 +171,11 @@ class RobustClusterer(_InNotebook, ClusterMixin, BaseEstimator):  # type: ignore
             (n_samples,) integers or text; -1, None, NaN and "" are unknown.
         initial_probabilities
             (n_samples, n_clusters), rows summing to 1.
+
+        Warns
+        -----
+        ClusterWarning
+            A cluster is empty, was lost, or has no sample whose label can be trusted.
         """
         values = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
@@ -198,6 +204,7 @@ class RobustClusterer(_InNotebook, ClusterMixin, BaseEstimator):  # type: ignore
         )
         self.pair_, self.calibration_ = result.pair, result.calibration
         self.n_iter_ = len(result.history)
+        _warn(self.warnings_)
         return self
 
     def predict_proba(self, X: ArrayLike, raw: bool = False) -> NDArray[np.float32]:
@@ -354,6 +361,11 @@ class ImageClusterer(_InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
             Settings or images are not what they have to be.
         NothingToClusterError
             No image, too few, or more than `max_skipped` of them unreadable.
+
+        Warns
+        -----
+        ClusterWarning
+            A cluster is empty, was lost, or has no sample whose label can be trusted.
         """
         source = find_images(X)
         outcome = run_pipeline(self._settings(X), source, self._runtime())
@@ -369,6 +381,7 @@ class ImageClusterer(_InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
         self.run_ = run
         self.images_ = source
         self.model_ = outcome.model
+        _warn(run.notes["warnings"])
         return self
 
     def predict(self, X: Images) -> NDArray[np.int64]:
@@ -413,6 +426,12 @@ class ImageClusterer(_InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
             "device": self.device,
         }
         return make_settings(given if self.settings is None else {**given, "refine": self.settings.to_dict()})
+
+
+def _warn(texts: Iterable[str]) -> None:
+    """Of each thing that may need a hand, as from the line that called `fit`."""
+    for text in texts:
+        warnings.warn(text, ClusterWarning, stacklevel=3)
 
 
 def _order_given(source: ImageSource, file_names: tuple[str, ...]) -> NDArray[np.int64]:

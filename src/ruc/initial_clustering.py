@@ -147,7 +147,7 @@ def _choose_n_clusters(
             "number"
         )
     estimate = estimate_n_clusters(features, neighbors, low, min(high, len(features) - 1), runtime)
-    logger.info("number of clusters: %s", estimate.confidence)
+    logger.info("number of clusters: %d", estimate.n_clusters)
     return estimate.n_clusters, asdict(estimate)
 
 

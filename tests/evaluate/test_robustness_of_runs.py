@@ -24,10 +24,7 @@ PREPROCESSING = {
     "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225],
     "image_processor_type": "BitImageProcessor",
 }  # fmt: skip
-pytestmark = [
-    pytest.mark.usefixtures("short_training"),
-    pytest.mark.filterwarnings("ignore::ruc.refine.select.NoCleanSamplesWarning"),
-]
+pytestmark = pytest.mark.usefixtures("short_training")
 
 
 @pytest.fixture

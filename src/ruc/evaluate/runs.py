@@ -1,6 +1,5 @@
 """Measure a finished run against the truth."""
 
-import warnings
 from pathlib import Path
 from typing import Final, Literal
 
@@ -72,7 +71,7 @@ def selections_of(run: Run, runtime: Runtime) -> dict[str, NDArray[np.bool_]]:
     """Clean sets that each selection would have chosen at the start, with the run's thresholds."""
     from ruc.embed.neighbors import nearest_neighbors
     from ruc.refine.opinion import MOST_NEIGHBORS
-    from ruc.refine.select import NoCleanSamplesWarning, select_clean
+    from ruc.refine.select import select_clean
     from ruc.refine.settings import RefineSettings
 
     of_run = run.settings.get("refine") or {}
@@ -80,9 +79,8 @@ def selections_of(run: Run, runtime: Runtime) -> dict[str, NDArray[np.bool_]]:
     base = Clustering(run.initial_cluster, run.initial_probabilities, run.n_clusters, "base")
     most = RefineSettings(**constants).n_neighbors or MOST_NEIGHBORS
     neighbors = nearest_neighbors(run.features, min(most, len(run.features) - 1), runtime)
-    chosen: dict[str, NDArray[np.bool_]] = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NoCleanSamplesWarning)  # the run has said so of its own selection
-        for name in SELECTIONS if base.probabilities is not None else ("neighbors",):
-            chosen[name] = select_clean(base, neighbors, RefineSettings(selection=name, **constants)).is_clean
-    return chosen
+    possible = SELECTIONS if base.probabilities is not None else ("neighbors",)
+    return {
+        name: select_clean(base, neighbors, RefineSettings(selection=name, **constants)).is_clean
+        for name in possible
+    }

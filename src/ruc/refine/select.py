@@ -1,7 +1,5 @@
 """Choose the samples whose initial label is trusted (Park et al. 2021, section 3.1)."""
 
-import logging
-import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,23 +13,17 @@ from ruc.refine.settings import RefineSettings
 
 __all__ = [
     "CleanSelection",
-    "NoCleanSamplesWarning",
     "choose_clean",
     "neighbor_votes",
     "select_believed",
     "select_clean",
 ]
 
-logger = logging.getLogger(__name__)
 MOST_VOTERS = 100
 VOTES_AT_ONCE = 16 * 1024 * 1024
 RELAXED_SHARE = (
     0.1  # of a cluster's members are trusted, the most typical ones, when none passes the threshold
 )
-
-
-class NoCleanSamplesWarning(UserWarning):
-    """A cluster has no clean sample by the settings; its most typical members are trusted instead."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +53,8 @@ def select_clean(base: Clustering, neighbors: Neighbors | None, settings: Refine
 
     *confidence* trusts `max(probabilities[i]) >= confidence_threshold`; *neighbors* trusts a label that no
     other label outvotes among the nearest neighbours in an independent, self-supervised embedding; *hybrid*
-    asks for both. A label of -1 is never clean. Without probabilities `neighbors` is used, and said so. A
-    cluster left without a clean sample trusts its most typical tenth, with a `NoCleanSamplesWarning`.
+    asks for both. A label of -1 is never clean. Without probabilities `neighbors` is used, with a remark. A
+    cluster left without a clean sample trusts its most typical tenth, with a warning.
 
     Parameters
     ----------
@@ -79,7 +71,7 @@ def select_clean(base: Clustering, neighbors: Neighbors | None, settings: Refine
         No sample has a label, or the neighbours that the selection needs are missing.
     """
     remarks: list[str] = []
-    worries: list[str] = []
+    warnings: list[str] = []
     known = base.labels != UNKNOWN
     if not known.any():
         raise InputError(
@@ -91,7 +83,6 @@ def select_clean(base: Clustering, neighbors: Neighbors | None, settings: Refine
         remarks.append(
             f"selection is 'neighbors' instead of {selection!r}: {base.name} gives no probabilities"
         )
-        logger.info("%s", remarks[-1])
         selection = "neighbors"
     is_clean = known.copy()
     typicality = np.zeros(len(known))
@@ -106,19 +97,17 @@ def select_clean(base: Clustering, neighbors: Neighbors | None, settings: Refine
     for cluster in range(base.n_clusters):
         members = np.flatnonzero(base.labels == cluster)
         if len(members) == 0:
-            worries.append(
+            warnings.append(
                 f"cluster {cluster} is empty in the initial labels and stays so unless samples move in"
             )
-            logger.warning("%s", worries[-1])
         elif not is_clean[members].any():
             n_trusted = max(1, round(RELAXED_SHARE * len(members)))
             is_clean[members[np.argsort(-typicality[members], kind="stable")[:n_trusted]]] = True
-            worries.append(
+            warnings.append(
                 f"cluster {cluster} has no clean sample among {len(members)} by selection={selection!r}; "
                 f"its {n_trusted} most typical are trusted instead"
             )
-            warnings.warn(worries[-1], NoCleanSamplesWarning, stacklevel=2)
-    return CleanSelection(is_clean, selection, tuple(remarks), tuple(worries))
+    return CleanSelection(is_clean, selection, tuple(remarks), tuple(warnings))
 
 
 def _agreement_needed(
@@ -156,7 +145,6 @@ def select_believed(base: Clustering, evidence: Evidence) -> CleanSelection:
         f"{of} are weighed against the features: about {reliable:.0%} of them seem right, "
         f"{int(is_clean.sum())} of {int(known.sum())} are believed"
     )
-    logger.info("%s", remark)
     return CleanSelection(is_clean, "evidence", (remark,))
 
 
