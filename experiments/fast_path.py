@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from ruc.cluster.clustering import Clustering
 from ruc.embed import embedder_from_state
 from ruc.embed.combined import CombinedEmbedder
-from ruc.embed.contrastive import ContrastiveEmbedder
 from ruc.embed.embedder import Embedder
 from ruc.embed.neighbors import nearest_neighbors
+from ruc.embed.self_supervised import SelfSupervisedEmbedder
 from ruc.evaluate.metrics import Truth, accuracy, encode_truth
 from ruc.images.load import load_pixels
 from ruc.images.source import find_images
@@ -52,10 +52,10 @@ def encode(truth: Path, file_names: list[str]) -> Truth:
     return encode_truth(np.asarray([label_of[name] for name in file_names]))
 
 
-def learned_part(embedder: Embedder) -> ContrastiveEmbedder:
+def learned_part(embedder: Embedder) -> SelfSupervisedEmbedder:
     """The network among the parts of an embedding."""
     parts = embedder.parts if isinstance(embedder, CombinedEmbedder) else (embedder,)
-    return next(part for part in parts if isinstance(part, ContrastiveEmbedder))
+    return next(part for part in parts if isinstance(part, SelfSupervisedEmbedder))
 
 
 def networks_alone(pair: Pair, space: ImageSpace) -> NDArray[np.int64]:

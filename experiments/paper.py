@@ -49,9 +49,9 @@ from safetensors.torch import load_file, save_file
 
 from ruc.cluster.clustering import Clustering
 from ruc.cluster.scan_images import ScanSettings, fit_on_neighbors, predict_images, self_label_images
-from ruc.embed.contrastive import ContrastiveEmbedder
 from ruc.embed.momentum import MomentumSettings, fit_momentum
 from ruc.embed.neighbors import nearest_neighbors
+from ruc.embed.self_supervised import SelfSupervisedEmbedder
 from ruc.evaluate.attacks import AttackTable, Model, attack_models
 from ruc.evaluate.calibration import expected_calibration_error
 from ruc.evaluate.metrics import (
@@ -231,7 +231,7 @@ def run_chain(
 ) -> Chain:
     """Every stage in order, each taken from the folder where it is there."""
     policy = plan.embedding.policy
-    embedder = ContrastiveEmbedder.from_state(
+    embedder = SelfSupervisedEmbedder.from_state(
         pieces.stage(
             "embedding",
             lambda on_epoch, resume: fit_momentum(pixels, runtime, plan.embedding, on_epoch, resume).state(),

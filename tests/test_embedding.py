@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ruc.embed.contrastive import ContrastiveEmbedder
 from ruc.embed.pixels import fit_pixels
+from ruc.embed.self_supervised import SelfSupervisedEmbedder
 from ruc.embedding import N_VIEWS, Embedding, embed_images, embed_views, given_features
 from ruc.images.load import load_pixels
 from ruc.images.source import find_images
@@ -20,7 +20,7 @@ def embedding(folder: Path) -> Embedding:
     with seeded_init(0):
         network = ResNet(NetworkSettings(channels=1, width=8, blocks=(1, 1)))
     images = load_pixels(find_images(folder), 16, CPU)
-    embedder = ContrastiveEmbedder(network.eval(), 16, GENTLE)
+    embedder = SelfSupervisedEmbedder(network.eval(), 16, GENTLE, "contrastive")
     features = embedder.transform(images.pixels, CPU)
     return Embedding("contrastive", images.file_names, features, images.indices, embedder, images)
 

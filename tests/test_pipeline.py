@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ruc.embed.contrastive import companions
+from ruc.embed.companions import find_companions
 from ruc.networks import State
 from ruc.pipeline import run_to_folder
 from ruc.run_folder import Checkpoints, read_run
@@ -68,7 +68,8 @@ def test_an_interruption_between_two_epochs_changes_nothing(
     epochs = []
     with monkeypatch.context() as patched:
         patched.setattr(
-            "ruc.embed.contrastive.companions", lambda *given: epochs.append(1) or companions(*given)
+            "ruc.embed.contrastive.find_companions",
+            lambda *given: epochs.append(1) or find_companions(*given),
         )
         resumed = run_to_folder(settings, overwrite=False, verbose=False)
     assert len(epochs) == (1 if stage == "learning to embed" else 0)  # the third of three, the first has none

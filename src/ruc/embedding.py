@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from ruc.embed import embedder_from_state
 from ruc.embed.checkpoint import CheckpointEmbedder
 from ruc.embed.combined import CombinedEmbedder
-from ruc.embed.contrastive import ContrastiveEmbedder, ContrastiveSettings, fit_contrastive
+from ruc.embed.contrastive import ContrastiveSettings, fit_contrastive
 from ruc.embed.embedder import Embedder
 from ruc.embed.pixels import fit_pixels
 from ruc.embed.pretrained import PretrainedEmbedder, load_pretrained
 from ruc.embed.scratch import choose_policy, fit_scratch, suit_settings
+from ruc.embed.self_supervised import SelfSupervisedEmbedder
 from ruc.embed.weights import DEFAULT_MODEL, weights_at_hand
 from ruc.errors import InputError
 from ruc.images.load import ImageSet, choose_size, load_pixels
@@ -88,7 +89,7 @@ class Embedding:
     def backbone(self) -> ResNet | None:
         """The network that RUC can retrain, or None."""
         parts = self.embedder.parts if isinstance(self.embedder, CombinedEmbedder) else (self.embedder,)
-        trained = (ContrastiveEmbedder, CheckpointEmbedder)
+        trained = (SelfSupervisedEmbedder, CheckpointEmbedder)
         return next((part.network for part in parts if isinstance(part, trained)), None)
 
 

@@ -1,18 +1,15 @@
 """Contrastive learning: the loss against slow loops, and a small training that has to learn something."""
 
-import json
 import math
 
 import numpy as np
 import pytest
 import torch
+from stripes import stripes
 
-from ruc.embed import embedder_from_state
 from ruc.embed.contrastive import (
     ContrastiveSettings,
     _enough_epochs,
-    _replace_some,
-    companions,
     contrastive_loss,
     fit_contrastive,
 )
@@ -26,17 +23,6 @@ QUICK = ContrastiveSettings(
     epochs=4,
     batch_size=60,
 )
-
-
-def stripes(count: int = 240, side: int = 12) -> tuple[np.ndarray, np.ndarray]:
-    """Grey images with horizontal, vertical or diagonal stripes of any phase, under noise."""
-    drawn = np.random.default_rng(0)
-    kinds = np.arange(count) % 3
-    rows, columns = np.mgrid[:side, :side]
-    along = np.array([rows, columns, rows + columns])[kinds]
-    waves = 128 + 80 * np.sin(along * 1.6 + drawn.uniform(0, 2 * math.pi, (count, 1, 1)))
-    noisy = waves + drawn.normal(0, 20, waves.shape)
-    return noisy.clip(0, 255).astype(np.uint8)[:, None], kinds
 
 
 @pytest.mark.parametrize("n_views", [2, 3])
@@ -61,22 +47,6 @@ def test_loss_is_lower_when_views_agree() -> None:
     )
 
 
-def test_companions_are_mutual_neighbours_or_the_image_itself() -> None:
-    # On a circle: 0 and 10 degrees are each other's nearest; 25's nearest is 10, which does not return it.
-    angles = np.radians([0.0, 10.0, 25.0])
-    features = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
-    assert companions(features, 1, Runtime()).tolist() == [[1], [0], [2]]
-
-
-def test_views_are_replaced_as_often_as_the_chance_says() -> None:
-    rows, companions = torch.arange(1000), torch.arange(1000, 2000)[:, None]
-    generator = torch.Generator().manual_seed(0)
-    assert torch.equal(_replace_some(rows, companions, 0.0, generator), rows)
-    assert torch.equal(_replace_some(rows, companions, 1.0, generator), rows + 1000)
-    replaced = _replace_some(rows, companions, 0.3, generator) != rows
-    assert 250 < int(replaced.sum()) < 350
-
-
 @pytest.mark.parametrize(
     ("n_images", "expected"), [(100, 400), (1000, 100), (5000, 40), (10_000, 20), (10**6, 5)]
 )
@@ -85,7 +55,7 @@ def test_epochs_follow_the_number_of_images(n_images, expected) -> None:
 
 
 def test_learns_what_pixels_do_not_show_and_repeats_with_the_seed() -> None:
-    pixels, kinds = stripes()
+    pixels, kinds = stripes(240, 3)
     embedder = fit_contrastive(pixels, Runtime("cpu"), QUICK)
     features = embedder.transform(pixels, Runtime("cpu"))
     assert features.dtype == np.float32
@@ -98,25 +68,12 @@ def test_learns_what_pixels_do_not_show_and_repeats_with_the_seed() -> None:
 
 
 def test_an_interrupted_training_ends_the_same() -> None:
-    pixels, _ = stripes(60)
+    pixels, _ = stripes(60, 3)
     states: list[State] = []
     whole = fit_contrastive(pixels, Runtime("cpu"), QUICK, lambda epoch, loss, state: states.append(state()))
     resumed = fit_contrastive(pixels, Runtime("cpu"), QUICK, resume=states[1])
     for name, value in whole.network.state_dict().items():
         assert torch.equal(resumed.network.state_dict()[name], value), name
-
-
-def test_state_survives_json_and_makes_the_same_embedder() -> None:
-    pixels, _ = stripes(30)
-    embedder = fit_contrastive(pixels, Runtime("cpu"), QUICK)
-    state = embedder.state()
-    again = embedder_from_state(State(json.loads(json.dumps(state.config)), state.weights))
-    assert again.policy == embedder.policy
-    assert again.network.settings == embedder.network.settings
-    features = embedder.transform(pixels, Runtime("cpu"))
-    np.testing.assert_array_equal(again.transform(pixels, Runtime("cpu")), features)
-    singly = np.concatenate([again.transform(pixels[i : i + 1], Runtime("cpu")) for i in range(30)])
-    np.testing.assert_allclose(features, singly, atol=1e-5)
 
 
 def test_large_images_are_shrunk_and_small_sets_work() -> None:

@@ -6,9 +6,9 @@ import torch
 
 from ruc.embed.checkpoint import CheckpointEmbedder
 from ruc.embed.combined import CombinedEmbedder
-from ruc.embed.contrastive import ContrastiveEmbedder
 from ruc.embed.embedder import Embedder
 from ruc.embed.pixels import fit_pixels
+from ruc.embed.self_supervised import SelfSupervisedEmbedder
 from ruc.images.views import GENTLE, to_float
 from ruc.networks import NetworkSettings, ResNet, relu_layers, seeded_init
 from ruc.runtime import Runtime
@@ -22,7 +22,7 @@ def embedder(kind: str) -> Embedder:
         network = ResNet(NetworkSettings(channels=3, width=8, blocks=(1, 1))).eval()
         head = relu_layers([network.settings.n_features, 6]).eval()
     pixels = fit_pixels(PIXELS, n_features=5, side=8)
-    contrastive = ContrastiveEmbedder(network, 16, GENTLE)
+    contrastive = SelfSupervisedEmbedder(network, 16, GENTLE, "contrastive")
     return {
         "pixels": pixels,
         "contrastive": contrastive,

@@ -1,10 +1,9 @@
 """Learning against a slow copy: the loss against slow loops, resuming, and a small training that has to learn."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
+from stripes import stripes
 from torch import nn
 
 from ruc.embed.momentum import MomentumSettings, agreement_loss, fit_momentum, follow, inertia
@@ -23,17 +22,6 @@ QUICK = MomentumSettings(
     n_hidden=32,
     n_projected=16,
 )
-
-
-def stripes(count: int = 120, side: int = 12) -> tuple[np.ndarray, np.ndarray]:
-    """Grey images with horizontal or vertical stripes of any phase, under noise."""
-    drawn = np.random.default_rng(0)
-    kinds = np.arange(count) % 2
-    rows, columns = np.mgrid[:side, :side]
-    waves = 128 + 80 * np.sin(
-        np.array([rows, columns])[kinds] * 1.6 + drawn.uniform(0, 2 * math.pi, (count, 1, 1))
-    )
-    return (waves + drawn.normal(0, 20, waves.shape)).clip(0, 255).astype(np.uint8)[:, None], kinds
 
 
 def unit(*shape: int) -> torch.Tensor:
@@ -68,7 +56,7 @@ def test_the_teacher_follows_ever_more_slowly() -> None:
 
 
 def test_learns_repeats_with_the_seed_and_resumes_to_the_same_weights() -> None:
-    pixels, kinds = stripes()
+    pixels, kinds = stripes(120, 2)
     states: list[State] = []
     whole = fit_momentum(pixels, CPU, QUICK, lambda epoch, loss, state: states.append(state()))
     features = whole.transform(pixels, CPU)
@@ -80,13 +68,13 @@ def test_learns_repeats_with_the_seed_and_resumes_to_the_same_weights() -> None:
 
 
 def test_a_foreign_state_is_refused() -> None:
-    pixels, _ = stripes(40)
+    pixels, _ = stripes(40, 2)
     with pytest.raises(InputError, match="kind 'refinement' with 0 samples"):
         fit_momentum(pixels, CPU, QUICK, resume=State({"kind": "refinement"}, {}))
 
 
 def test_neighbours_count_in_the_last_epochs_alone(monkeypatch) -> None:
-    pixels, _ = stripes(40)
+    pixels, _ = stripes(40, 2)
     shares = []
     original = agreement_loss
 
@@ -100,7 +88,7 @@ def test_neighbours_count_in_the_last_epochs_alone(monkeypatch) -> None:
 
 
 def test_memory_holds_unit_rows_of_every_image() -> None:
-    pixels, _ = stripes(40)
+    pixels, _ = stripes(40, 2)
     states: list[State] = []
     fit_momentum(pixels, CPU, QUICK, lambda epoch, loss, state: states.append(state()))
     norms = states[0].weights["network.memory"].norm(dim=1)

@@ -12,8 +12,8 @@ from torch import nn
 
 from ruc.embed.checkpoint import CheckpointEmbedder
 from ruc.embed.combined import CombinedEmbedder
-from ruc.embed.contrastive import ContrastiveEmbedder
 from ruc.embed.pixels import fit_pixels
+from ruc.embed.self_supervised import SelfSupervisedEmbedder
 from ruc.errors import InputError, RucError
 from ruc.export.onnx import export_model, export_onnx
 from ruc.images.source import find_images
@@ -58,7 +58,7 @@ def models(pixels: np.ndarray) -> dict[str, Mapping[str, State]]:
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.uniform_(-0.5, 0.5)  # type: ignore[union-attr, operator]
             module.running_var.uniform_(0.5, 2.0)  # type: ignore[union-attr, operator]
-    contrastive = ContrastiveEmbedder(backbone, SIDE, ViewPolicy())
+    contrastive = SelfSupervisedEmbedder(backbone, SIDE, ViewPolicy(), "contrastive")
     embedder = contrastive.state()
     pair = Pair(ImageNetwork(backbone, N_CLUSTERS), ImageNetwork(ResNet(SHAPE), N_CLUSTERS))
     projection = fit_pixels(pixels, n_features=5, side=8)

@@ -10,18 +10,18 @@ the first epochs, and four views for each image, which cost less than twice the 
 
 import math
 from collections.abc import Iterator
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, normalize
+from torch.nn.functional import normalize
 
-from ruc.embed.neighbors import nearest_neighbors
+from ruc.embed.companions import find_companions, replace_some
 from ruc.embed.pixels import fit_pixels
+from ruc.embed.self_supervised import SelfSupervisedEmbedder, shrink
+from ruc.embed.view_side import view_side
 from ruc.images.views import GENTLE, ViewPolicy, random_view, to_float
 from ruc.networks import (
     NetworkSettings,
@@ -39,15 +39,8 @@ from ruc.networks import (
 )
 from ruc.runtime import Runtime
 
-__all__ = [
-    "ContrastiveEmbedder",
-    "ContrastiveSettings",
-    "companions",
-    "contrastive_loss",
-    "fit_contrastive",
-]
+__all__ = ["ContrastiveSettings", "batch_loss", "contrastive_loss", "fit_contrastive"]
 
-CHUNK = 1000
 SMALL_SIDE = 16  # images below are not halved at once
 
 
@@ -105,65 +98,6 @@ class ContrastiveSettings:
     n_projected: int = 64
 
 
-@dataclass(frozen=True)
-class ContrastiveEmbedder:
-    """A trained backbone; its normalised features are the embedding.
-
-    Attributes
-    ----------
-    network
-        Images (n, channels, side, side) in [0, 1] to features (n, n_features), not normalised.
-    side
-        Side of the images that the network was trained on.
-    policy
-        The views it was trained on.
-    """
-
-    network: ResNet
-    side: int
-    policy: ViewPolicy
-
-    @property
-    def name(self) -> str:
-        """How it is called in settings and reports."""
-        return "contrastive"
-
-    @property
-    def n_channels(self) -> int:
-        """Of the images that it was fitted to."""
-        return self.network.settings.channels
-
-    @property
-    def modules(self) -> tuple[nn.Module, ...]:
-        """The network."""
-        return (self.network,)
-
-    def embed(self, images: Tensor) -> Tensor:
-        """(n, channels, size, size) images in [0, 1] as unit-norm rows, with gradients, on the network's device."""
-        return normalize(self.network(_shrink(images, self.side)).float(), dim=1)
-
-    def transform(self, pixels: NDArray[np.uint8], runtime: Runtime) -> NDArray[np.float32]:
-        """(n, channels, size, size) uint8 pixels as (n, n_features) unit-norm rows."""
-        return _transform(self, pixels, runtime)
-
-    def state(self) -> State:
-        """Everything needed to make it again."""
-        config = {
-            "kind": self.name,
-            "side": self.side,
-            "policy": asdict(self.policy),
-            "network": asdict(self.network.settings),
-        }
-        return State(config, {name: value.cpu() for name, value in self.network.state_dict().items()})
-
-    @classmethod
-    def from_state(cls, state: State) -> "ContrastiveEmbedder":
-        """The embedder whose `state()` this is."""
-        network = ResNet(NetworkSettings.from_config(state.config["network"]))
-        network.load_state_dict(state.weights)
-        return cls(network.eval(), state.config["side"], ViewPolicy(**_tuples(state.config["policy"])))
-
-
 def contrastive_loss(projected: Tensor, n_views: int, temperature: float) -> Tensor:
     """Decoupled InfoNCE (Yeh et al. 2022, arXiv 2110.06848), averaged over every ordered pair of views.
 
@@ -195,7 +129,7 @@ def fit_contrastive(
     settings: ContrastiveSettings | None = None,
     on_epoch: OnEpoch | None = None,
     resume: State | None = None,
-) -> ContrastiveEmbedder:
+) -> SelfSupervisedEmbedder:
     """Train a network on the images themselves, without labels.
 
     Parameters
@@ -223,13 +157,13 @@ def fit_contrastive(
         network = ResNet(replace(shape, channels=pixels.shape[1]))
         width = network.settings.n_features
         head = projection_head(width, width, settings.n_projected)
-    embedder = ContrastiveEmbedder(network, side, settings.policy)
+    embedder = SelfSupervisedEmbedder(network, side, settings.policy, "contrastive")
     _train(embedder, head, pixels, settings, runtime, on_epoch, resume)
     return embedder
 
 
 def _train(
-    embedder: ContrastiveEmbedder,
+    embedder: SelfSupervisedEmbedder,
     head: nn.Module,
     pixels: NDArray[np.uint8],
     settings: ContrastiveSettings,
@@ -251,22 +185,19 @@ def _train(
     def losses(epoch: int) -> Iterator[tuple[int, Tensor]]:
         stand_ins = torch.arange(n_images)[:, None]
         if epoch > 0 and settings.neighbor_chance > 0:
-            features = _transform(embedder, pixels, runtime, mixed_precision=True)
+            features = embedder.transform(pixels, runtime, mixed_precision=True)
             model.train()
             both = np.concatenate([features, settings.pixel_weight * pixel_features], axis=1)
-            stand_ins = companions(both, n_neighbors, runtime)
-        small = epoch < settings.small_epochs * n_epochs
-        side = (
-            min(embedder.side, max(8, round(settings.small_side * embedder.side))) if small else embedder.side
-        )
+            stand_ins = find_companions(both, n_neighbors, runtime)
+        side = view_side(epoch, n_epochs, embedder.side, settings.small_epochs, settings.small_side)
         batches = shuffled_batches(n_images, settings.batch_size, generator, torch.device("cpu"))
         for step, rows in enumerate(batches, start=epoch * n_batches):
             set_learning_rate(optimizer, settings.learning_rate * warmup_cosine(step, n_epochs * n_batches))
             others = [
-                _replace_some(rows, stand_ins, settings.neighbor_chance, generator)
+                replace_some(rows, stand_ins, settings.neighbor_chance, generator)
                 for _ in range(settings.n_views - 1)
             ]
-            batch = _shrink(to_float(images[torch.cat([rows, *others]).to(device)]), embedder.side)
+            batch = shrink(to_float(images[torch.cat([rows, *others]).to(device)]), embedder.side)
             yield len(rows), batch_loss(model, batch, side, settings, runtime, generator)
 
     train_epochs(
@@ -298,44 +229,5 @@ def batch_loss(
     return contrastive_loss(projected.float(), settings.n_views, settings.temperature)
 
 
-def _transform(
-    embedder: ContrastiveEmbedder, pixels: NDArray[np.uint8], runtime: Runtime, mixed_precision: bool = False
-) -> NDArray[np.float32]:
-    channels_last(embedder.network, runtime.device).eval()
-    chunks = []
-    with torch.inference_mode(), runtime.autocast() if mixed_precision else nullcontext():
-        for start in range(0, len(pixels), CHUNK):
-            part = torch.from_numpy(pixels[start : start + CHUNK]).to(runtime.device)
-            chunks.append(embedder.embed(to_float(part)).cpu())
-    features: NDArray[np.float32] = torch.cat(chunks).numpy()
-    return features
-
-
-def companions(features: NDArray[np.float32], n_neighbors: int, runtime: Runtime) -> Tensor:
-    """(n, n_neighbors) rows whose views may stand for an image's own: its mutual neighbours, else itself."""
-    n_neighbors = min(n_neighbors, len(features) - 1)
-    indices = torch.from_numpy(nearest_neighbors(features, n_neighbors, runtime).indices)
-    itself = torch.arange(len(features))
-    mutual = (indices[indices] == itself[:, None, None]).any(dim=2)
-    return torch.where(mutual, indices, itself[:, None])
-
-
-def _replace_some(rows: Tensor, companions: Tensor, chance: float, generator: torch.Generator) -> Tensor:
-    columns = torch.randint(companions.shape[1], rows.shape, generator=generator)
-    chosen = torch.rand(rows.shape, generator=generator) < chance
-    return torch.where(chosen, companions[rows, columns], rows)
-
-
 def _enough_epochs(n_images: int, n_batches: int) -> int:
     return max(5, min(40, 200_000 // n_images), min(400, math.ceil(800 / n_batches)))
-
-
-def _shrink(images: Tensor, side: int) -> Tensor:
-    if images.shape[-1] <= side:
-        return images
-    return interpolate(images, size=(side, side), mode="area")
-
-
-def _tuples(config: dict[str, Any]) -> dict[str, Any]:
-    """JSON's lists back to the tuples that they were."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}

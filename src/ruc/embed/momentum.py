@@ -24,7 +24,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from ruc.embed.contrastive import ContrastiveEmbedder, companions
+from ruc.embed.companions import draw_companions, find_companions
+from ruc.embed.self_supervised import SelfSupervisedEmbedder
+from ruc.embed.view_side import view_side
 from ruc.images.views import PHOTO, ViewPolicy, random_view, to_float
 from ruc.networks import (
     NetworkSettings,
@@ -147,7 +149,7 @@ class Learner(nn.Module):
 
     def find_companions(self, n_neighbors: int, runtime: Runtime) -> None:
         """Anew, from the memory."""
-        near = companions(self.memory.cpu().numpy(), n_neighbors, runtime)
+        near = find_companions(self.memory.cpu().numpy(), n_neighbors, runtime)
         self.companions = near.to(self.memory.device)
 
 
@@ -157,7 +159,7 @@ def fit_momentum(
     settings: MomentumSettings | None = None,
     on_epoch: OnEpoch | None = None,
     resume: State | None = None,
-) -> ContrastiveEmbedder:
+) -> SelfSupervisedEmbedder:
     """Train a network on the images themselves, without labels.
 
     Parameters
@@ -190,8 +192,7 @@ def fit_momentum(
         if with_neighbors and (begun % settings.search_every == 0 or epoch == 1):
             learner.find_companions(settings.n_neighbors, runtime)
         share = settings.neighbor_share if with_neighbors else 0.0
-        small = epoch < settings.small_epochs * n_epochs
-        side = min(full_side, max(8, round(settings.small_side * full_side))) if small else full_side
+        side = view_side(epoch, n_epochs, full_side, settings.small_epochs, settings.small_side)
         batches = shuffled_batches(n_images, settings.batch_size, generator, images.device)
         n_steps = n_epochs * len(batches)
         for step, rows in enumerate(batches, start=epoch * len(batches)):
@@ -202,7 +203,7 @@ def fit_momentum(
     train_epochs(
         "learning to embed", learner, optimizer, losses, n_epochs, n_images, runtime, on_epoch, resume
     )
-    return ContrastiveEmbedder(learner.network, full_side, settings.policy)
+    return SelfSupervisedEmbedder(learner.network, full_side, settings.policy, "momentum")
 
 
 def batch_loss(
@@ -229,8 +230,7 @@ def batch_loss(
     targets = normalize(seen.float(), dim=1).view(shape)
     near = None
     if share > 0:
-        column = torch.randint(learner.companions.shape[1], (len(rows),), generator=generator).to(rows.device)
-        near = learner.memory[learner.companions[rows, column]]
+        near = learner.memory[draw_companions(rows, learner.companions, generator)]
     learner.memory[rows] = normalize(targets.mean(dim=0), dim=1)
     return agreement_loss(predicted.float().view(shape), targets, near, share)
 

@@ -2,9 +2,9 @@
 
 from ruc.embed.checkpoint import CheckpointEmbedder
 from ruc.embed.combined import CombinedEmbedder
-from ruc.embed.contrastive import ContrastiveEmbedder
 from ruc.embed.embedder import Embedder
 from ruc.embed.pixels import PixelEmbedder
+from ruc.embed.self_supervised import METHODS, SelfSupervisedEmbedder
 from ruc.errors import InputError
 from ruc.networks import State
 
@@ -12,7 +12,7 @@ __all__ = ["embedder_from_state"]
 
 
 def embedder_from_state(state: State) -> Embedder:
-    """Make again the embedder whose `state()` this is: "pixels", "contrastive", "checkpoint" or "combined".
+    """Make again the embedder whose `state()` this is: "pixels", "contrastive", "momentum", "checkpoint" or "combined".
 
     Raises
     ------
@@ -22,8 +22,8 @@ def embedder_from_state(state: State) -> Embedder:
     kind = state.config.get("kind")
     if kind == "pixels":
         return PixelEmbedder.from_state(state)
-    if kind == "contrastive":
-        return ContrastiveEmbedder.from_state(state)
+    if kind in METHODS:
+        return SelfSupervisedEmbedder.from_state(state)
     if kind == "checkpoint":
         return CheckpointEmbedder.from_state(state)
     if kind == "combined":
@@ -32,6 +32,6 @@ def embedder_from_state(state: State) -> Embedder:
             parts.append(embedder_from_state(State(config, state.under(str(number)))))
         return CombinedEmbedder(tuple(parts), tuple(state.config["weights"]))
     raise InputError(
-        f"an embedder of kind {kind!r} was given; expected 'pixels', 'contrastive', 'checkpoint' or 'combined'; "
-        "was this written by a newer version?"
+        f"an embedder of kind {kind!r} was given; expected 'pixels', 'contrastive', 'momentum', 'checkpoint' or "
+        "'combined'; was this written by a newer version?"
     )

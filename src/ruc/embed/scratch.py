@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ruc.embed.combined import CombinedEmbedder
-from ruc.embed.contrastive import ContrastiveEmbedder, ContrastiveSettings, fit_contrastive
+from ruc.embed.contrastive import ContrastiveSettings, fit_contrastive
 from ruc.embed.embedder import Embedder
 from ruc.embed.mirror import mirrored_share
 from ruc.embed.modularity import neighbor_modularity
 from ruc.embed.pixels import fit_pixels
+from ruc.embed.self_supervised import SelfSupervisedEmbedder
 from ruc.images.views import GENTLE, PHOTO, ViewPolicy
 from ruc.networks import OnEpoch, State
 from ruc.runtime import Runtime
@@ -62,7 +63,7 @@ class ScratchChoice:
     """
 
     embedder: Embedder
-    contrastive: ContrastiveEmbedder
+    contrastive: SelfSupervisedEmbedder
     candidates: tuple[Candidate, ...]
     why: str
 
