@@ -29,8 +29,8 @@ MAY_IMPORT = {
     "evaluate": FOUNDATION | {"images", "networks", "embed", "cluster", "refine", "run_folder"},
 }  # fmt: skip
 FIT = {
-    "refine", "cluster", "embed", "images", "networks", "runtime", "embedding", "initial_clustering", "pipeline",
-    "estimators",
+    "refine", "cluster", "embed", "images", "networks", "runtime", "embedding", "given_features", "initial_clustering",
+    "pipeline", "estimators",
 }  # fmt: skip
 SCORING_NAMES = {
     "linear_sum_assignment", "accuracy_score", "normalized_mutual_info_score", "adjusted_rand_score",

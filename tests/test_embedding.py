@@ -6,7 +6,8 @@ import numpy as np
 
 from ruc.embed.pixels import fit_pixels
 from ruc.embed.self_supervised import SelfSupervisedEmbedder
-from ruc.embedding import N_VIEWS, Embedding, embed_images, embed_views, given_features
+from ruc.embedding import N_VIEWS, Embedding, embed_images, embed_views
+from ruc.given_features import given_features
 from ruc.images.load import load_pixels
 from ruc.images.source import find_images
 from ruc.images.views import GENTLE

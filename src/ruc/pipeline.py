@@ -17,8 +17,9 @@ import numpy as np
 
 from ruc.embed.neighbors import MOST_EXACT, Neighbors, affordable_neighbors, nearest_neighbors
 from ruc.embed.scratch import choose_policy
-from ruc.embedding import Embedding, embed_images, embed_views, given_features, load_features
+from ruc.embedding import Embedding, embed_images, embed_views
 from ruc.errors import InputError, NothingToClusterError
+from ruc.given_features import given_features, load_features
 from ruc.images.load import choose_size, content_hashes
 from ruc.images.source import ImageSource, find_images
 from ruc.initial_clustering import Base, check_labels, initial_clustering, retrains_networks

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from ruc.edits import follow_edits, needs_features
 from ruc.embed import embedder_from_state
 from ruc.embed.pretrained import load_pretrained
-from ruc.embedding import load_features
 from ruc.errors import InputError
+from ruc.given_features import load_features
 from ruc.images.load import load_pixels
 from ruc.images.source import ImageSource, find_images
 from ruc.images.views import to_float
