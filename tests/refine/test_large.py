@@ -10,6 +10,7 @@ from ruc.cluster.clustering import Clustering
 from ruc.embed.neighbors import Neighbors, nearest_neighbors
 from ruc.refine import conclude, evidence, propagate, select
 from ruc.refine.memory import SAME, Memory
+from ruc.refine.refinement import Pair
 from ruc.refine.ruc import refine
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import FeatureSpace
@@ -85,6 +86,20 @@ def test_a_large_refinement_ends_as_a_small_one(problem: tuple, monkeypatch: pyt
     np.testing.assert_allclose(large.probabilities.astype(np.float32).sum(axis=1), 1, atol=5e-3)
     again = large.pair.logits(torch.from_numpy(features)).argmax(dim=1).numpy()
     np.testing.assert_array_equal(again, large.labels)
+
+
+@pytest.mark.parametrize("judged", [True, False])
+def test_the_trained_networks_are_asked_once_about_each_sample(
+    problem: tuple, judged: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features, neighbors, base = problem
+    asked: list[int] = []
+    ask = Pair.logits
+    monkeypatch.setattr(Pair, "logits", lambda pair, inputs: asked.append(len(inputs)) or ask(pair, inputs))
+    space = FeatureSpace(features, neighbors, CPU, width=32)
+    found = refine(space, base, neighbors, SETTINGS, CPU, features=features if judged else None)
+    assert found.pair.memory is not None and len(found.pair.memory.keys) > 0
+    assert sum(asked) == len(features)
 
 
 def test_memory_answers_what_it_holds_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:

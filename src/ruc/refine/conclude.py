@@ -1,4 +1,7 @@
-"""The last word: what the trained networks say, weighed with the evidence, block after block of samples."""
+"""The last word: what the trained networks say, weighed with the evidence, block after block of samples.
+
+The networks are asked once. What they said is kept, calibrated, and overwritten where the evidence is believed instead.
+"""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -45,15 +48,18 @@ def conclude(
 
     What is believed against the networks is remembered first, so that predicting the same samples again says the same.
     """
-    judged = features is not None and base.name != GIVEN and pair.n_clusters <= MOST_CLUSTERS
+    labels, logits = _ask(space, pair, runtime)
+    judged_on = None if base.name == GIVEN or pair.n_clusters > MOST_CLUSTERS else features
     calibration = Calibration()
     if evidence is not None:
-        if not judged:
-            calibration = _fit_to_evidence(space, pair, evidence, settings, runtime)
-        pair = replace(pair, memory=_remember(space, pair, evidence, calibration, judged, runtime))
-    labels, logits = _predict(space, pair, runtime)
-    if judged and features is not None:
-        expected = expect(labels, features, pair.n_clusters, runtime)
+        if judged_on is None:
+            calibration = _fit_to_evidence(logits, evidence, settings, runtime)
+        far_apart = FAR_APART if judged_on is None else 1.0
+        memory = _remember(space, labels, logits, evidence, calibration, far_apart, runtime)
+        _recall(space, memory, labels, logits, runtime)
+        pair = replace(pair, memory=memory)
+    if judged_on is not None:
+        expected = expect(labels, judged_on, pair.n_clusters, runtime)
         sample = logits[_drawn(len(labels), runtime)].float()
         calibration = fit_level(sample, expected.accuracy, expected.shared)
     return Refinement(
@@ -68,14 +74,13 @@ def conclude(
     )
 
 
-def _predict(space: Space, pair: Pair, runtime: Runtime) -> tuple[NDArray[np.int64], Tensor]:
-    """Labels, and the logits (n_samples, n_clusters) on the CPU."""
+def _ask(space: Space, pair: Pair, runtime: Runtime) -> tuple[NDArray[np.int64], Tensor]:
+    """What the networks say: labels, and the logits (n_samples, n_clusters) on the CPU."""
     labels = np.empty(space.n_samples, np.int64)
     single = space.n_samples * pair.n_clusters <= MOST_SINGLE
     kept = torch.empty(space.n_samples, pair.n_clusters, dtype=torch.float32 if single else torch.float16)
-    for rows in _blocks(space.n_samples, runtime):
-        logits = pair.logits(space.plain(rows))
-        part = slice(int(rows[0]), int(rows[-1]) + 1)
+    for part in _blocks(space.n_samples):
+        logits = pair.logits(space.plain(_rows(part, runtime)))
         labels[part] = logits.argmax(dim=1).cpu().numpy()
         kept[part] = logits
     return labels, kept
@@ -97,44 +102,65 @@ def _drawn(n_samples: int, runtime: Runtime) -> Tensor:
     return drawn[:MOST_CALIBRATED].sort().values
 
 
-def _blocks(n_samples: int, runtime: Runtime) -> Iterator[Tensor]:
-    yield from torch.split(torch.arange(n_samples, device=runtime.device), PREDICT_ROWS)
+def _blocks(n_samples: int) -> Iterator[slice]:
+    for start in range(0, n_samples, PREDICT_ROWS):
+        yield slice(start, min(start + PREDICT_ROWS, n_samples))
+
+
+def _rows(part: slice, runtime: Runtime) -> Tensor:
+    return torch.arange(part.start, part.stop, device=runtime.device)
 
 
 def _fit_to_evidence(
-    space: Space, pair: Pair, evidence: Evidence, settings: RefineSettings, runtime: Runtime
+    logits: Tensor, evidence: Evidence, settings: RefineSettings, runtime: Runtime
 ) -> Calibration:
     """The temperature at which the networks are as sure as the evidence."""
-    rows = _drawn(space.n_samples, runtime).to(runtime.device)
-    logits = torch.cat([pair.logits(space.plain(part)) for part in torch.split(rows, PREDICT_ROWS)])
-    believed = evidence.of(rows)
+    rows = _drawn(len(logits), runtime)
+    said, believed = logits[rows].float().to(runtime.device), evidence.of(rows.to(runtime.device))
     if settings.calibrate_by == "both":
-        believed = _together(believed, logits, evidence).softmax(dim=1)
-    return Calibration(fit_temperature(logits, believed))
+        believed = _together(believed, said, evidence).softmax(dim=1)
+    return Calibration(fit_temperature(said, believed))
 
 
 def _remember(
-    space: Space, pair: Pair, evidence: Evidence, calibration: Calibration, judged: bool, runtime: Runtime
+    space: Space,
+    labels: NDArray[np.int64],
+    logits: Tensor,
+    evidence: Evidence,
+    calibration: Calibration,
+    far_apart: float,
+    runtime: Runtime,
 ) -> Memory:
     """The samples of which the evidence, weighed with the networks, says something else than the networks.
 
-    Something else is another cluster; or, unless the clustering as a whole is judged, a quite different confidence.
+    Something else is another cluster than in `labels`, or probabilities that are more than `far_apart` away.
     """
-    temperature, far_apart = calibration.temperature, 1.0 if judged else FAR_APART
     keys, answers = [], []
-    for rows in _blocks(space.n_samples, runtime):
-        logits = pair.logits(space.plain(rows))
-        networks = (logits / temperature).log_softmax(dim=1)
+    for part in _blocks(len(labels)):
+        rows, said = _rows(part, runtime), logits[part].float().to(runtime.device)
         believed = evidence.of(rows)
         if evidence.explained >= WELL_EXPLAINED and not evidence.settled:
-            believed = _together(believed, logits, evidence).log_softmax(dim=1)
+            believed = _together(believed, said, evidence).log_softmax(dim=1)
         else:  # the networks know less than the labels, and have no say
             believed = believed.clamp_min(SMALLEST).log().log_softmax(dim=1)
-        apart = (believed.exp() - networks.exp()).abs().sum(dim=1) / 2
-        kept = ((believed.argmax(dim=1) != networks.argmax(dim=1)) | (apart > far_apart)).nonzero().squeeze(1)
+        apart = (believed.exp() - (said / calibration.temperature).softmax(dim=1)).abs().sum(dim=1) / 2
+        differs = believed.argmax(dim=1) != torch.from_numpy(labels[part]).to(runtime.device)
+        kept = (differs | (apart > far_apart)).nonzero().squeeze(1)
         keys.append(sketch(space.plain(rows[kept])))
-        answers.append(believed[kept] * temperature)
+        answers.append(believed[kept] * calibration.temperature)
     return Memory(torch.cat(keys), torch.cat(answers))
+
+
+def _recall(
+    space: Space, memory: Memory, labels: NDArray[np.int64], logits: Tensor, runtime: Runtime
+) -> None:
+    """Write into labels and logits what is remembered, as `Pair.logits` will answer with this memory."""
+    for part in _blocks(len(labels)):
+        said = logits[part].float().to(runtime.device)
+        answered = memory.answer(space.plain(_rows(part, runtime)), said)
+        known = (answered != said).any(dim=1).cpu().numpy()
+        labels[part][known] = answered.argmax(dim=1).cpu().numpy()[known]
+        logits[part] = answered
 
 
 def _together(believed: Tensor, logits: Tensor, evidence: Evidence) -> Tensor:
