@@ -33,7 +33,7 @@ def problem() -> tuple[np.ndarray, Neighbors, Clustering]:
 def test_candidates_are_the_own_label_and_the_most_frequent_around() -> None:
     labels = np.array([3, 1, 1, 2, 0, -1])
     neighbors = Neighbors(np.array([[1, 2, 3, 5]] * 5 + [[0, 1, 2, 3]]), np.ones((6, 4), np.float32))
-    found = propagate._candidates(labels, neighbors)
+    found = propagate.find_candidates(labels, neighbors)
     assert found[0].tolist() == [3, 1, 2, -1, -1, -1, -1, -1][: found.shape[1]]
     assert found[3].tolist()[:3] == [2, 1, -1]
     assert found[5].tolist()[:4] == [-1, 1, 2, 3]
@@ -130,3 +130,32 @@ def test_heads_on_many_features_take_fewer_epochs(problem: tuple) -> None:
     many = np.broadcast_to(features[:1], (50_000, 10))
     nearest = replace(neighbors, indices=np.zeros((50_000, 1), np.int64))
     assert FeatureSpace(np.array(many), nearest, CPU).defaults["n_epochs"] == 8
+
+
+def test_given_labels_are_weighed_among_candidates_as_among_all(
+    problem: tuple, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, neighbors, base = problem
+    labels = np.where(np.arange(360) % 10 == 0, -1, base.labels)
+    given = Clustering(labels, None, 12, "given")
+    settings = RefineSettings(propagation=0.9)
+    full = evidence.gather_evidence(given, neighbors, settings)
+    monkeypatch.setattr(evidence, "MOST_WEIGHED", 1)
+    part = evidence.gather_evidence(given, neighbors, settings)
+    assert full is not None and part is not None and part.columns is not None
+    assert (part.labels == full.labels).mean() > 0.95
+    believed = part.belief_in(labels)
+    assert (believed[labels == -1] == 0).all()
+    rows = torch.arange(360)
+    dense = part.of(rows).numpy()
+    np.testing.assert_allclose(believed[labels != -1], dense[labels != -1, labels[labels != -1]], rtol=1e-5)
+    np.testing.assert_allclose(dense.sum(axis=1), 1, rtol=1e-4)
+
+
+def test_unknown_labels_bring_nothing_to_any_candidate(problem: tuple) -> None:
+    _, neighbors, base = problem
+    labels = np.where(np.arange(360) % 7 == 0, -1, base.labels)
+    among = evidence.smooth_among_candidates(Clustering(labels, None, 12, "density"), neighbors, 0.9)
+    full = evidence.smooth_evidence(Clustering(labels, None, 12, "density"), neighbors, 0.9)
+    assert (among.labels == full.labels).mean() > 0.98
+    np.testing.assert_allclose(among.posterior.sum(axis=1), 1, rtol=1e-4)

@@ -3,7 +3,7 @@ import pytest
 
 from ruc.cluster.clustering import Clustering
 from ruc.embed.neighbors import nearest_neighbors
-from ruc.refine.opinion import _held_out_predictions, _vote_shares, weigh_opinions
+from ruc.refine.opinion import _held_out_predictions, _vote_shares, weigh_opinions, weigh_votes_among
 from ruc.runtime import Runtime
 
 N_CLUSTERS = 4
@@ -89,3 +89,28 @@ def test_the_share_of_wrong_labels_is_found_and_the_classifier_repairs_more(shar
         right[asked is None] = np.mean((opinion * reliability.T[labels]).argmax(axis=1) == truth)
         assert 1 - reliability.diagonal().mean() == pytest.approx(share, abs=0.08)
     assert right[False] > right[True] + 0.01 > 1 - share + 0.01
+
+
+def test_among_all_clusters_as_candidates_the_votes_are_weighed_as_without():
+    _, truth, neighbors = overlapping(600)
+    labels = np.where(np.arange(600) % 9 == 0, -1, with_wrong(truth, 0.2))
+    columns = np.stack([(labels + shift) % N_CLUSTERS for shift in range(N_CLUSTERS)], axis=1)
+    columns[labels == -1] = np.arange(N_CLUSTERS)
+    expected, reliability = weigh_opinions(given(labels), neighbors)
+    # The own label comes first, so that of an unknown one the first column says nothing.
+    known = labels != -1
+    opinion, found = weigh_votes_among(given(labels), neighbors, columns)
+    np.testing.assert_allclose(found, reliability, atol=0.01)
+    aligned = np.take_along_axis(expected, columns, axis=1)
+    np.testing.assert_allclose(opinion[known], aligned[known], atol=0.02)
+
+
+def test_what_candidates_lack_is_left_to_the_other_clusters():
+    _, truth, neighbors = overlapping(600)
+    columns = np.stack([truth, (truth + 1) % N_CLUSTERS, np.full(600, -1)], axis=1)
+    opinion, _ = weigh_votes_among(given(truth), neighbors, columns)
+    full, _ = weigh_opinions(given(truth), neighbors)
+    np.testing.assert_allclose(opinion[:, 2], 0, atol=1e-6)
+    lacking = 1 - opinion.sum(axis=1)
+    others = 1 - full[np.arange(600), truth] - full[np.arange(600), (truth + 1) % N_CLUSTERS]
+    assert np.corrcoef(lacking, others)[0, 1] > 0.9

@@ -18,8 +18,8 @@ from torch import Tensor
 from ruc.cluster.clustering import UNKNOWN, Clustering
 from ruc.embed.neighbors import Neighbors
 from ruc.refine.field import fit_field
-from ruc.refine.opinion import weigh_opinions
-from ruc.refine.propagate import is_large, propagate, propagate_among_candidates
+from ruc.refine.opinion import weigh_opinions, weigh_votes_among
+from ruc.refine.propagate import find_candidates, is_large, propagate, propagate_among_candidates
 from ruc.refine.settings import RefineSettings
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 WELL_EXPLAINED = 0.75
+MOST_WEIGHED = 100_000_000  # samples times clusters
 MADE_OF_THE_GRAPH = ("graph", "density", "spectral")  # clusterings of the neighbour graph
 SETTLED = ("graph", "density")
 MADE_OF_THE_FEATURES = (*MADE_OF_THE_GRAPH, "kmeans", "mixture")  # they can't know more than the features do
@@ -73,6 +74,15 @@ class Evidence:
             return best
         return np.asarray(np.take_along_axis(self.columns, best[:, None], axis=1)[:, 0], np.int64)
 
+    def belief_in(self, labels: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(n_samples,) the probability of these labels, of which -1 is none."""
+        asked = np.where(labels == UNKNOWN, 0, labels)[:, None]
+        if self.columns is None:
+            belief = np.take_along_axis(self.posterior, asked, axis=1)[:, 0]
+        else:
+            belief = (self.posterior * (self.columns == asked)).sum(axis=1)
+        return np.where(labels == UNKNOWN, np.float32(0), belief)
+
     @property
     def prior(self) -> NDArray[np.float32]:
         """(n_clusters,) how large each cluster is believed to be, as a share of all samples."""
@@ -108,7 +118,10 @@ def gather_evidence(
     large = is_large(base)
     can_know_more = base.name == "given" or (base.name not in MADE_OF_THE_FEATURES and not large)
     if settings.weigh_given and can_know_more:
-        evidence = weigh_evidence(base, neighbors, features)
+        too_many = len(base.labels) * base.n_clusters > MOST_WEIGHED
+        evidence = (
+            weigh_among_candidates(base, neighbors) if too_many else weigh_evidence(base, neighbors, features)
+        )
         if base.name == "given" or evidence.explained < WELL_EXPLAINED:
             return evidence
     if not settings.propagation:
@@ -137,8 +150,9 @@ def smooth_among_candidates(base: Clustering, neighbors: Neighbors, share: float
     """As `smooth_evidence`, for so many samples and clusters that only a few clusters of each sample are looked at."""
     columns, believed = propagate_among_candidates(base, neighbors, share)
     if base.name in MADE_OF_THE_GRAPH:
-        believed /= 2
-        believed[:, 0] += 0.5
+        known = base.labels != UNKNOWN
+        believed[known] /= 2
+        believed[known, 0] += 0.5
     return Evidence(believed, None, n_clusters=base.n_clusters, columns=columns)
 
 
@@ -161,6 +175,20 @@ def weigh_evidence(
     posterior[known] *= reliability.T[labels]
     posterior /= np.maximum(posterior.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
     return Evidence(posterior, reliability, _explained(opinion[known], reliability, labels))
+
+
+def weigh_among_candidates(base: Clustering, neighbors: Neighbors) -> Evidence:
+    """As `weigh_evidence` by the neighbours' votes, for so many samples that a few clusters of each must do."""
+    columns = find_candidates(base.labels, neighbors)
+    opinion, reliability = weigh_votes_among(base, neighbors, columns)
+    known = base.labels != UNKNOWN
+    possible = np.maximum(columns, 0)
+    posterior = opinion.copy()
+    posterior[known] *= reliability[possible[known], base.labels[known, None]]
+    posterior /= np.maximum(posterior.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    predicted = np.take_along_axis(columns, opinion.argmax(axis=1)[:, None], axis=1)[:, 0]
+    explained = (predicted == base.labels)[known].mean() / reliability.diagonal().mean()
+    return Evidence(posterior, reliability, float(explained), False, base.n_clusters, possible)
 
 
 def _explained(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ruc.cluster.clustering import UNKNOWN, Clustering
 from ruc.embed.neighbors import Neighbors
 
-__all__ = ["is_large", "propagate", "propagate_among_candidates"]
+__all__ = ["find_candidates", "is_large", "propagate", "propagate_among_candidates"]
 
 N_NEIGHBORS = 10
 N_STEPS = 40
@@ -68,7 +68,7 @@ def propagate_among_candidates(
     Parameters
     ----------
     base
-        The clustering; every sample has a label.
+        The clustering; -1 has nothing to say.
     neighbors, share
         As in `propagate`.
 
@@ -76,21 +76,23 @@ def propagate_among_candidates(
     -------
     candidates, probabilities
         (n_samples, 8) int64 clusters, the sample's own first, and float32 their shares, each row summing to 1.
-        Where there are fewer candidates the rest has share 0.
+        Where there are fewer candidates the rest has share 0; where no
+        label is near, all have.
     """
-    candidates = _candidates(base.labels, neighbors)
+    candidates = find_candidates(base.labels, neighbors)
     pairs = _pair_graph(_normalized_graph(neighbors), candidates)
     start = np.zeros(candidates.shape, np.float32)
-    start[:, 0] = 1.0
+    start[:, 0] = base.labels != UNKNOWN
     arrived = start.ravel()
     for _ in range(N_STEPS):
         arrived = np.asarray(pairs @ arrived) * share + start.ravel() * (1 - share)
     probabilities: NDArray[np.float32] = arrived.reshape(candidates.shape).astype(np.float32)
-    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    sums = probabilities.sum(axis=1, keepdims=True)
+    probabilities = np.where(sums > 0, probabilities / np.maximum(sums, np.finfo(np.float32).tiny), 0)
     return np.maximum(candidates, 0), probabilities
 
 
-def _candidates(labels: NDArray[np.int64], neighbors: Neighbors) -> NDArray[np.int64]:
+def find_candidates(labels: NDArray[np.int64], neighbors: Neighbors) -> NDArray[np.int64]:
     """(n_samples, 8) the sample's own label and the most frequent others among its neighbours; -1: none left."""
     found = np.full((len(labels), N_CANDIDATES), UNKNOWN)
     for start in range(0, len(labels), ROWS):

@@ -137,8 +137,7 @@ def choose_clean(
 def select_believed(base: Clustering, evidence: Evidence) -> CleanSelection:
     """Trust the labels that are more likely right than wrong when weighed against their neighbours'."""
     known = base.labels != UNKNOWN
-    belief = evidence.posterior[np.arange(len(known)), np.where(known, base.labels, 0)]
-    is_clean = known & (belief > 0.5)
+    is_clean = known & (evidence.belief_in(base.labels) > 0.5)
     reliable = 0.0 if evidence.reliability is None else float(evidence.reliability.diagonal().mean())
     of = "the given labels" if base.name == "given" else f"the labels of {base.name!r}"
     remark = (
