@@ -1,9 +1,13 @@
 """What the embedding stage hands on beside the features: those of random views."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+import ruc.embedding
+from ruc.embed.momentum import MomentumSettings
 from ruc.embed.pixels import fit_pixels
 from ruc.embed.self_supervised import SelfSupervisedEmbedder
 from ruc.embedding import N_VIEWS, Embedding, embed_images, embed_views
@@ -43,3 +47,16 @@ def test_no_views_without_a_network_or_without_images(shapes: tuple[Path, dict[s
     pixels = embed_images(find_images(shapes[0]), "pixels", None, 0.1, CPU)
     assert isinstance(pixels.embedder, type(fit_pixels(np.zeros((3, 1, 8, 8), np.uint8))))
     assert embed_views(pixels, CPU) is None
+
+
+def test_momentum_learns_with_views_that_suit_the_images(
+    shapes: tuple[Path, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny = NetworkSettings(width=4, blocks=(1, 1))
+    quick = partial(MomentumSettings, network=tiny, n_epochs=1, n_hidden=16, n_projected=8)
+    monkeypatch.setattr(ruc.embedding, "MomentumSettings", quick)
+    embedded = embed_images(find_images(shapes[0]), "momentum", 16, 0.1, CPU)
+    assert isinstance(embedded.embedder, SelfSupervisedEmbedder)
+    assert embedded.embedder.name == "momentum"
+    assert "views" in embedded.why
+    assert len(embedded.features) == len(embedded.file_names)

@@ -15,6 +15,7 @@ from ruc.embed.checkpoint import CheckpointEmbedder
 from ruc.embed.combined import CombinedEmbedder
 from ruc.embed.contrastive import ContrastiveSettings, fit_contrastive
 from ruc.embed.embedder import Embedder
+from ruc.embed.momentum import MomentumSettings, fit_momentum
 from ruc.embed.pixels import fit_pixels
 from ruc.embed.pretrained import PretrainedEmbedder, load_pretrained
 from ruc.embed.scratch import choose_policy, fit_scratch, suit_settings
@@ -43,7 +44,7 @@ logger = logging.getLogger(__name__)
 
 N_VIEWS = 8
 MOST_WITH_VIEWS = 20_000  # images whose views are embedded: 8 times their features are kept in memory
-FROM_SCRATCH = ("scratch", "contrastive", "pixels")
+FROM_SCRATCH = ("scratch", "contrastive", "momentum", "pixels")
 FittedEmbedder = Embedder | PretrainedEmbedder
 
 
@@ -103,8 +104,8 @@ def embed_images(
     source
         The images.
     embedder
-        "auto", "scratch", "contrastive", "pixels", a Hugging Face id, a folder with a model, or a checkpoint of
-        SCAN, SimCLR or RUC.
+        "auto", "scratch", "contrastive", "momentum", "pixels", a Hugging Face id, a folder with a model, or a
+        checkpoint of SCAN, SimCLR or RUC.
     image_size
         Side for learning from scratch; None takes that of the images, within bounds, or the checkpoint's.
     max_skipped
@@ -241,6 +242,9 @@ def _fit(
     if name == "contrastive":
         suited, reason = suit_settings(ContrastiveSettings(), pixels, runtime)
         return fit_contrastive(pixels, runtime, suited, keep, begun), f"{why}; {reason}"
+    if name == "momentum":
+        policy, reason = choose_policy(pixels, runtime)
+        return fit_momentum(pixels, runtime, MomentumSettings(policy), keep, begun), f"{why}; {reason}"
     choice = fit_scratch(pixels, runtime, on_epoch=keep, resume=begun)
     logger.info("scratch: %s", choice.why)
     return choice.embedder, f"{why}; {choice.why}"

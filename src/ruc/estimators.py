@@ -289,8 +289,8 @@ class ImageClusterer(_InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
     n_clusters
         A number, "auto", or a range such as "5:50".
     embedder
-        "auto" (pretrained where the weights can be had, else "scratch"), "scratch", "contrastive", "pixels", a
-        Hugging Face id or a folder.
+        "auto" (pretrained where the weights can be had, else "scratch"), "scratch", "contrastive", "momentum",
+        "pixels", a Hugging Face id or a folder.
     base
         The base clustering, see `ruc.cluster.auto.METHODS`.
     space
