@@ -27,7 +27,8 @@ from ruc.embed.combined import CombinedEmbedder
 from ruc.embed.embedder import Embedder
 from ruc.embed.neighbors import nearest_neighbors
 from ruc.embed.self_supervised import SelfSupervisedEmbedder
-from ruc.evaluate.metrics import Truth, accuracy, encode_truth
+from ruc.evaluate.metrics import accuracy
+from ruc.evaluate.truth import Truth, encode_truth
 from ruc.images.load import load_pixels
 from ruc.images.source import find_images
 from ruc.refine.refinement import Pair

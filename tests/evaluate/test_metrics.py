@@ -10,15 +10,14 @@ from ruc.errors import InputError
 from ruc.evaluate.metrics import (
     accuracy,
     adjusted_rand_index,
-    clean_set_scores,
     confusion_matrix,
     contingency,
-    encode_truth,
     match_clusters,
     normalized_mutual_information,
     per_cluster_scores,
     purity,
 )
+from ruc.evaluate.truth import encode_truth
 
 SHAPES = [(1, 1, 1), (2, 1, 2), (60, 1, 4), (60, 4, 1), (200, 5, 5), (200, 9, 4), (200, 3, 7), (500, 10, 10)]
 
@@ -121,7 +120,6 @@ def test_missing_truth_is_left_out(unknown):
     assert accuracy(clusters, truth) == 3 / 4
     assert contingency(clusters, truth).sum() == 4
     assert encode_truth(truth).is_known.sum() == 4
-    assert clean_set_scores([True] * 6, clusters, truth).precision == 3 / 4
 
 
 def test_numbers_and_text_mean_the_same_class():
@@ -159,23 +157,6 @@ def test_matching_agrees_with_scipy_on_a_square_table():
     table = np.random.default_rng(0).integers(50, size=(6, 6))
     matching = match_clusters(np.vstack([table, np.zeros((1, 6), dtype=int)]))
     assert matching.tolist() == linear_sum_assignment(-table)[1].tolist()
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_clean_set_scores_agree_with_sklearn(seed):
-    clusters, truth = random_partitions(300, 5, 5, seed)
-    is_clean = np.random.default_rng(seed).random(300) < 0.4
-    matching = match_clusters(contingency(clusters, truth))
-    right = matching[clusters] == truth
-    scores = clean_set_scores(is_clean, clusters, truth)
-    expected = sklearn_metrics.precision_recall_fscore_support(right, is_clean, average="binary")[:3]
-    assert (scores.precision, scores.recall, scores.f1) == pytest.approx(expected)
-
-
-def test_an_empty_clean_set_has_no_precision():
-    scores = clean_set_scores([False, False], [0, 1], [0, 1])
-    assert np.isnan(scores.precision)
-    assert scores.recall == 0.0
 
 
 @pytest.mark.parametrize("seed", range(3))

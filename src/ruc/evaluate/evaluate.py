@@ -2,55 +2,22 @@
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ruc.cluster.clustering import UNKNOWN
 from ruc.errors import InputError
-from ruc.evaluate.calibration import (
-    Reliability,
-    brier_scores,
-    coverage_curve,
-    equal_mass_bins,
-    equal_width_bins,
-    match_probabilities,
-    mean_among_ties,
-    negative_log_likelihoods,
-    reliability_curve,
-)
-from ruc.evaluate.metrics import (
-    ClusterScore,
-    PrecisionRecall,
-    Truth,
-    ari_of_counts,
-    as_clusters,
-    clean_set_scores,
-    confusion_matrix,
-    contingency,
-    correct_under,
-    encode_truth,
-    match_clusters,
-    nmi_of_counts,
-    per_cluster_scores,
-)
+from ruc.evaluate.bootstrap import Estimate, estimate_numbers
+from ruc.evaluate.calibration import Reliability, coverage_curve, reliability_curve
+from ruc.evaluate.clean_sets import PrecisionRecall, clean_by_epoch, clean_set_scores
+from ruc.evaluate.labelling import Labelling
+from ruc.evaluate.metrics import ClusterScore, as_clusters, confusion_matrix, per_cluster_scores
+from ruc.evaluate.truth import Truth, encode_truth
 
-__all__ = ["Changes", "Estimate", "Evaluation", "Scores", "evaluate"]
-
-SMALLEST = {"ari": -1.0}
-LARGEST = {"brier": 2.0, "nll": math.inf}
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number and its bootstrap interval over images."""
-
-    value: float
-    low: float
-    high: float
+__all__ = ["Changes", "Evaluation", "Scores", "evaluate"]
 
 
 @dataclass(frozen=True)
@@ -195,9 +162,9 @@ def evaluate(
     )  # fmt: skip
 
     known = encoded.is_known
-    refined = _Labelling.of(numbers, encoded, probabilities, confidence)
-    base = None if base_numbers is None else _Labelling.of(base_numbers, encoded, initial_probabilities, None)
-    refined_numbers, base_estimates, difference = _estimates(refined, base, n_resamples, level, seed)
+    refined = Labelling.of(numbers, encoded, probabilities, confidence)
+    base = None if base_numbers is None else Labelling.of(base_numbers, encoded, initial_probabilities, None)
+    refined_numbers, base_estimates, difference = estimate_numbers(refined, base, n_resamples, level, seed)
     trusted = numbers if base_numbers is None else base_numbers
     return Evaluation(
         n_images=len(known),
@@ -214,143 +181,13 @@ def evaluate(
             name: clean_set_scores(mask, numbers if name == "end" else trusted, encoded)
             for name, mask in sets.items()
         },
-        clean_by_epoch=() if since is None else _clean_by_epoch(since, n_epochs, trusted, numbers, encoded),
+        clean_by_epoch=() if since is None else clean_by_epoch(since, n_epochs, trusted, numbers, encoded),
         level=level,
     )
 
 
-@dataclass(frozen=True)
-class _Labelling:
-    """One labelling of the images with known truth, under the matching that suits it best.
-
-    Every number is a function of how often each image is counted, so that a bootstrap sample is a vector of
-    counts. The matching and the bins stay as they are on all images.
-    """
-
-    n_clusters: int
-    n_classes: int
-    clusters: NDArray[np.int64]
-    cells: NDArray[np.int64]
-    right: NDArray[np.bool_]
-    right_many_to_one: NDArray[np.bool_]
-    confidence: NDArray[np.float64] | None
-    terms: dict[str, NDArray[np.float64]]
-    bins: dict[str, NDArray[np.int64]]
-    outcomes: dict[str, NDArray[np.float64]]
-
-    @classmethod
-    def of(
-        cls,
-        numbers: NDArray[np.int64],
-        truth: Truth,
-        probabilities: ArrayLike | None,
-        confidence: ArrayLike | None,
-    ) -> "_Labelling":
-        counts = contingency(numbers, truth)
-        known = truth.is_known
-        clusters, codes = numbers[known], truth.codes[known]
-        n_filled, n_classes = len(counts) - 1, len(truth.classes)
-        matching = match_clusters(counts)
-        right = correct_under(matching, clusters, codes)
-        terms: dict[str, NDArray[np.float64]] = {}
-        n_clusters = n_filled
-        stated = None if confidence is None else np.asarray(confidence, dtype=np.float64)[known]
-        if probabilities is not None:
-            of_clusters = np.asarray(probabilities, dtype=np.float64)[known]
-            _check_probabilities(of_clusters)
-            of_classes = match_probabilities(of_clusters, matching, n_classes)
-            terms = {
-                "brier": brier_scores(of_classes, codes),
-                "nll": negative_log_likelihoods(of_classes, codes),
-            }
-            n_clusters = of_clusters.shape[1]
-            stated = of_clusters.max(axis=1) if stated is None else stated
-        bins: dict[str, NDArray[np.int64]] = {}
-        outcomes: dict[str, NDArray[np.float64]] = {}
-        if stated is not None:
-            outcome = right.astype(np.float64)
-            bins = {"ece": equal_width_bins(stated), "ece_equal_mass": equal_mass_bins(stated)}
-            outcomes = {"ece": outcome, "ece_equal_mass": mean_among_ties(outcome, stated)}
-        return cls(
-            n_clusters=n_clusters,
-            n_classes=n_classes,
-            clusters=clusters,
-            cells=np.where(clusters == UNKNOWN, n_filled, clusters) * n_classes + codes,
-            right=right,
-            right_many_to_one=correct_under(match_clusters(counts, many_to_one=True), clusters, codes),
-            confidence=stated,
-            terms=terms,
-            bins=bins,
-            outcomes=outcomes,
-        )
-
-    def numbers(self, times: NDArray[np.float64]) -> dict[str, float]:
-        """Every number, each image counted so many times."""
-        total = times.sum()
-        counts = np.bincount(self.cells, weights=times).round()
-        table = np.pad(counts, (0, -len(counts) % self.n_classes)).reshape(-1, self.n_classes)
-        numbers = {
-            "accuracy": float(times @ self.right / total),
-            "purity": float(times @ self.right_many_to_one / total),
-            "nmi": nmi_of_counts(table),
-            "ari": ari_of_counts(table),
-        }
-        if self.confidence is not None:
-            numbers["mean_confidence"] = float(times @ self.confidence / total)
-            for name, bins in self.bins.items():
-                overconfidence = times * (self.confidence - self.outcomes[name])
-                numbers[name] = float(np.abs(np.bincount(bins, weights=overconfidence)).sum() / total)
-        for name, terms in self.terms.items():
-            numbers[name] = float(times @ terms / total)
-        return numbers
-
-
-def _estimates(
-    refined: _Labelling, base: _Labelling | None, n_resamples: int, level: float, seed: int
-) -> tuple[dict[str, Estimate], dict[str, Estimate], dict[str, Estimate]]:
-    """Estimates of refined, of base, and of their paired difference, from the same bootstrap samples."""
-
-    def all_numbers(times: NDArray[np.float64]) -> dict[str, float]:
-        after = refined.numbers(times)
-        before = {} if base is None else base.numbers(times)
-        return (
-            {f"refined {name}": value for name, value in after.items()}
-            | {f"base {name}": value for name, value in before.items()}
-            | {f"difference {name}": after[name] - before[name] for name in after if name in before}
-        )
-
-    n_samples = len(refined.cells)
-    values = all_numbers(np.ones(n_samples))
-    samples = [all_numbers(times) for times in _resamples(n_samples, n_resamples, seed)]
-    found: dict[str, dict[str, Estimate]] = {"refined": {}, "base": {}, "difference": {}}
-    for key, value in values.items():
-        of, name = key.split(" ")
-        span = (SMALLEST.get(name, 0.0), LARGEST.get(name, 1.0))
-        if of == "difference":
-            span = (-math.inf, math.inf)
-        found[of][name] = _estimate(value, np.array([sample[key] for sample in samples]), level, span)
-    return found["refined"], found["base"], found["difference"]
-
-
-def _resamples(n_samples: int, n_resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
-    """How many times each image is drawn, for each bootstrap sample."""
-    random = np.random.default_rng(seed)
-    for _ in range(n_resamples):
-        yield np.bincount(random.integers(n_samples, size=n_samples), minlength=n_samples).astype(np.float64)
-
-
-def _estimate(
-    value: float, samples: NDArray[np.float64], level: float, span: tuple[float, float]
-) -> Estimate:
-    """Percentile interval, moved by the bootstrap's own bias: NMI and ECE of resampled images are too high."""
-    if len(samples) == 0:
-        return Estimate(value, float("nan"), float("nan"))
-    low, high = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2]) + (value - samples.mean())
-    return Estimate(value, float(np.clip(low, *span)), float(np.clip(high, *span)))
-
-
 def _scores(
-    estimates: dict[str, Estimate], labelling: _Labelling, numbers: NDArray[np.int64], truth: Truth
+    estimates: dict[str, Estimate], labelling: Labelling, numbers: NDArray[np.int64], truth: Truth
 ) -> Scores:
     confusion, columns = confusion_matrix(numbers, truth)
     confidence = labelling.confidence
@@ -364,7 +201,7 @@ def _scores(
     )
 
 
-def _changes(base: _Labelling, refined: _Labelling) -> Changes:
+def _changes(base: Labelling, refined: Labelling) -> Changes:
     changed = base.clusters != refined.clusters
     return Changes(
         n_changed=int(changed.sum()),
@@ -374,46 +211,12 @@ def _changes(base: _Labelling, refined: _Labelling) -> Changes:
     )
 
 
-def _clean_by_epoch(
-    since: NDArray[np.int64],
-    n_epochs: int | None,
-    initial: NDArray[np.int64],
-    final: NDArray[np.int64],
-    truth: Truth,
-) -> tuple[PrecisionRecall, ...]:
-    """Scores after each epoch; what was trusted at the start counts with its initial label, the rest with its last."""
-    last = int(since.max(initial=0))
-    if n_epochs is not None and n_epochs < last:
-        raise InputError(
-            f"clean_since says that an image was trusted after epoch {last}, but n_epochs={n_epochs} was given; "
-            "expected at least as many"
-        )
-    labels = np.where(since == 0, initial, final)
-    return tuple(
-        clean_set_scores((since >= 0) & (since <= epoch), labels, truth)
-        for epoch in range((last if n_epochs is None else n_epochs) + 1)
-    )
-
-
 def _check_lengths(n_samples: int, **arrays: ArrayLike | None) -> None:
     for name, array in arrays.items():
         if array is not None and len(np.asarray(array)) != n_samples:
             raise InputError(
                 f"{name} has {len(np.asarray(array))} rows for {n_samples} true labels; expected one per image"
             )
-
-
-def _check_probabilities(probabilities: NDArray[np.float64]) -> None:
-    if probabilities.ndim != 2:
-        raise InputError(
-            f"probabilities have the shape {probabilities.shape}; expected a row per image and a column per cluster"
-        )
-    wrong = np.flatnonzero(~(np.abs(probabilities.sum(axis=1) - 1) < 1e-3) | (probabilities < 0).any(axis=1))
-    if len(wrong):
-        raise InputError(
-            f"the probabilities of image {wrong[0]} (counting those with known truth from 0) sum to "
-            f"{probabilities[wrong[0]].sum():.4g}; expected rows of non-negative numbers that sum to 1"
-        )
 
 
 def _jsonable(value: Any) -> Any:

@@ -1,10 +1,9 @@
-"""How well clusters agree with the truth: accuracy, purity, NMI, ARI, per-cluster and clean-set scores.
+"""How well clusters agree with the truth: accuracy, purity, NMI, ARI, and the scores of each cluster.
 
 Every function takes plain arrays and leaves the images with unknown truth out. An image without a
 cluster (-1) is counted, and counted as wrong.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,59 +11,24 @@ from numpy.typing import ArrayLike, NDArray
 
 from ruc.cluster.clustering import UNKNOWN
 from ruc.errors import InputError
+from ruc.evaluate.truth import Truth, encode_truth
 
 __all__ = [
     "ClusterScore",
-    "PrecisionRecall",
-    "Truth",
     "accuracy",
     "adjusted_rand_index",
     "ari_of_counts",
     "as_clusters",
-    "clean_set_scores",
     "confusion_matrix",
     "contingency",
     "correct_under",
-    "encode_truth",
     "match_clusters",
     "nmi_of_counts",
     "normalized_mutual_information",
     "per_cluster_scores",
     "purity",
+    "ratio",
 ]
-
-UNKNOWN_TEXTS = frozenset({"", "-1", "-1.0", "nan", "None", "<NA>"})
-
-
-@dataclass(frozen=True)
-class Truth:
-    """The true class of each image.
-
-    Attributes
-    ----------
-    codes
-        (n_samples,) int64 index into `classes`; -1 where the truth is unknown.
-    classes
-        The class names, in numerical order when all are numbers, else in alphabetical order.
-    """
-
-    codes: NDArray[np.int64]
-    classes: tuple[str, ...]
-
-    @property
-    def is_known(self) -> NDArray[np.bool_]:
-        """(n_samples,) which images have a known truth."""
-        known: NDArray[np.bool_] = self.codes != UNKNOWN
-        return known
-
-
-@dataclass(frozen=True)
-class PrecisionRecall:
-    """Precision, recall and their harmonic mean, each in [0, 1]; NaN where there is nothing to divide by."""
-
-    precision: float
-    recall: float
-    f1: float
 
 
 @dataclass(frozen=True)
@@ -96,32 +60,6 @@ class ClusterScore:
     recall: float
     majority_class: str | None
     majority_share: float
-
-
-def encode_truth(labels: ArrayLike | Sequence[object]) -> Truth:
-    """Turn true labels of any kind into codes.
-
-    Parameters
-    ----------
-    labels
-        (n_samples,) integers, text or both. -1, "", None and NaN mean unknown; 6, 6.0 and "6" are one class.
-    """
-    values = np.asarray(labels)
-    if values.ndim != 1:
-        raise InputError(
-            f"truth has the shape {values.shape}; expected one label per image: a flat list or array"
-        )
-    if np.issubdtype(values.dtype, np.integer):
-        numbers, inverse = np.unique(np.maximum(values.astype(np.int64), UNKNOWN), return_inverse=True)
-        n_unknown = int(len(numbers) > 0 and numbers[0] == UNKNOWN)
-        return Truth(
-            inverse.astype(np.int64) - n_unknown, tuple(str(number) for number in numbers[n_unknown:])
-        )
-    texts = [_as_text(value) for value in values.tolist()]
-    names = sorted(set(texts) - UNKNOWN_TEXTS, key=_numbers_first)
-    index = {name: code for code, name in enumerate(names)}
-    codes = np.fromiter((index.get(text, UNKNOWN) for text in texts), dtype=np.int64, count=len(texts))
-    return Truth(codes, tuple(names))
 
 
 def contingency(clusters: ArrayLike, truth: ArrayLike | Truth) -> NDArray[np.int64]:
@@ -246,44 +184,13 @@ def per_cluster_scores(clusters: ArrayLike, truth: ArrayLike | Truth) -> tuple[C
                 cluster=cluster,
                 matched_class=encoded.classes[code] if matched else None,
                 size=size,
-                precision=_ratio(hits, size) if matched else float("nan"),
-                recall=_ratio(hits, int(class_sizes[code])) if matched else float("nan"),
+                precision=ratio(hits, size) if matched else float("nan"),
+                recall=ratio(hits, int(class_sizes[code])) if matched else float("nan"),
                 majority_class=encoded.classes[row.argmax()] if size else None,
-                majority_share=_ratio(int(row.max()), size),
+                majority_share=ratio(int(row.max()), size),
             )
         )
     return tuple(scores)
-
-
-def clean_set_scores(is_clean: ArrayLike, labels: ArrayLike, truth: ArrayLike | Truth) -> PrecisionRecall:
-    """How well the clean set finds the images whose label is right.
-
-    Parameters
-    ----------
-    is_clean
-        (n_samples,) bool: the images that are trusted.
-    labels
-        (n_samples,) the cluster labels that are trusted; matched to the classes over all images, one-to-one.
-    truth
-        (n_samples,) true labels.
-
-    Returns
-    -------
-    Precision: share of the trusted images whose label is right. Recall: share of the right that are trusted.
-    """
-    encoded = truth if isinstance(truth, Truth) else encode_truth(truth)
-    clean = np.asarray(is_clean, dtype=np.bool_)
-    clusters = as_clusters(labels)
-    if not len(clean) == len(clusters) == len(encoded.codes):
-        raise InputError(
-            f"is_clean has {len(clean)} rows, labels {len(clusters)} and truth {len(encoded.codes)}; "
-            "expected one each per image"
-        )
-    right = correct_under(match_clusters(contingency(clusters, encoded)), clusters, encoded.codes)
-    hits = int((clean & right).sum())
-    precision, recall = _ratio(hits, int((clean & encoded.is_known).sum())), _ratio(hits, int(right.sum()))
-    f1 = 0.0 if precision + recall == 0 else 2 * precision * recall / (precision + recall)
-    return PrecisionRecall(precision, recall, f1)
 
 
 def confusion_matrix(
@@ -336,19 +243,6 @@ def _share_right(counts: NDArray[np.int64], many_to_one: bool) -> float:
     return float(counts[matched, matching[matched]].sum() / counts.sum())
 
 
-def _as_text(value: object) -> str:
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value).strip()
-
-
-def _numbers_first(name: str) -> tuple[bool, float, str]:
-    try:
-        return (False, float(name), name)
-    except ValueError:
-        return (True, 0.0, name)
-
-
 def _entropy(shares: NDArray[np.float64]) -> float:
     positive = shares[shares > 0]
     return float(-(positive * np.log(positive)).sum())
@@ -359,5 +253,6 @@ def _pairs(sizes: NDArray[np.int64] | NDArray[np.float64]) -> float:
     return float((numbers * (numbers - 1) / 2).sum())
 
 
-def _ratio(part: int, whole: int) -> float:
+def ratio(part: int, whole: int) -> float:
+    """The part's share of the whole; NaN of nothing."""
     return part / whole if whole else float("nan")

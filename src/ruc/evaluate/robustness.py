@@ -14,8 +14,8 @@ from ruc.cluster.clustering import UNKNOWN
 from ruc.errors import InputError
 from ruc.evaluate.attacks import AttackTable, Model, attack_models
 from ruc.evaluate.corruptions import CORRUPTIONS, STRENGTHS, CorruptionTable, corruption_table
-from ruc.evaluate.metrics import Truth, contingency, match_clusters
-from ruc.evaluate.truth import read_truth
+from ruc.evaluate.metrics import contingency, match_clusters
+from ruc.evaluate.truth import Truth, read_truth
 from ruc.networks import ImageNetwork, State
 from ruc.progress import progress
 from ruc.refine.refinement import Pair

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from ruc.cluster.clustering import UNKNOWN, Clustering
 from ruc.evaluate.evaluate import Evaluation, evaluate
-from ruc.evaluate.metrics import Truth
-from ruc.evaluate.truth import read_truth
+from ruc.evaluate.truth import Truth, read_truth
 from ruc.run_folder import Run
 from ruc.runtime import Runtime
 

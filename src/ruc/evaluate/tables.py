@@ -3,7 +3,8 @@
 import math
 from collections.abc import Mapping
 
-from ruc.evaluate.evaluate import Estimate, Evaluation, Scores
+from ruc.evaluate.bootstrap import Estimate
+from ruc.evaluate.evaluate import Evaluation, Scores
 
 __all__ = ["compare", "evaluation_lines", "evaluation_rows"]
 

@@ -1,18 +1,72 @@
-"""Read the truth from a file: CSV or Parquet with `file_name,label`, or labels alone in row order."""
+"""The truth: the class of each image, taken from an array, or read from a file into the order of a run."""
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ruc.cluster.clustering import UNKNOWN
 from ruc.cluster.label_matching import say_matched_by_ending
 from ruc.cluster.label_table import LabelTable, plain_labels, read_table
 from ruc.errors import InputError
-from ruc.evaluate.metrics import Truth, encode_truth
 from ruc.images.names import match_by_ending, plain_name
 
-__all__ = ["read_truth"]
+__all__ = ["Truth", "encode_truth", "read_truth"]
 
 logger = logging.getLogger(__name__)
+
+UNKNOWN_TEXTS = frozenset({"", "-1", "-1.0", "nan", "None", "<NA>"})
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The true class of each image.
+
+    Attributes
+    ----------
+    codes
+        (n_samples,) int64 index into `classes`; -1 where the truth is unknown.
+    classes
+        The class names, in numerical order when all are numbers, else in alphabetical order.
+    """
+
+    codes: NDArray[np.int64]
+    classes: tuple[str, ...]
+
+    @property
+    def is_known(self) -> NDArray[np.bool_]:
+        """(n_samples,) which images have a known truth."""
+        known: NDArray[np.bool_] = self.codes != UNKNOWN
+        return known
+
+
+def encode_truth(labels: ArrayLike | Sequence[object]) -> Truth:
+    """Turn true labels of any kind into codes.
+
+    Parameters
+    ----------
+    labels
+        (n_samples,) integers, text or both. -1, "", None and NaN mean unknown; 6, 6.0 and "6" are one class.
+    """
+    values = np.asarray(labels)
+    if values.ndim != 1:
+        raise InputError(
+            f"truth has the shape {values.shape}; expected one label per image: a flat list or array"
+        )
+    if np.issubdtype(values.dtype, np.integer):
+        numbers, inverse = np.unique(np.maximum(values.astype(np.int64), UNKNOWN), return_inverse=True)
+        n_unknown = int(len(numbers) > 0 and numbers[0] == UNKNOWN)
+        return Truth(
+            inverse.astype(np.int64) - n_unknown, tuple(str(number) for number in numbers[n_unknown:])
+        )
+    texts = [_as_text(value) for value in values.tolist()]
+    names = sorted(set(texts) - UNKNOWN_TEXTS, key=_numbers_first)
+    index = {name: code for code, name in enumerate(names)}
+    codes = np.fromiter((index.get(text, UNKNOWN) for text in texts), dtype=np.int64, count=len(texts))
+    return Truth(codes, tuple(names))
 
 
 def read_truth(path: str | Path, file_names: Sequence[str]) -> Truth:
@@ -76,3 +130,16 @@ def _labels_by_name(table: LabelTable, names: list[str], labels: list[str]) -> d
                 "expected one label per image: remove one of the rows"
             )
     return label_of
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()
+
+
+def _numbers_first(name: str) -> tuple[bool, float, str]:
+    try:
+        return (False, float(name), name)
+    except ValueError:
+        return (True, 0.0, name)
