@@ -17,6 +17,7 @@ from ruc.cluster.auto import cluster
 from ruc.cluster.clustering import UNKNOWN
 from ruc.cluster.given import given
 from ruc.embed.neighbors import affordable_neighbors, nearest_neighbors
+from ruc.embed.scaling import fit_scaling
 from ruc.errors import ClusterWarning, InputError
 from ruc.images.load import open_thumbnail
 from ruc.images.source import ImageSource, find_images
@@ -38,8 +39,6 @@ from ruc.settings import Settings, make_settings
 
 __all__ = ["ImageClusterer", "RobustClusterer"]
 
-
-ROWS = 65_536  # at a time in double precision
 Images = str | Path | Sequence[str | Path] | NDArray[Any]
 
 
@@ -180,8 +179,8 @@ class RobustClusterer(_InNotebook, ClusterMixin, BaseEstimator):  # type: ignore
         values = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         runtime = Runtime(self.device, seed, self.verbose)
-        self._learn_scale(values)
-        features = self._as_features(values)
+        self.scaling_ = fit_scaling(values)
+        features = self.scaling_(values)
         neighbors = nearest_neighbors(features, affordable_neighbors(MOST_NEIGHBORS, len(features)), runtime)
         if initial_labels is None:
             start, names = cluster(features, self.n_clusters, self.base, runtime, neighbors), None
@@ -251,34 +250,7 @@ class RobustClusterer(_InNotebook, ClusterMixin, BaseEstimator):  # type: ignore
         check_is_fitted(self)
         values = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         device = Runtime(self.device).device
-        return self.pair_.logits(torch.from_numpy(self._as_features(values)).to(device))
-
-    def _learn_scale(self, values: NDArray[np.floating]) -> None:
-        lengths = np.linalg.norm(values, axis=1)
-        self.is_embedding_ = bool(np.allclose(lengths, 1, atol=1e-3))
-        self.center_ = values.mean(axis=0, dtype=np.float64)
-        squares = [
-            np.square(values[start : start + ROWS] - self.center_).sum(axis=1)
-            for start in range(0, len(values), ROWS)
-        ]
-        spread = float(np.sqrt(np.concatenate(squares).mean()))
-        self.scale_ = spread if spread > 0 else 1.0
-
-    def _as_features(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Rows of unit length whose cosine similarity follows the distances between the rows of `values`.
-
-        Rows that aren't embeddings are centred and lifted by a constant coordinate before they are scaled to
-        unit length: what is far from the centre is then told from what is merely in the same direction.
-        """
-        wider = 0 if self.is_embedding_ else 1
-        features = np.empty((len(values), values.shape[1] + wider), np.float32)
-        for start in range(0, len(values), ROWS):
-            rows = values[start : start + ROWS].astype(np.float64)
-            if not self.is_embedding_:
-                rows = np.column_stack([(rows - self.center_) / self.scale_, np.ones(len(rows))])
-            lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-            features[start : start + ROWS] = rows / np.maximum(lengths, np.finfo(np.float64).tiny)
-        return features
+        return self.pair_.logits(torch.from_numpy(self.scaling_(values)).to(device))
 
 
 class ImageClusterer(_InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[misc]

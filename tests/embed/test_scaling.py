@@ -1,0 +1,42 @@
+"""Rows of any scale as unit rows: by hand, and that near rows stay near."""
+
+import numpy as np
+import pytest
+
+from ruc.embed.scaling import fit_scaling
+
+
+def test_by_hand() -> None:
+    scaling = fit_scaling(np.array([[0.0, 0.0], [2.0, 0.0]]))  # the centre is (1, 0), both are 1 away
+    root = np.sqrt(0.5)
+    np.testing.assert_allclose(scaling(np.array([[2.0, 0.0], [1.0, 0.0]])), [[root, 0, root], [0, 0, 1]])
+
+
+def test_embeddings_stay_what_they_are() -> None:
+    rows = np.random.default_rng(0).standard_normal((20, 5))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    scaling = fit_scaling(rows)
+    assert scaling.center is None
+    np.testing.assert_allclose(scaling(rows), rows, atol=1e-6)
+    np.testing.assert_allclose(scaling(3 * rows), rows, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_nearest_rows_are_the_most_alike_wherever_they_lie(kind: type) -> None:
+    rows = (1e4 + 50 * np.random.default_rng(1).standard_normal((40, 3))).astype(kind)
+    features = fit_scaling(rows)(rows)
+    np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, atol=1e-6)
+    distances = np.linalg.norm(rows[:, None].astype(float) - rows[None], axis=2)
+    alike = features @ features.T
+    np.fill_diagonal(distances, np.inf)
+    np.fill_diagonal(alike, -1)
+    assert (distances.argmin(axis=1) == alike.argmax(axis=1)).mean() > 0.8
+
+
+def test_blocks_and_equal_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = np.random.default_rng(2).standard_normal((11, 4))
+    whole = fit_scaling(rows)(rows)
+    monkeypatch.setattr("ruc.embed.scaling.ROWS", 3)
+    np.testing.assert_array_equal(fit_scaling(rows)(rows), whole)
+    same = fit_scaling(np.full((5, 2), 7.0))(np.full((5, 2), 7.0))
+    np.testing.assert_array_equal(same, np.tile([0, 0, 1], (5, 1)))
