@@ -1,15 +1,14 @@
 """The doors from Python: scikit-learn estimators, which hold parameters and fitted results and no algorithm."""
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClusterMixin
-from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -20,7 +19,7 @@ from ruc.embed.neighbors import affordable_neighbors, nearest_neighbors
 from ruc.embed.scaling import fit_scaling
 from ruc.errors import ClusterWarning, InputError
 from ruc.images.load import open_thumbnail
-from ruc.images.source import ImageSource, find_images
+from ruc.images.source import Images, ImageSource, find_images
 from ruc.pipeline import run_pipeline
 from ruc.predict import predict
 from ruc.refine.calibrate import Calibration
@@ -31,7 +30,7 @@ from ruc.refine.ruc import refine
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import FeatureSpace
 from ruc.report.data import OpenThumbnail, ReportData, report_data
-from ruc.report.notebook import display_gallery, summary_html
+from ruc.report.in_notebook import InNotebook
 from ruc.report.report import write_report
 from ruc.run_folder import check_output, write_run
 from ruc.runtime import Runtime
@@ -39,55 +38,8 @@ from ruc.settings import Settings, make_settings
 
 __all__ = ["ImageClusterer", "RobustClusterer"]
 
-Images = str | Path | Sequence[str | Path] | NDArray[Any]
 
-
-class _InNotebook:
-    """What a notebook shows of an estimator: scikit-learn's diagram before `fit`, also what came out after it."""
-
-    def show(self, images: Images | None = None, n_images: int = 12) -> None:
-        """Display each cluster's most typical and most doubtful images in the notebook.
-
-        Parameters
-        ----------
-        images
-            The images, in the order of `labels_`, where they aren't known from `fit`; without any, the names of the
-            samples are displayed.
-        n_images
-            Images of each cluster.
-
-        Raises
-        ------
-        InputError
-            IPython isn't installed, or there are more or fewer images than labels.
-        NotFittedError
-            `fit` wasn't called.
-        """
-        check_is_fitted(self)
-        display_gallery(self._report_data(images), n_images)
-
-    def _report_data(self, images: Images | None = None) -> ReportData:
-        raise NotImplementedError
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
-        bundle: dict[str, str] = super()._repr_mimebundle_(**kwargs)  # type: ignore[misc]
-        if "text/html" in bundle:
-            bundle["text/html"] = self._outcome_html() + bundle["text/html"]
-        return bundle
-
-    def _repr_html_inner(self) -> str:
-        diagram: str = super()._repr_html_inner()  # type: ignore[misc]
-        return self._outcome_html() + diagram
-
-    def _outcome_html(self) -> str:
-        try:
-            check_is_fitted(self)
-        except NotFittedError:
-            return ""
-        return summary_html(self._report_data())
-
-
-class RobustClusterer(_InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[misc]
+class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[misc]
     """Cluster features so that the clusters can be trusted, or repair a clustering that there is already.
 
     Parameters
@@ -253,7 +205,7 @@ class RobustClusterer(_InNotebook, ClusterMixin, BaseEstimator):  # type: ignore
         return self.pair_.logits(torch.from_numpy(self.scaling_(values)).to(device))
 
 
-class ImageClusterer(_InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[misc]
+class ImageClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[misc]
     """Cluster images: a folder, a list of files, a table, or an array.
 
     Parameters

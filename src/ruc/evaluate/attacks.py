@@ -6,7 +6,7 @@ normalised pixels the same ε would be about a quarter as strong.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import torch
@@ -96,13 +96,7 @@ class AttackTable:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able values, for metrics.json."""
-        return {
-            "n_images": self.n_images,
-            "scale": self.scale,
-            "base": self.base,
-            "clean_accuracy": self.clean_accuracy,
-            "results": [vars(one) for one in self.results],
-        }
+        return asdict(self)
 
 
 def fgsm(model: Model, images: Tensor, labels: Tensor, epsilon: float) -> Tensor:

@@ -5,7 +5,7 @@ to the side of the image.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from io import BytesIO
 from typing import Any, Final
 
@@ -68,13 +68,7 @@ class CorruptionTable:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able values, for metrics.json."""
-        return {
-            "n_images": self.n_images,
-            "scale": self.scale,
-            "base": self.base,
-            "clean_accuracy": self.clean_accuracy,
-            "results": [vars(one) for one in self.results],
-        }
+        return asdict(self)
 
 
 def corrupt(pixels: NDArray[np.uint8], corruption: str, strength: int, seed: int = 0) -> NDArray[np.uint8]:

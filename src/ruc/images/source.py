@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 from ruc.errors import InputError, NothingToClusterError
 from ruc.images.decode import HEADER_BYTES, SUFFIXES, has_image_signature
 
-__all__ = ["ImageSource", "find_images"]
+__all__ = ["ImageSource", "Images", "find_images"]
+
+Images = str | Path | Sequence[str | Path] | NDArray[Any]
+"""What a caller may name images by, see `find_images`."""
 
 TABLES = (".csv", ".parquet")
 
@@ -52,7 +55,7 @@ class ImageSource:
         return ImageSource(tuple(self.file_names[i] for i in positions), items, self.rows[positions])
 
 
-def find_images(source: str | Path | Sequence[str | Path] | NDArray[Any] | ImageSource) -> ImageSource:
+def find_images(source: Images | ImageSource) -> ImageSource:
     """Find the images of a folder, a list of files, a table or an array; nothing is decoded yet.
 
     Parameters
