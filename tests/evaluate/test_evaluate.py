@@ -9,7 +9,7 @@ from ruc.errors import InputError
 from ruc.evaluate.calibration import coverage_curve, expected_calibration_error
 from ruc.evaluate.evaluate import Evaluation, evaluate
 from ruc.evaluate.metrics import accuracy, purity
-from ruc.evaluate.tables import NUMBERS
+from ruc.evaluate.tables import NUMBERS, evaluation_lines
 
 
 def noisy(truth, share_right, seed, n_clusters=4):
@@ -108,6 +108,17 @@ def test_changes_by_hand():
     refined = [0, 0, 0, 0, 1, 1, 0, 0]
     changes = evaluate(refined, truth, initial_clusters=base, n_resamples=0).changes
     assert (changes.n_changed, changes.n_mended, changes.n_broken, changes.n_still_wrong) == (2, 1, 1, 0)
+    assert changes.n_placed == 0
+    base[:2] = [-1, -1]  # what had no label isn't changed
+    refined[0] = 1
+    found = evaluate(refined, truth, initial_clusters=base, n_resamples=0)
+    changes = found.changes
+    assert (changes.n_changed, changes.n_mended, changes.n_broken, changes.n_still_wrong) == (2, 1, 1, 0)
+    assert (changes.n_placed, changes.n_placed_right) == (2, 1)
+    assert evaluation_lines(found)[1:] == [
+        "2 labels were changed: 1 mended, 1 broken, 0 wrong before and after.",
+        "2 images had no label and were placed: 1 right.",
+    ]
 
 
 def test_unknown_truth_is_left_out_everywhere(pair):

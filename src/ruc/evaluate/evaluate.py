@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ruc.cluster.clustering import UNKNOWN
 from ruc.errors import InputError
 from ruc.evaluate.bootstrap import Estimate, estimate_numbers
 from ruc.evaluate.calibration import Reliability, coverage_curve, reliability_curve
@@ -49,12 +50,24 @@ class Scores:
 
 @dataclass(frozen=True)
 class Changes:
-    """What refining did to the labels: of n changed ones, how many it mended, broke, or left wrong."""
+    """What refining did to the labels.
+
+    Attributes
+    ----------
+    n_changed
+        Known labels that are others now; of these it …
+    n_mended, n_broken, n_still_wrong
+        … mended, broke, or left wrong so many.
+    n_placed, n_placed_right
+        Images that had no label and have a cluster now, and how many of these are right.
+    """
 
     n_changed: int
     n_mended: int
     n_broken: int
     n_still_wrong: int
+    n_placed: int
+    n_placed_right: int
 
 
 @dataclass(frozen=True)
@@ -202,12 +215,15 @@ def _scores(
 
 
 def _changes(base: Labelling, refined: Labelling) -> Changes:
-    changed = base.clusters != refined.clusters
+    moved, had_none = base.clusters != refined.clusters, base.clusters == UNKNOWN
+    changed, placed = moved & ~had_none, moved & had_none
     return Changes(
         n_changed=int(changed.sum()),
         n_mended=int((changed & ~base.right & refined.right).sum()),
         n_broken=int((changed & base.right & ~refined.right).sum()),
         n_still_wrong=int((changed & ~base.right & ~refined.right).sum()),
+        n_placed=int(placed.sum()),
+        n_placed_right=int((placed & refined.right).sum()),
     )
 
 

@@ -61,6 +61,10 @@ def evaluation_lines(found: Evaluation) -> list[str]:
             f"{changes.n_changed} labels were changed: {changes.n_mended} mended, {changes.n_broken} broken, "
             f"{changes.n_still_wrong} wrong before and after."
         )
+        if changes.n_placed:
+            lines.append(
+                f"{changes.n_placed} images had no label and were placed: {changes.n_placed_right} right."
+            )
     return lines
 
 

@@ -121,7 +121,8 @@ function buildEvaluation() {
   const coverage = [['after', refined], ['before', found.base]].filter(([, scores]) => scores && scores.coverage).map(([name, scores]) => [name, scores.coverage[0].map((share, index) => [share, scores.coverage[1][index]])]);
   section('evaluation', 'Against the truth', `Measured on ${plural(found.n_with_truth, 'image')} whose class is known. Nothing of it was used to make the clusters.`,
     h('div', { class: 'tiles' }, tiles),
-    changes && h('p', { class: 'lead' }, `Of ${number(changes.n_changed)} changed labels, ${number(changes.n_mended)} were mended, ${number(changes.n_broken)} broken, and ${number(changes.n_still_wrong)} wrong before and after.`),
+    changes && h('p', { class: 'lead' }, `Of ${number(changes.n_changed)} changed labels, ${number(changes.n_mended)} were mended, ${number(changes.n_broken)} broken, and ${number(changes.n_still_wrong)} wrong before and after.`,
+      changes.n_placed > 0 && ` Of ${number(changes.n_placed)} that had no label, ${number(changes.n_placed_right)} were placed right.`),
     h('div', { class: 'charts' },
       both((scores, title) => scores.reliability && reliabilityChart(title('Reliability'), scores.reliability)),
       linesChart('Accuracy against the share kept', coverage, { x: 'share of images kept, surest first', shares: true }),
