@@ -30,7 +30,7 @@ Clusters = Annotated[
 Embedder = Annotated[
     str | None,
     typer.Option(
-        help="auto, scratch, contrastive, pixels, a Hugging Face id or a model folder.  [default: auto]"
+        help="auto, scratch, contrastive, momentum, pixels, a Hugging Face id or a model folder.  [default: auto]"
     ),
 ]
 Base = Annotated[
