@@ -86,6 +86,7 @@ def test_a_large_refinement_ends_as_a_small_one(problem: tuple, monkeypatch: pyt
     np.testing.assert_allclose(large.probabilities.astype(np.float32).sum(axis=1), 1, atol=5e-3)
     again = large.pair.logits(torch.from_numpy(features)).argmax(dim=1).numpy()
     np.testing.assert_array_equal(again, large.labels)
+    assert large.pair.memory is not None and large.pair.memory.logits.dtype == torch.float16
 
 
 @pytest.mark.parametrize("judged", [True, False])

@@ -51,7 +51,7 @@ class _Memory(nn.Module):
     def __init__(self, memory: Memory) -> None:
         super().__init__()
         self.keys = nn.Buffer(memory.keys.double())
-        self.logits = nn.Buffer(memory.logits)
+        self.logits = nn.Buffer(memory.logits.float())
 
     def forward(self, inputs: Tensor, logits: Tensor) -> Tensor:
         flat = sketch(inputs.double())

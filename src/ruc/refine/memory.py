@@ -27,7 +27,7 @@ class Memory:
     keys
         (n_kept, n_values) sketches of the plain views.
     logits
-        (n_kept, n_clusters).
+        (n_kept, n_clusters), in half precision where there are very many.
     """
 
     keys: Tensor
@@ -45,7 +45,7 @@ class Memory:
         distance, nearest = differences.norm(dim=2).min(dim=1)
         known = distance <= SAME * flat[rows].norm(dim=1)
         answered = logits.clone()
-        answered[rows[known]] = self.logits[candidates[known, nearest[known]]]
+        answered[rows[known]] = self.logits[candidates[known, nearest[known]]].to(logits.dtype)
         return answered
 
     def _near(self, flat: Tensor) -> tuple[Tensor, Tensor]:
