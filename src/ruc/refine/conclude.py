@@ -77,17 +77,13 @@ def conclude(
 def _ask(space: Space, pair: Pair, runtime: Runtime) -> tuple[NDArray[np.int64], Tensor]:
     """What the networks say: labels, and the logits (n_samples, n_clusters) on the CPU."""
     labels = np.empty(space.n_samples, np.int64)
-    kept = torch.empty(space.n_samples, pair.n_clusters, dtype=_precision(space, pair))
+    single = space.n_samples * pair.n_clusters <= MOST_SINGLE
+    kept = torch.empty(space.n_samples, pair.n_clusters, dtype=torch.float32 if single else torch.float16)
     for part in _blocks(space.n_samples):
         logits = pair.logits(space.plain(_rows(part, runtime)))
         labels[part] = logits.argmax(dim=1).cpu().numpy()
         kept[part] = logits
     return labels, kept
-
-
-def _precision(space: Space, pair: Pair) -> torch.dtype:
-    """Of what is kept of each sample and cluster."""
-    return torch.float32 if space.n_samples * pair.n_clusters <= MOST_SINGLE else torch.float16
 
 
 def _calibrated(logits: Tensor, calibration: Calibration) -> NDArray[np.floating]:
@@ -151,7 +147,7 @@ def _remember(
         differs = believed.argmax(dim=1) != torch.from_numpy(labels[part]).to(runtime.device)
         kept = (differs | (apart > far_apart)).nonzero().squeeze(1)
         keys.append(sketch(space.plain(rows[kept])))
-        answers.append(believed[kept] * calibration.temperature)
+        answers.append((believed[kept] * calibration.temperature).to(logits.dtype))
     return Memory(torch.cat(keys), torch.cat(answers))
 
 
