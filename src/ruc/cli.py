@@ -21,6 +21,18 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+
+def _share(text: str) -> float:
+    """Read "5%" or "0.05" as 0.05."""
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise typer.BadParameter(f"{text!r} given, expected a share such as 5% or 0.05")
+    return value
+
+
 Config = Annotated[Path | None, typer.Option("--config", help="Settings from YAML; options given here win.")]
 Output = Annotated[str | None, typer.Option("-o", "--output", help="Run folder.  [default: ruc_run]")]
 Clusters = Annotated[
@@ -53,10 +65,20 @@ Set = Annotated[
     ),
 ]
 Review = Annotated[
-    str | None, typer.Option(help="Share of the images to list for review, e.g. 5%.  [default: 5%]")
+    float | None,
+    typer.Option(
+        parser=_share,
+        metavar="<share>",
+        help="Share of the images to list for review, e.g. 5%.  [default: 5%]",
+    ),
 ]
 MaxSkipped = Annotated[
-    str | None, typer.Option(help="Largest share of unreadable images to accept, e.g. 10%.  [default: 10%]")
+    float | None,
+    typer.Option(
+        parser=_share,
+        metavar="<share>",
+        help="Largest share of unreadable images to accept, e.g. 10%.  [default: 10%]",
+    ),
 ]
 Seed = Annotated[int | None, typer.Option(help="Seed of all randomness.  [default: 0]")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.  [default: auto]")]
@@ -106,8 +128,7 @@ def cluster(
     """Cluster a folder of images, or an array of features."""
     given = _given(
         source=source, features=features, n_clusters=n_clusters, output=output, embedder=embedder, base=base,
-        space=space, image_size=image_size, review=_share("--review", review),
-        max_skipped=_share("--max-skipped", max_skipped), seed=seed, device=device,
+        space=space, image_size=image_size, review=review, max_skipped=max_skipped, seed=seed, device=device,
     )  # fmt: skip
     _run(given, _constants(preset, selection, epochs, constants), config, overwrite, quiet)
 
@@ -145,8 +166,7 @@ def refine(
     """Repair the labels that another clustering, a vendor or a crowd has given."""
     given = _given(
         source=source, features=features, labels=labels, probabilities=probabilities, output=output, embedder=embedder,
-        space=space, image_size=image_size, review=_share("--review", review),
-        max_skipped=_share("--max-skipped", max_skipped), seed=seed, device=device,
+        space=space, image_size=image_size, review=review, max_skipped=max_skipped, seed=seed, device=device,
     )  # fmt: skip
     given.setdefault("base", "given")
     _run(given, _constants(preset, selection, epochs, constants), config, overwrite, quiet)
@@ -171,8 +191,8 @@ def predict(
     from ruc.runtime import Runtime
 
     runtime = Runtime(device or "auto", verbose=not quiet)
-    lost = _share("--max-skipped", max_skipped)
-    prediction = predict_to_csv(run, source, features, output, runtime, 0.10 if lost is None else lost, raw)
+    lost = 0.10 if max_skipped is None else max_skipped
+    prediction = predict_to_csv(run, source, features, output, runtime, lost, raw)
     typer.echo(f"{len(prediction.file_names)} predicted, {len(prediction.skipped)} skipped: {output}")
 
 
@@ -225,8 +245,7 @@ def embed(
     from ruc.settings import make_settings
 
     given = _given(
-        source=source, embedder=embedder, image_size=image_size, seed=seed, device=device,
-        max_skipped=_share("--max-skipped", max_skipped),
+        source=source, embedder=embedder, image_size=image_size, seed=seed, device=device, max_skipped=max_skipped,
     )  # fmt: skip
     names, features = embed_to_npy(make_settings(given), output, verbose=not quiet)
     typer.echo(f"{features.shape[0]} images, {features.shape[1]} features each: {output} (names: {names})")
@@ -411,19 +430,6 @@ def _constants(
             )
         values[name.strip()] = yaml.safe_load(text)
     return values
-
-
-def _share(option: str, text: str | None) -> float | None:
-    """Read "5%" or "0.05" as 0.05."""
-    if text is None:
-        return None
-    try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise typer.BadParameter(f"{text!r} given, expected a share such as 5% or 0.05", param_hint=option)
-    return value
 
 
 def _logging(quiet: bool) -> None:
