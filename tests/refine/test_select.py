@@ -4,7 +4,8 @@ import pytest
 from ruc.cluster.clustering import Clustering
 from ruc.embed.neighbors import Neighbors
 from ruc.errors import InputError
-from ruc.refine.select import neighbor_votes, select_clean
+from ruc.refine.evidence import Evidence
+from ruc.refine.select import neighbor_votes, select_believed, select_clean
 from ruc.refine.settings import RefineSettings
 
 
@@ -101,3 +102,18 @@ def test_neighbors_are_needed():
         select_clean(clustering(LABELS), None, RefineSettings(selection="neighbors"))
     with pytest.raises(InputError, match="neighbours of 8 samples were given for 3 labels"):
         select_clean(clustering([0, 1, 1]), LINE, RefineSettings(selection="neighbors"))
+
+
+@pytest.mark.parametrize("explained", [0.4, 0.9])
+def test_that_weak_features_see_no_lookalikes_is_said(explained):
+    labels = np.array([0, 0, 1, 1])
+    posterior = np.array([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7], [0.6, 0.4]], np.float32)
+    reliability = np.array([[0.8, 0.2], [0.2, 0.8]], np.float32)
+    selected = select_believed(
+        Clustering(labels, None, 2, "given"), Evidence(posterior, reliability, explained)
+    )
+    np.testing.assert_array_equal(selected.is_clean, [True, False, True, False])
+    assert "about 80% of them seem right, 2 of 4 are believed" in selected.remarks[0]
+    assert [("look-alike" in remark) for remark in selected.remarks] == [False, True][
+        : 1 + (explained < 0.75)
+    ]

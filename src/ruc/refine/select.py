@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ruc.cluster.clustering import UNKNOWN, Clustering
 from ruc.embed.neighbors import Neighbors
 from ruc.errors import InputError
-from ruc.refine.evidence import Evidence
+from ruc.refine.evidence import WELL_EXPLAINED, Evidence
 from ruc.refine.settings import RefineSettings
 
 __all__ = [
@@ -140,11 +140,16 @@ def select_believed(base: Clustering, evidence: Evidence) -> CleanSelection:
     is_clean = known & (evidence.belief_in(base.labels) > 0.5)
     reliable = 0.0 if evidence.reliability is None else float(evidence.reliability.diagonal().mean())
     of = "the given labels" if base.name == "given" else f"the labels of {base.name!r}"
-    remark = (
+    remarks = [
         f"{of} are weighed against the features: about {reliable:.0%} of them seem right, "
         f"{int(is_clean.sum())} of {int(known.sum())} are believed"
-    )
-    return CleanSelection(is_clean, "evidence", (remark,))
+    ]
+    if evidence.explained < WELL_EXPLAINED:
+        remarks.append(
+            f"the features explain {evidence.explained:.0%} of {of}: one that is confused with a look-alike can't be "
+            "told from a right one, and confidence takes it for right; better features would show more"
+        )
+    return CleanSelection(is_clean, "evidence", tuple(remarks))
 
 
 def _own_and_most_votes(
