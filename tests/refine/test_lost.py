@@ -1,5 +1,8 @@
+import warnings
+
 import numpy as np
 
+from ruc.errors import ClusterWarning
 from ruc.estimators import RobustClusterer
 from ruc.refine.lost import lost_clusters
 
@@ -19,7 +22,10 @@ def test_no_cluster_dies_in_silence():
     features = np.eye(8)[truth] + 0.1 * generator.standard_normal((200, 8))
     labels = np.array(["even", "odd"], dtype=object)[truth]
     labels[6] = "alone"
-    repaired = RobustClusterer(n_clusters=3, random_state=0).fit(features, initial_labels=labels)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", ClusterWarning)
+        repaired = RobustClusterer(n_clusters=3, random_state=0).fit(features, initial_labels=labels)
     kept = set(repaired.classes_[repaired.labels_])
-    named = [line for line in repaired.warnings_ if line.startswith("cluster alone had 1 of 200")]
+    named = [str(one.message) for one in said if str(one.message).startswith("cluster alone had 1 of 200")]
     assert ("alone" in kept) != bool(named)
+    assert tuple(str(one.message) for one in said) == repaired.warnings_
