@@ -29,7 +29,6 @@ def test_what_was_unknown_is_placed_and_not_changed() -> None:
     lines = summary_lines(make_run(), Path("run"))
     assert "labels changed: 1 (25.0%); 1 unknown placed" in lines
     assert "sizes: cats: 2, dogs: 2, owls: 0" in lines
-    assert "warning: no image is in cluster owls: try a smaller -k" in lines
     assert "most doubtful: d (60%), c (70%), b (80%), a (90%)" in lines
 
 
@@ -38,12 +37,6 @@ def test_what_is_worth_knowing_is_no_warning() -> None:
     lines = summary_lines(run, Path("run"))
     assert "note: labels are weighed" in lines
     assert "warning: few images" in lines
-
-
-def test_a_cluster_that_the_base_had_is_not_blamed_on_k() -> None:
-    """The pipeline's warning has said where its images went."""
-    lost = replace(make_run(), initial_cluster=np.array([0, 1, 2, -1]))
-    assert not any("owls: try a smaller" in line for line in summary_lines(lost, Path("run")))
 
 
 def test_an_estimated_number_says_how_sure_it_is() -> None:

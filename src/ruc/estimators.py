@@ -23,7 +23,7 @@ from ruc.images.source import Images, ImageSource, find_images
 from ruc.pipeline import run_pipeline
 from ruc.predict import predict
 from ruc.refine.calibrate import Calibration
-from ruc.refine.lost import lost_clusters
+from ruc.refine.empty_clusters import empty_clusters
 from ruc.refine.opinion import MOST_NEIGHBORS
 from ruc.refine.refinement import Epoch
 from ruc.refine.ruc import refine
@@ -151,7 +151,7 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
         self.remarks_ = result.remarks
         self.warnings_ = (
             *result.warnings,
-            *lost_clusters(start.labels, result.labels, self.classes_.tolist()),
+            *empty_clusters(start.labels, result.labels, self.classes_.tolist()),
         )
         self.pair_, self.calibration_ = result.pair, result.calibration
         self.n_iter_ = len(result.history)

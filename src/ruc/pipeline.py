@@ -26,7 +26,7 @@ from ruc.initial_clustering import Base, check_labels, initial_clustering, retra
 from ruc.marks import find_marks, review_rows
 from ruc.networks import State
 from ruc.networks.checkpoints import LARGEST_SIDE, is_checkpoint, load_checkpoint
-from ruc.refine.lost import lost_clusters
+from ruc.refine.empty_clusters import empty_clusters
 from ruc.refine.opinion import MOST_NEIGHBORS
 from ruc.refine.refinement import Epoch, Refinement
 from ruc.refine.ruc import refine
@@ -227,7 +227,7 @@ def conclude(
             "remarks": list(refinement.remarks),
             "warnings": [
                 *refinement.warnings,
-                *lost_clusters(base.clustering.labels, refinement.labels, base.names),
+                *empty_clusters(base.clustering.labels, refinement.labels, base.names),
             ],
             "k_curve": dict(base.curve),
         },

@@ -38,10 +38,6 @@ def summary_lines(run: Run, folder: Path) -> list[str]:
 def _warnings(run: Run, sizes: np.ndarray) -> list[str]:
     names = np.asarray(run.cluster_names)
     warnings = list(run.notes.get("warnings", []))
-    had_none = ~np.isin(np.arange(run.n_clusters), run.initial_cluster)
-    never = (sizes == 0) & had_none  # the others are named already
-    if never.any():
-        warnings.append(f"no image is in cluster {', '.join(names[never])}: try a smaller -k")
     if run.n_clusters > 2 and sizes.max() > DOMINATING * sizes.sum():
         warnings.append(
             f"cluster {names[sizes.argmax()]} holds {sizes.max() / sizes.sum():.0%}: try a larger -k"

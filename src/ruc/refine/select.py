@@ -39,7 +39,7 @@ class CleanSelection:
     remarks
         One line for each thing worth knowing: how the labels were weighed, why another selection was used.
     warnings
-        One line for each thing that may need a hand: a cluster that is empty, or without a clean sample.
+        One line for each cluster whose samples couldn't be trusted.
     """
 
     is_clean: NDArray[np.bool_]
@@ -96,11 +96,7 @@ def select_clean(base: Clustering, neighbors: Neighbors | None, settings: Refine
         typicality += own
     for cluster in range(base.n_clusters):
         members = np.flatnonzero(base.labels == cluster)
-        if len(members) == 0:
-            warnings.append(
-                f"cluster {cluster} is empty in the initial labels and stays so unless samples move in"
-            )
-        elif not is_clean[members].any():
+        if len(members) and not is_clean[members].any():
             n_trusted = max(1, round(RELAXED_SHARE * len(members)))
             is_clean[members[np.argsort(-typicality[members], kind="stable")[:n_trusted]]] = True
             warnings.append(

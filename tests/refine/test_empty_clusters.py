@@ -4,15 +4,21 @@ import numpy as np
 
 from ruc.errors import ClusterWarning
 from ruc.estimators import RobustClusterer
-from ruc.refine.lost import lost_clusters
+from ruc.refine.empty_clusters import empty_clusters
 
 
 def test_a_lost_cluster_is_named_with_where_it_went():
     before = np.array([0, 0, 1, 1, 1, 2, -1])
     after = np.array([0, 0, 0, 2, 2, 2, 2])
-    (line,) = lost_clusters(before, after, ("cats", "dogs", "owls", "never there"))
+    (line,) = empty_clusters(before, after, ("cats", "dogs", "owls"))
     assert line.startswith("cluster dogs had 3 of 7 samples and has none now: 2 went to owls")
-    assert lost_clusters(before, before, ("cats", "dogs", "owls")) == ()
+    assert empty_clusters(before, before, ("cats", "dogs", "owls")) == ()
+
+
+def test_clusters_that_never_had_a_sample_are_named_together():
+    before, after = np.array([0, 0, -1]), np.array([0, 0, 2])
+    (line,) = empty_clusters(before, after, ("cats", "dogs", "owls", "bats"))
+    assert line.startswith("no sample is in cluster dogs, bats, before refining or after: ask for fewer")
 
 
 def test_no_cluster_dies_in_silence():

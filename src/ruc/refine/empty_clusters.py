@@ -1,24 +1,26 @@
-"""Clusters that the base found and that nobody is in any more: said by name, never silent."""
+"""Clusters that nobody is in: said by name, never silent."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["lost_clusters"]
+__all__ = ["empty_clusters"]
 
 
-def lost_clusters(
+def empty_clusters(
     before: NDArray[np.int64], after: NDArray[np.int64], names: Sequence[object]
 ) -> tuple[str, ...]:
-    """One line for each cluster that had samples before and has none after: where they went, and what to do.
+    """A line for each cluster that had samples before and has none after, and one for all that never had any.
+
+    Each says what to do; the former also where the samples went.
 
     Parameters
     ----------
     before, after
         (n_samples,) clusters; -1 is none.
     names
-        Of the clusters.
+        Of all clusters.
     """
     lines = []
     for cluster in np.setdiff1d(before[before >= 0], after):
@@ -28,5 +30,11 @@ def lost_clusters(
             f"cluster {names[cluster]} had {went_to.sum()} of {len(before)} samples and has none now: "
             f"{went_to[largest]} went to {names[largest]}; if it is a cluster of its own, `ruc split` that one, or "
             "give more samples of it"
+        )
+    never = np.setdiff1d(np.arange(len(names)), np.concatenate([before, after]))
+    if len(never):
+        named = ", ".join(str(names[cluster]) for cluster in never)
+        lines.append(
+            f"no sample is in cluster {named}, before refining or after: ask for fewer clusters, or give samples of each"
         )
     return tuple(lines)
