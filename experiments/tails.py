@@ -21,7 +21,7 @@ from ruc.cluster.auto import cluster
 from ruc.cluster.inputs import unit_features
 from ruc.embed.neighbors import nearest_neighbors
 from ruc.evaluate.metrics import accuracy, adjusted_rand_index, normalized_mutual_information
-from ruc.refine.lost import lost_clusters
+from ruc.refine.empty_clusters import empty_clusters
 from ruc.refine.ruc import refine
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import FeatureSpace
@@ -70,7 +70,7 @@ def measure(
             [100 * score(labels, classes) for labels in (base.labels, found.labels) for score in SCORES]
         )
         gone = np.setdiff1d(base.labels[base.labels >= 0], found.labels)
-        said = lost_clusters(base.labels, found.labels, tuple(map(str, range(base.n_clusters))))
+        said = empty_clusters(base.labels, found.labels, tuple(map(str, range(base.n_clusters))))
         lost += len(gone)
         unnamed += sum(not any(line.startswith(f"cluster {c} had") for line in said) for c in gone)
         sizes.append(len(classes))

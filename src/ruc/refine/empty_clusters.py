@@ -35,6 +35,6 @@ def empty_clusters(
     if len(never):
         named = ", ".join(str(names[cluster]) for cluster in never)
         lines.append(
-            f"no sample is in cluster {named}, before refining or after: ask for fewer clusters, or give samples of each"
+            f"no sample is in cluster {named}, before refining or after: ask for fewer, or give samples of each"
         )
     return tuple(lines)
