@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from ruc.embed.top import GROUP, WORTH_IT, top, top_unordered
+from ruc.embed.top import GROUP, WORTH_IT, positive, top, top_unordered
 
 
 def sorted_rows(values: torch.Tensor, n_wanted: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -41,3 +41,11 @@ def test_unordered_holds_the_same_values_whatever_the_layout(dtype: torch.dtype)
         columns = top_unordered(laid_out, 7)
         assert all(len(set(row)) == 7 for row in columns.tolist())
         assert torch.equal(values.gather(1, columns).float().sort(dim=1, descending=True).values, expected)
+
+
+@pytest.mark.parametrize("shape", [(5, 9), (3 * GROUP, 4), (3 * GROUP + 7, 11), (40, 0)])
+def test_positive_finds_all_that_are(shape: tuple[int, int]) -> None:
+    values = torch.randn(shape, generator=torch.Generator().manual_seed(0)) - 1.5
+    values[:, :1] = 0.0  # which is not positive
+    found = torch.stack(positive(values), dim=1).tolist()
+    assert sorted(found) == (values > 0).nonzero().tolist()

@@ -1,8 +1,8 @@
-"""The largest values of long rows."""
+"""The largest values of long rows, and the positive ones of a large matrix."""
 
 import torch
 
-__all__ = ["top", "top_unordered"]
+__all__ = ["positive", "top", "top_unordered"]
 
 GROUP = 32
 WORTH_IT = 3  # groups for each wanted value
@@ -30,6 +30,24 @@ def top(values: torch.Tensor, n_wanted: int) -> tuple[torch.Tensor, torch.Tensor
         largest[contested] = exact.values[:, :n_wanted]
         columns[contested] = exact.indices[:, :n_wanted]
     return largest, columns
+
+
+def positive(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows and columns of the few positive values of a contiguous matrix, in no order.
+
+    Only groups of rows that hold one are looked into.
+    """
+    n_groups = len(values) // GROUP
+    # A group is every n_groups-th row.
+    maxima = values[: n_groups * GROUP].view(GROUP, n_groups, values.shape[1]).amax(dim=0)
+    groups, columns = (maxima > 0).nonzero(as_tuple=True)
+    rows = groups + torch.arange(GROUP, device=values.device)[:, None] * n_groups
+    within, which = (values[rows, columns] > 0).nonzero(as_tuple=True)
+    rest, others = (values[n_groups * GROUP :] > 0).nonzero(as_tuple=True)
+    return (
+        torch.cat([rows[within, which], rest + n_groups * GROUP]),
+        torch.cat([columns[which], others]),
+    )
 
 
 def top_unordered(values: torch.Tensor, n_wanted: int) -> torch.Tensor:
