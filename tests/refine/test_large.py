@@ -89,6 +89,24 @@ def test_a_large_refinement_ends_as_a_small_one(problem: tuple, monkeypatch: pyt
     assert large.pair.memory is not None and large.pair.memory.logits.dtype == torch.float16
 
 
+def test_more_clusters_than_can_be_judged_keep_the_confidence_of_the_networks(
+    problem: tuple, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features, neighbors, base = problem
+    monkeypatch.setattr(conclude, "MOST_CLUSTERS", 11)
+    found = refine(
+        FeatureSpace(features, neighbors, CPU, width=32), base, neighbors, SETTINGS, CPU, features=features
+    )
+    own = found.pair.logits(torch.from_numpy(features)).softmax(dim=1).numpy()
+    np.testing.assert_allclose(found.probabilities, own, atol=1e-5)
+    assert found.pair.memory is not None
+    remembered = (
+        found.pair.memory.answer(torch.from_numpy(features), torch.zeros(360, 12)).abs().sum(dim=1) > 0
+    )
+    networks = replace(found.pair, memory=None).logits(torch.from_numpy(features)).argmax(dim=1)
+    assert (networks.numpy()[remembered] != found.labels[remembered]).all()
+
+
 @pytest.mark.parametrize("judged", [True, False])
 def test_the_trained_networks_are_asked_once_about_each_sample(
     problem: tuple, judged: bool, monkeypatch: pytest.MonkeyPatch

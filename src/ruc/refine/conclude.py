@@ -49,7 +49,9 @@ def conclude(
     What is believed against the networks is remembered first, so that predicting the same samples again says the same.
     """
     labels, logits = _ask(space, pair, runtime)
-    judged_on = None if base.name == GIVEN or pair.n_clusters > MOST_CLUSTERS else features
+    # How far a clustering can be right is judged on its features, or left to the networks where there are too many
+    # clusters to judge; given labels know more than the features, and are believed as far as they were weighed.
+    judged_on = None if base.name == GIVEN else features
     calibration = Calibration()
     if evidence is not None:
         if judged_on is None:
@@ -58,7 +60,7 @@ def conclude(
         memory = _remember(space, labels, logits, evidence, calibration, far_apart, runtime)
         _recall(space, memory, labels, logits, runtime)
         pair = replace(pair, memory=memory)
-    if judged_on is not None:
+    if judged_on is not None and pair.n_clusters <= MOST_CLUSTERS:
         expected = expect(labels, judged_on, pair.n_clusters, runtime)
         sample = logits[_drawn(len(labels), runtime)].float()
         calibration = fit_level(sample, expected.accuracy, expected.shared)
