@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import pad
 
 from ruc.embed.centres import find_centres, nearest_centres
 from ruc.embed.top import positive, top_unordered
@@ -40,6 +41,9 @@ ROUNDING = 0.004  # as far as bfloat16 moves a similarity and a bound at most, t
 ASKERS = 32_768  # samples that search at the same time
 MOST_PAIRS = 16 * 1024 * 1024  # held of what they find: of common features it's half of that
 ROWS = 20_000
+SIDE = (
+    256  # sides of products are multiples of it: a CPU keeps a kernel, a megabyte, for each of 1,024 shapes
+)
 FEW_ROWS = 16  # whose candidates fit the processor's cache
 
 
@@ -233,7 +237,7 @@ def _search(
     for cell in range(n_cells):
         asking = by_cell[ends[cell] : ends[cell + 1]] // n_searched
         n_members = int(cells.bounds[cell + 1] - cells.bounds[cell])
-        step = max(1, BLOCK_VALUES // max(1, n_members))
+        step = max(SIDE, BLOCK_VALUES // max(1, n_members) // SIDE * SIDE)
         for start in range(0, len(asking) if n_members else 0, step):
             found.append(_search_cell(cells, cell, first, asking[start : start + step], bounds))
             if sum(len(part.askers) for part in found) > MOST_PAIRS:
@@ -254,17 +258,20 @@ def _nearest_cells(
 def _bounds(cells: _Cells, rows: Tensor, pool: NDArray[np.int64], n_candidates: int) -> Tensor:
     """(n_rows,) how similar a sample must be to be among the nearest that a row finds near its own cell."""
     members = torch.cat([cells.members(cell) for cell in pool])
-    similar = _product(members, rows, rows.new_zeros(len(rows))).T
+    asking = _padded(rows)
+    similar = _product(_padded(members), asking, asking.new_zeros(len(asking)))[: len(members), : len(rows)].T
     nearest = top_unordered(similar, n_candidates + 1)  # it finds itself, too
     return similar.gather(1, nearest).amin(dim=1).float() - ROUNDING
 
 
 def _search_cell(cells: _Cells, cell: int, first: int, asking: NDArray[np.int64], bounds: Tensor) -> _Found:
     """What the samples that search this cell find in it, except themselves."""
-    askers = torch.from_numpy(asking).to(bounds.device)
-    above = _product(cells.members(cell), cells.packed[first + askers], bounds[askers])
-    members, columns = positive(above)
-    askers, places = askers[columns], members + int(cells.bounds[cell])
+    place, end = int(cells.bounds[cell]), int(cells.bounds[cell + 1])
+    askers = torch.from_numpy(np.pad(asking, (0, -len(asking) % SIDE))).to(bounds.device)
+    around = cells.packed[place : end + (place - end) % SIDE]
+    above = _product(around, cells.packed[first + askers], bounds[askers])
+    members, columns = positive(above[: end - place, : len(asking)])
+    askers, places = askers[columns], members + place
     similar = above[members, columns].float() + bounds[askers].float()
     other = first + askers != places
     return _Found(
@@ -281,6 +288,10 @@ def _crowded(found: _Found, bounds: Tensor, n_candidates: int) -> _Found:
     raised = torch.from_numpy(best.similarities[last]).to(bounds.device) + ROUNDING
     bounds[torch.from_numpy(best.askers[last]).long().to(bounds.device)] = raised.to(bounds.dtype)
     return best
+
+
+def _padded(rows: Tensor) -> Tensor:
+    return pad(rows, (0, 0, 0, -len(rows) % SIDE))
 
 
 def _product(members: Tensor, rows: Tensor, bounds: Tensor) -> Tensor:

@@ -75,7 +75,8 @@ class RefineSettings:
         Whether the networks have a say beside the neighbours: "neighbors", or "both", which is right where the networks
         have learned from something else than the neighbours' features. It decides what the confidence is fitted to
         where labels were given from outside (elsewhere it's set by what other clusterings confirm, see
-        `replicate.expect`; more than 60 clusters keep the networks' own), and whether the networks may overrule a `graph` base.
+        `replicate.expect`; more than 60 clusters keep the networks' own), and whether the networks may overrule a
+        `graph` base.
     weigh_given
         Whether labels that know more than the features are weighed against their neighbours', by an estimate of
         how reliable they are, and kept where they're the likelier; else they're treated like any clustering
