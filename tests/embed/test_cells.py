@@ -99,6 +99,7 @@ def test_more_pairs_than_are_held_leave_the_best(monkeypatch: pytest.MonkeyPatch
     rows[:200] = rows[0]  # as similar as can be: each of them finds all others
     monkeypatch.setattr(module, "MOST_PAIRS", 8000)
     monkeypatch.setattr(module, "BLOCK_VALUES", 2000)
+    monkeypatch.setattr(module, "SIDE", 4)
     crowded: list[int] = []
     keep = module._crowded
     monkeypatch.setattr(
