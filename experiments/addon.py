@@ -28,7 +28,8 @@ from ruc.cluster.clustering import Clustering
 from ruc.embed.neighbors import Neighbors, nearest_neighbors
 from ruc.embed.pixels import fit_pixels
 from ruc.evaluate.calibration import reliability_curve
-from ruc.evaluate.metrics import accuracy, contingency, correct_under, encode_truth, match_clusters
+from ruc.evaluate.metrics import accuracy, contingency, correct_under, match_clusters
+from ruc.evaluate.truth import encode_truth
 from ruc.images.load import load_pixels
 from ruc.images.source import find_images
 from ruc.refine.refinement import Refinement

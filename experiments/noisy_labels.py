@@ -37,7 +37,7 @@ from ruc.embed.neighbors import nearest_neighbors
 from ruc.embed.pixels import fit_pixels
 from ruc.images.load import load_pixels
 from ruc.images.source import find_images
-from ruc.refine.evidence import MOST_NEIGHBORS
+from ruc.refine.opinion import MOST_NEIGHBORS
 from ruc.refine.ruc import refine
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import FeatureSpace

@@ -1,6 +1,7 @@
 """The long experiment in pieces: what a piece keeps is what the next one goes on from."""
 
 import json
+import runpy
 import sys
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from ruc.networks import State
 sys.path.insert(0, str(Path(__file__).parents[1] / "experiments"))
 import paper
 import paper_data
+
+ROOT = Path(__file__).parents[1]
+SCRIPTS = [path for folder in ("experiments", "benchmarks") for path in sorted((ROOT / folder).glob("*.py"))]
 
 
 def counting(seen: list[int], n_epochs: int = 4):
@@ -101,3 +105,14 @@ def test_images_come_back_as_they_were(tmp_path, kind, monkeypatch) -> None:
     both = paper_data.read_split(folder, "train") + paper_data.read_split(folder, "test")
     label_of = {image.tobytes(): number % 2 for number, image in enumerate(images)}
     assert [label_of[pixels.transpose(1, 2, 0).tobytes()] for pixels in both.pixels] == both.labels.tolist()
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_every_script_can_still_import_what_it_uses(script, monkeypatch):
+    monkeypatch.syspath_prepend(str(script.parent))
+    try:
+        runpy.run_path(str(script), run_name="imported")
+    except ModuleNotFoundError as error:
+        if error.name != "cleanlab":
+            raise
+        pytest.skip("cleanlab is not installed: pip install cleanlab")
