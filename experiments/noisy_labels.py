@@ -102,7 +102,8 @@ def by_ruc(
     neighbors = nearest_neighbors(features, MOST_NEIGHBORS, runtime)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = refine(FeatureSpace(features, neighbors, runtime), base, neighbors, settings, runtime)
+        space = FeatureSpace(features, neighbors, runtime)
+        found = refine(space, base, neighbors, settings, runtime, features=features)
     of_given = found.probabilities[np.arange(len(given)), given].astype(float)
     changed = found.labels != given
     sure = changed & (of_given < SURE)
