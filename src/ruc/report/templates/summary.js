@@ -73,7 +73,7 @@ function buildSummary() {
     h('p', { class: 'eyebrow' }, 'What came out'),
     h('h1', null, data.title), lead, tiles,
     h('p', { class: 'note meaning' }, 'Confidence is the probability of being in the right cluster, estimated without ground truth.'),
-    data.remarks.map((text) => h('p', { class: 'note' }, `Note: ${text}.`)),
+    data.remarks.map((text) => h('p', { class: 'note remark' }, `Note: ${text}.`)),
     data.warnings.length > 0 && h('ul', { class: 'warnings', 'aria-label': 'Warnings' }, data.warnings.map((text) => h('li', null, text))),
     h('div', { class: 'first-screen' },
       h('div', { class: 'card' }, h('div', { class: 'card-head' }, h('h2', null, 'Sizes of the clusters'),
