@@ -4,7 +4,7 @@ import torch
 from sklearn.cluster import KMeans
 
 from ruc.embed import centres as module
-from ruc.embed.centres import find_centres, nearest_centres
+from ruc.embed.centres import find_centres, nearest_centres, settle_on_all
 from ruc.runtime import Runtime
 
 RUNTIME = Runtime("cpu", 1)
@@ -68,3 +68,28 @@ def test_length_of_rows_does_not_count() -> None:
         rtol=1e-4,
         atol=1e-5,
     )
+
+
+def test_settling_on_all_rows_is_scikit_learns_k_means_from_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(3)
+    rows = generator.normal(size=(500, 8)).astype(np.float32)
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    start = unit[:7] + 0.1 * generator.normal(size=(7, 8)).astype(np.float32)
+    expected = KMeans(7, init=start, n_init=1, max_iter=4, tol=0).fit(unit).cluster_centers_
+    monkeypatch.setattr(module, "N_STEPS_ON_ALL", 4)
+    for values in (module.BLOCK_VALUES, 8 * 30):
+        monkeypatch.setattr(module, "BLOCK_VALUES", values)
+        np.testing.assert_allclose(
+            settle_on_all(5 * rows, torch.from_numpy(start)).numpy(), expected, atol=1e-4
+        )
+    monkeypatch.setattr(module, "CHEAP_ON_ALL", 1)
+    once = settle_on_all(rows, torch.from_numpy(start)).numpy()
+    assert np.abs(once - expected).max() > 1e-3  # one step is all that's cheap
+
+
+def test_a_centre_without_rows_stays_where_it_is() -> None:
+    rows, _ = blobs()
+    centres = torch.cat([find_centres(rows, 6, RUNTIME, "test", 256, most_starts=10), -torch.ones(1, 8)])
+    settled = settle_on_all(rows, centres)
+    torch.testing.assert_close(settled[6], centres[6])
+    torch.testing.assert_close(settled[:6], centres[:6], atol=0.02, rtol=0)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ruc.cluster.clustering import Clustering
 from ruc.cluster.inputs import check_clusterable, unit_features
-from ruc.embed.centres import find_centres, nearest_centres
+from ruc.embed.centres import find_centres, nearest_centres, settle_on_all
 from ruc.errors import InputError
 from ruc.runtime import Runtime
 
@@ -22,8 +22,8 @@ def kmeans(
 ) -> Clustering:
     """Cluster by k-means on unit-length features; the restart with the lowest inertia wins.
 
-    Where samples times clusters are more than five million it's a single start, whose centres are found on a part of
-    the samples (`ruc.embed.centres`).
+    Where samples times clusters are more than five million the centres are found on a part of the samples, from as many
+    starts as are cheap, and then settle on all of them in a few steps (`ruc.embed.centres`).
 
     Parameters
     ----------
@@ -44,6 +44,7 @@ def kmeans(
     if len(features) * n_clusters > MOST_WITH_RESTARTS:
         check_clusterable(features, n_clusters)
         centres = find_centres(features, n_clusters, runtime, "kmeans", ROWS_PER_CLUSTER, n_restarts)
+        centres = settle_on_all(features, centres)
         labels, _ = nearest_centres(features, centres)
         return Clustering(labels, None, n_clusters, "kmeans")
     unit = unit_features(features, n_clusters)

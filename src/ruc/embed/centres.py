@@ -11,13 +11,15 @@ from torch import Tensor
 
 from ruc.runtime import Runtime
 
-__all__ = ["find_centres", "nearest_centres"]
+__all__ = ["find_centres", "nearest_centres", "settle_on_all"]
 
 START_ROWS_PER_CENTRE = 10
 FEWEST_ROWS = 20_000
 CHEAP = 100_000_000  # rows times centres of all starts
 N_STEPS = 20
 SETTLED = 0.002  # of the rows change their centre in the last step
+N_STEPS_ON_ALL = 10
+CHEAP_ON_ALL = 6_400_000_000  # rows times centres of all those steps
 BLOCK_VALUES = 4 * 1024 * 1024  # larger pieces of memory are given back to the system each time
 
 
@@ -56,6 +58,38 @@ def find_centres(
     n_starts = min(most_starts, max(1, CHEAP // (len(part) * n_centres)))
     found = [_settle(part, n_centres, generator, runtime) for _ in range(n_starts)]
     return min(found, key=lambda each: each[1])[0]
+
+
+def settle_on_all(rows: NDArray[np.floating], centres: Tensor) -> Tensor:
+    """Go on from centres of a part of the rows by steps of k-means over all of them, as many as are cheap.
+
+    Parameters
+    ----------
+    rows
+        (n_samples, n_features), in memory or mapped.
+    centres
+        (n_centres, n_features). One that has no rows stays where it is.
+
+    Returns
+    -------
+    Tensor
+        (n_centres, n_features) float32.
+    """
+    n_steps = min(N_STEPS_ON_ALL, max(1, CHEAP_ON_ALL // (len(rows) * len(centres))))
+    before = np.full(len(rows), -1)
+    for _ in range(n_steps):
+        owners, _ = nearest_centres(rows, centres)
+        if (owners != before).mean() <= SETTLED:
+            break
+        sums, step = np.zeros(centres.shape, np.float64), max(1, BLOCK_VALUES // rows.shape[1])
+        for start in range(0, len(rows), step):
+            sums += _sums(
+                _unit(rows[start : start + step]).numpy(), owners[start : start + step], len(centres)
+            )
+        sizes = np.bincount(owners, minlength=len(centres))[:, None]
+        means = np.where(sizes > 0, sums / np.maximum(sizes, 1), centres.cpu().numpy())
+        centres, before = torch.from_numpy(means.astype(np.float32)).to(centres.device), owners
+    return centres
 
 
 def _settle(
@@ -121,11 +155,17 @@ def _means(
     rows: NDArray[np.float32], owners: NDArray[np.int64], distances: NDArray[np.float32], n_centres: int
 ) -> NDArray[np.float32]:
     sizes = np.bincount(owners, minlength=n_centres)
-    membership = csr_array(
-        (np.ones(len(rows), np.float32), (owners, np.arange(len(rows)))), shape=(n_centres, len(rows))
-    )
-    sums: NDArray[np.float32] = membership @ rows
+    sums = _sums(rows, owners, n_centres)
     centres: NDArray[np.float32] = np.asarray(sums / np.maximum(sizes, 1)[:, None], np.float32)
     empty = np.flatnonzero(sizes == 0)
     centres[empty] = rows[np.argsort(-distances, kind="stable")[: len(empty)]]
     return centres
+
+
+def _sums(rows: NDArray[np.float32], owners: NDArray[np.int64], n_centres: int) -> NDArray[np.float32]:
+    """(n_centres, n_features) the sum of each centre's rows."""
+    membership = csr_array(
+        (np.ones(len(rows), np.float32), (owners, np.arange(len(rows)))), shape=(n_centres, len(rows))
+    )
+    sums: NDArray[np.float32] = membership @ rows
+    return sums
