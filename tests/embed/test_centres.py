@@ -30,24 +30,30 @@ def test_nearest_centres_equals_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_inertia_is_near_that_of_scikit_learn() -> None:
     rows, _ = blobs()
-    _, distances = nearest_centres(rows, find_centres(rows, 6, RUNTIME, "test", 256, most_starts=10))
+    _, distances = nearest_centres(
+        rows, find_centres(rows, 6, RUNTIME, "test", 256, most_starts=10, n_steps=20)
+    )
     assert distances.sum() < 1.01 * KMeans(6, n_init=10, random_state=0).fit(rows).inertia_
 
 
 def test_a_part_of_the_rows_is_enough_and_the_seed_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     rows, truth = blobs()
     monkeypatch.setattr(module, "FEWEST_ROWS", 20)
-    centres = find_centres(rows, 6, RUNTIME, "test", 20, most_starts=10)
+    centres = find_centres(rows, 6, RUNTIME, "test", 20, most_starts=10, n_steps=20)
     owners, _ = nearest_centres(rows, centres)
     assert len({(int(a), int(b)) for a, b in zip(owners, truth, strict=True)}) == 6
-    assert torch.equal(centres, find_centres(rows, 6, RUNTIME, "test", 20, most_starts=10))
-    assert not torch.equal(centres, find_centres(rows, 6, Runtime("cpu", 2), "test", 20, most_starts=10))
+    assert torch.equal(centres, find_centres(rows, 6, RUNTIME, "test", 20, most_starts=10, n_steps=20))
+    assert not torch.equal(
+        centres, find_centres(rows, 6, Runtime("cpu", 2), "test", 20, most_starts=10, n_steps=20)
+    )
 
 
 def test_more_starts_end_with_no_larger_inertia() -> None:
     rows, _ = blobs(300)
     inertia = [
-        nearest_centres(rows, find_centres(rows, 20, RUNTIME, "test", 256, most_starts=n))[1].sum()
+        nearest_centres(rows, find_centres(rows, 20, RUNTIME, "test", 256, most_starts=n, n_steps=20))[
+            1
+        ].sum()
         for n in (1, 8)
     ]
     assert inertia[1] <= inertia[0]
@@ -63,8 +69,8 @@ def test_length_of_rows_does_not_count() -> None:
     rows, _ = blobs(60)
     scaled = rows * np.random.default_rng(2).uniform(0.1, 9, (60, 1)).astype(np.float32)
     torch.testing.assert_close(
-        find_centres(rows, 3, RUNTIME, "test", 256, most_starts=10),
-        find_centres(scaled, 3, RUNTIME, "test", 256, most_starts=10),
+        find_centres(rows, 3, RUNTIME, "test", 256, most_starts=10, n_steps=20),
+        find_centres(scaled, 3, RUNTIME, "test", 256, most_starts=10, n_steps=20),
         rtol=1e-4,
         atol=1e-5,
     )
@@ -89,7 +95,9 @@ def test_settling_on_all_rows_is_scikit_learns_k_means_from_there(monkeypatch: p
 
 def test_a_centre_without_rows_stays_where_it_is() -> None:
     rows, _ = blobs()
-    centres = torch.cat([find_centres(rows, 6, RUNTIME, "test", 256, most_starts=10), -torch.ones(1, 8)])
+    centres = torch.cat(
+        [find_centres(rows, 6, RUNTIME, "test", 256, most_starts=10, n_steps=20), -torch.ones(1, 8)]
+    )
     settled = settle_on_all(rows, centres)
     torch.testing.assert_close(settled[6], centres[6])
     torch.testing.assert_close(settled[:6], centres[:6], atol=0.02, rtol=0)

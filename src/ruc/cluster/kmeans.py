@@ -15,6 +15,7 @@ __all__ = ["kmeans", "kmeans_labels"]
 
 MOST_WITH_RESTARTS = 5_000_000  # samples times clusters
 ROWS_PER_CLUSTER = 256  # of more samples, as many as faiss takes
+MOST_STEPS = 60  # on these; 20 lose accuracy (experiments/LOG.md)
 
 
 def kmeans(
@@ -43,7 +44,9 @@ def kmeans(
     """
     if len(features) * n_clusters > MOST_WITH_RESTARTS:
         check_clusterable(features, n_clusters)
-        centres = find_centres(features, n_clusters, runtime, "kmeans", ROWS_PER_CLUSTER, n_restarts)
+        centres = find_centres(
+            features, n_clusters, runtime, "kmeans", ROWS_PER_CLUSTER, n_restarts, MOST_STEPS
+        )
         centres = settle_on_all(features, centres)
         labels, _ = nearest_centres(features, centres)
         return Clustering(labels, None, n_clusters, "kmeans")

@@ -29,7 +29,7 @@ __all__ = ["neighbors_in_cells"]
 logger = logging.getLogger(__name__)
 
 BLOCK_VALUES = 1024 * 1024  # of larger products each would be written to fresh pages
-ROWS_PER_CELL = 64  # from which its centre is found, which needn't be the best
+ROWS_PER_CELL, N_STEPS = 64, 20  # from which, and in which, its centre is found, which needn't be the best
 N_PROBES = 1024  # samples whose exact neighbours are looked up: with 256 the recall came out up to 1% lower
 WANTED_RECALL = 0.99
 MOST_COMPARED = 50_000  # samples with each, even if that misses the wanted recall
@@ -121,7 +121,7 @@ def neighbors_in_cells(
     """
     n_samples = len(features)
     n_cells = round(n_samples**0.5)
-    centres = find_centres(features, n_cells, runtime, "neighbour cells", ROWS_PER_CELL, most_starts=1)
+    centres = find_centres(features, n_cells, runtime, "neighbour cells", ROWS_PER_CELL, 1, N_STEPS)
     cell_of, _ = nearest_centres(features, centres)
     probes, exact = _exact_neighbors(features, n_neighbors, runtime)
     asking, _ = _unit(features[probes], runtime.device)

@@ -16,8 +16,7 @@ __all__ = ["find_centres", "nearest_centres", "settle_on_all"]
 START_ROWS_PER_CENTRE = 10
 FEWEST_ROWS = 20_000
 CHEAP = 100_000_000  # rows times centres of all starts
-N_STEPS = 20
-SETTLED = 0.002  # of the rows change their centre in the last step
+SETTLED = 0.0005  # of the rows change their centre in the last step
 N_STEPS_ON_ALL = 10
 CHEAP_ON_ALL = 6_400_000_000  # rows times centres of all those steps
 BLOCK_VALUES = 4 * 1024 * 1024  # larger pieces of memory are given back to the system each time
@@ -30,6 +29,7 @@ def find_centres(
     purpose: str,
     rows_per_centre: int,
     most_starts: int,
+    n_steps: int,
 ) -> Tensor:
     """Centres of k-means on a part of the rows; the best of several k-means++ starts, or of as many as are cheap.
 
@@ -47,6 +47,8 @@ def find_centres(
         How large the part is, but at least 20,000 rows.
     most_starts
         How many starts there are at most.
+    n_steps
+        How many steps follow each at most.
 
     Returns
     -------
@@ -56,7 +58,7 @@ def find_centres(
     generator = np.random.default_rng(runtime.numpy_seed(purpose))
     part = _unit(rows[_draw(len(rows), max(FEWEST_ROWS, rows_per_centre * n_centres), generator)])
     n_starts = min(most_starts, max(1, CHEAP // (len(part) * n_centres)))
-    found = [_settle(part, n_centres, generator, runtime) for _ in range(n_starts)]
+    found = [_settle(part, n_centres, n_steps, generator, runtime) for _ in range(n_starts)]
     return min(found, key=lambda each: each[1])[0]
 
 
@@ -93,7 +95,7 @@ def settle_on_all(rows: NDArray[np.floating], centres: Tensor) -> Tensor:
 
 
 def _settle(
-    rows: Tensor, n_centres: int, generator: np.random.Generator, runtime: Runtime
+    rows: Tensor, n_centres: int, n_steps: int, generator: np.random.Generator, runtime: Runtime
 ) -> tuple[Tensor, float]:
     """Centres of unit-length rows from one start, and the sum of the squared distances to them a step before."""
     from sklearn.cluster import kmeans_plusplus  # slow to import: not before the first progress bar
@@ -107,7 +109,7 @@ def _settle(
     centres = first.astype(np.float32)
     before = np.full(len(rows), -1)
     inertia = np.inf
-    for _ in range(N_STEPS):
+    for _ in range(n_steps):
         owners, distances = _nearest(rows, torch.from_numpy(centres).to(runtime.device))
         inertia = float(distances.sum(dtype=np.float64))
         if (owners != before).mean() <= SETTLED:
