@@ -1,8 +1,12 @@
 import numpy as np
 import torch
 
-from ruc.refine.conclude import _together
+from ruc.embed.neighbors import Neighbors
+from ruc.refine.calibrate import Calibration
+from ruc.refine.conclude import _remember, _together
 from ruc.refine.evidence import Evidence
+from ruc.refine.spaces import FeatureSpace
+from ruc.runtime import Runtime
 
 
 def test_the_sizes_of_clusters_count_once():
@@ -33,3 +37,16 @@ def test_the_prior_of_evidence_about_a_few_clusters_is_that_of_the_full_table():
     )
     full = few.of(torch.arange(3)).numpy()
     np.testing.assert_allclose(few.prior, full.mean(axis=0), rtol=1e-6)
+
+
+def test_where_no_label_arrived_the_networks_have_the_word():
+    runtime = Runtime("cpu", 0)
+    features = np.eye(4, dtype=np.float32)
+    space = FeatureSpace(features, Neighbors(np.ones((4, 1), np.int64), np.ones((4, 1), np.float32)), runtime)
+    labels, logits = np.array([1, 1, 1, 0]), torch.tensor([[0.0, 9.0]] * 3 + [[9.0, 0.0]])
+    posterior = np.array([[0.5, 0.5], [0.9, 0.1], [0.1, 0.9], [0.5, 0.5]], np.float32)
+    for settled in (True, False):
+        evidence = Evidence(posterior, None, settled=settled, n_clusters=2)
+        memory = _remember(space, labels, logits, evidence, Calibration(), 1.0, runtime)
+        remembered = [] if len(memory.keys) == 0 else memory.keys.argmax(dim=1).tolist()
+        assert remembered == ([1] if settled else [])

@@ -5,7 +5,7 @@ from ruc.cluster.clustering import Clustering
 from ruc.embed.neighbors import Neighbors
 from ruc.errors import InputError
 from ruc.refine.evidence import Evidence
-from ruc.refine.select import neighbor_votes, select_believed, select_clean
+from ruc.refine.select import choose_clean, neighbor_votes, select_clean
 from ruc.refine.settings import RefineSettings
 
 
@@ -29,18 +29,20 @@ def test_neighbors_by_hand():
     assert selected.remarks == selected.warnings == ()
 
 
+SURE = [(p, 1 - p) if label == 0 else (1 - p, p) for p, label in zip(
+    [0.99, 0.9, 0.991, 0.5, 1, 0.98, 0.999, 1], LABELS, strict=True
+)]  # fmt: skip
+
+
 def test_confidence_by_hand():
-    sure = [0.99, 0.9, 0.991, 0.5, 1, 0.98, 0.999, 1]
-    probabilities = [(p, 1 - p) for p in sure]
     settings = RefineSettings(selection="confidence", confidence_threshold=0.99)
-    selected = select_clean(clustering(LABELS, probabilities), None, settings)
+    selected = select_clean(clustering(LABELS, SURE), None, settings)
     # the last is sure, but its label is unknown
     assert selected.is_clean.tolist() == [True, False, True, False, True, False, True, False]
 
 
 def test_hybrid_is_both():
-    sure = [0.99, 0.9, 0.991, 0.5, 1, 0.98, 0.999, 1]
-    base = clustering(LABELS, [(p, 1 - p) for p in sure])
+    base = clustering(LABELS, SURE)
     each = [
         select_clean(base, LINE, RefineSettings(selection=s)).is_clean for s in ("confidence", "neighbors")
     ]
@@ -108,16 +110,59 @@ def test_neighbors_are_needed():
         select_clean(clustering([0, 1, 1]), LINE, RefineSettings(selection="neighbors"))
 
 
+WEIGHED_LABELS = np.array([0, 0, 1, 1])
+POSTERIOR = np.array([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7], [0.6, 0.4]], np.float32)
+RELIABILITY = np.array([[0.8, 0.2], [0.2, 0.8]], np.float32)
+
+
 @pytest.mark.parametrize("explained", [0.4, 0.9])
 def test_that_weak_features_see_no_lookalikes_is_said(explained):
-    labels = np.array([0, 0, 1, 1])
-    posterior = np.array([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7], [0.6, 0.4]], np.float32)
-    reliability = np.array([[0.8, 0.2], [0.2, 0.8]], np.float32)
-    selected = select_believed(
-        Clustering(labels, None, 2, "given"), Evidence(posterior, reliability, explained)
-    )
+    base = Clustering(WEIGHED_LABELS, None, 2, "given")
+    weighed = Evidence(POSTERIOR, RELIABILITY, explained)
+    selected = select_clean(base, None, RefineSettings(), weighed)
     np.testing.assert_array_equal(selected.is_clean, [True, False, True, False])
-    assert "about 80% of them seem right, 2 of 4 are believed" in selected.remarks[0]
+    assert "about 80% of them seem right, 2 of 4 are trusted" in selected.remarks[0]
     assert [("look-alike" in remark) for remark in selected.remarks] == [False, True][
         : 1 + (explained < 0.75)
     ]
+
+
+@pytest.mark.parametrize(
+    ("selection", "expected"),
+    [
+        ("neighbors", [True, False, True, False]),
+        ("confidence", [True, True, False, True]),
+        ("hybrid", [True, False, False, False]),
+    ],
+)
+def test_weighing_takes_the_place_of_the_votes(selection, expected):
+    sure = np.array([[1.0, 0.0], [1.0, 0.0], [0.5, 0.5], [0.0, 1.0]], np.float32)
+    base = Clustering(WEIGHED_LABELS, sure, 2, "given")
+    settings = RefineSettings(selection=selection)
+    labels, selected = choose_clean(base, None, Evidence(POSTERIOR, RELIABILITY), settings)
+    assert labels is base.labels
+    if selection == "hybrid":  # leaves cluster 1 without a clean sample
+        (said,) = selected.warnings
+        assert said.startswith("cluster 1 has no clean sample among 2")
+        expected = [True, False, False, True]  # 0.6 + 1.0 of 0.4 + 1.0 and 0.7 + 0.5
+    np.testing.assert_array_equal(selected.is_clean, expected)
+    assert selected.selection == selection
+
+
+def test_a_cluster_whose_labels_are_all_disbelieved_trusts_its_most_typical():
+    posterior = np.array([[0.9, 0.1], [0.8, 0.2], [0.9, 0.1], [0.7, 0.3]], np.float32)
+    base = Clustering(WEIGHED_LABELS, None, 2, "given")
+    selected = select_clean(base, None, RefineSettings(), Evidence(posterior, RELIABILITY))
+    np.testing.assert_array_equal(selected.is_clean, [True, True, False, True])
+    assert "cluster 1" in selected.warnings[0]
+
+
+def test_smoothed_labels_are_not_trusted_for_the_confidence_in_others():
+    sure = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]], np.float32)
+    base = Clustering(WEIGHED_LABELS, sure, 2, "scan")
+    smoothed = np.array([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7], [0.4, 0.6]], np.float32)
+    labels, selected = choose_clean(
+        base, None, Evidence(smoothed, None), RefineSettings(selection="confidence")
+    )
+    np.testing.assert_array_equal(labels, [0, 1, 1, 1])
+    np.testing.assert_array_equal(selected.is_clean, [True, False, True, True])

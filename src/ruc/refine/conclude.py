@@ -135,19 +135,21 @@ def _remember(
 ) -> Memory:
     """The samples of which the evidence, weighed with the networks, says something else than the networks.
 
-    Something else is another cluster than in `labels`, or probabilities that are more than `far_apart` away.
+    Something else is another cluster than in `labels`, or probabilities that are more than `far_apart` away. Where no
+    label has arrived through the neighbours, the evidence says nothing, and the networks have the word.
     """
     keys, answers = [], []
     for part in _blocks(len(labels)):
         rows, said = _rows(part, runtime), logits[part].float().to(runtime.device)
         believed = evidence.of(rows)
+        informed = believed.amax(dim=1) > believed.amin(dim=1)
         if evidence.explained >= WELL_EXPLAINED and not evidence.settled:
             believed = _together(believed, said, evidence).log_softmax(dim=1)
         else:  # the networks know less than the labels, and have no say
             believed = believed.clamp_min(SMALLEST).log().log_softmax(dim=1)
         apart = (believed.exp() - (said / calibration.temperature).softmax(dim=1)).abs().sum(dim=1) / 2
         differs = believed.argmax(dim=1) != torch.from_numpy(labels[part]).to(runtime.device)
-        kept = (differs | (apart > far_apart)).nonzero().squeeze(1)
+        kept = (informed & (differs | (apart > far_apart))).nonzero().squeeze(1)
         keys.append(sketch(space.plain(rows[kept])))
         answers.append((believed[kept] * calibration.temperature).to(logits.dtype))
     return Memory(torch.cat(keys), torch.cat(answers))

@@ -9,6 +9,7 @@ predictor never sees the label that it judges.
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -83,7 +84,7 @@ class Evidence:
             belief = (self.posterior * (self.columns == asked)).sum(axis=1)
         return np.where(labels == UNKNOWN, np.float32(0), belief)
 
-    @property
+    @cached_property
     def prior(self) -> NDArray[np.float32]:
         """(n_clusters,) how large each cluster is believed to be, as a share of all samples."""
         if self.columns is None:

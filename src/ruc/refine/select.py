@@ -15,7 +15,6 @@ __all__ = [
     "CleanSelection",
     "choose_clean",
     "neighbor_votes",
-    "select_believed",
     "select_clean",
 ]
 
@@ -48,13 +47,31 @@ class CleanSelection:
     warnings: tuple[str, ...] = ()
 
 
-def select_clean(base: Clustering, neighbors: Neighbors | None, settings: RefineSettings) -> CleanSelection:
+def choose_clean(
+    base: Clustering, neighbors: Neighbors | None, evidence: Evidence | None, settings: RefineSettings
+) -> tuple[NDArray[np.int64], CleanSelection]:
+    """The labels to start from, smoothed where they were, and which of them are trusted."""
+    if evidence is None:
+        return base.labels, select_clean(base, neighbors, settings)
+    if evidence.reliability is not None:
+        return base.labels, select_clean(base, neighbors, settings, evidence)
+    labels = np.where(base.labels == UNKNOWN, UNKNOWN, evidence.labels)
+    return labels, select_clean(replace(base, labels=labels), neighbors, settings)
+
+
+def select_clean(
+    base: Clustering,
+    neighbors: Neighbors | None,
+    settings: RefineSettings,
+    weighed: Evidence | None = None,
+) -> CleanSelection:
     """Trust the labels that the base is sure of, that the neighbours share, or both.
 
-    *confidence* trusts `max(probabilities[i]) >= confidence_threshold`; *neighbors* trusts a label that no
-    other label outvotes among the nearest neighbours in an independent, self-supervised embedding; *hybrid*
-    asks for both. A label of -1 is never clean. Without probabilities `neighbors` is used, with a remark. A
-    cluster left without a clean sample trusts its most typical tenth, with a warning.
+    *confidence* trusts `probabilities[i, labels[i]] >= confidence_threshold`; *neighbors* trusts a label that no
+    other label outvotes among the nearest neighbours in an independent, self-supervised embedding, or, where labels
+    were weighed against their neighbours', one that is more likely right than wrong; *hybrid* asks for both. A label
+    of -1 is never clean. Without probabilities `neighbors` is used, with a remark. A cluster left without a clean
+    sample trusts its most typical tenth, with a warning.
 
     Parameters
     ----------
@@ -63,21 +80,22 @@ def select_clean(base: Clustering, neighbors: Neighbors | None, settings: Refine
     neighbors
         Nearest neighbours of every sample; not needed for *confidence*.
     settings
-        `selection`, `confidence_threshold` and `n_neighbors` are used.
+        `selection`, `confidence_threshold`, `n_neighbors`, `neighbor_agreement` and `least_clean` are used.
+    weighed
+        How far each label can be believed, where that was estimated.
 
     Raises
     ------
     InputError
         No sample has a label, or the neighbours that the selection needs are missing.
     """
-    remarks: list[str] = []
-    warnings: list[str] = []
     known = base.labels != UNKNOWN
     if not known.any():
         raise InputError(
             f"all {len(base.labels)} initial labels are unknown (-1); expected at least one known label per "
             "cluster; give labels, or let the tool cluster"
         )
+    remarks: list[str] = []
     selection = settings.selection
     if selection != "neighbors" and base.probabilities is None:
         remarks.append(
@@ -86,14 +104,44 @@ def select_clean(base: Clustering, neighbors: Neighbors | None, settings: Refine
         selection = "neighbors"
     is_clean = known.copy()
     typicality = np.zeros(len(known))
-    if selection in ("confidence", "hybrid") and base.probabilities is not None:
-        confidence = base.probabilities.max(axis=1)
+    if selection in ("confidence", "hybrid"):
+        confidence = _confidence(base)
         is_clean &= confidence >= settings.confidence_threshold
         typicality += confidence
     if selection in ("neighbors", "hybrid"):
-        own, most = _own_and_most_votes(base, neighbors, settings.n_neighbors or MOST_VOTERS)
-        is_clean &= (own >= most) & (own >= _agreement_needed(base, own, settings))
-        typicality += own
+        agreed, agreement = _agreement(base, neighbors, settings, weighed)
+        is_clean &= agreed
+        typicality += agreement
+    warnings = _trust_most_typical(base, is_clean, typicality, selection)
+    if weighed is not None:
+        remarks += _about_weighing(base, weighed, int(is_clean.sum()))
+    return CleanSelection(is_clean, selection, tuple(remarks), warnings)
+
+
+def _confidence(base: Clustering) -> NDArray[np.float32]:
+    """(n_samples,) the base's probability of each label, 0 where it is unknown."""
+    assert base.probabilities is not None
+    asked = np.maximum(base.labels, 0)[:, None]
+    own = np.take_along_axis(base.probabilities, asked, axis=1)[:, 0]
+    return np.where(base.labels == UNKNOWN, np.float32(0), own)
+
+
+def _agreement(
+    base: Clustering, neighbors: Neighbors | None, settings: RefineSettings, weighed: Evidence | None
+) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    """(n_samples,) whether the neighbours agree with each label, and how much."""
+    if weighed is not None:
+        belief = weighed.belief_in(base.labels)
+        return belief > 0.5, belief
+    own, most = _own_and_most_votes(base, neighbors, settings.n_neighbors or MOST_VOTERS)
+    return (own >= most) & (own >= _agreement_needed(base, own, settings)), own
+
+
+def _trust_most_typical(
+    base: Clustering, is_clean: NDArray[np.bool_], typicality: NDArray[np.floating], selection: str
+) -> tuple[str, ...]:
+    """Trust a tenth of each cluster that has no clean sample, in place; returns one warning for each of these."""
+    warnings = []
     for cluster in range(base.n_clusters):
         members = np.flatnonzero(base.labels == cluster)
         if len(members) and not is_clean[members].any():
@@ -103,7 +151,7 @@ def select_clean(base: Clustering, neighbors: Neighbors | None, settings: Refine
                 f"cluster {cluster} has no clean sample among {len(members)} by selection={selection!r}; "
                 f"its {n_trusted} most typical are trusted instead"
             )
-    return CleanSelection(is_clean, selection, tuple(remarks), tuple(warnings))
+    return tuple(warnings)
 
 
 def _agreement_needed(
@@ -118,34 +166,19 @@ def _agreement_needed(
     return needed
 
 
-def choose_clean(
-    base: Clustering, neighbors: Neighbors | None, evidence: Evidence | None, settings: RefineSettings
-) -> tuple[NDArray[np.int64], CleanSelection]:
-    """The labels to start from, and which of them are trusted: by `settings.selection`, or by weighed evidence."""
-    if evidence is None:
-        return base.labels, select_clean(base, neighbors, settings)
-    if evidence.reliability is not None:
-        return base.labels, select_believed(base, evidence)
-    labels = np.where(base.labels == UNKNOWN, UNKNOWN, evidence.labels)
-    return labels, select_clean(replace(base, labels=labels), neighbors, settings)
-
-
-def select_believed(base: Clustering, evidence: Evidence) -> CleanSelection:
-    """Trust the labels that are more likely right than wrong when weighed against their neighbours'."""
-    known = base.labels != UNKNOWN
-    is_clean = known & (evidence.belief_in(base.labels) > 0.5)
-    reliable = 0.0 if evidence.reliability is None else float(evidence.reliability.diagonal().mean())
+def _about_weighing(base: Clustering, weighed: Evidence, n_clean: int) -> list[str]:
+    reliable = 0.0 if weighed.reliability is None else float(weighed.reliability.diagonal().mean())
     of = "the given labels" if base.name == "given" else f"the labels of {base.name!r}"
     remarks = [
         f"{of} are weighed against the features: about {reliable:.0%} of them seem right, "
-        f"{int(is_clean.sum())} of {int(known.sum())} are believed"
+        f"{n_clean} of {int((base.labels != UNKNOWN).sum())} are trusted"
     ]
-    if evidence.explained < WELL_EXPLAINED:
+    if weighed.explained < WELL_EXPLAINED:
         remarks.append(
-            f"the features explain {evidence.explained:.0%} of {of}: one that is confused with a look-alike can't be "
+            f"the features explain {weighed.explained:.0%} of {of}: one that is confused with a look-alike can't be "
             "told from a right one, and confidence takes it for right; better features would show more"
         )
-    return CleanSelection(is_clean, "evidence", tuple(remarks))
+    return remarks
 
 
 def _own_and_most_votes(
