@@ -35,6 +35,12 @@ def test_views_keep_shape_and_range_and_repeat_with_the_seed(view, channels, nam
         assert not torch.equal(once, view(images, POLICIES[name], generator(4)))
 
 
+@pytest.mark.parametrize("name", list(POLICIES))
+@pytest.mark.parametrize("view", [random_view, strong_view])
+def test_no_image_has_no_view(view, name) -> None:
+    assert view(levels(0), POLICIES[name], generator()).shape == (0, 3, 16, 16)
+
+
 def test_views_differ_between_images_of_a_batch() -> None:
     images = levels(1).repeat(8, 1, 1, 1)
     seen = random_view(images, POLICIES["gentle"], generator())

@@ -314,6 +314,27 @@ def test_image_space_trains_from_a_copy_of_the_backbone():
     assert (result.labels == truth).mean() > (base.labels == truth).mean() - 0.05
 
 
+@pytest.mark.parametrize("where", ["image", "feature"])
+@pytest.mark.parametrize("forwards", ["needed", "all"])
+@pytest.mark.parametrize("all_clean", [False, True])
+def test_a_batch_may_hold_clean_or_unclean_samples_alone(problem, where, forwards, all_clean):
+    features, truth, neighbors, base = problem
+    if where == "image":
+        with seeded_init(0):
+            backbone = ResNet(NetworkSettings(channels=1, width=8, blocks=(1,), stem="half"))
+        pixels = np.random.default_rng(0).integers(0, 256, (20, 1, 12, 12), dtype=np.uint8)
+        space = ImageSpace(pixels, backbone, PAPER, CPU)
+    else:
+        space = FeatureSpace(features, neighbors, CPU)
+    settings = RefineSettings(n_epochs=4, batch_size=10, forwards=forwards).filled(space.defaults)
+    members = make_members(space, base, settings, CPU)
+    labels = torch.from_numpy(truth[: space.n_samples])
+    trust = Trust.at_start(labels, torch.full_like(labels, all_clean, dtype=torch.bool))
+    for turns in passes(*members, settings):
+        losses = train_pass(turns, trust, space, settings, 0, CPU, CPU.generator("test"))
+        assert torch.equal(losses > 0, torch.tensor([all_clean, not all_clean, all_clean]))
+
+
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_an_interrupted_run_on_images_goes_on_to_the_same_result_from_a_file(precision):
     random = np.random.default_rng(0)

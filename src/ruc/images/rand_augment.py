@@ -29,6 +29,8 @@ def rand_augment(images: Tensor, operations: int, magnitude: float, generator: t
     generator
         A CPU generator; the same state gives the same images.
     """
+    if len(images) == 0:  # nothing to put together
+        return images
     for _ in range(operations):
         drawn = torch.randint(len(_OPERATIONS), (len(images),), generator=generator)
         signs = torch.randint(2, (len(images),), generator=generator) * 2 - 1
