@@ -33,7 +33,7 @@ def top(values: torch.Tensor, n_wanted: int) -> tuple[torch.Tensor, torch.Tensor
 
 
 def positive(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows and columns of the few positive values of a contiguous matrix, in no order.
+    """Rows and columns of the few positive values of a matrix, or of a slice of its columns, in no order.
 
     Only groups of rows that hold one are looked into.
     """

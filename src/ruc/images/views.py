@@ -249,6 +249,8 @@ def _knots(policy: ViewPolicy, chance: _Chance) -> Tensor | None:
 
 def _recolour(images: Tensor, policy: ViewPolicy, chance: _Chance) -> Tensor:
     """Brightness, contrast, saturation, hue and grey, in this order, as one linear map of each image's colours."""
+    if not policy.recolours:
+        return images
     channels = images.shape[1]
     weights = torch.tensor(LUMA if channels == 3 else (1.0,)).to(images.device)
     same, grey = torch.eye(channels, device=images.device), weights.expand(channels, channels)
@@ -270,8 +272,6 @@ def _recolour(images: Tensor, policy: ViewPolicy, chance: _Chance) -> Tensor:
         changed, lift = torch.where(_matrix(chosen), changed, same), lift * chosen
     if channels == 3 and policy.grey_chance > 0:
         changed = torch.where(_matrix(chance.event(policy.grey_chance)), grey @ changed, changed)
-    if not policy.recolours:
-        return images
     if channels == 1:
         return (images * changed.unsqueeze(3) + per_image(lift)).clamp_(0.0, 1.0)
     return torch.baddbmm(_matrix(lift), changed, images.flatten(2)).view_as(images).clamp_(0.0, 1.0)
