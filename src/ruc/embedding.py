@@ -201,8 +201,9 @@ def _embed_by_checkpoint(
 ) -> Embedding:
     checkpoint = load_checkpoint(name, image_size or choose_size(source, LARGEST_SIDE))
     logger.info("checkpoint: %s", checkpoint)
-    images = load_pixels(source, image_size or checkpoint.side, runtime, max_skipped)
-    return _embedded(images, name, str(checkpoint), CheckpointEmbedder.from_checkpoint(checkpoint), runtime)
+    embedder = CheckpointEmbedder.from_checkpoint(checkpoint)
+    images = load_pixels(source, image_size or checkpoint.side, runtime, max_skipped, embedder.n_channels)
+    return _embedded(images, name, str(checkpoint), embedder, runtime)
 
 
 def _embed_from_scratch(

@@ -100,10 +100,11 @@ def predict(
         names = tuple(samples.file_names[index] for index in indices)
         inputs = torch.from_numpy(features)
     else:
-        images = load_pixels(samples, about["image_size"], runtime, max_skipped)
+        embedder = embedder_from_state(state)
+        images = load_pixels(samples, about["image_size"], runtime, max_skipped, embedder.n_channels)
         names, lost = images.file_names, images.skipped
         if about["space"] == "feature" or with_features:
-            features = embedder_from_state(state).transform(images.pixels, runtime)
+            features = embedder.transform(images.pixels, runtime)
         in_images = about["space"] == "image"
         inputs = to_float(torch.from_numpy(images.pixels)) if in_images else torch.from_numpy(features)
     cluster, probabilities = _apply(pair, inputs, calibration, runtime)

@@ -45,7 +45,8 @@ def test_unordered_holds_the_same_values_whatever_the_layout(dtype: torch.dtype)
 
 @pytest.mark.parametrize("shape", [(5, 9), (3 * GROUP, 4), (3 * GROUP + 7, 11), (40, 0)])
 def test_positive_finds_all_that_are(shape: tuple[int, int]) -> None:
-    values = torch.randn(shape, generator=torch.Generator().manual_seed(0)) - 1.5
+    wider = torch.randn(shape[0], shape[1] + 2, generator=torch.Generator().manual_seed(0)) - 1.5
+    values = wider[:, : shape[1]]
     values[:, :1] = 0.0  # which is not positive
     found = torch.stack(positive(values), dim=1).tolist()
     assert sorted(found) == (values > 0).nonzero().tolist()

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from transformers import Dinov2Config, Dinov2Model
 
 from ruc.cluster import scan_images
@@ -81,6 +82,16 @@ def test_the_base_is_scans_own_network_where_it_made_the_clusters(
     )
     for name, value in before.state_dict().items():
         torch.testing.assert_close(after.state_dict()[name], value, msg=name)
+
+
+def test_grey_images_of_a_run_on_colour_are_seen_in_colour(tables: tuple[Path, Path], tmp_path: Path) -> None:
+    images, truth = tables
+    Image.new("RGB", (16, 16), (90, 80, 70)).save(images / "colour.png")
+    finished(images, tmp_path / "run", n_epochs=1, embedder="pixels", base="kmeans")
+    subjects = subjects_of(tmp_path / "run", truth, CPU, n_images=5)  # of the others alone is the truth known
+    assert subjects.pixels.shape == (5, 3, 16, 16)
+    seen = torch.from_numpy(subjects.pixels).float() / 255
+    assert subjects.models["base"](seen).shape == subjects.models["refined"](seen).shape == (5, 3)
 
 
 @pytest.mark.parametrize("embedder", ["contrastive", "pretrained"])

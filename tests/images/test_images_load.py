@@ -97,6 +97,17 @@ def test_one_channel_when_all_are_grey(tmp_path: Path) -> None:
     assert colour[5, :, 0, 0].tolist() == [9, 8, 7]
 
 
+def test_as_many_channels_as_are_asked_for(tmp_path: Path) -> None:
+    Image.new("L", (8, 8), 50).save(tmp_path / "0.png")
+    Image.new("RGB", (8, 8), (90, 80, 70)).save(tmp_path / "1.png")
+    source = find_images(tmp_path)
+    luma = load_pixels(source, 8, RUNTIME, n_channels=1).pixels
+    assert luma.shape == (2, 1, 8, 8)
+    assert luma[:, 0, 0, 0].tolist() == [50, round(0.299 * 90 + 0.587 * 80 + 0.114 * 70)]
+    colour = load_pixels(source.take([0]), 8, RUNTIME, n_channels=3).pixels
+    assert colour[0, :, 0, 0].tolist() == [50, 50, 50]
+
+
 def test_arrays_at_their_own_size_are_unchanged() -> None:
     array = np.random.default_rng(0).integers(0, 256, (7, 28, 28, 3), dtype=np.uint8)
     pixels = load_pixels(find_images(array), 28, RUNTIME).pixels

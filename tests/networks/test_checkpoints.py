@@ -14,6 +14,7 @@ from torch.nn import functional
 from ruc.cluster.checkpoint import cluster_by_checkpoint
 from ruc.embed import embedder_from_state
 from ruc.embed.checkpoint import CheckpointEmbedder
+from ruc.embedding import embed_images
 from ruc.errors import InputError, WeightsError
 from ruc.evaluate.robustness import _differentiable
 from ruc.images.source import find_images
@@ -494,6 +495,14 @@ def test_base_and_embedder_start_the_image_space(tmp_path, photos) -> None:
             assert isinstance(network, ImageNetwork)
             assert torch.equal(network.backbone.conv1.weight, base["backbone.conv1.weight"])
             assert network.config["backbone"]["mean"] == CIFAR10[0]
+
+
+def test_grey_images_are_what_its_colours_make_of_them(tmp_path) -> None:
+    """As many channels as the network has: later images, grey or not, are taken as these were."""
+    grey = np.random.default_rng(0).integers(0, 256, (3, 32, 32), dtype=np.uint8)
+    checkpoint = str(saved(tmp_path / "simclr.pth.tar", simclr_state()))
+    embedded = embed_images(find_images(grey), checkpoint, None, 0.1, RUNTIME)
+    assert embedded.images.pixels.shape[1] == embedded.embedder.n_channels == 3
 
 
 def test_from_the_command_line(tmp_path, photos, capsys) -> None:

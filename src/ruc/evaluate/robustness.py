@@ -218,9 +218,10 @@ def _pixels_and_embedding(
     from ruc.embed import embedder_from_state
     from ruc.images.load import load_pixels
 
-    loaded = load_pixels(images, int(run.settings["image_size"]), runtime)
-    _check_all_read(len(loaded.skipped))
     fitted = embedder_from_state(state)
+    size = int(run.settings["image_size"])
+    loaded = load_pixels(images, size, runtime, n_channels=fitted.n_channels)
+    _check_all_read(len(loaded.skipped))
     return loaded.pixels, _differentiable(fitted, runtime), _backbone(fitted, loaded.pixels[:1], runtime)
 
 

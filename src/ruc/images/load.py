@@ -39,6 +39,7 @@ T = TypeVar("T")
 SMALLEST_SIZE = 16
 LARGEST_SIZE = 64
 SIZE_SAMPLE = 64
+MODES = {1: "L", 3: "RGB"}
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class ImageSet:
     file_names
         Of the images that could be read, in the order of the source.
     pixels
-        (n_images, C, size, size) uint8; C is 1 when all images are grey, else 3.
+        (n_images, C, size, size) uint8; unless it was asked for, C is 1 when all images are grey, else 3.
     skipped
         The images that could not be read.
     indices
@@ -95,7 +96,13 @@ def plain_view(image: Image.Image, size: int) -> NDArray[np.uint8]:
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
-def load_pixels(source: ImageSource, size: int, runtime: "Runtime", max_skipped: float = 0.10) -> ImageSet:
+def load_pixels(
+    source: ImageSource,
+    size: int,
+    runtime: "Runtime",
+    max_skipped: float = 0.10,
+    n_channels: int | None = None,
+) -> ImageSet:
     """Read all images at one size into one array, decoding in parallel.
 
     Parameters
@@ -108,6 +115,9 @@ def load_pixels(source: ImageSource, size: int, runtime: "Runtime", max_skipped:
         Says whether progress is shown.
     max_skipped
         The largest share of the images that may be unreadable.
+    n_channels
+        1 (colours become their luma) or 3 (greys are repeated), as a network takes them; None: 1 when all images are
+        grey, else 3.
 
     Raises
     ------
@@ -116,9 +126,15 @@ def load_pixels(source: ImageSource, size: int, runtime: "Runtime", max_skipped:
     """
     indices: list[int] = []
     skipped: list[Skipped] = []
-    pixels = np.empty((len(source), 1, size, size), dtype=np.uint8)
+    pixels = np.empty((len(source), n_channels or 1, size, size), dtype=np.uint8)
+
+    def prepare(image: Image.Image) -> NDArray[np.uint8]:
+        if n_channels is None:
+            return _compact(plain_view(image, size))
+        return plain_view(image.convert(MODES[n_channels]), size)
+
     with progress("reading", len(source), "images", runtime.verbose) as advance:
-        for index, view in enumerate(_decoded(source, lambda image: _compact(plain_view(image, size)), size)):
+        for index, view in enumerate(_decoded(source, prepare, size)):
             advance(1)
             if isinstance(view, Skipped):
                 skipped.append(view)
