@@ -1,5 +1,7 @@
 """Small images in a folder, and one thread: two threads fight over tiny networks."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,3 +16,16 @@ def shapes(tmp_path: Path) -> tuple[Path, dict[str, str]]:
     """A folder of 60 images in three shapes, and the shape of each."""
     folder = tmp_path / "shapes"
     return folder, write_shapes(folder)
+
+
+@pytest.fixture
+def backward_walk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every directory lists what is in it in backward order."""
+    walk = os.walk
+
+    def backward(root: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+        for parent, folders, files in walk(root):
+            folders.sort(reverse=True)
+            yield parent, folders, sorted(files, reverse=True)
+
+    monkeypatch.setattr(os, "walk", backward)

@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from ruc.errors import ClusterWarning, InputError
-from ruc.estimators import RobustClusterer
+from ruc.estimators import ImageClusterer, RobustClusterer
 from ruc.refine.settings import RefineSettings
 
 QUICK = RefineSettings(n_epochs=2)
@@ -150,3 +150,14 @@ def test_errors_name_what_was_given(blobs, model):
         model.fit(X, initial_labels=truth[:10])
     with pytest.raises(InputError, match="'nothing'"):
         model.set_params(base="nothing").fit(X)
+
+
+def test_images_of_a_folder_are_in_the_order_of_their_names(shapes, backward_walk):
+    folder, names = shapes
+    model = ImageClusterer(3, embedder="pixels", base="kmeans", settings=QUICK, device="cpu").fit(folder)
+    assert model.file_names_ == sorted(names)
+    np.testing.assert_array_equal(model.labels_, model.run_.cluster)
+    np.testing.assert_array_equal(model.predict([folder / name for name in sorted(names)]), model.labels_)
+    np.testing.assert_array_equal(model.predict(folder), model.labels_)
+    backward = sorted(names, reverse=True)
+    np.testing.assert_array_equal(model.predict([folder / name for name in backward]), model.labels_[::-1])

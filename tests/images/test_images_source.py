@@ -28,7 +28,14 @@ def test_folder_is_searched_below_and_sorted(tmp_path: Path) -> None:
     source = find_images(tmp_path)
     assert source.file_names == ("B.gif", "a/b/c.webp", "a/z.JPG", "b.png")
     assert [path.relative_to(tmp_path).as_posix() for path in source.items] == list(source.file_names)
-    assert sorted(source.rows) == [0, 1, 2, 3]
+    assert source.rows.tolist() == [0, 1, 2, 3]
+
+
+def test_the_order_of_the_directory_does_not_matter(tmp_path: Path, backward_walk: None) -> None:
+    touch(tmp_path, b_dot_png=PNG, a__z_dot_png=PNG, a__y_dot_png=PNG, c__x_dot_png=PNG)
+    source = find_images(tmp_path)
+    assert source.file_names == ("a/y.png", "a/z.png", "b.png", "c/x.png")
+    assert source.rows.tolist() == [0, 1, 2, 3]
 
 
 def test_suffix_or_first_bytes_make_an_image(tmp_path: Path) -> None:

@@ -117,7 +117,8 @@ def _from_folder(folder: Path) -> ImageSource:
         raise NothingToClusterError(
             f"no image in {str(folder)!r}: {n_files} files{links}; expected JPEG, PNG, GIF, WebP, TIFF, BMP or AVIF"
         )
-    return _from_paths(list(found), list(found.values()))
+    names = sorted(found)  # the order given: that of the directory means nothing
+    return _from_paths(names, [found[name] for name in names])
 
 
 def _is_candidate(path: Path) -> bool:
