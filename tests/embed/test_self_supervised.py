@@ -4,10 +4,9 @@ import json
 
 import numpy as np
 import pytest
-import torch
 
 from ruc.embed import embedder_from_state
-from ruc.embed.self_supervised import METHODS, SelfSupervisedEmbedder, shrink
+from ruc.embed.self_supervised import METHODS, SelfSupervisedEmbedder
 from ruc.images.views import ViewPolicy
 from ruc.networks import NetworkSettings, ResNet, State, seeded_init
 from ruc.runtime import Runtime
@@ -31,9 +30,3 @@ def test_state_survives_json_and_makes_the_same_embedder(method: str) -> None:
     np.testing.assert_array_equal(again.transform(pixels, CPU), features)
     singly = np.concatenate([again.transform(pixels[i : i + 1], CPU) for i in range(30)])
     np.testing.assert_allclose(features, singly, atol=1e-5)
-
-
-def test_large_images_are_shrunk_by_the_mean_and_small_ones_left() -> None:
-    images = torch.arange(16.0).view(1, 1, 4, 4)
-    assert shrink(images, 2).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
-    assert shrink(images, 8) is images

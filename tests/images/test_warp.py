@@ -3,7 +3,7 @@
 import torch
 from levels import generator, levels
 
-from ruc.images.warp import warp
+from ruc.images.warp import warp, within
 
 
 def test_windows_and_knots_together_look_where_torch_makes_each_look() -> None:
@@ -16,3 +16,13 @@ def test_windows_and_knots_together_look_where_torch_makes_each_look() -> None:
         images, grid + bent.permute(0, 2, 3, 1), padding_mode="border", align_corners=False
     )
     assert torch.allclose(warp(images, window, knots, shape), expected, atol=1e-5)
+
+
+def test_places_within_an_image_need_no_border() -> None:
+    images = levels(2, 3, 28)[..., :17]  # height 28, width 17
+    grid = torch.rand(2, 40, 40, 2, generator=generator()) * 4 - 2
+    bordered = torch.nn.functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    placed = within(grid, images.shape[-2:])
+    assert torch.allclose(
+        torch.nn.functional.grid_sample(images, placed, align_corners=False), bordered, atol=1e-5
+    )

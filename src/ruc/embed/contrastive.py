@@ -20,8 +20,9 @@ from torch.nn.functional import normalize
 
 from ruc.embed.companions import find_companions, replace_some
 from ruc.embed.pixels import fit_pixels
-from ruc.embed.self_supervised import SelfSupervisedEmbedder, shrink
+from ruc.embed.self_supervised import SelfSupervisedEmbedder
 from ruc.embed.view_side import view_side
+from ruc.images.shrink import shrink
 from ruc.images.views import GENTLE, ViewPolicy, random_view, to_float
 from ruc.networks import (
     NetworkSettings,

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.nn.functional import interpolate, normalize
+from torch.nn.functional import normalize
 
+from ruc.images.shrink import shrink
 from ruc.images.views import to_float
 from ruc.networks import State
 from ruc.runtime import Runtime
@@ -53,7 +54,7 @@ class PixelEmbedder:
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """(n, channels, size, size) images in [0, 1] as unit-norm rows, with gradients."""
         mean, components = self.mean.to(images.device), self.components.to(images.device)
-        return normalize((_small(images, self.side).flatten(1) - mean) @ components.T, dim=1)
+        return normalize((shrink(images, self.side).flatten(1) - mean) @ components.T, dim=1)
 
     def transform(self, pixels: NDArray[np.uint8], runtime: Runtime) -> NDArray[np.float32]:
         """(n, channels, size, size) uint8 pixels as (n, n_features) unit-norm rows."""
@@ -101,11 +102,5 @@ def _flat(pixels: NDArray[np.uint8], side: int) -> torch.Tensor:
     chunks = []
     for start in range(0, len(pixels), CHUNK):
         images = to_float(torch.from_numpy(pixels[start : start + CHUNK]))
-        chunks.append(_small(images, side).flatten(1))
+        chunks.append(shrink(images, side).flatten(1))
     return torch.cat(chunks)
-
-
-def _small(images: torch.Tensor, side: int) -> torch.Tensor:
-    if images.shape[-1] == side:
-        return images
-    return interpolate(images, size=(side, side), mode="area")

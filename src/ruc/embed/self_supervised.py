@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, normalize
+from torch.nn.functional import normalize
 
+from ruc.images.shrink import shrink
 from ruc.images.views import ViewPolicy, to_float
 from ruc.networks import NetworkSettings, ResNet, State, channels_last
 from ruc.runtime import Runtime
 
-__all__ = ["METHODS", "SelfSupervisedEmbedder", "shrink"]
+__all__ = ["METHODS", "SelfSupervisedEmbedder"]
 
 METHODS = ("contrastive", "momentum")
 CHUNK = 1000
@@ -90,13 +91,6 @@ class SelfSupervisedEmbedder:
         network.load_state_dict(state.weights)
         policy = ViewPolicy(**_tuples(state.config["policy"]))
         return cls(network.eval(), state.config["side"], policy, state.config["kind"])
-
-
-def shrink(images: Tensor, side: int) -> Tensor:
-    """Square images (n, channels, size, size) at this side where they are larger."""
-    if images.shape[-1] <= side:
-        return images
-    return interpolate(images, size=(side, side), mode="area")
 
 
 def _tuples(config: dict[str, Any]) -> dict[str, Any]:

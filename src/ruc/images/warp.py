@@ -23,7 +23,16 @@ def warp(images: Tensor, window: Tensor, knots: Tensor | None, shape: torch.Size
             torch.cat([factors, knots.view(-1, len(unit))], 1),
         )
     grid = (factors @ basis).view(len(images), 2, *shape).permute(0, 2, 3, 1)
-    return functional.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    if images.device.type == "mps":  # where grid_sample knew no borders before torch 2.13
+        return functional.grid_sample(images, within(grid, images.shape[-2:]), align_corners=False)
+    return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def within(grid: Tensor, shape: torch.Size) -> Tensor:
+    """(n, ..., 2) places x, y to look at, none farther out than the centres of the outermost pixels."""
+    height, width = shape
+    x, y = grid.unbind(-1)
+    return torch.stack([x.clamp(1 / width - 1, 1 - 1 / width), y.clamp(1 / height - 1, 1 - 1 / height)], -1)
 
 
 def _coordinates(shape: torch.Size, device: torch.device) -> Tensor:
