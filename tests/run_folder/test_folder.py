@@ -67,6 +67,12 @@ def test_folder_holds_what_the_contract_names(tmp_path: Path, run: Run) -> None:
     assert {path.suffix for path in (tmp_path / "model").iterdir()} == {".json", ".safetensors"}
 
 
+def test_who_may_read_the_table_may_read_the_model(tmp_path: Path, run: Run) -> None:
+    write_run(tmp_path, run, MODEL)
+    files = [tmp_path / "clusters.csv", *(tmp_path / "model").iterdir()]
+    assert len({path.stat().st_mode for path in files}) == 1 and len(files) == 3
+
+
 def test_stale_files_go_when_a_run_is_replaced(tmp_path: Path, run: Run) -> None:
     write_run(tmp_path, replace(run, initial_probabilities=run.probabilities), MODEL, "<html>")
     write_metrics(tmp_path, {"accuracy": 1.0})

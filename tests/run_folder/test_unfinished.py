@@ -1,14 +1,16 @@
 """Checkpoints: they outlast an interruption, and go when they no longer fit or the run can't be done."""
 
 import contextlib
+import errno
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
-from ruc.errors import RunFolderError
+from ruc.errors import InputError, RunFolderError
 from ruc.networks import State
-from ruc.run_folder import Checkpoints, checkpoints
+from ruc.run_folder import Checkpoints, Run, checkpoints, read_model, write_run
 
 
 def test_checkpoints_outlast_an_interruption_but_not_other_settings(tmp_path: Path) -> None:
@@ -27,10 +29,99 @@ def test_checkpoints_outlast_an_interruption_but_not_other_settings(tmp_path: Pa
 
 def test_checkpoints_go_when_it_cannot_be_done(tmp_path: Path) -> None:
     folder = tmp_path / "out"
-    with pytest.raises(RunFolderError), checkpoints(folder, "one") as kept:
+    with pytest.raises(InputError), checkpoints(folder, "one") as kept:
         kept.save("base", State({}, {"labels": torch.arange(4)}))
-        raise RunFolderError("no")
+        raise InputError("no")
     assert not folder.exists()
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+RUST_FULL = SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+OLD_RUST_FULL = SafetensorError(
+    'Error while serializing: IoError(Os { code: 28, kind: StorageFull, message: "…" })'
+)
+
+
+@pytest.mark.parametrize(
+    ("writer", "error", "message"),
+    [
+        ("numpy.save", FULL, "no space left"),
+        ("safetensors.torch.save_file", RUST_FULL, "no space left"),
+        ("safetensors.torch.save_file", OLD_RUST_FULL, "no space left"),
+        (
+            "numpy.save",
+            OSError(errno.EIO, "Input/output error"),
+            r"cannot write to .* \(Input/output error\)",
+        ),
+    ],
+)
+@pytest.mark.parametrize("existed", [False, True])
+def test_checkpoints_outlast_results_that_cannot_be_written(
+    writer: str,
+    error: Exception,
+    message: str,
+    existed: bool,
+    tmp_path: Path,
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise error
+
+    folder = tmp_path / "out"
+    if existed:
+        folder.mkdir()
+    model = {"pair": State({}, {"w": torch.arange(3.0)})}
+    with pytest.raises(RunFolderError, match=message), checkpoints(folder, "one") as kept:
+        kept.save("base", State({}, {"labels": torch.arange(4)}))
+        with monkeypatch.context() as patched:
+            patched.setattr(writer, full)
+            write_run(folder, run, model, "<html>")
+    with checkpoints(folder, "one") as kept:
+        state = kept.load("base")
+        assert state is not None
+        torch.testing.assert_close(state.weights["labels"], torch.arange(4))
+
+
+def test_a_full_disk_keeps_the_checkpoint_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Checkpoints(tmp_path)
+    kept.save("refine", State({"epoch": 1}, {"x": torch.zeros(1)}))
+
+    def full(_: object, path: Path, __: object) -> None:
+        path.write_bytes(b"half")
+        raise RUST_FULL
+
+    monkeypatch.setattr("safetensors.torch.save_file", full)
+    with pytest.raises(RunFolderError, match="no space left"):
+        kept.save("refine", State({"epoch": 2}, {"x": torch.ones(1)}))
+    state = kept.load("refine")
+    assert state is not None and state.config == {"epoch": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["refine.safetensors"]  # half a file takes room
+
+
+def test_an_error_of_reading_is_not_said_to_be_one_of_writing(tmp_path: Path) -> None:
+    with pytest.raises(PermissionError), checkpoints(tmp_path / "out", "one"):
+        raise PermissionError(errno.EACCES, "Permission denied", "labels.csv")
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with (
+        pytest.raises(RunFolderError, match=r"cannot write to .*out .*expected.*: give another -o"),
+        checkpoints(tmp_path / "file" / "out", "one"),
+    ):
+        pass
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="which files are mapped is seen on Linux")
+def test_what_was_loaded_does_not_keep_its_file_mapped(tmp_path: Path, run: Run) -> None:
+    """Windows replaces no file that is mapped, and what a run goes on from lives as long as the run."""
+    kept = Checkpoints(tmp_path)
+    kept.save("refine", State({}, {"x": torch.zeros(1000)}))
+    write_run(tmp_path, run, {"pair": State({}, {"w": torch.zeros(1000)})}, "<html>")
+    states = [kept.load("refine"), read_model(tmp_path)["pair"]]
+    maps = Path("/proc/self/maps").read_text()
+    assert all(state is not None for state in states) and str(tmp_path) not in maps
 
 
 def test_checkpoints_outlast_a_failure_that_nobody_foresaw(tmp_path: Path) -> None:

@@ -3,19 +3,24 @@
 import csv
 import errno
 import json
+import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 
 from ruc.errors import RunFolderError
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # torch takes seconds to import, and most readers of a run don't need the model
+    from torch import Tensor
+
     from ruc.networks import State
 
 __all__ = [
@@ -24,12 +29,16 @@ __all__ = [
     "read_csv",
     "read_json_if_there",
     "read_state",
+    "read_tensors",
     "replacing",
     "to_json",
     "write_csv",
     "write_json",
     "write_state",
+    "write_tensors",
 ]
+
+SYSTEM_ERROR: Final = re.compile(r"(?:os error|code:) (\d+)")  # how Rust writes its number
 
 
 @contextmanager
@@ -53,13 +62,11 @@ def explained(folder: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise RunFolderError(
                 f"no space left while writing to {folder}; expected room for the results: "
-                "free some space or give an -o on another disk"
+                "free some space and repeat the command, or give an -o on another disk"
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-            raise RunFolderError(
-                f"cannot write to {folder} ({error.strerror}); expected one to write into: give another -o"
-            ) from error
-        raise
+        raise RunFolderError(
+            f"cannot write to {folder} ({error.strerror or error}); expected one to write into: give another -o"
+        ) from error
 
 
 def _move(path: Path, target: Path) -> None:
@@ -119,20 +126,43 @@ def load_if_there(path: Path) -> NDArray[np.float32] | None:
 
 def write_state(stem: Path, state: "State") -> None:
     """`STEM.json` and `STEM.safetensors`."""
-    from safetensors.torch import save_file
-
     write_json(stem.with_name(stem.name + ".json"), state.config)
-    save_file(
-        {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.weights.items()},
-        stem.with_name(stem.name + ".safetensors"),
-    )
+    write_tensors(stem.with_name(stem.name + ".safetensors"), state.weights)
 
 
 def read_state(stem: Path) -> "State":
     """What `write_state` wrote."""
-    from safetensors.torch import load_file
-
     from ruc.networks import State
 
     config = json.loads(stem.with_name(stem.name + ".json").read_text(encoding="utf-8"))
-    return State(config, load_file(stem.with_name(stem.name + ".safetensors")))
+    weights, _ = read_tensors(stem.with_name(stem.name + ".safetensors"))
+    return State(config, weights)
+
+
+def write_tensors(
+    path: Path, tensors: "Mapping[str, Tensor]", metadata: Mapping[str, str] | None = None
+) -> None:
+    """Tensors by name and some text, as safetensors; raises `OSError` where the system can't write them."""
+    from safetensors.torch import save_file
+
+    path.touch()
+    mode = path.stat().st_mode  # some releases leave a file that its owner alone can read
+    copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    try:
+        save_file(copies, path, None if metadata is None else dict(metadata))
+    except SafetensorError as error:
+        number = SYSTEM_ERROR.search(str(error))
+        if number is None:
+            raise
+        code = int(number[1])
+        raise OSError(code, os.strerror(code), str(path), code) from error  # the last one counts on Windows
+    path.chmod(mode)
+
+
+def read_tensors(path: Path) -> "tuple[dict[str, Tensor], dict[str, str]]":
+    """What `write_tensors` wrote, as copies: Windows replaces no file that is still mapped into memory."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - it is no dict
+        return tensors, dict(file.metadata() or {})
