@@ -1,5 +1,6 @@
 """Tables of labels: every kind of file read alike, and what cannot be read said."""
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -98,3 +99,13 @@ def test_unreadable_files(tmp_path: Path) -> None:
     np.save(tmp_path / "o.npy", np.array([{}, 1], dtype=object), allow_pickle=True)
     with pytest.raises(InputError, match="not as objects"):
         read_table(tmp_path / "o.npy")
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    path = write(tmp_path / "l.csv", "label\n0\n1\n")
+    monkeypatch.setattr(Path, "open", forbidden)
+    with pytest.raises(InputError, match=r"l\.csv: cannot be read \(Permission denied\); expected"):
+        read_table(path)

@@ -125,6 +125,14 @@ def test_nothing_is_left_behind_when_it_fails(items: Items, tmp_path: Path, monk
     export_folders(items, tmp_path / "sorted")  # the advice works
 
 
+@pytest.mark.parametrize("how", ["copy", "hardlink"])
+def test_an_image_that_is_gone_is_named(items: Items, tmp_path: Path, how: Any) -> None:
+    items.files()[3].unlink()
+    with pytest.raises(InputError, match=r"image .*photos.* cannot be read \(No such file"):
+        export_folders(items, tmp_path / "sorted", how)
+    assert files_below(tmp_path / "sorted") == set()
+
+
 def test_folder_names_that_any_file_system_takes() -> None:
     labels = {0: "a/b", 1: "a:b", 2: "..", 3: "CON", 4: "nul.txt", 5: "x" * 300, 6: "tab\tbed", 7: "end. "}
     names = folder_names(labels)

@@ -120,6 +120,10 @@ def _read_csv(path: Path) -> LabelTable:
         raise InputError(f"{path}: isn't UTF-8 text ({error.reason}); save it as UTF-8") from error
     except csv.Error as error:
         raise InputError(f"{path}: cannot be read as CSV ({error})") from error
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}); expected a file of labels that you may read"
+        ) from error
     if not rows:
         raise InputError(f"{path}: is empty; expected a header line with the columns file_name,label")
     columns = [column.strip() for column in rows[0][1]]
@@ -145,7 +149,7 @@ def _read_parquet(path: Path) -> LabelTable:
 
     try:
         table = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: cannot be read as Parquet ({str(error).splitlines()[0]})") from error
     wanted = [
         name for name in table.column_names if name in ("file_name", "label") or name.startswith(PROBABILITY)

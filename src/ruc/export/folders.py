@@ -72,7 +72,7 @@ def place(path: Path, target: Path, how: How) -> None:
     Raises
     ------
     InputError
-        The disk cannot make such a link.
+        The disk cannot make such a link, or the file cannot be read.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -86,5 +86,9 @@ def place(path: Path, target: Path, how: How) -> None:
         if how != "copy" and error.errno in (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK):
             raise InputError(
                 f"{path} cannot be linked as {how} ({error.strerror}); expected a disk that can: use copies instead"
+            ) from error
+        if error.filename == str(path):
+            raise InputError(
+                f"image {path} cannot be read ({error.strerror}); expected those that the run was made from"
             ) from error
         raise
