@@ -16,6 +16,7 @@ from ruc.run_folder import (
     Run,
     by_file_name,
     check_output,
+    checkpoints,
     read_model,
     read_run,
     write_metrics,
@@ -120,6 +121,27 @@ def test_the_same_settings_may_run_again(tmp_path: Path, run: Run) -> None:
     with pytest.raises(RunFolderError, match="other settings \\(seed\\)"):
         check_output(tmp_path, {**given, "seed": 4}, overwrite=False)
     check_output(tmp_path, {**given, "seed": 4}, overwrite=True)
+
+
+def test_a_repeat_that_was_interrupted_leaves_the_finished_run_its_checks(tmp_path: Path, run: Run) -> None:
+    folder = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt), checkpoints(folder, "first"):
+        raise KeyboardInterrupt
+    check_output(folder, {"seed": 4}, overwrite=False)  # nothing was finished, and nothing is lost
+    write_run(folder, run, MODEL, "<html>")
+    with pytest.raises(KeyboardInterrupt), checkpoints(folder, "repeat"):
+        raise KeyboardInterrupt
+    with pytest.raises(RunFolderError, match="other settings \\(seed\\)"):
+        check_output(folder, {**run.settings, "seed": 4}, overwrite=False)
+    check_output(folder, run.settings, overwrite=False)
+    check_output(folder, {**run.settings, "seed": 4}, overwrite=True)
+
+
+def test_a_repeat_loses_no_edits(tmp_path: Path, run: Run) -> None:
+    write_run(tmp_path, replace(run, notes={"edits": [{"rename": 0}, {"rename": 1}]}), MODEL, "<html>")
+    with pytest.raises(RunFolderError, match=r"2 edits, which a repeat would lose; .*--overwrite"):
+        check_output(tmp_path, run.settings, overwrite=False)
+    check_output(tmp_path, run.settings, overwrite=True)
 
 
 def test_reading_what_is_no_run(tmp_path: Path, run: Run) -> None:

@@ -57,20 +57,24 @@ def check_output(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> 
     Raises
     ------
     RunFolderError
-        The folder holds something that is not a run, or a run with other settings and `overwrite` is false.
+        The folder holds something that is not a run; or, where `overwrite` is false, a run with other settings, or one
+        that a person edited.
     """
     if folder.exists() and not folder.is_dir():
         raise RunFolderError(f"{folder} is a file; expected a folder for the run: give another -o")
-    if not folder.exists() or not any(folder.iterdir()) or (folder / PLACE).exists():
+    if not folder.exists() or not any(folder.iterdir()):
         return
     if not (folder / CONFIG).exists():
+        if (folder / PLACE).exists():
+            return  # the first run of this folder was interrupted: there is nothing to lose
         raise RunFolderError(
             f"{folder} holds other files and is no run folder; expected a new or empty one: give another -o"
         )
     if overwrite:
         return
     resolved = _read_yaml(folder / CONFIG)
-    given = (read_json_if_there(folder / NOTES) or {}).get("given_settings", resolved)
+    notes = read_json_if_there(folder / NOTES) or {}
+    given = notes.get("given_settings", resolved)
     differing = {
         name
         for name in settings
@@ -79,6 +83,11 @@ def check_output(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> 
     if differing:
         raise RunFolderError(
             f"{folder} holds a run with other settings ({', '.join(sorted(differing))}); expected a new folder: "
+            "give another -o, or --overwrite to replace that run"
+        )
+    if notes.get("edits"):
+        raise RunFolderError(
+            f"{folder} holds a run with {len(notes['edits'])} edits, which a repeat would lose; expected a new folder: "
             "give another -o, or --overwrite to replace that run"
         )
 
