@@ -27,6 +27,15 @@ def test_resolved_settings_read_back_the_same(tmp_path: Path) -> None:
     assert make_settings({}, config) == settings
 
 
+def test_a_preset_replaces_the_constants_of_a_finished_run(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    before = make_settings({"source": "photos", "refine": {"epsilon": 0.3, "n_epochs": 5}})
+    config.write_text(yaml.safe_dump(before.as_yaml_dict()))
+    paper = make_settings({"refine": {"preset": "paper", "n_epochs": 3}}, config)
+    assert paper.refine == RefineSettings.paper(n_epochs=3)
+    assert make_settings({"refine": {"preset": "default"}}, config).refine == RefineSettings()
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

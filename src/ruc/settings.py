@@ -106,7 +106,7 @@ def cluster_range(text: str) -> tuple[int, int]:
 
 
 def make_settings(given: Mapping[str, Any], config: Path | None = None) -> Settings:
-    """Put the command line's settings over those of a YAML file, and check them all.
+    """Put the command line's settings over those of a YAML file, and check them all; a preset replaces all of refine.
 
     Raises
     ------
@@ -116,7 +116,9 @@ def make_settings(given: Mapping[str, Any], config: Path | None = None) -> Setti
     merged = load_config(config) if config else {}
     for name, value in given.items():
         both_nested = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
-        merged[name] = {**merged[name], **value} if both_nested else value
+        # A run's config.yaml holds every constant, so that it would leave a preset nothing to set.
+        of_file = merged[name] if both_nested and "preset" not in value else {}
+        merged[name] = {**of_file, **value} if isinstance(value, Mapping) else value
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:
