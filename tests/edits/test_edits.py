@@ -164,6 +164,13 @@ def test_metrics_go_when_clusters_change() -> None:
     assert undo_edits(replace(merged, metrics={"accuracy": 0.5})).metrics is None
 
 
+def test_calibration_goes_when_a_confirmed_image_becomes_certain() -> None:
+    confirmed = apply_edits(replace(make_run(), metrics={"ece": 0.1}), [Move(("f",), 2)])
+    np.testing.assert_array_equal(confirmed.cluster, make_run().cluster)
+    assert confirmed.confidence[5] == 1
+    assert confirmed.metrics is None
+
+
 def test_split_keeps_the_largest_part_and_repeats() -> None:
     rng = np.random.default_rng(0)
     centres = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1.0]])

@@ -185,10 +185,12 @@ def _edited(before: Run, edits: Sequence[Edit]) -> Run:
 
 
 def _measured(old: Run, new: Run) -> Run:
-    """Metrics hold for the clusters that they were measured on; what to review is chosen anew."""
+    """Metrics hold for the clusters and the confidence that they were measured on; what to review is chosen anew."""
+    measured_on = ("cluster", "confidence", "probabilities")
+    same = all(np.array_equal(getattr(old, name), getattr(new, name)) for name in measured_on)
     return replace(
         new,
-        metrics=old.metrics if np.array_equal(old.cluster, new.cluster) else None,
+        metrics=old.metrics if same else None,
         review=_review(new),
     )
 
