@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from ruc.embed.companions import find_companions
+from ruc.errors import NothingToClusterError
 from ruc.networks import State
-from ruc.pipeline import run_to_folder
+from ruc.pipeline import check_enough, run_to_folder
 from ruc.run_folder import Checkpoints, read_run
 from ruc.settings import Settings, make_settings
 
@@ -87,3 +88,11 @@ def test_other_settings_do_not_take_what_an_interrupted_run_left(
             run_to_folder(settings, overwrite=False, verbose=False)
     other = run_to_folder(settings.model_copy(update={"n_clusters": 4}), overwrite=False, verbose=False)
     assert other.n_clusters == 4
+
+
+@pytest.mark.parametrize(("given", "what"), [({"source": "x"}, "images"), ({"features": "x.npy"}, "samples")])
+def test_too_few_are_called_what_they_are(given: dict[str, str], what: str) -> None:
+    with pytest.raises(
+        NothingToClusterError, match=f"3 {what} given for 3 .* more {what} than .* add {what}$"
+    ):
+        check_enough(3, make_settings({**given, "n_clusters": 3}))

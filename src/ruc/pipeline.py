@@ -96,9 +96,10 @@ def check_enough(n_samples: int, settings: Settings) -> None:
     """Raise `NothingToClusterError` unless there are more samples than clusters."""
     smallest = settings.n_clusters if isinstance(settings.n_clusters, int) else 2
     if n_samples <= smallest:
+        what = "images" if settings.features is None else "samples"
         raise NothingToClusterError(
-            f"{n_samples} images given for {smallest} clusters; expected more images than clusters: "
-            "lower -k or add images"
+            f"{n_samples} {what} given for {smallest} clusters; expected more {what} than clusters: "
+            f"lower -k or add {what}"
         )
 
 

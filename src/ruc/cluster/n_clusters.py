@@ -96,7 +96,7 @@ def estimate_n_clusters(
         int(candidates[best]),
         tuple(int(k) for k in candidates),
         {name: tuple(float(value) for value in values) for name, values in scores.items()},
-        _in_words(candidates, persistence, stability, total),
+        _in_words(candidates, stability, total),
     )
 
 
@@ -174,10 +174,7 @@ def _eigengap(affinity: sp.csr_array, candidates: NDArray[np.int64], runtime: Ru
 
 
 def _in_words(
-    candidates: NDArray[np.int64],
-    persistence: NDArray[np.float64],
-    stability: NDArray[np.float64],
-    total: NDArray[np.float64],
+    candidates: NDArray[np.int64], stability: NDArray[np.float64], total: NDArray[np.float64]
 ) -> str:
     order = np.argsort(-total, kind="stable")
     best = int(order[0])
