@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from ruc.embed.pixels import fit_pixels
@@ -58,3 +59,16 @@ def test_one_at_a_time_equals_a_batch_of_grey_and_colour(tmp_path, space: str, n
     together = predict(model, source, CPU).probabilities
     alone = [predict(model, source.take([place]), CPU).probabilities[0] for place in range(6)]
     np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
+def test_images_are_handed_on_as_bytes(monkeypatch) -> None:
+    """A float of each value of many images would take four times the memory."""
+    model, logits, given = model_of("image", 3), Pair.logits, []
+
+    def look(pair: Pair, inputs: torch.Tensor) -> torch.Tensor:
+        given.append(inputs.dtype)
+        return logits(pair, inputs)
+
+    monkeypatch.setattr(Pair, "logits", look)
+    predict(model, find_images(COLOUR), CPU)
+    assert given == [torch.uint8]

@@ -171,12 +171,12 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
         """
         logits = self._logits(X)
         calibration = Calibration() if raw else self.calibration_
-        probabilities: NDArray[np.float32] = calibration.apply(logits).cpu().numpy()
+        probabilities: NDArray[np.float32] = calibration.apply(logits).numpy()
         return probabilities
 
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:
         """The cluster of each sample; on the training data these are `labels_`."""
-        labels: NDArray[np.int64] = self._logits(X).argmax(dim=1).cpu().numpy()
+        labels: NDArray[np.int64] = self._logits(X).argmax(dim=1).numpy()
         return labels
 
     def _report_data(self, images: Images | None = None) -> ReportData:
@@ -201,8 +201,7 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
     def _logits(self, X: ArrayLike) -> torch.Tensor:
         check_is_fitted(self)
         values = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        device = Runtime(self.device).device
-        return self.pair_.logits(torch.from_numpy(self.scaling_(values)).to(device))
+        return self.pair_.logits(torch.from_numpy(self.scaling_(values)))
 
 
 class ImageClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[misc]

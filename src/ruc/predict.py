@@ -17,7 +17,6 @@ from ruc.errors import InputError
 from ruc.given_features import load_features
 from ruc.images.load import load_pixels
 from ruc.images.source import ImageSource, find_images
-from ruc.images.views import to_float
 from ruc.networks import State
 from ruc.refine.calibrate import Calibration
 from ruc.refine.refinement import Pair
@@ -88,7 +87,7 @@ def predict(
     pair = Pair.from_state(model["pair"], runtime.device)
     calibration = Calibration() if raw else Calibration.from_config(about)
     if not isinstance(samples, ImageSource):
-        return _predict_features(samples, pair, about, calibration, runtime)
+        return _predict_features(samples, pair, about, calibration)
     if "embedder" not in model:
         raise InputError("images given for a run on features; expected --features with a .npy")
     state = model["embedder"]
@@ -106,8 +105,8 @@ def predict(
         if about["space"] == "feature" or with_features:
             features = embedder.transform(images.pixels, runtime)
         in_images = about["space"] == "image"
-        inputs = to_float(torch.from_numpy(images.pixels)) if in_images else torch.from_numpy(features)
-    cluster, probabilities = _apply(pair, inputs, calibration, runtime)
+        inputs = torch.from_numpy(images.pixels if in_images else features)
+    cluster, probabilities = _apply(pair, inputs, calibration)
     skipped = tuple((one.file_name, one.reason) for one in lost)
     return Prediction(names, cluster, probabilities, skipped, features)
 
@@ -144,11 +143,7 @@ def predict_to_csv(
 
 
 def _predict_features(
-    features: NDArray[np.float32],
-    pair: Pair,
-    about: dict[str, Any],
-    calibration: Calibration,
-    runtime: Runtime,
+    features: NDArray[np.float32], pair: Pair, about: dict[str, Any], calibration: Calibration
 ) -> Prediction:
     expected = about["network"].get("n_features")
     if about["space"] != "feature" or features.ndim != 2 or features.shape[1] != expected:
@@ -157,13 +152,13 @@ def _predict_features(
         )
     norms = np.linalg.norm(features, axis=1, keepdims=True)
     unit = torch.from_numpy(features / np.maximum(norms, np.finfo(np.float32).tiny))
-    cluster, probabilities = _apply(pair, unit, calibration, runtime)
+    cluster, probabilities = _apply(pair, unit, calibration)
     names = tuple(str(row) for row in range(len(features)))
     return Prediction(names, cluster, probabilities, features=unit.numpy())
 
 
 def _apply(
-    pair: Pair, inputs: torch.Tensor, calibration: Calibration, runtime: Runtime
+    pair: Pair, inputs: torch.Tensor, calibration: Calibration
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    logits = pair.logits(inputs.to(runtime.device))
-    return logits.argmax(dim=1).cpu().numpy(), calibration.apply(logits).cpu().numpy()
+    logits = pair.logits(inputs)
+    return logits.argmax(dim=1).numpy(), calibration.apply(logits).numpy()

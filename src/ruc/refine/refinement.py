@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ruc.images.views import to_float
 from ruc.networks import State
 from ruc.refine.calibrate import Calibration
 from ruc.refine.memory import Memory, sketch
@@ -68,13 +69,18 @@ class Pair:
 
     @torch.no_grad()
     def logits(self, inputs: Tensor) -> Tensor:
-        """Summed logits (n, n_clusters) of plain views, in evaluation mode; a row's result stands alone."""
-        self.first.eval()
+        """Summed logits (n, n_clusters) of plain views, on the CPU; a row's result stands alone.
+
+        The views may be on any device, and images uint8: block after block becomes what the networks take.
+        """
+        device = next(self.first.eval().parameters()).device
         self.second.eval()
         parts = []
         for part in torch.split(inputs, PREDICT_ROWS):
-            logits = (self.first(part) + self.second(part)).float()
-            parts.append(logits if self.memory is None else self.memory.answer(part, logits))
+            views = part.to(device)
+            views = to_float(views) if views.dtype == torch.uint8 else views
+            logits = (self.first(views) + self.second(views)).float()
+            parts.append((logits if self.memory is None else self.memory.answer(views, logits)).cpu())
         return torch.cat(parts)
 
     def state(self) -> State:
