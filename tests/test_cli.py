@@ -1,6 +1,7 @@
 """The command line as a user meets it: doors, exit status, one-line errors, nothing left behind."""
 
 import csv
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import torch
 import yaml
 
 from ruc.cli import main
+from ruc.edits import run_id
 from ruc.refine.refinement import Pair
 from ruc.run_folder import read_model, read_run
 
@@ -146,6 +148,29 @@ def test_features_alone(tmp_path: Path) -> None:
     assert (result.cluster == labels).mean() > 0.9
     assert ruc("predict", run, "--features", tmp_path / "f.npy", "-o", tmp_path / "p.csv", "-q") == 0
     assert len((tmp_path / "p.csv").read_text().splitlines()) == 121
+
+
+def test_edits_are_applied_and_taken_back_by_the_command(tmp_path: Path, capsys) -> None:
+    rows = np.eye(3, 8)[np.arange(60) % 3] + 0.1 * np.random.default_rng(0).standard_normal((60, 8))
+    np.save(tmp_path / "f.npy", rows)
+    run = tmp_path / "run"
+    assert ruc("cluster", "--features", tmp_path / "f.npy", "-k", 3, "-o", run, "--epochs", 2, "-q") == 0
+    before = (run / "clusters.csv").read_text()
+    finished = read_run(run)
+    edits = [{"op": "rename", "cluster": 0, "name": "cats"}, {"op": "merge", "clusters": [0, 1]}]
+    content = {
+        "format": "ruc-edits", "version": 1, "edits": edits,
+        "run": run_id(finished.file_names, finished.cluster, finished.cluster_names, frozenset()),
+    }  # fmt: skip
+    (tmp_path / "edits.json").write_text(json.dumps(content))
+    capsys.readouterr()
+    assert ruc("apply", run, tmp_path / "edits.json") == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("cats: 40, 2: 20\n") and f"(ruc undo {run} takes it back)" in shown
+    assert ruc("undo", run) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("0: 20, 1: 20, 2: 20\n") and "ruc undo" not in shown
+    assert (run / "clusters.csv").read_text() == before
 
 
 @pytest.mark.parametrize(

@@ -292,7 +292,7 @@ def merge(
 def split(
     run: RunFolder,
     cluster: Annotated[str, typer.Argument(help="Number or name.")],
-    parts: Annotated[int, typer.Option(help="In how many.")] = 2,
+    parts: Annotated[int, typer.Option(help="Number of parts; the largest keeps number and name.")] = 2,
 ) -> None:
     """Split a cluster of a run by what its images look like."""
     from ruc.edit_folder import edit_folder
@@ -329,12 +329,15 @@ def apply_(
 @app.command()
 def undo(
     run: RunFolder,
-    edits: Annotated[int, typer.Option(help="How many.")] = 1,
+    edits: Annotated[
+        int | None,
+        typer.Option(help="Take so many single edits back.  [default: all that the last command made]"),
+    ] = None,
 ) -> None:
-    """Take the last edits of a run back."""
+    """Take back what the last merge, split, rename or apply did to a run."""
     from ruc.edit_folder import undo_in_folder
 
-    _edited(run, undo_in_folder(run, edits))
+    _edited(run, undo_in_folder(run, edits), undone=True)
 
 
 @app.command()
@@ -365,10 +368,13 @@ def export(
     typer.echo(f"written: {written}")
 
 
-def _edited(folder: Path, run: Any) -> None:
-    sizes = ((run.cluster == number).sum() for number in range(run.n_clusters))
-    typer.echo(", ".join(f"{name}: {size}" for name, size in zip(run.cluster_names, sizes, strict=True)))
-    typer.echo(f"report: {folder / 'report.html'}   (ruc undo {folder} takes it back)")
+def _edited(folder: Path, run: Any, undone: bool = False) -> None:
+    from ruc.edits import merged_clusters
+
+    there = [number for number in range(run.n_clusters) if number not in merged_clusters(run)]
+    typer.echo(", ".join(f"{run.cluster_names[one]}: {(run.cluster == one).sum()}" for one in there))
+    hint = "" if undone else f"   (ruc undo {folder} takes it back)"
+    typer.echo(f"report: {folder / 'report.html'}{hint}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

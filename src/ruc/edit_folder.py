@@ -25,8 +25,8 @@ def edit_folder(folder: Path, edits_of: Callable[[Run], Iterable[Edit]]) -> Run:
     return _rewritten(folder, apply_edits(run, edits_of(run)))
 
 
-def undo_in_folder(folder: Path, n_edits: int = 1) -> Run:
-    """Take the last edits back; raises as `edit_folder` does."""
+def undo_in_folder(folder: Path, n_edits: int | None = None) -> Run:
+    """Take the last edits back, None: those that were applied together; raises as `edit_folder` does."""
     return _rewritten(folder, undo_edits(read_run(folder), n_edits))
 
 

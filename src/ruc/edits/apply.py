@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 EDITS: Final = "edits"
+BEGAN: Final = "edits_began"  # where in the list the edits of each command begin
 BEFORE: Final = "before_edits"
 JUNK: Final = "junk_clusters"
 BY_HAND: Final = "moved_by_hand"
@@ -46,25 +47,37 @@ def apply_edits(run: Run, edits: Iterable[Edit]) -> Run:
     edits = tuple(edits)
     if not edits:
         return run
-    return _measured(run, _edited(_before_edits(run), (*edits_of(run), *edits)))
+    done = edits_of(run)
+    began = (*run.notes.get(BEGAN, ()), len(done))
+    return _measured(run, _edited(_before_edits(run), (*done, *edits), began))
 
 
-def undo_edits(run: Run, n_edits: int = 1) -> Run:
+def undo_edits(run: Run, n_edits: int | None = None) -> Run:
     """The run without its last edits; without all of them it is what it was before the first.
+
+    Parameters
+    ----------
+    run
+        With edits.
+    n_edits
+        How many to take back; None: those that were applied together last.
 
     Raises
     ------
     InputError
-        There are fewer edits than that.
+        There are no edits, or fewer than that.
     """
-    edits = edits_of(run)
+    edits, began = edits_of(run), run.notes.get(BEGAN, ())
     if not edits:
-        raise InputError(f"{n_edits} edits to undo, and the run has none; expected a run that was edited")
+        raise InputError("nothing to undo, the run has no edits; expected a run that was edited")
+    if n_edits is None:
+        n_edits = len(edits) - began[-1]
     if not 0 < n_edits <= len(edits):
         raise InputError(f"{n_edits} edits to undo; expected 1 to {len(edits)}, the number the run has")
     kept = edits[:-n_edits]
     before = _before_edits(run)
-    return _measured(run, _edited(before, kept) if kept else before)
+    began = [start for start in began if start < len(kept)]
+    return _measured(run, _edited(before, kept, began) if kept else before)
 
 
 def edits_of(run: Run) -> tuple[Edit, ...]:
@@ -153,13 +166,14 @@ def _perform(state: EditState, edits: Iterable[Edit]) -> None:
                 state.split(cluster, parts)
 
 
-def _edited(before: Run, edits: Sequence[Edit]) -> Run:
-    """The run as it was before any edit, with these ones."""
+def _edited(before: Run, edits: Sequence[Edit], began: Sequence[int]) -> Run:
+    """The run as it was before any edit, with these ones, of which each command's begin where `began` says."""
     state = state_of(before)
     _perform(state, edits)
     notes = {
         **before.notes,
         EDITS: [to_json(edit) for edit in edits],
+        BEGAN: list(began),
         JUNK: sorted(state.junk),
         BEFORE: {
             "cluster": before.cluster.tolist(),
@@ -210,7 +224,7 @@ def _before_edits(run: Run) -> Run:
     if BEFORE not in run.notes:
         return run
     kept = run.notes[BEFORE]
-    notes = {name: value for name, value in run.notes.items() if name not in (EDITS, BEFORE, JUNK)}
+    notes = {name: value for name, value in run.notes.items() if name not in (EDITS, BEGAN, BEFORE, JUNK)}
     return replace(
         run,
         cluster=np.asarray(kept["cluster"], dtype=np.int64),

@@ -42,7 +42,7 @@ def split_cluster(run: Run, cluster: int, n_parts: int = 2, seed: int = 0) -> Sp
     cluster
         The one to divide. Its largest part stays in it.
     n_parts
-        In how many.
+        Number of parts.
     seed
         Of k-means.
 
