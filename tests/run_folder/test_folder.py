@@ -19,6 +19,7 @@ from ruc.run_folder import (
     checkpoints,
     read_model,
     read_run,
+    write_figures,
     write_metrics,
     write_run,
 )
@@ -77,9 +78,13 @@ def test_who_may_read_the_table_may_read_the_model(tmp_path: Path, run: Run) -> 
 def test_stale_files_go_when_a_run_is_replaced(tmp_path: Path, run: Run) -> None:
     write_run(tmp_path, replace(run, initial_probabilities=run.probabilities), MODEL, "<html>")
     write_metrics(tmp_path, {"accuracy": 1.0})
+    write_figures(tmp_path, {"reliability": "<svg/>"})
     assert read_run(tmp_path).metrics == {"accuracy": 1.0}
+    write_run(tmp_path, read_run(tmp_path))
+    assert (tmp_path / "figures" / "reliability.svg").exists()
     write_run(tmp_path, run, MODEL, "<html>")
     assert read_run(tmp_path).metrics is None
+    assert not (tmp_path / "figures").exists()
     assert read_run(tmp_path).initial_probabilities is None
 
 

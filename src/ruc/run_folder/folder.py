@@ -248,6 +248,8 @@ def _remove_stale(folder: Path, run: Run) -> None:
     for name, value in optional.items():
         if value is None:
             (folder / name).unlink(missing_ok=True)
+    if run.metrics is None:
+        shutil.rmtree(folder / "figures", ignore_errors=True)
     shutil.rmtree(folder / PLACE, ignore_errors=True)
 
 
