@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -326,8 +327,9 @@ class ImageClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[m
     def save(self, folder: str | Path) -> None:
         """Write the run folder, with report and model, as `ruc cluster -o` does."""
         check_is_fitted(self)
-        check_output(Path(folder), self.run_.settings, overwrite=False)
-        write_run(Path(folder), self.run_, self.model_, write_report(self._report_data()))
+        run = replace(self.run_, settings={**self.run_.settings, "output": str(folder)})
+        check_output(Path(folder), run.settings, overwrite=False)
+        write_run(Path(folder), run, self.model_, write_report(report_data(run, self.images_)))
 
     def _report_data(self, images: Images | None = None) -> ReportData:
         return report_data(self.run_, self.images_ if images is None else find_images(images))

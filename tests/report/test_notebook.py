@@ -128,6 +128,8 @@ def test_arrays_are_shown_and_saved_with_their_pictures(cell: Any, tmp_path: Pat
     model.save(tmp_path / "run")
     report = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert "cannot be found any more" not in report
+    assert str(tmp_path / "run") in report and "ruc_run" not in report
+    assert read_run(tmp_path / "run").settings["output"] == str(tmp_path / "run")
     assert 'id="sheet-0"' in report
 
 
