@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ruc.errors import InputError
-from ruc.given_features import given_features, load_features
+from ruc.given_features import given_features, load_features, names_beside
 
 
 def saved(folder: Path, features: np.ndarray) -> Path:
@@ -64,5 +64,24 @@ def test_a_file_that_is_no_npy_or_not_there_is_refused(tmp_path: Path) -> None:
 def test_there_is_a_row_for_each_image() -> None:
     features = np.eye(3, dtype=np.float32)
     assert given_features(features, ("a", "b", "c")).file_names == ("a", "b", "c")
-    with pytest.raises(InputError, match="3 rows of features given for 2 images"):
+    with pytest.raises(
+        InputError, match=r"2 image files found, 3 rows of features given; .* `ruc embed` wrote"
+    ):
         given_features(features, ("a", "b"))
+
+
+def test_rows_are_of_the_images_that_the_table_beside_them_names(tmp_path: Path) -> None:
+    features = np.eye(2, dtype=np.float32)
+    path = saved(tmp_path, features)
+    assert names_beside(path, 2) is None
+    (tmp_path / "f.csv").write_text("file_name\nd\nb\n")
+    assert names_beside(path, 3) is None
+    assert names_beside(path, 2) == ("d", "b")
+    embedded = given_features(features, ("a", "b", "c", "d"), names_beside(path, 2))
+    assert embedded.file_names == ("d", "b") and embedded.rows.tolist() == [3, 1]
+    np.testing.assert_array_equal(embedded.features, features)
+    assert [name for name, _ in embedded.skipped] == ["a", "c"]
+    with pytest.raises(InputError, match=r"1 of the images .* the first is 'd'"):
+        given_features(features, ("a", "b", "c"), names_beside(path, 2))
+    (tmp_path / "f.csv").write_text("x,y\n1,2\n3,4\n")  # of something else
+    assert names_beside(path, 2) is None

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from ruc.embedding import Embedding
 from ruc.errors import InputError
+from ruc.images.source import find_images
 
-__all__ = ["given_features", "load_features"]
+__all__ = ["given_features", "load_features", "names_beside"]
 
 logger = logging.getLogger(__name__)
 
@@ -48,21 +49,57 @@ def load_features(path: Path) -> NDArray[np.float32]:
     return features.astype(np.float32, copy=not large)
 
 
-def given_features(features: NDArray[np.float32], file_names: tuple[str, ...] | None = None) -> Embedding:
+def given_features(
+    features: NDArray[np.float32],
+    file_names: tuple[str, ...] | None = None,
+    row_names: tuple[str, ...] | None = None,
+) -> Embedding:
     """Features that somebody else made; row numbers stand for names where there are none.
+
+    Parameters
+    ----------
+    features
+        (n_samples, n_features).
+    file_names
+        Of the images that were found, sorted; None: there are no images.
+    row_names
+        Which image each row is of, see `names_beside`; None: a row an image, in the order of `file_names`.
 
     Raises
     ------
     InputError
-        There is not one row a name.
+        It isn't known which image a row is of.
     """
-    names = tuple(str(row) for row in range(len(features))) if file_names is None else file_names
+    if file_names is None:
+        names = tuple(str(row) for row in range(len(features)))
+        return Embedding("given", names, _unit(features), np.arange(len(features)), why="features given")
+    names = row_names or file_names
     if len(names) != len(features):
         raise InputError(
-            f"{len(features)} rows of features given for {len(names)} images that can be read; "
-            "expected a row an image, sorted by file name"
+            f"{len(file_names)} image files found, {len(features)} rows of features given; expected a row an image, "
+            "sorted by file name: or keep beside the .npy the CSV that `ruc embed` wrote, which says whose row is whose"
         )
-    return Embedding("given", names, _unit(features), np.arange(len(features)), why="features given")
+    places = {name: place for place, name in enumerate(file_names)}
+    unknown = [name for name in names if name not in places]
+    if unknown:
+        raise InputError(
+            f"{len(unknown)} of the images that the features were made of are not among those found, the first is "
+            f"{unknown[0]!r}; expected the folder or table that `ruc embed` read"
+        )
+    rows = np.array([places[name] for name in names], dtype=np.int64)
+    without = tuple((name, "no row among the features") for name in sorted(places.keys() - set(names)))
+    return Embedding("given", names, _unit(features), rows, skipped=without, why="features given")
+
+
+def names_beside(path: Path, n_rows: int) -> tuple[str, ...] | None:
+    """Which image each row is of, by the CSV that `ruc embed` wrote beside its .npy; None where there is none."""
+    try:
+        named = find_images(path.with_suffix(".csv"))
+    except InputError:  # not there, or a table of something else
+        return None
+    return (
+        tuple(named.file_names[place] for place in np.argsort(named.rows)) if len(named) == n_rows else None
+    )
 
 
 def _unit(features: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -19,7 +19,7 @@ from ruc.embed.neighbors import MOST_EXACT, Neighbors, affordable_neighbors, nea
 from ruc.embed.scratch import choose_policy
 from ruc.embedding import Embedding, embed_images, embed_views
 from ruc.errors import InputError, NothingToClusterError
-from ruc.given_features import given_features, load_features
+from ruc.given_features import given_features, load_features, names_beside
 from ruc.images.load import choose_size, content_hashes
 from ruc.images.source import ImageSource, find_images
 from ruc.initial_clustering import Base, check_labels, initial_clustering, retrains_networks
@@ -106,8 +106,11 @@ def check_enough(n_samples: int, settings: Settings) -> None:
 def embed(settings: Settings, source: ImageSource | None, runtime: Runtime, kept: Checkpoints) -> Embedding:
     """Images, or the features given, as unit-norm features."""
     if settings.features is not None:
-        names = None if source is None else source.file_names
-        return given_features(load_features(Path(settings.features)), names)
+        path = Path(settings.features)
+        features = load_features(path)
+        if source is None:
+            return given_features(features)
+        return given_features(features, source.file_names, names_beside(path, len(features)))
     if source is None:
         raise InputError(
             "neither images nor features given; expected one: name a folder, or --features f.npy"
