@@ -16,7 +16,8 @@ OPENING = """# Command line
 <!-- Written by docs/generate_cli.py: change the commands in src/ruc/cli.py, then run `make docs`. -->
 
 Every command ends with 0 when it is done, with 1 when it can't be done (one line says what was given, what was expected
-and what to do), and with 2 when it was called wrongly. `--debug` shows the traceback of an error.
+and what to do), with 2 when it was called wrongly, and with 130 when it was interrupted (Ctrl-C).
+`--debug` shows the traceback of an error.
 """
 
 

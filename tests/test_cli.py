@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import yaml
 
 from ruc.cli import main
 from ruc.edits import run_id
+from ruc.export.export import DEFAULT_TARGETS
 from ruc.refine.refinement import Pair
 from ruc.run_folder import read_model, read_run
 
@@ -202,6 +204,24 @@ def test_embed(shapes: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
     assert names[0] == "file_name" and names[1:] == sorted(shapes[1])
 
 
+def test_features_of_the_images_that_could_be_read(
+    shapes: tuple[Path, dict[str, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, truth = shapes
+    (folder / "000a.jpg").write_bytes(b"no image")  # not the last one
+    features = tmp_path / "out" / "f.npy"
+    assert ruc("embed", folder, "--embedder", "pixels", "-o", features, "-q") == 0
+    run = tmp_path / "run"
+    given = ["cluster", folder, "--features", features, "-k", 3, "-o", run, "--epochs", 2, "-q"]
+    assert ruc(*given) == 0
+    result = read_run(run)
+    assert result.file_names == tuple(sorted(truth)) and [name for name, _ in result.skipped] == ["000a.jpg"]
+    np.testing.assert_allclose(result.features, np.load(features), rtol=1e-5, atol=1e-6)
+    (tmp_path / "out" / "f.csv").unlink()
+    assert ruc(*given, "--overwrite") == 1
+    assert "61 image files found, 60 rows of features given" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -261,6 +281,29 @@ def test_what_cannot_be_done_says_so_in_one_line_and_leaves_nothing(
 )
 def test_wrong_usage_is_status_2(arguments: list[str]) -> None:
     assert ruc(*arguments) == 2
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ruc("--version") == 0
+    assert capsys.readouterr().out == f"ruc {version('ruc')}\n"
+
+
+def test_the_usual_names_of_exports_stand_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ruc("export", "--help") == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in DEFAULT_TARGETS.values())
+
+
+def test_an_interrupted_demo_does_not_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ruc.pipeline.run_to_folder", interrupt)
+    assert ruc("demo", "-o", tmp_path / "demo") == 130
+    shown = capsys.readouterr()
+    assert "ruc cluster" in shown.out and "ruc evaluate" not in shown.out and "interrupted" in shown.err
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:

@@ -39,6 +39,15 @@ def test_what_is_worth_knowing_is_no_warning() -> None:
     assert "warning: few images" in lines
 
 
+def test_a_cluster_that_dominates_has_a_remedy_that_exists() -> None:
+    run = replace(make_run(), cluster=np.array([0, 1, 0, 0]))
+    assert "warning: cluster cats holds 75%: try a larger -k" in summary_lines(run, Path("run"))
+    refined = replace(run, settings={"source": "photos", "labels": "labels.csv"})
+    assert "warning: cluster cats holds 75%: divide it with `ruc split RUN cats`" in summary_lines(
+        refined, Path("run")
+    )
+
+
 def test_an_estimated_number_says_how_sure_it_is() -> None:
     run = replace(make_run(), notes={"k_curve": {"confidence": "3 clusters, quite sure: all agree"}})
     assert summary_lines(run, Path("run"))[1] == "number of clusters: 3 clusters, quite sure: all agree"

@@ -42,13 +42,15 @@ Clusters = Annotated[
 Embedder = Annotated[
     str | None,
     typer.Option(
-        help="auto, scratch, contrastive, momentum, pixels, a Hugging Face id or a model folder.  [default: auto]"
+        help="auto, scratch, contrastive, momentum, pixels, a Hugging Face id, a model folder, or a checkpoint "
+        "(.pth, .pth.tar) of SCAN, SimCLR or RUC.  [default: auto]"
     ),
 ]
 Base = Annotated[
     str | None,
     typer.Option(
-        help="Base clustering: auto, graph, kmeans, scan, mixture, spectral, density.  [default: auto]"
+        help="Base clustering: auto, graph, kmeans, scan, mixture, spectral, density, or a checkpoint "
+        "(.pth, .pth.tar) of SCAN or RUC.  [default: auto]"
     ),
 ]
 Space = Annotated[
@@ -88,14 +90,26 @@ Overwrite = Annotated[
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, only the result.")]
 
 
+def _version(is_asked: bool) -> None:
+    if is_asked:
+        from importlib.metadata import version
+
+        typer.echo(f"ruc {version('ruc')}")
+        raise typer.Exit
+
+
 @app.callback()
-def _root() -> None:
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
     """Turn a folder of unlabelled images into clusters that can be trusted.
 
     ruc treats the labels of any clustering as noisy labels, keeps those it can trust, and retrains two
     networks that correct the rest.
 
-    Start with:  ruc cluster photos/ -k 10 -o run/   and open run/report.html.
+    Start with:  ruc cluster photos/ -k 10 -o run/   and open run/report.html in a browser.
 
     Any command takes --debug, which shows the traceback of an error.
     """
@@ -263,12 +277,10 @@ def demo(
 
     images, truth = write_digits(output)
     run = output / "run"
-    for arguments in (
-        ["cluster", str(images), "-k", "10", "-o", str(run), "--overwrite", *(["--quiet"] if quiet else [])],
-        ["evaluate", str(run), "--truth", str(truth)],
-    ):
-        typer.echo(f"\n$ ruc {' '.join(arguments)}")
-        app(arguments, standalone_mode=False)
+    typer.echo(f"\n$ ruc cluster {images} -k 10 -o {run} --overwrite{' --quiet' if quiet else ''}")
+    cluster(str(images), "10", str(run), overwrite=True, quiet=quiet)
+    typer.echo(f"\n$ ruc evaluate {run} --truth {truth}")
+    evaluate([run], truth)
     typer.echo(f"\nReport: {run / 'report.html'}")
 
 
@@ -344,7 +356,15 @@ def undo(
 def export(
     run: RunFolder,
     to: Annotated[str, typer.Option(help="folders, imagefolder, label-studio, coco, parquet or onnx.")],
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="File or folder to write.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="File or folder to write.  [default: sorted, imagefolder, label_studio, coco.json, run.parquet or "
+            "model.onnx]",
+        ),
+    ] = None,
     how: Annotated[
         Literal["copy", "symlink", "hardlink"], typer.Option(help="For folders and imagefolder.")
     ] = "copy",
@@ -378,7 +398,7 @@ def _edited(folder: Path, run: Any, undone: bool = False) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; exit with 0 when done, 1 when it can't be done, 2 for wrong usage."""
+    """Run the command line; exit with 0 when done, 1 when it can't be done, 2 for wrong usage, 130 by Ctrl-C."""
     # Before torch is loaded: threads that spin while they wait are ten times slower beside any other busy program.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = list(sys.argv[1:] if arguments is None else arguments)

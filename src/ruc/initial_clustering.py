@@ -117,7 +117,7 @@ def _checkpoint_base(settings: Settings, embedded: Embedding, runtime: Runtime, 
     if embedded.images is None:
         raise InputError(
             f"--base {settings.base} given with the embedder {embedded.name!r}, which keeps no images; expected "
-            "--embedder scratch, contrastive, momentum, pixels or a checkpoint: leave it away for the base's own"
+            "--embedder scratch, contrastive, momentum, pixels or a checkpoint: omit it for the base's own"
         )
     pixels = embedded.images.pixels
     checkpoint = load_checkpoint(settings.base, pixels.shape[-1])

@@ -46,7 +46,7 @@ class Runtime:
         except (RuntimeError, AssertionError) as error:
             raise InputError(
                 f"device {self.device_name!r} cannot be used here; expected 'auto', 'cpu', 'cuda' or 'mps' "
-                f"({str(error).splitlines()[0]}); leave --device away to take what there is"
+                f"({str(error).splitlines()[0]}); omit --device to take what there is"
             ) from error
         return device
 

@@ -33,7 +33,8 @@ class Settings(BaseModel):
     output: str = Field("ruc_run", description="The run folder.")
     n_clusters: int | str = Field("auto", description="A number, 'auto', or a range such as '5:50'.")
     embedder: str = Field(
-        "auto", description="auto, scratch, contrastive, momentum, pixels, a Hugging Face id or a folder."
+        "auto",
+        description="auto, scratch, contrastive, momentum, pixels, a Hugging Face id, a folder or a checkpoint.",
     )
     image_size: int | None = Field(
         None, ge=8, le=1024, description="Side in pixels for learning from scratch."

@@ -39,7 +39,10 @@ def _warnings(run: Run, sizes: np.ndarray) -> list[str]:
     names = np.asarray(run.cluster_names)
     warnings = list(run.notes.get("warnings", []))
     if run.n_clusters > 2 and sizes.max() > DOMINATING * sizes.sum():
-        warnings.append(
-            f"cluster {names[sizes.argmax()]} holds {sizes.max() / sizes.sum():.0%}: try a larger -k"
+        largest = names[sizes.argmax()]
+        # Labels that were given say how many clusters there are; then there is no -k.
+        remedy = (
+            f"divide it with `ruc split RUN {largest}`" if run.settings.get("labels") else "try a larger -k"
         )
+        warnings.append(f"cluster {largest} holds {sizes.max() / sizes.sum():.0%}: {remedy}")
     return warnings

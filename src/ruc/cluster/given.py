@@ -230,8 +230,8 @@ def _classes(
         )
     if n_clusters is not None and len(classes) != n_clusters:
         raise InputError(
-            f"{table.source}: {len(classes)} classes, but {n_clusters} clusters were asked for; leave the number of "
-            "clusters away or correct the labels"
+            f"{table.source}: {len(classes)} classes, but {n_clusters} clusters were asked for; expected the same: "
+            "omit n_clusters, or correct the labels"
         )
     return classes
 

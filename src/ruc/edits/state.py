@@ -121,7 +121,7 @@ class EditState:
             stayed[rows] = False
         if not stayed.any():
             raise InputError(
-                f"all images of cluster {cluster} to split off; expected some that stay: leave one part away"
+                f"all images of cluster {cluster} to split off; expected some that stay: leave one part out"
             )
         features = _needed(self.own)
         means = np.stack(

@@ -118,8 +118,8 @@ def subjects_of(folder: str | Path, truth: str | Path | Truth, runtime: Runtime,
     source = run.settings.get("source")
     if source is None or "embedder" not in model:
         raise InputError(
-            f"{folder} is a run on features; expected one on images to attack or corrupt: leave --attack and "
-            "--corruptions away"
+            f"{folder} is a run on features; expected one on images to attack or corrupt: omit --attack and "
+            "--corruptions"
         )
     labels = truth if isinstance(truth, Truth) else read_truth(truth, run.file_names)
     known = np.flatnonzero(labels.is_known)

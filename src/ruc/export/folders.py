@@ -85,7 +85,7 @@ def place(path: Path, target: Path, how: How) -> None:
     except OSError as error:
         if how != "copy" and error.errno in (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK):
             raise InputError(
-                f"{path} cannot be linked as {how} ({error.strerror}); expected a disk that can: use copies instead"
+                f"{path} cannot be linked as {how} ({error.strerror}); expected a disk that can: --how copy"
             ) from error
         if error.filename == str(path):
             raise InputError(

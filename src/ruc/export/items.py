@@ -56,7 +56,7 @@ class Items:
         if self.paths is None:
             raise InputError(
                 "the run was made from features or arrays; expected image files for this export: "
-                "use --to parquet, or give the folder of the images"
+                "use --to parquet, or say where the images are: --images"
             )
         return self.paths
 
@@ -110,7 +110,7 @@ def _paths(names: tuple[str, ...], images: ImageSource | None) -> tuple[Path, ..
     if missing:
         raise InputError(
             f"{len(missing)} images of the run cannot be found, the first is {missing[0]!r}; "
-            "expected them where the run found them: put them back, or give their folder"
+            "expected them where the run found them: put them back, or say where they are: --images"
         )
     for name in names:
         parts = PurePosixPath(name)

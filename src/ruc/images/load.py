@@ -199,7 +199,7 @@ def check_skipped(skipped: list[Skipped], n_images: int, max_skipped: float) -> 
     counted = ", ".join(f"{count} {reason}" for reason, count in reasons)
     raise NothingToClusterError(
         f"{len(skipped)} of {n_images} images cannot be read ({counted}; the first is {skipped[0].file_name!r}), "
-        f"more than the share of {max_skipped:g} allowed; mend or remove them, or raise max_skipped"
+        f"more than the share of {max_skipped:g} allowed; mend or remove them, or raise --max-skipped (max_skipped=)"
     )
 
 
