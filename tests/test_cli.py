@@ -17,7 +17,7 @@ from ruc.cli import main
 from ruc.edits import run_id
 from ruc.export.export import DEFAULT_TARGETS
 from ruc.refine.refinement import Pair
-from ruc.run_folder import read_model, read_run
+from ruc.run_folder import Run, read_model, read_run, write_run
 
 QUICK = ["--embedder", "pixels", "--base", "kmeans", "--epochs", "3", "--device", "cpu", "-q"]
 
@@ -220,6 +220,64 @@ def test_features_of_the_images_that_could_be_read(
     (tmp_path / "out" / "f.csv").unlink()
     assert ruc(*given, "--overwrite") == 1
     assert "61 image files found, 60 rows of features given" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["predict", "run", "shapes", "-o", "shapes"], "shapes is a folder"),
+        (["predict", "run", "shapes", "-o", "file/new.csv"], "cannot write to file"),
+        (["predict", "run", "table.csv", "-o", "table.csv"], "table.csv would be replaced"),
+        (["embed", "shapes", "--embedder", "pixels", "-o", "file/f.npy"], "cannot write to file"),
+        (["embed", "table.csv", "--embedder", "pixels", "-o", "table.npy"], "table.csv would be replaced"),
+        (["export", "run", "--to", "parquet", "-o", "file/x.parquet"], "cannot write to file"),
+        (["export", "run", "--to", "folders", "-o", "file/sorted"], "cannot write to file"),
+        (["export", "run", "--to", "coco", "-o", "pipe"], "pipe exists already"),
+        (["demo", "-o", "file"], "cannot write to file"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_said_before_the_work(
+    arguments: list[str],
+    message: str,
+    shapes: tuple[Path, dict[str, str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def work(*_: object) -> None:
+        raise AssertionError("the work was begun")
+
+    monkeypatch.chdir(tmp_path)
+    write_run(Path("run"), small_run("shapes", tuple(sorted(shapes[1]))), {})
+    Path("file").write_text("mine")
+    os.mkfifo("pipe")
+    Path("table.csv").write_text("\n".join(["file_name", *(f"shapes/{name}" for name in shapes[1])]))
+    for place in ("ruc.predict.predict", "ruc.embedding.embed_images", "ruc.export.parquet.table_of"):
+        monkeypatch.setattr(place, work)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert ruc(*arguments) == 1
+    shown = capsys.readouterr().err
+    assert shown.startswith("ruc: ") and message in shown and len(shown.strip().splitlines()) == 1
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def small_run(source: str, names: tuple[str, ...]) -> Run:
+    """A finished run of two clusters, without a model."""
+    cluster = np.arange(len(names)) % 2
+    probabilities = np.eye(2, dtype=np.float32)[cluster]
+    sure = np.ones(len(names), bool)
+    return Run(
+        settings={"source": source},
+        file_names=names,
+        cluster=cluster,
+        confidence=probabilities.max(axis=1),
+        initial_cluster=cluster,
+        was_clean=sure,
+        is_clean=sure,
+        probabilities=probabilities,
+        features=probabilities,
+        cluster_names=("0", "1"),
+    )
 
 
 @pytest.mark.parametrize(

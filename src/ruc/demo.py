@@ -1,9 +1,10 @@
 """The demonstration's images: scikit-learn's scanned digits as a folder of PNG files."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
+
+from ruc.run_folder import explained, write_csv
 
 __all__ = ["write_digits"]
 
@@ -20,14 +21,11 @@ def write_digits(folder: Path) -> tuple[Path, Path]:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    images = folder / "images"
-    images.mkdir(parents=True, exist_ok=True)
+    images, truth = folder / "images", folder / "truth.csv"
     names = [f"{row:04d}.png" for row in range(len(digits.images))]
-    for name, pixels in zip(names, digits.images, strict=True):
-        Image.fromarray(np.round(pixels * (255 / 16)).astype(np.uint8)).save(images / name)
-    truth = folder / "truth.csv"
-    with truth.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(("file_name", "label"))
-        writer.writerows(zip(names, digits.target.tolist(), strict=True))
+    with explained(folder):
+        images.mkdir(parents=True, exist_ok=True)
+        for name, pixels in zip(names, digits.images, strict=True):
+            Image.fromarray(np.round(pixels * (255 / 16)).astype(np.uint8)).save(images / name)
+        write_csv(truth, ("file_name", "label"), zip(names, digits.target.tolist(), strict=True))
     return images, truth

@@ -1,6 +1,5 @@
 """The stage that turns images into features: which embedder, and what it makes of the images."""
 
-import csv
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -27,7 +26,7 @@ from ruc.images.source import ImageSource, find_images
 from ruc.images.views import random_view, to_float
 from ruc.networks import ResNet, State
 from ruc.networks.checkpoints import LARGEST_SIDE, is_checkpoint, load_checkpoint
-from ruc.run_folder import Checkpoints
+from ruc.run_folder import Checkpoints, check_file, replacing, write_csv
 from ruc.runtime import Runtime
 from ruc.settings import Settings
 
@@ -136,14 +135,15 @@ def embed_to_npy(settings: Settings, output: Path, verbose: bool) -> tuple[Path,
     """The door `ruc embed`: features as .npy, and the file names of its rows as CSV beside it."""
     if output.suffix != ".npy":
         raise InputError(f"-o {output} given, expected a file that ends in .npy")
+    names, images = output.with_suffix(".csv"), str(settings.source)
+    for target in (output, names):
+        check_file(target, [images])
     runtime = Runtime(settings.device, settings.seed, verbose)
-    source = find_images(str(settings.source))
+    source = find_images(images)
     embedded = embed_images(source, settings.embedder, settings.image_size, settings.max_skipped, runtime)
-    names = output.with_suffix(".csv")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    np.save(output, embedded.features)
-    with names.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([("file_name",), *((name,) for name in embedded.file_names)])
+    with replacing(output.parent) as new:
+        np.save(new / output.name, embedded.features)
+        write_csv(new / names.name, ("file_name",), ((name,) for name in embedded.file_names))
     return names, embedded.features
 
 

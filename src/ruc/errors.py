@@ -41,4 +41,4 @@ class ClusterWarning(UserWarning):
 
 
 class RunFolderError(RucError):
-    """A run folder cannot be read, or must not be written."""
+    """A run folder cannot be read, or it, or another output, cannot or must not be written."""

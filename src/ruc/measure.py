@@ -14,7 +14,7 @@ from ruc.evaluate.runs import evaluate_run
 from ruc.evaluate.truth import read_truth
 from ruc.report.data import report_data
 from ruc.report.report import write_report
-from ruc.run_folder import read_run, write_figures, write_metrics, write_report_file
+from ruc.run_folder import check_writable, read_run, write_figures, write_metrics, write_report_file
 from ruc.runtime import Runtime
 
 __all__ = ["Measured", "measure_runs"]
@@ -54,7 +54,7 @@ def measure_runs(
     Raises
     ------
     RunFolderError
-        A folder holds no finished run.
+        A folder holds no finished run, or can't be written to.
     InputError
         The truth can't be used, a folder is named twice, or an attack isn't known.
     """
@@ -67,6 +67,7 @@ def measure_runs(
     measured = {}
     for name, folder in zip(names, folders, strict=True):
         run = read_run(folder)
+        check_writable(folder)
         labels = read_truth(truth, run.file_names)
         evaluation = evaluate_run(run, labels, runtime)
         attacked = attack_run(folder, labels, runtime, attacks) if attacks else None

@@ -1,6 +1,5 @@
 """New images, or new features, into the clusters of a finished run."""
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from ruc.images.source import ImageSource, find_images
 from ruc.networks import State
 from ruc.refine.calibrate import Calibration
 from ruc.refine.refinement import Pair
-from ruc.run_folder import read_model, read_run
+from ruc.run_folder import check_file, read_model, read_run, replacing, write_csv
 from ruc.runtime import Runtime
 
 __all__ = ["Prediction", "predict", "predict_to_csv"]
@@ -125,20 +124,24 @@ def predict_to_csv(
         raise InputError(
             "expected either new images or --features, and one of them: ruc predict run/ new_photos/"
         )
+    given = source if source is not None else str(features)
+    check_file(output, [given])
     finished = read_run(run)
     names = finished.cluster_names
-    samples = find_images(source) if source is not None else load_features(Path(str(features)))
+    samples = load_features(Path(given)) if source is None else find_images(source)
     prediction = predict(read_model(run), samples, runtime, max_skipped, needs_features(finished), raw)
     cluster, probabilities = follow_edits(finished, prediction.probabilities, prediction.features)
     prediction = replace(prediction, cluster=cluster, probabilities=probabilities)
     named = finished.has_names
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with output.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["file_name", "cluster", "confidence", *(["cluster_name"] if named else [])])
-        confidence = probabilities[np.arange(len(cluster)), cluster]
-        for name, number, sure in zip(prediction.file_names, cluster, confidence, strict=True):
-            writer.writerow([name, int(number), f"{sure:.6g}", *([names[number]] if named else [])])
+    confidence = probabilities[np.arange(len(cluster)), cluster].tolist()
+    columns = ["file_name", "cluster", "confidence", *(["cluster_name"] if named else [])]
+    rows = zip(prediction.file_names, cluster.tolist(), confidence, strict=True)
+    with replacing(output.parent) as new:
+        write_csv(
+            new / output.name,
+            columns,
+            ([name, number, sure, *([names[number]] if named else [])] for name, number, sure in rows),
+        )
     return prediction
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ruc.edits import junk_clusters, merged_clusters
 from ruc.errors import InputError
 from ruc.images.source import ImageSource
-from ruc.run_folder import Run
+from ruc.run_folder import Run, check_writable, explained
 
 __all__ = ["Items", "check_new", "items_of"]
 
@@ -97,9 +97,12 @@ def items_of(run: Run, images: ImageSource | None = None, include_junk: bool = F
 
 
 def check_new(target: Path) -> None:
-    """An export never overwrites: raises `InputError` where there is something already."""
-    if target.is_file() or target.is_symlink() or (target.is_dir() and any(target.iterdir())):
-        raise InputError(f"{target} exists already; expected a new name: exports never overwrite")
+    """An export never overwrites: raises `InputError` where there is something already, or nothing can be."""
+    with explained(target.parent):
+        is_free = target.is_dir() and not any(target.iterdir())
+        if target.is_symlink() or (target.exists() and not is_free):
+            raise InputError(f"{target} exists already; expected a new name: exports never overwrite")
+    check_writable(target.parent)
 
 
 def _paths(names: tuple[str, ...], images: ImageSource | None) -> tuple[Path, ...] | None:

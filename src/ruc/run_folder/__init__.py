@@ -4,7 +4,7 @@ Every file is written under a temporary name first and renamed when all are comp
 full disk or an interruption leaves what was there before.
 """
 
-from ruc.run_folder.files import replacing
+from ruc.run_folder.files import check_file, check_writable, explained, replacing, write_csv
 from ruc.run_folder.folder import (
     check_output,
     read_model,
@@ -21,11 +21,15 @@ __all__ = [
     "Checkpoints",
     "Run",
     "by_file_name",
+    "check_file",
     "check_output",
+    "check_writable",
     "checkpoints",
+    "explained",
     "read_model",
     "read_run",
     "replacing",
+    "write_csv",
     "write_figures",
     "write_metrics",
     "write_report_file",

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -24,6 +24,8 @@ if TYPE_CHECKING:  # torch takes seconds to import, and most readers of a run do
     from ruc.networks import State
 
 __all__ = [
+    "check_file",
+    "check_writable",
     "explained",
     "load_if_there",
     "read_csv",
@@ -59,14 +61,54 @@ def explained(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (
+            errno.ENOSPC,
+            errno.EDQUOT,
+            None,
+        ):  # None: NumPy, which says how many bytes found room
             raise RunFolderError(
                 f"no space left while writing to {folder}; expected room for the results: "
                 "free some space and repeat the command, or give an -o on another disk"
             ) from error
         raise RunFolderError(
-            f"cannot write to {folder} ({error.strerror or error}); expected one to write into: give another -o"
+            f"cannot write to {folder} ({error.strerror or error}); expected a folder to write into: make it one, "
+            "or give another"
         ) from error
+
+
+def check_file(target: Path, inputs: Iterable[str | Path]) -> None:
+    """Raise before the work what would keep the file `target` from being written, or replaced, after it.
+
+    Parameters
+    ----------
+    target
+        The file to write.
+    inputs
+        What the work reads, which must not be replaced.
+
+    Raises
+    ------
+    RunFolderError
+        `target` is no plain file, is one of the inputs, or can't be written.
+    """
+    with explained(target.parent):
+        if target.is_symlink() or (target.exists() and not target.is_file()):
+            raise RunFolderError(
+                f"{target} is a folder, a link or a device; expected a new file, or one to replace: give another -o"
+            )
+        if target.exists() and any(Path(one).exists() and target.samefile(one) for one in inputs):
+            raise RunFolderError(
+                f"{target} would be replaced, and is read from; expected another file: give another -o"
+            )
+    check_writable(target.parent)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise `RunFolderError` where no file can be made in `folder`, or in what would hold it; nothing is left there."""
+    with explained(folder):
+        above = (one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
+        with tempfile.TemporaryFile(dir=next(above, folder)):
+            pass
 
 
 def _move(path: Path, target: Path) -> None:

@@ -1,0 +1,29 @@
+"""Finished runs against the truth: what keeps the numbers from being written is said before they are made."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_cli import small_run
+
+from ruc.errors import RunFolderError
+from ruc.measure import measure_runs
+from ruc.run_folder import write_run
+from ruc.runtime import Runtime
+
+
+def test_a_run_that_cannot_be_written_to_is_said_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(**_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    def work(*_: object) -> None:
+        raise AssertionError("the work was begun")
+
+    write_run(tmp_path / "run", small_run("photos", ("a", "b", "c")), {})
+    np.save(tmp_path / "truth.npy", np.array([0, 1, 0]))
+    monkeypatch.setattr("tempfile.TemporaryFile", forbidden)
+    monkeypatch.setattr("ruc.measure.evaluate_run", work)
+    with pytest.raises(RunFolderError, match=r"cannot write to .*run \(Permission denied\); expected"):
+        measure_runs([tmp_path / "run"], tmp_path / "truth.npy", Runtime("cpu"))
