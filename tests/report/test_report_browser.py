@@ -442,7 +442,7 @@ def test_every_figure_of_an_evaluation(browser: Any, tmp_path: Path) -> None:
     )
     assert described[8] == "Accuracy under noise. after: from 90.0 % to 70.0 %; before: from 80.0 % to 50.0 %"
     right = int((truth == data.initial_cluster).sum())
-    assert described[4] == f"Images by confidence: 67 % to 73 %: {right} right, {240 - right} wrong"
+    assert described[4] == f"Number by confidence: 67 % to 73 %: {right} right, {240 - right} wrong"
     diagonal = (
         visit.page.locator("#evaluation .confusion").nth(1).locator("tbody tr").first.locator("td").first
     )
@@ -522,11 +522,30 @@ def test_without_images_features_or_history(browser: Any, tmp_path: Path) -> Non
         initial_cluster=np.arange(30) % 4, confidence=np.linspace(0.85, 1, 30),
     )  # fmt: skip
     visit = Visit(browser, written(tmp_path, data))
-    assert "30 rows in 4 clusters" in visit.text(".headline")
+    assert "30 samples in 4 clusters" in visit.text(".headline")
     assert "Nothing moved" in visit.text("#changes")
-    assert "these are the 2 images RUC is least sure of" in visit.text("#doubtful")
+    assert "these are the 2 samples RUC is least sure of" in visit.text("#doubtful")
     assert visit.page.locator("#doubtful .tile").count() == 2
     assert visit.page.locator("#map, #training, #skipped").count() == 0
+    visit.context.close()
+    assert visit.complaints == []
+
+
+def test_a_run_on_features_speaks_of_samples(browser: Any, tmp_path: Path) -> None:
+    """And the commands it shows are those that work without images."""
+    data = make_data(
+        open_thumbnail=None, settings={"features": "f.npy"}, file_names=[str(row) for row in range(240)],
+        skipped=(),
+    )  # fmt: skip
+    visit = Visit(browser, written(tmp_path, data))
+    for selector in ("#cluster-0", "#cluster-3", "#doubtful", "#images", "#map", "#training"):
+        visit.page.locator(selector).scroll_into_view_if_needed()
+    visit.page.locator("#cluster-3 .tile").first.wait_for()
+    assert "240 samples" in visit.text("main")
+    assert "image" not in visit.text("body").lower()
+    commands = visit.page.locator("#next code").all_inner_texts()
+    assert "ruc export run/ --to parquet -o clusters.parquet" in commands
+    assert "ruc predict run/ --features new.npy -o new.csv" in commands
     visit.context.close()
     assert visit.complaints == []
 

@@ -115,6 +115,11 @@ class ReportData:
         return len(self.cluster_names)
 
     @property
+    def noun(self) -> str:
+        """What one row is called: "image", or "sample" where only features were given."""
+        return "image" if self.open_thumbnail is not None or self.settings.get("source") else "sample"
+
+    @property
     def placed(self) -> NDArray[np.bool_]:
         """(n,) bool: had no cluster at first, and wasn't given one by a person."""
         return (self.initial_cluster < 0) & ~self.by_hand

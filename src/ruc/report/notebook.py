@@ -107,7 +107,6 @@ def _rendered(data: ReportData, n_images: int, note: str) -> str:
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     template = (resources.files("ruc.report") / "templates" / "notebook.html").read_text(encoding="utf-8")
-    noun = "images" if data.open_thumbnail is not None else "samples"
     text = environment.from_string(SHOWN + template).render(
         n_rows=len(data.file_names),
         n_clusters=len(order),
@@ -115,7 +114,7 @@ def _rendered(data: ReportData, n_images: int, note: str) -> str:
         n_placed=int(data.placed.sum()),
         n_doubtful=int((doubt >= DOUBTFUL).sum()),
         expected_right=f"{data.confidence.mean():.1%}",
-        noun=noun,
+        noun=f"{data.noun}s",
         warnings=data.warnings,
         clusters=[
             {

@@ -81,7 +81,8 @@ def write_report(
     )
     return environment.from_string(_template_text("report.html")).render(
         title=data.title.encode("utf-8", "replace").decode("utf-8"),
-        n_images=f"{len(data.file_names):,}",
+        n_rows=f"{len(data.file_names):,}",
+        noun=data.noun,
         n_clusters=len(np.unique(data.cluster[data.cluster >= 0])),
         style=Markup(style),
         script=Markup(script),

@@ -58,8 +58,8 @@ function lineChart(title, points, options = {}) {
 }
 
 const curveNames = {
-  clean_loss: 'Loss on clean images', unclean_loss: 'Loss on unclean images', smoothing_loss: 'Label smoothing loss',
-  clean_share: 'Share of trusted images', n_promoted: 'Images that became trusted', agreement: 'Agreement of the networks',
+  clean_loss: `Loss on clean ${nouns}`, unclean_loss: `Loss on unclean ${nouns}`, smoothing_loss: 'Label smoothing loss',
+  clean_share: `Share of trusted ${nouns}`, n_promoted: 'Became trusted', agreement: 'Agreement of the networks',
   promotion_threshold: 'Promotion threshold',
 };
 const hiddenCurves = new Set(['epoch', 'seconds', 'learning_rate']);
@@ -74,7 +74,7 @@ function buildTraining() {
     const points = rows.map((row, index) => [row.epoch ?? index, row[key]]).filter(([, y]) => Number.isFinite(y));
     return points.length > 1 && new Set(points.map(([, y]) => y)).size > 1 && lineChart(curveNames[key] || key.replaceAll('_', ' '), points);
   }).filter(Boolean);
-  if (charts.length) section('training', 'Training', 'The losses fall, and more images become trusted. Where the two networks agree less and less, be careful with the result.', h('div', { class: 'charts' }, charts));
+  if (charts.length) section('training', 'Training', `The losses fall, and more ${nouns} become trusted. Where the two networks agree less and less, be careful with the result.`, h('div', { class: 'charts' }, charts));
 }
 
 const measureNames = { total: 'All together', persistence: 'Persistence', stability: 'Stability of resamples', eigengap: 'Eigengap' };

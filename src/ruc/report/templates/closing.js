@@ -48,13 +48,15 @@ function buildNext() {
     const alike = all.filter(({ cluster, numbers }) => numbers.alike && !current.junk.has(cluster)).sort((a, b) => b.numbers.alike.share - a.numbers.alike.share)[0];
     const link = (cluster) => h('a', { href: `#cluster-${cluster}` }, clusterName(cluster));
     const steps = [
-      [['Go through the ', h('a', { href: '#doubtful' }, 'doubtful images'), '.'], 'A click confirms or moves one.'],
-      poor.length > 0 && [['Look closely at ', poor.slice(0, 6).map((cluster, index) => [index ? ', ' : '', link(cluster)]), poor.length > 6 && ` and ${poor.length - 6} more`, '.'], 'Many of their images are expected to be wrong, or lie nearer to another cluster.'],
+      [['Go through the ', h('a', { href: '#doubtful' }, `doubtful ${nouns}`), '.'], 'A click confirms or moves one.'],
+      poor.length > 0 && [['Look closely at ', poor.slice(0, 6).map((cluster, index) => [index ? ', ' : '', link(cluster)]), poor.length > 6 && ` and ${poor.length - 6} more`, '.'], `Many of their ${nouns} are expected to be wrong, or lie nearer to another cluster.`],
       alike && alike.numbers.alike.share > 0.05 && [['Are ', link(alike.cluster), ' and ', link(alike.numbers.alike.cluster), ' the same?'], 'They are the most alike. Merge them if you think so.'],
       [['Name the clusters, then ', button('download your edits', downloadEdits, { class: 'link' }), ' and put them into the run.'], null, `ruc apply ${data.runFolder} edits.json`],
-      [['Hand the result over: folders, imagefolder, Label Studio, COCO, Parquet, ONNX.'], null, `ruc export ${data.runFolder} --to folders -o sorted/`],
-      [['Sort new images into the same clusters.'], null, `ruc predict ${data.runFolder} new_photos/ -o new.csv`],
-      !data.metrics && [['Know the truth for some images? Measure.'], null, `ruc evaluate ${data.runFolder} --truth truth.csv`],
+      noun === 'image'
+        ? [['Hand the result over: folders, imagefolder, Label Studio, COCO, Parquet, ONNX.'], null, `ruc export ${data.runFolder} --to folders -o sorted/`]
+        : [['Hand the result over: Parquet, ONNX.'], null, `ruc export ${data.runFolder} --to parquet -o clusters.parquet`],
+      [[`Sort new ${nouns} into the same clusters.`], null, `ruc predict ${data.runFolder} ${data.isOnFeatures ? '--features new.npy' : 'new_photos/'} -o new.csv`],
+      !data.metrics && [[`Know the truth for some ${nouns}? Measure.`], null, `ruc evaluate ${data.runFolder} --truth truth.csv`],
     ].filter(Boolean);
     replaceChildren(list, steps.map(([title, text, command]) => h('li', null, h('p', { class: 'step-title' }, title), text && h('p', { class: 'note' }, text), command && commandLine(command))));
   }

@@ -11,13 +11,13 @@ function clusterPanel(cluster) {
   let order = 'typical';
   let seed = 0;
   const head = h('div', { class: 'panel-head' });
-  const tabs = h('div', { class: 'tabs', role: 'group', 'aria-label': `Order of the images of cluster ${cluster}` });
+  const tabs = h('div', { class: 'tabs', role: 'group', 'aria-label': `Order of the ${nouns} of cluster ${cluster}` });
   const element = h('article', { class: 'panel', id: `cluster-${cluster}`, 'aria-label': `Cluster ${cluster}` }, head, tabs);
   let cached = null;
   const pictures = gallery(() => {
     if (!cached) cached = orders[order].rows(members(cluster), seed);
     return cached;
-  }, { onlyPictured: true, label: `Images of cluster ${cluster}`, empty: emptyState('No images here', 'Nothing was moved into this cluster.') });
+  }, { onlyPictured: true, label: `Cluster ${cluster}`, empty: emptyState('No images here', 'Nothing was moved into this cluster.') });
   element.append(pictures.element);
 
   function choose(name) {
@@ -48,12 +48,12 @@ function clusterPanel(cluster) {
     replaceChildren(head,
       h('div', { class: 'panel-title' }, chip(cluster).firstChild, h('h3', { class: 'visually-hidden' }, clusterName(cluster)), h('span', { class: 'panel-number' }, cluster), field, verdictBadge(cluster, numbers)),
       h('p', { class: 'panel-numbers' },
-        h('span', null, h('b', null, number(numbers.size)), ' ', numbers.size === 1 ? 'image' : 'images'),
+        h('span', null, h('b', null, number(numbers.size)), ' ', numbers.size === 1 ? noun : nouns),
         h('span', { title: 'Their mean confidence' }, h('b', null, percent(numbers.confidence)), ' expected to be right'),
         h('span', null, h('b', null, number(numbers.doubtful)), ' doubtful'),
         h('span', { title: 'Share of its labels that RUC took as they were, to learn from them' }, h('b', null, percent(numbers.trustedShare)), ' trusted'),
-        h('span', { title: 'Share of its images that lie nearer to its own centre than to any other' }, h('b', null, percent(numbers.nearestShare)), ' nearest to its own centre'),
-        numbers.alike && h('span', { title: `Its images give ${percent(numbers.alike.share, 1)} of their probability to it` }, 'most like ', h('a', { href: `#cluster-${numbers.alike.cluster}` }, clusterName(numbers.alike.cluster)))),
+        h('span', { title: `Share of its ${nouns} that lie nearer to its own centre than to any other` }, h('b', null, percent(numbers.nearestShare)), ' nearest to its own centre'),
+        numbers.alike && h('span', { title: `Its ${nouns} give ${percent(numbers.alike.share, 1)} of their probability to it` }, 'most like ', h('a', { href: `#cluster-${numbers.alike.cluster}` }, clusterName(numbers.alike.cluster)))),
       h('div', { class: 'row-actions' },
         clusterSelect('Merge into…', (target) => edit({ op: 'merge', clusters: [target, cluster] }), { without: cluster }),
         button(isJunk ? 'Not junk' : 'Mark as junk', () => edit({ op: 'junk', cluster, junk: !isJunk }), { 'aria-pressed': String(isJunk) })));
@@ -68,7 +68,7 @@ function clusterPanel(cluster) {
 
 function buildClusters() {
   const list = h('div', { class: 'panels' });
-  section('clusters', 'Clusters', 'In a good one, nine in ten images or more are expected to be right, and nearly all lie nearest to the cluster’s own centre. Type a name to rename; tick images to move them.',
+  section('clusters', 'Clusters', `In a good one, nine in ten ${nouns} or more are expected to be right, and nearly all lie nearest to the cluster’s own centre. Type a name to rename; tick ${nouns} to move them.`,
     isSample && h('p', { class: 'note sample' }, `This file holds pictures of ${number(nPictured)} of the ${number(nRows)} images: a sample of each cluster, with its most typical, most doubtful and newly joined ones. Table and map list all.`), list);
   const panels = new Map();
   const built = new Set();
@@ -100,7 +100,7 @@ function buildClusters() {
 function buildDoubtful() {
   let cached = null;
   const note = h('p', { class: 'lead' });
-  const element = section('doubtful', 'Doubtful images', note);
+  const element = section('doubtful', `Doubtful ${nouns}`, note);
   const rows = () => {
     if (cached) return cached;
     const all = [];
@@ -112,8 +112,8 @@ function buildDoubtful() {
     return cached;
   };
   const pictures = gallery(rows, {
-    size: 'large', label: 'Doubtful images',
-    empty: emptyState('Nothing left to look at', 'Every image has been placed by you.'),
+    size: 'large', label: `Doubtful ${nouns}`,
+    empty: emptyState('Nothing left to look at', `Every ${noun} has been placed by you.`),
     caption: (row) => {
       const own = current.cluster[row];
       let other = base.second ? base.second[row] : own;
@@ -128,7 +128,7 @@ function buildDoubtful() {
   function update() {
     cached = null;
     const { length, nDoubtful } = rows();
-    const unsure = plural(length - nDoubtful, 'image');
+    const unsure = plural(length - nDoubtful, noun);
     const which = !nDoubtful ? `None has a doubt of ${percent(data.doubtfulFrom)} or more; these are the ${unsure} RUC is least sure of.`
       : length > nDoubtful ? `${number(nDoubtful)} have a doubt of ${percent(data.doubtfulFrom)} or more; after them come the ${unsure} RUC is least sure of.`
         : `These ${number(nDoubtful)} have a doubt of ${percent(data.doubtfulFrom)} or more: low confidence, or neighbours that are elsewhere. Most doubtful first.`;

@@ -1,7 +1,9 @@
-// What Python wrote into the page. Rows are images; nothing here changes.
+// What Python wrote into the page. Rows are images, or samples where only features were given; nothing here changes.
 
 const data = JSON.parse(document.getElementById('data').textContent);
 const nRows = data.fileNames.length;
+const noun = data.noun;
+const nouns = `${noun}s`;
 
 function bytes(text) {
   const letters = atob(text);

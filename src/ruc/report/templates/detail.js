@@ -1,6 +1,6 @@
 // One image, large, with what is known about it and where it may go.
 
-const detail = { dialog: h('dialog', { class: 'detail', 'aria-label': 'Image' }), rows: [], at: 0 };
+const detail = { dialog: h('dialog', { class: 'detail', 'aria-label': 'Details' }), rows: [], at: 0 };
 document.body.append(detail.dialog);
 
 function openDetail(row, rows) {

@@ -98,7 +98,7 @@ function describe(change) {
   if (change.op === 'rename') return `Cluster ${change.cluster} is called “${change.name}”`;
   if (change.op === 'junk') return `Cluster ${change.cluster} is ${change.junk ? '' : 'no longer '}junk`;
   if (change.op === 'merge') return `Cluster ${change.clusters.slice(1).join(', ')} goes into ${change.clusters[0]}`;
-  return `${plural(change.rows.length, 'image')} to cluster ${change.cluster}`;
+  return `${plural(change.rows.length, noun)} to cluster ${change.cluster}`;
 }
 
 function editsFile() {

@@ -5,19 +5,19 @@ function reliabilityChart(title, reliability) {
   const to = scale(0, 1, pad, width - 12);
   const toY = scale(0, 1, height - pad, 12);
   const bins = reliability.count.map((count, index) => ({ count, confidence: reliability.confidence[index], accuracy: reliability.accuracy[index], lower: reliability.lower[index], upper: reliability.upper[index] })).filter((bin) => bin.count > 0);
-  return h('figure', { class: 'chart' }, h('figcaption', null, h('strong', null, title), h('span', { class: 'note' }, 'On the line, a confidence of 90 % is right nine times in ten; below it, the result is over-confident. Pale bars stand for fewer than ten images.')),
+  return h('figure', { class: 'chart' }, h('figcaption', null, h('strong', null, title), h('span', { class: 'note' }, `On the line, a confidence of 90 % is right nine times in ten; below it, the result is over-confident. Pale bars stand for fewer than ten ${nouns}.`)),
     svg('svg', { viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': `Accuracy by confidence: ${bins.map((bin) => `${percent(bin.confidence)} sure, ${percent(bin.accuracy)} right`).join('; ')}` },
       ticks(0, 1, 5).map((value) => [
         svg('line', { class: 'gridline', x1: pad, x2: width - 12, y1: toY(value), y2: toY(value) }),
         svg('text', { class: 'tick', x: pad - 6, y: toY(value) + 3.5, 'text-anchor': 'end' }, percent(value)),
         svg('text', { class: 'tick', x: to(value), y: height - pad + 16, 'text-anchor': 'middle' }, percent(value))]),
       svg('text', { class: 'tick', x: (pad + width) / 2, y: height - 6, 'text-anchor': 'middle' }, 'confidence → share that is right ↑'),
-      bins.map((bin) => svg('rect', { class: `bin${bin.count < 10 ? ' few' : ''}`, x: to(bin.lower) + 1, width: Math.max(1, to(bin.upper) - to(bin.lower) - 2), y: toY(bin.accuracy), height: toY(0) - toY(bin.accuracy) }, svg('title', null, `${percent(bin.confidence, 1)} sure, ${percent(bin.accuracy, 1)} right, ${plural(bin.count, 'image')}`))),
+      bins.map((bin) => svg('rect', { class: `bin${bin.count < 10 ? ' few' : ''}`, x: to(bin.lower) + 1, width: Math.max(1, to(bin.upper) - to(bin.lower) - 2), y: toY(bin.accuracy), height: toY(0) - toY(bin.accuracy) }, svg('title', null, `${percent(bin.confidence, 1)} sure, ${percent(bin.accuracy, 1)} right, ${plural(bin.count, noun)}`))),
       svg('line', { class: 'diagonal', x1: to(0), y1: toY(0), x2: to(1), y2: toY(1) }),
       bins.map((bin) => svg('circle', { class: `dot${bin.count < 10 ? ' few' : ''}`, cx: to(bin.confidence), cy: toY(bin.accuracy), r: 3 }))));
 }
 
-// How many right and wrong images have which confidence. Logarithmic, or else the few wrong ones could not be seen.
+// How many right and wrong ones have which confidence. Logarithmic, or else the few wrong ones could not be seen.
 function confidenceChart(title, reliability) {
   const [width, height, left, bottom, top] = [320, 196, 44, 40, 12];
   const bins = reliability.count.map((count, index) => ({ lower: reliability.lower[index], upper: reliability.upper[index], right: Math.round(count * (reliability.accuracy[index] || 0)), count })).filter((bin) => bin.count > 0);
@@ -27,12 +27,12 @@ function confidenceChart(title, reliability) {
   const bar = (kind, images, from, to) => images > 0 && svg('rect', { class: kind, x: toX(from), width: Math.max(1, toX(to) - toX(from)), y: toY(Math.log10(images)), height: height - bottom - toY(Math.log10(images)) });
   const powers = Array.from({ length: Math.floor(Math.log10(most)) + 1 }, (_, power) => 10 ** power);
   return h('figure', { class: 'chart' }, h('figcaption', null, h('strong', null, title), h('span', { class: 'legend' }, h('span', { class: 'key right' }), 'right', h('span', { class: 'key wrong' }), 'wrong')),
-    svg('svg', { viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': `Images by confidence: ${bins.map((bin) => `${percent(bin.lower)} to ${percent(bin.upper)}: ${number(bin.right)} right, ${number(bin.count - bin.right)} wrong`).join('; ')}` },
+    svg('svg', { viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': `Number by confidence: ${bins.map((bin) => `${percent(bin.lower)} to ${percent(bin.upper)}: ${number(bin.right)} right, ${number(bin.count - bin.right)} wrong`).join('; ')}` },
       powers.map((images) => [
         svg('line', { class: 'gridline', x1: left, x2: width - 12, y1: toY(Math.log10(images)), y2: toY(Math.log10(images)) }),
         svg('text', { class: 'tick', x: left - 6, y: toY(Math.log10(images)) + 3.5, 'text-anchor': 'end' }, number(images))]),
       ticks(0, 1, 5).map((value) => svg('text', { class: 'tick', x: toX(value), y: height - 22, 'text-anchor': 'middle' }, percent(value))),
-      svg('text', { class: 'tick', x: width - 12, y: height - 6, 'text-anchor': 'end' }, 'confidence →, images ↑'),
+      svg('text', { class: 'tick', x: width - 12, y: height - 6, 'text-anchor': 'end' }, `confidence →, ${nouns} ↑`),
       bins.map((bin) => {
         const inset = (bin.upper - bin.lower) * 0.06;
         const middle = (bin.lower + bin.upper) / 2;
@@ -119,13 +119,13 @@ function buildEvaluation() {
   const after = found.base ? (title) => `${title}, after` : (title) => title;
   const both = (draw) => [draw(refined, after), found.base && draw(found.base, (title) => `${title}, before`)];
   const coverage = [['after', refined], ['before', found.base]].filter(([, scores]) => scores && scores.coverage).map(([name, scores]) => [name, scores.coverage[0].map((share, index) => [share, scores.coverage[1][index]])]);
-  section('evaluation', 'Against the truth', `Measured on ${plural(found.n_with_truth, 'image')} whose class is known. Nothing of it was used to make the clusters.`,
+  section('evaluation', 'Against the truth', `Measured on ${plural(found.n_with_truth, noun)} whose class is known. Nothing of it was used to make the clusters.`,
     h('div', { class: 'tiles' }, tiles),
     changes && h('p', { class: 'lead' }, `Of ${number(changes.n_changed)} changed labels, ${number(changes.n_mended)} were mended, ${number(changes.n_broken)} broken, and ${number(changes.n_still_wrong)} wrong before and after.`,
       changes.n_placed > 0 && ` Of ${number(changes.n_placed)} that had no label, ${number(changes.n_placed_right)} were placed right.`),
     h('div', { class: 'charts' },
       both((scores, title) => scores.reliability && reliabilityChart(title('Reliability'), scores.reliability)),
-      linesChart('Accuracy against the share kept', coverage, { x: 'share of images kept, surest first', shares: true }),
+      linesChart('Accuracy against the share kept', coverage, { x: `share of ${nouns} kept, surest first`, shares: true }),
       both((scores, title) => scores.reliability && confidenceChart(title('Confidence'), scores.reliability)),
       found.clean_by_epoch && found.clean_by_epoch.length > 1 && cleanSetChart(found.clean_by_epoch),
       found.attacks && attackCharts(found.attacks),

@@ -50,7 +50,7 @@ function tile(row, rows, options) {
 
 // rows: a function, since edits change its answer. Only one page is in the document at a time.
 function gallery(rows, options = {}) {
-  const grid = h('div', { class: `grid ${options.size || ''}`, role: 'list', 'aria-label': options.label || 'Images' });
+  const grid = h('div', { class: `grid ${options.size || ''}`, role: 'list', 'aria-label': options.label || nouns });
   const pager = h('div', { class: 'pager' });
   const element = h('div', { class: 'gallery' }, grid, pager);
   let first = 0;
@@ -75,7 +75,7 @@ function gallery(rows, options = {}) {
     first = Math.max(0, Math.min(first, shown.length - 1));
     const some = shown.slice(first, first + size);
     if (some.length) replaceChildren(grid, some.map((row) => tile(row, listed, options)));
-    else replaceChildren(grid, options.empty || emptyState('No images here'));
+    else replaceChildren(grid, options.empty || emptyState(`No ${nouns} here`));
     const opener = grid.querySelector('.tile-open');
     if (opener) opener.tabIndex = 0;
     const sample = shown.length < all.length ? `, a sample of ${number(all.length)}` : '';
@@ -84,7 +84,7 @@ function gallery(rows, options = {}) {
       hasPages && button('‹', () => go(first - size), { class: 'page', disabled: first === 0, 'aria-label': 'Previous page' }),
       hasPages && button('›', () => go(first + size), { class: 'page', disabled: first + size >= shown.length, 'aria-label': 'Next page' }),
       shown.length > 0 && h('span', { class: 'page-text' },
-        hasPages ? `${number(first + 1)}–${number(Math.min(first + size, shown.length))} of ${number(shown.length)}` : plural(shown.length, 'image'), sample),
+        hasPages ? `${number(first + 1)}–${number(Math.min(first + size, shown.length))} of ${number(shown.length)}` : plural(shown.length, noun), sample),
       some.length > 1 && button('Select these', () => setSelected(some, true), { class: 'link' }));
   }
 

@@ -1,7 +1,7 @@
 // Puts the page together: sections in order, contents, theme, keys, and the bar for edits.
 
 function buildContents() {
-  const titles = { outcome: 'Overview', changes: 'Changes', clusters: 'Clusters', doubtful: 'Doubtful', next: 'What to do next', images: 'All images', map: 'Map', training: 'Training', number: 'Number of clusters', evaluation: 'Against the truth', skipped: 'Skipped', settings: 'Settings' };
+  const titles = { outcome: 'Overview', changes: 'Changes', clusters: 'Clusters', doubtful: 'Doubtful', next: 'What to do next', images: `All ${nouns}`, map: 'Map', training: 'Training', number: 'Number of clusters', evaluation: 'Against the truth', skipped: 'Skipped', settings: 'Settings' };
   const nav = document.getElementById('contents');
   const links = new Map();
   for (const [id, title] of Object.entries(titles)) {
@@ -71,7 +71,7 @@ function buildTheme() {
 }
 
 function buildKeys() {
-  const keys = [['/', 'search the table'], ['u', 'undo'], ['Shift u', 'do again'], ['← ↑ → ↓', 'from image to image'], ['Enter', 'open the image'], ['x', 'select it'], ['Esc', 'close'], ['?', 'this list']];
+  const keys = [['/', 'search the table'], ['u', 'undo'], ['Shift u', 'do again'], ['← ↑ → ↓', `from ${noun} to ${noun}`], ['Enter', `open the ${noun}`], ['x', 'select it'], ['Esc', 'close'], ['?', 'this list']];
   const help = h('dialog', { class: 'help', 'aria-label': 'Keyboard' }, h('h3', null, 'Keyboard'),
     h('dl', { class: 'facts' }, keys.map(([key, text]) => [h('dt', null, h('kbd', null, key)), h('dd', null, text)])),
     button('Close', () => help.close()));

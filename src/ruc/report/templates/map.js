@@ -2,7 +2,7 @@
 
 function buildMap() {
   if (!base.x) return;
-  const canvas = h('canvas', { tabindex: '0', role: 'img', 'aria-label': `Map of ${nRows} images; alike ones lie close together. The table above lists the same images.` });
+  const canvas = h('canvas', { tabindex: '0', role: 'img', 'aria-label': `Map of ${plural(nRows, noun)}; alike ones lie close together. The table above lists the same ${nouns}.` });
   const overlay = h('canvas', { class: 'overlay', 'aria-hidden': 'true' });
   const tip = h('div', { class: 'tip', hidden: true });
   const frame = h('div', { class: 'map-frame' }, canvas, overlay, tip);
@@ -20,7 +20,7 @@ function buildMap() {
   let drag = null;
   let isBuilt = false;
 
-  section('map', 'Map', 'Alike images lie close together. Draw a line around some to list them.',
+  section('map', 'Map', `Alike ${nouns} lie close together. Draw a line around some to list them.`,
     h('div', { class: 'map' },
       h('div', { class: 'map-main' },
         h('div', { class: 'map-tools' }, colouring, modes,
@@ -223,7 +223,7 @@ function buildMap() {
       if (inside(unitX(row), unitY(row))) caught.push(row);
     }
     updateFound();
-    announce(`${plural(caught.length, 'image')} in the lasso`);
+    announce(`${plural(caught.length, noun)} in the lasso`);
   }
 
   function at(event) {
@@ -321,9 +321,9 @@ function buildMap() {
       drawOverlay();
       return;
     }
-    lassoGallery = gallery(() => caught, { size: 'small', lines: 6, label: 'Images in the lasso' });
+    lassoGallery = gallery(() => caught, { size: 'small', lines: 6, label: 'In the lasso' });
     replaceChildren(found,
-      h('div', { class: 'map-found-head' }, h('strong', null, plural(caught.length, 'image')), ' in the lasso',
+      h('div', { class: 'map-found-head' }, h('strong', null, plural(caught.length, noun)), ' in the lasso',
         button('Clear', () => { caught = null; updateFound(); }, { class: 'link' })),
       caught.length > 0 && h('div', { class: 'row-actions' }, clusterSelect('Move all to…', (cluster) => moveTo(caught, cluster), { withNew: true })),
       lassoGallery.element);

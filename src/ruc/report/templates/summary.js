@@ -63,7 +63,6 @@ function buildSummary() {
   const tiles = h('div', { class: 'tiles' });
   const sizes = h('div', { class: 'sizes' });
   const flowList = h('div', { class: 'flows' });
-  const noun = data.hasImages ? 'image' : 'row';
   let open = null;
   let nFlows = 8;
   let nSizes = 16;
@@ -99,7 +98,7 @@ function buildSummary() {
       doubtful ? [' and is in doubt about ', h('b', null, number(doubtful)), '. '] : ' and is in doubt about none. ',
       wrong ? ['It expects about ', h('b', null, number(wrong)), ` (${percent(wrong / nRows, 1)}) to be in a wrong cluster.`] : `It expects no ${noun} to be in a wrong cluster.`);
     const shown = [
-      [number(nRows), `${noun}s`, '#images'], [number(named), 'clusters', '#clusters'],
+      [number(nRows), nouns, '#images'], [number(named), 'clusters', '#clusters'],
       [number(changed), 'changed', '#changes', changed && 'ink-change'], [percent(1 - wrong / nRows), 'expected right', '#clusters', 'ink-trust'],
       [number(doubtful), 'doubtful', '#doubtful'], [number(data.skipped.length), 'skipped', data.skipped.length ? '#skipped' : null],
       byHand && [number(byHand), 'placed by you', '#images'],

@@ -1,14 +1,14 @@
-// All images: sorted, searched, one page at a time.
+// All of them: sorted, searched, one page at a time.
 
 function buildTable() {
   const pageSize = 25;
   let sort = { key: 'name', down: false, touched: false }; // untouched: the order of the run
   let page = 0;
   let filtered = null;
-  const search = h('input', { type: 'search', id: 'search', placeholder: 'Search file names', 'aria-label': 'Search file names', autocomplete: 'off' });
+  const search = h('input', { type: 'search', id: 'search', placeholder: 'Search names', 'aria-label': 'Search names', autocomplete: 'off' });
   const clusterFilter = h('select', { 'aria-label': 'Cluster' });
   const statuses = [
-    ['', 'All images', () => true], ...changes.map((change) => [change.value, change.name, change.fits]),
+    ['', `All ${nouns}`, () => true], ...changes.map((change) => [change.value, change.name, change.fits]),
     ['doubtful', 'Doubtful', isDoubtful], ['trusted', 'Trusted', isTrusted],
     ...data.marks.filter(isFilter).map((mark) => [`mark-${mark.name}`, markName(mark), (row) => markText(mark, row) !== '']),
   ];
@@ -17,7 +17,7 @@ function buildTable() {
   const body = h('tbody');
   const pager = h('div', { class: 'pager' });
   const keys = {
-    name: { title: 'File', key: null },
+    name: { title: 'Name', key: null },
     cluster: { title: 'Cluster', key: (row) => current.cluster[row] },
     confidence: { title: 'Confidence', key: (row) => base.confidence[row] },
     initial: { title: 'Before', key: (row) => current.initial[row] },
@@ -32,7 +32,7 @@ function buildTable() {
     }));
     return head;
   });
-  section('images', 'All images', null,
+  section('images', `All ${nouns}`, null,
     h('div', { class: 'filters' }, search, clusterFilter, statusFilter, count),
     h('div', { class: 'table-frame' }, h('table', null, h('thead', null, h('tr', null, h('th', { class: 'col-picture', scope: 'col' }, h('span', { class: 'visually-hidden' }, 'Picture')), heads)), body)),
     pager);
@@ -87,9 +87,9 @@ function buildTable() {
       head.setAttribute('aria-sort', isSorted ? (sort.down ? 'descending' : 'ascending') : 'none');
       head.querySelector('.sort-mark').textContent = isSorted ? (sort.down ? '↓' : '↑') : '';
     }
-    count.textContent = all.length === nRows ? plural(nRows, 'image') : `${number(all.length)} of ${plural(nRows, 'image')}`;
+    count.textContent = all.length === nRows ? plural(nRows, noun) : `${number(all.length)} of ${plural(nRows, noun)}`;
     if (!all.length) {
-      replaceChildren(body, h('tr', null, h('td', { colspan: 6 }, emptyState('No image fits', 'Take away a filter, or search for less.'))));
+      replaceChildren(body, h('tr', null, h('td', { colspan: 6 }, emptyState(`No ${noun} fits`, 'Take away a filter, or search for less.'))));
     } else {
       replaceChildren(body, all.slice(start, start + pageSize).map((row) => h('tr', null,
         h('td', { class: 'col-picture' }, isPictured(row) ? picture(row, '') : h('span', { class: 'no-picture' })),
