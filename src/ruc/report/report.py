@@ -19,6 +19,7 @@ __all__ = ["write_report"]
 
 SCRIPTS: Final = (
     "dom.js",
+    "focus.js",
     "data.js",
     "edits.js",
     "gallery.js",

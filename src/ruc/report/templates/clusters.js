@@ -7,44 +7,49 @@ const orders = {
   joined: { name: 'Newly joined', rows: (all) => byKey(all.filter(isElsewhere), (row) => -base.confidence[row]) },
 };
 
+// Of a gallery without a tile: what it lacks.
+function emptyGallery(cluster) {
+  return members(cluster).length ? emptyState('Nothing new', `No ${noun} came here from another cluster.`)
+    : emptyState('Empty', `No ${noun} is in this cluster.`);
+}
+
 function clusterPanel(cluster) {
   let order = 'typical';
   let seed = 0;
   const head = h('div', { class: 'panel-head' });
   const tabs = h('div', { class: 'tabs', role: 'group', 'aria-label': `Order of the ${nouns} of cluster ${cluster}` });
-  const element = h('article', { class: 'panel', id: `cluster-${cluster}`, 'aria-label': `Cluster ${cluster}` }, head, tabs);
+  const element = h('article', { class: 'panel', id: `cluster-${cluster}`, tabindex: '-1', 'aria-label': `Cluster ${cluster}` }, head, tabs);
   let cached = null;
   const pictures = gallery(() => {
     if (!cached) cached = orders[order].rows(members(cluster), seed);
     return cached;
-  }, { onlyPictured: true, label: `Cluster ${cluster}`, empty: emptyState('No images here', 'Nothing was moved into this cluster.') });
+  }, { onlyPictured: true, label: `Cluster ${cluster}`, empty: () => emptyGallery(cluster) });
   element.append(pictures.element);
 
   function choose(name) {
     seed += name === 'random' && order === 'random' ? 1 : 0;
     order = name;
     cached = null;
-    updateTabs();
+    keepingFocus(updateTabs);
     pictures.restart();
-    const pressed = tabs.querySelector('[aria-pressed="true"]');
-    if (pressed) pressed.focus({ preventScroll: true });
   }
 
   function updateTabs() {
     const joined = members(cluster).filter(isElsewhere).length;
     replaceChildren(tabs, Object.entries(orders).map(([name, one]) => button(
-      name === 'joined' ? ['New', h('span', { class: 'wide-only' }, 'ly joined'), h('span', { class: 'count' }, number(joined))] : one.name, () => choose(name), { 'aria-pressed': String(order === name) })));
+      name === 'joined' ? ['New', h('span', { class: 'wide-only' }, 'ly joined'), h('span', { class: 'count' }, number(joined))] : one.name, () => choose(name), { 'aria-pressed': String(order === name), 'data-action': name })));
   }
 
   function rename(event) {
     const name = event.target.value.trim();
-    if (name !== (current.names[cluster] || '')) edit({ op: 'rename', cluster, name });
+    if (name === (current.names[cluster] || '')) return;
+    setTimeout(() => edit({ op: 'rename', cluster, name })); // when the focus has arrived where it's going: the head is built anew
   }
 
   function updateHead() {
     const numbers = stats(cluster);
     const isJunk = current.junk.has(cluster);
-    const field = h('input', { class: 'name-field', type: 'text', value: current.names[cluster] || '', placeholder: `Cluster ${cluster}`, maxlength: '80', spellcheck: 'false', 'aria-label': `Name of cluster ${cluster}`, title: 'Type to rename', on: { change: rename, keydown: (event) => { if (event.key === 'Enter') event.target.blur(); if (event.key === 'Escape') { event.target.value = current.names[cluster] || ''; event.target.blur(); } } } });
+    const field = h('input', { class: 'name-field', type: 'text', value: current.names[cluster] || '', placeholder: `Cluster ${cluster}`, maxlength: '80', spellcheck: 'false', 'aria-label': `Name of cluster ${cluster}`, title: 'Type to rename', on: { change: rename, keydown: (event) => { if (event.key === 'Escape') event.target.value = current.names[cluster] || ''; if (event.key === 'Enter' || event.key === 'Escape') element.focus({ preventScroll: true }); } } });
     replaceChildren(head,
       h('div', { class: 'panel-title' }, chip(cluster).firstChild, h('h3', { class: 'visually-hidden' }, clusterName(cluster)), h('span', { class: 'panel-number' }, cluster), field, verdictBadge(cluster, numbers)),
       h('p', { class: 'panel-numbers' },
@@ -56,7 +61,7 @@ function clusterPanel(cluster) {
         numbers.alike && h('span', { title: `Its ${nouns} give ${percent(numbers.alike.share, 1)} of their probability to it` }, 'most like ', h('a', { href: `#cluster-${numbers.alike.cluster}` }, clusterName(numbers.alike.cluster)))),
       h('div', { class: 'row-actions' },
         clusterSelect('Merge into…', (target) => edit({ op: 'merge', clusters: [target, cluster] }), { without: cluster }),
-        button(isJunk ? 'Not junk' : 'Mark as junk', () => edit({ op: 'junk', cluster, junk: !isJunk }), { 'aria-pressed': String(isJunk) })));
+        button(isJunk ? 'Not junk' : 'Mark as junk', () => edit({ op: 'junk', cluster, junk: !isJunk }), { 'aria-pressed': String(isJunk), 'data-action': 'junk' })));
     element.classList.toggle('is-junk', isJunk);
   }
 
@@ -88,10 +93,13 @@ function buildClusters() {
       }
       const panel = clusterPanel(cluster);
       panels.set(cluster, panel);
-      list.append(panel.element);
+      list.append(panel.element); // its place is found below
       whenNear(panel.element, () => { if (panels.get(cluster) === panel) { built.add(cluster); panel.update(); } });
     }
-    for (const cluster of wanted) list.append(panels.get(cluster).element); // in the order of their numbers
+    wanted.forEach((cluster, at) => { // in the order of their numbers; what is in its place stays there, or it would lose the focus
+      const { element } = panels.get(cluster);
+      if (list.children[at] !== element) list.insertBefore(element, list.children[at]);
+    });
   }
   listeners.push(update);
   update();
@@ -113,14 +121,13 @@ function buildDoubtful() {
   };
   const pictures = gallery(rows, {
     size: 'large', label: `Doubtful ${nouns}`,
-    empty: emptyState('Nothing left to look at', `Every ${noun} has been placed by you.`),
+    empty: () => emptyState('Nothing left to look at', `Every ${noun} has been placed by you.`),
     caption: (row) => {
       const own = current.cluster[row];
-      let other = base.second ? base.second[row] : own;
-      while (current.mergedInto.has(other)) other = current.mergedInto.get(other);
+      const second = secondBest(row);
       return h('div', { class: 'verdicts' },
-        button(['✓ ', chip(own), h('span', { class: 'share' }, percent(confidence(row)))], () => moveTo([row], own), { title: `It is right in ${clusterName(own)}`, 'aria-label': `${data.fileNames[row]} is right in ${clusterName(own)}` }),
-        other !== own && button(['→ ', chip(other), h('span', { class: 'share' }, percent(base.secondConfidence[row] / 10000))], () => moveTo([row], other), { title: `Move to ${clusterName(other)}`, 'aria-label': `Move ${data.fileNames[row]} to ${clusterName(other)}` }));
+        button(['✓ ', chip(own), h('span', { class: 'share' }, percent(confidence(row)))], () => moveTo([row], own), { 'data-action': 'confirm', title: `It is right in ${clusterName(own)}`, 'aria-label': `${data.fileNames[row]} is right in ${clusterName(own)}` }),
+        second && button(['→ ', chip(second.cluster), h('span', { class: 'share' }, percent(second.share))], () => moveTo([row], second.cluster), { 'data-action': 'second', 'data-or': 'confirm', title: `Move to ${clusterName(second.cluster)}`, 'aria-label': `Move ${data.fileNames[row]} to ${clusterName(second.cluster)}` }));
     },
   });
   element.append(pictures.element);

@@ -1,51 +1,54 @@
 // One image, large, with what is known about it and where it may go.
 
-const detail = { dialog: h('dialog', { class: 'detail', 'aria-label': 'Details' }), rows: [], at: 0 };
+const detail = { content: h('div', { class: 'detail-content' }), rows: [], at: 0, restoreFocus: null };
+detail.dialog = h('dialog', { id: 'detail', class: 'detail', 'aria-label': 'Details' },
+  detail.content, h('div', { class: 'announcer visually-hidden', role: 'status', 'aria-live': 'polite' }));
 document.body.append(detail.dialog);
 
 function openDetail(row, rows) {
   detail.rows = rows;
   detail.at = Math.max(0, rows.indexOf(row));
-  if (!detail.dialog.open) detail.dialog.showModal();
+  detail.restoreFocus = rememberFocus();
   showDetail();
+  detail.dialog.showModal();
+  detail.content.querySelector('.detail-steps button:not(:disabled)').focus({ preventScroll: true });
 }
 
 function stepDetail(step) {
   const next = detail.at + step;
   if (next < 0 || next >= detail.rows.length) return;
   detail.at = next;
-  showDetail();
+  keepingFocus(showDetail);
 }
 
 function showDetail() {
   const row = detail.rows[detail.at];
   const own = current.cluster[row];
+  const second = secondBest(row);
   const facts = [
     ['Cluster', chip(own)],
     ['Confidence', percent(confidence(row), 1)],
     ['Doubt', isByHand(row) ? '' : percent(base.doubt[row] / 10000, 1)],
     ['Before RUC', current.initial[row] < 0 ? 'unknown' : chip(current.initial[row])],
     ['Trusted', `${wasClean(row) ? 'at the start' : 'not at the start'}, ${isClean(row) ? 'at the end' : 'not at the end'}`],
-    base.second && ['Second best', [chip(base.second[row]), ` ${percent(base.secondConfidence[row] / 10000, 1)}`]],
+    second && ['Second best', [chip(second.cluster), ` ${percent(second.share, 1)}`]],
     isByHand(row) && ['Moved', 'by you'],
     ...data.marks.map((mark) => [mark.name.replace(/^is_/, '').replaceAll('_', ' '), markText(mark, row)]),
   ].filter((fact) => fact && fact[1] !== '');
-  replaceChildren(detail.dialog,
+  replaceChildren(detail.content,
     h('div', { class: 'detail-picture' }, picture(row, rowText(row)), !isPictured(row) && data.hasImages && h('p', { class: 'note' }, 'Its picture is not in this file: only a sample is.')),
     h('div', { class: 'detail-side' },
       h('p', { class: 'eyebrow' }, `${number(detail.at + 1)} of ${number(detail.rows.length)}`),
       h('h3', { class: 'file-name' }, data.fileNames[row]),
       h('dl', { class: 'facts' }, facts.map(([name, value]) => [h('dt', null, name), h('dd', null, value)])),
       h('div', { class: 'row-actions' },
-        clusterSelect('Move to…', (cluster) => { moveTo([row], cluster); showDetail(); }, { without: own, withNew: true }),
-        base.second && base.second[row] !== own && !current.mergedInto.has(base.second[row]) && button(['Move to ', chip(base.second[row])], () => { moveTo([row], base.second[row]); showDetail(); }),
-        isDoubtful(row) && button('It is right here', () => { moveTo([row], own); showDetail(); })),
+        clusterSelect('Move to…', (cluster) => moveTo([row], cluster), { without: own, withNew: true }),
+        second && button(['Move to ', chip(second.cluster)], () => moveTo([row], second.cluster), { 'data-action': 'second', 'data-or': 'next' }),
+        isDoubtful(row) && button('It is right here', () => moveTo([row], own), { 'data-or': 'next' })),
       h('div', { class: 'detail-steps' },
-        button('‹ Previous', () => stepDetail(-1), { disabled: detail.at === 0 }),
-        button('Next ›', () => stepDetail(1), { disabled: detail.at === detail.rows.length - 1 }),
+        button('‹ Previous', () => stepDetail(-1), { disabled: detail.at === 0, 'data-action': 'previous', 'data-or': 'next' }),
+        button('Next ›', () => stepDetail(1), { disabled: detail.at === detail.rows.length - 1, 'data-action': 'next', 'data-or': 'previous' }),
         button('Close', () => detail.dialog.close(), { class: 'quiet' }))));
-  // so that the arrow keys go on working after each step
-  detail.dialog.querySelector('.detail-steps button:not(:disabled)').focus({ preventScroll: true });
 }
 
 function markText(mark, row) {
@@ -71,5 +74,10 @@ detail.dialog.addEventListener('keydown', (event) => {
   else if (event.key === 'ArrowRight') stepDetail(1);
   else return;
   event.preventDefault();
+});
+listeners.push(() => { if (detail.dialog.open) showDetail(); });
+detail.dialog.addEventListener('close', () => {
+  if (detail.dialog.contains(document.activeElement)) document.activeElement.blur(); // the tile that had it is gone
+  detail.restoreFocus();
 });
 detail.dialog.addEventListener('click', (event) => { if (event.target === detail.dialog) detail.dialog.close(); });

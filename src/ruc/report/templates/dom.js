@@ -62,8 +62,9 @@ function tidy(value) {
   return size >= 0.01 ? value.toFixed(3).replace(/0$/, '') : value.toPrecision(2);
 }
 
+// What is outside of an open dialog is silent, so a dialog has its own announcer.
 function announce(text) {
-  document.getElementById('announcer').textContent = text;
+  (document.querySelector('dialog[open] .announcer') || document.getElementById('announcer')).textContent = text;
 }
 
 function debounced(action, milliseconds) {

@@ -4,6 +4,8 @@ const storageKey = `ruc-edits-${data.run}`;
 const listeners = [];
 let edits = [];
 let undone = [];
+let isStored = true; // the browser may refuse to keep anything
+const notStored = 'Not kept: download before closing.';
 let current = null; // cluster, initial, names, junk, byHand, mergedInto
 let membersOf = null;
 
@@ -51,47 +53,47 @@ function replay() {
   for (const edit of edits) perform(current, edit);
 }
 
-function changedNow() {
+function changedNow(message) {
   membersOf = null;
   try {
     if (edits.length) localStorage.setItem(storageKey, JSON.stringify(edits));
     else localStorage.removeItem(storageKey);
+    isStored = true;
   } catch (error) {
-    announce('The browser keeps no edits for this page: download them before closing it.');
+    isStored = false;
   }
-  for (const listener of listeners) listener();
+  keepingFocus(() => { for (const listener of listeners) listener(); });
+  announce(isStored ? message : `${message}. ${notStored}`);
 }
 
-function edit(change, message) {
+addEventListener('beforeunload', (event) => { if (edits.length && !isStored) event.preventDefault(); });
+
+function edit(change) {
   edits.push(change);
   undone = [];
   perform(current, change);
-  changedNow();
-  announce(message || describe(change));
+  changedNow(describe(change));
 }
 
 function undo() {
   if (!edits.length) return;
   undone.push(edits.pop());
   replay();
-  changedNow();
-  announce(`Undone: ${describe(undone[undone.length - 1])}`);
+  changedNow(`Undone: ${describe(undone[undone.length - 1])}`);
 }
 
 function redo() {
   if (!undone.length) return;
   edits.push(undone.pop());
   perform(current, edits[edits.length - 1]);
-  changedNow();
-  announce(`Done again: ${describe(edits[edits.length - 1])}`);
+  changedNow(`Done again: ${describe(edits[edits.length - 1])}`);
 }
 
 function forgetEdits() {
   edits = [];
   undone = [];
   replay();
-  changedNow();
-  announce('All edits are gone.');
+  changedNow('All edits are gone');
 }
 
 function describe(change) {
@@ -127,6 +129,20 @@ function members(cluster) {
     }
   }
   return membersOf.get(cluster) || [];
+}
+
+// Where a cluster is now: itself, or what it was merged into.
+function whereNow(cluster) {
+  let now = cluster;
+  while (current.mergedInto.has(now)) now = current.mergedInto.get(now);
+  return now;
+}
+
+// The second-best cluster of an image as { cluster, share }, or null where there is none to speak of.
+function secondBest(row) {
+  if (!base.second || !base.secondConfidence[row]) return null;
+  const cluster = whereNow(base.second[row]);
+  return cluster === current.cluster[row] ? null : { cluster, share: base.secondConfidence[row] / 10000 };
 }
 
 function clusters() {

@@ -42,8 +42,8 @@ function tile(row, rows, options) {
   if (isElsewhere(row) && !options.withoutFlags) marks.push(h('span', { class: 'flag changed', title: `Before: ${clusterName(current.initial[row])}` }, isByHand(row) ? 'you' : `${current.initial[row] < 0 ? '?' : current.initial[row]} →`));
   return h('div', { class: `tile${isDoubtful(row) ? ' doubtful' : ''}`, role: 'listitem' },
     h('div', { class: 'tile-frame' },
-      button(picture(row, rowText(row)), () => openDetail(row, rows()), { class: 'tile-open', 'data-row': row, tabindex: '-1', title: rowText(row) }),
-      h('input', { type: 'checkbox', class: 'tile-check', tabindex: '-1', 'data-row': row, checked: selection.has(row), 'aria-label': `Select ${data.fileNames[row]}`, on: { change: (event) => setSelected([row], event.target.checked) } }),
+      button(picture(row, rowText(row)), () => openDetail(row, rows()), { class: 'tile-open', 'data-action': 'open', 'data-row': row, tabindex: '-1', title: rowText(row) }),
+      h('input', { type: 'checkbox', class: 'tile-check', tabindex: '-1', 'data-action': 'select', 'data-row': row, checked: selection.has(row), 'aria-label': `Select ${data.fileNames[row]}`, on: { change: (event) => setSelected([row], event.target.checked) } }),
       marks),
     options.caption ? options.caption(row) : h('span', { class: 'tile-caption' }, percent(confidence(row))));
 }
@@ -75,14 +75,15 @@ function gallery(rows, options = {}) {
     first = Math.max(0, Math.min(first, shown.length - 1));
     const some = shown.slice(first, first + size);
     if (some.length) replaceChildren(grid, some.map((row) => tile(row, listed, options)));
-    else replaceChildren(grid, options.empty || emptyState(`No ${nouns} here`));
+    else if (all.length) replaceChildren(grid, emptyState('No pictures', `This file holds no picture of these ${nouns}. Table and map list them.`));
+    else replaceChildren(grid, options.empty ? options.empty() : emptyState(`No ${nouns} here`));
     const opener = grid.querySelector('.tile-open');
     if (opener) opener.tabIndex = 0;
     const sample = shown.length < all.length ? `, a sample of ${number(all.length)}` : '';
     const hasPages = shown.length > size || first > 0;
     replaceChildren(pager,
-      hasPages && button('‹', () => go(first - size), { class: 'page', disabled: first === 0, 'aria-label': 'Previous page' }),
-      hasPages && button('›', () => go(first + size), { class: 'page', disabled: first + size >= shown.length, 'aria-label': 'Next page' }),
+      hasPages && button('‹', () => go(first - size), { class: 'page', disabled: first === 0, 'aria-label': 'Previous page', 'data-or': 'Next page' }),
+      hasPages && button('›', () => go(first + size), { class: 'page', disabled: first + size >= shown.length, 'aria-label': 'Next page', 'data-or': 'Previous page' }),
       shown.length > 0 && h('span', { class: 'page-text' },
         hasPages ? `${number(first + 1)}–${number(Math.min(first + size, shown.length))} of ${number(shown.length)}` : plural(shown.length, noun), sample),
       some.length > 1 && button('Select these', () => setSelected(some, true), { class: 'link' }));
@@ -90,13 +91,14 @@ function gallery(rows, options = {}) {
 
   function go(to) {
     first = Math.max(0, to);
-    const focusedLabel = document.activeElement && document.activeElement.getAttribute('aria-label');
-    update();
-    const again = focusedLabel && [...pager.querySelectorAll('button:not([disabled])')].find((one) => one.getAttribute('aria-label') === focusedLabel);
-    if (again) again.focus();
+    keepingFocus(update);
   }
 
   grid.addEventListener('keydown', (event) => steerGrid(event, grid));
+  grid.addEventListener('focusin', (event) => {
+    if (!event.target.matches('.tile-open')) return;
+    for (const opener of grid.querySelectorAll('.tile-open')) opener.tabIndex = opener === event.target ? 0 : -1;
+  });
   return { element, update, restart() { first = 0; update(); } };
 }
 
@@ -110,20 +112,30 @@ function steerGrid(event, grid) {
   if (event.key in steps) {
     const next = openers[at + steps[event.key]];
     event.preventDefault();
-    if (!next) return;
-    openers[at].tabIndex = -1;
-    next.tabIndex = 0;
-    next.focus();
+    if (next) next.focus();
   } else if (event.key === 'x') {
     const row = Number(event.target.dataset.row);
     setSelected([row], !selection.has(row));
   }
 }
 
+// Filled when it is about to be used: there is one in each panel, and there may be a thousand clusters.
 function clusterSelect(label, onChoose, options = {}) {
-  const select = h('select', { 'aria-label': label }, h('option', { value: '' }, label),
-    clusters().filter((cluster) => cluster !== options.without).map((cluster) => h('option', { value: cluster }, current.names[cluster] ? `${cluster} · ${current.names[cluster]}` : `Cluster ${cluster}`)),
-    options.withNew && h('option', { value: current.names.length }, 'A new cluster'));
+  const select = h('select', { class: 'to-cluster', 'aria-label': label }, h('option', { value: '' }, label));
+  function fillOnce() {
+    if (select.length > 1) return;
+    fill(select, null, [
+      clusterOptions().filter((option) => Number(option.value) !== options.without),
+      options.withNew && h('option', { value: current.names.length }, 'A new cluster')]);
+  }
+  select.addEventListener('focus', fillOnce);
+  select.addEventListener('pointerdown', fillOnce);
+  // a key would choose the first cluster that it comes to: let it open the list instead
+  select.addEventListener('keydown', (event) => {
+    if (!select.showPicker || !/^(Arrow|Page|Home|End|\S$)/.test(event.key) || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    select.showPicker();
+  });
   select.addEventListener('change', () => {
     if (select.value === '') return;
     const chosen = Number(select.value);
@@ -131,6 +143,10 @@ function clusterSelect(label, onChoose, options = {}) {
     onChoose(chosen);
   });
   return select;
+}
+
+function clusterOptions() {
+  return clusters().map((cluster) => h('option', { value: cluster }, current.names[cluster] ? `${cluster} · ${current.names[cluster]}` : `Cluster ${cluster}`));
 }
 
 function byKey(rows, key) {

@@ -17,7 +17,10 @@ function buildContents() {
       else inView.delete(entry.target.id);
     }
     const [first] = [...links.keys()].filter((id) => inView.has(id));
-    for (const [id, link] of links) link.toggleAttribute('aria-current', id === first);
+    for (const [id, link] of links) {
+      if (id === first) link.setAttribute('aria-current', 'true');
+      else link.removeAttribute('aria-current');
+    }
   }, { rootMargin: '-15% 0px -70% 0px' });
   for (const id of links.keys()) if (id !== 'changes') observer.observe(document.getElementById(id));
 }
@@ -26,19 +29,22 @@ function buildEditbar() {
   const bar = document.getElementById('editbar');
   let isListOpen = false;
 
-  function update() {
+  const update = () => keepingFocus(build);
+
+  function build() {
     const selected = [...selection];
     bar.hidden = !edits.length && !undone.length && !selected.length;
     replaceChildren(bar,
       selected.length > 0 && h('div', { class: 'editbar-row' },
         h('span', { class: 'editbar-text' }, h('b', null, number(selected.length)), ' selected'),
-        clusterSelect('Move to…', (cluster) => { setSelected(selected, false); moveTo(selected, cluster); }, { withNew: true }),
+        clusterSelect('Move to…', (cluster) => { moveTo(selected, cluster); setSelected(selected, false); }, { withNew: true }),
         button('Clear', () => setSelected(selected, false), { class: 'quiet' })),
       (edits.length > 0 || undone.length > 0) && h('div', { class: 'editbar-row' },
-        h('button', { type: 'button', class: 'quiet editbar-text', 'aria-expanded': String(isListOpen), on: { click: () => { isListOpen = !isListOpen; update(); } } }, h('b', null, number(edits.length)), ` ${edits.length === 1 ? 'edit' : 'edits'}`, h('span', { class: 'wide-only' }, ', kept in this browser')),
-        button('Undo', undo, { disabled: !edits.length, title: 'u' }),
-        button('Redo', redo, { disabled: !undone.length, title: 'Shift u' }),
+        h('button', { type: 'button', class: 'quiet editbar-text', 'aria-expanded': String(isListOpen), 'data-action': 'list', on: { click: () => { isListOpen = !isListOpen; update(); } } }, h('b', null, number(edits.length)), ` ${edits.length === 1 ? 'edit' : 'edits'}`, isStored && h('span', { class: 'wide-only' }, ', kept in this browser')),
+        button('Undo', undo, { disabled: !edits.length, title: 'u', 'data-or': 'Redo' }),
+        button('Redo', redo, { disabled: !undone.length, title: 'Shift u', 'data-or': 'Undo' }),
         button(['Download', h('span', { class: 'wide-only' }, ' edits.json')], downloadEdits, { class: 'primary', disabled: !edits.length })),
+      edits.length > 0 && !isStored && h('p', { class: 'editbar-warning' }, notStored),
       isListOpen && edits.length > 0 && h('div', { class: 'editbar-list' },
         h('ol', null, edits.slice(-50).map((change) => h('li', null, describe(change)))),
         button('Forget all edits', () => { if (confirm('Forget all edits made in this page?')) forgetEdits(); }, { class: 'link' })));
@@ -80,9 +86,10 @@ function buildKeys() {
   document.addEventListener('keydown', (event) => {
     const isTyping = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) && event.target.type !== 'checkbox';
     if (isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.key === '/') { document.getElementById('search').focus(); event.preventDefault(); }
-    else if (event.key === 'u') undo();
+    if (event.key === 'u') undo();
     else if (event.key === 'U') redo();
+    else if (document.querySelector('dialog[open]')) return;
+    else if (event.key === '/') { document.getElementById('search').focus(); event.preventDefault(); }
     else if (event.key === '?') help.showModal();
   });
 }

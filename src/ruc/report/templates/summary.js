@@ -18,17 +18,14 @@ function computeStats(cluster) {
     sure += isByHand(row) ? 1 : confidence(row);
     nearest += isByHand(row) || current.nearest[row] === cluster;
     joined += isElsewhere(row);
-    if (base.second) {
-      let other = base.second[row];
-      while (current.mergedInto.has(other)) other = current.mergedInto.get(other);
-      if (other !== cluster) alike.set(other, (alike.get(other) || 0) + base.secondConfidence[row]);
-    }
+    const second = secondBest(row);
+    if (second) alike.set(second.cluster, (alike.get(second.cluster) || 0) + second.share);
   }
   const n = rows.length || NaN;
   const [closest] = [...alike].sort((a, b) => b[1] - a[1] || a[0] - b[0]);
   return {
     size: rows.length, doubtful, trustedShare: trusted / n, confidence: sure / n, nearestShare: nearest / n, joined,
-    alike: closest && closest[1] / 10000 / n >= 0.02 ? { cluster: closest[0], share: closest[1] / 10000 / n } : null,
+    alike: closest && closest[1] / n >= 0.02 ? { cluster: closest[0], share: closest[1] / n } : null,
   };
 }
 
@@ -135,7 +132,7 @@ function buildSummary() {
     replaceChildren(flowList, all.slice(0, nFlows).map((flow) => {
       const isOpen = open === flow.key;
       const strip = flow.rows.filter(isPictured).slice(0, 6).map((row) => picture(row, ''));
-      const head = h('button', { type: 'button', class: 'flow', 'aria-expanded': String(isOpen), 'data-flow': flow.key, on: { click: () => { open = isOpen ? null : flow.key; updateFlows(); const again = flowList.querySelector(`[data-flow="${flow.key}"]`); if (again) again.focus({ preventScroll: true }); } } },
+      const head = h('button', { type: 'button', class: 'flow', 'aria-expanded': String(isOpen), 'data-action': flow.key, on: { click: () => { open = isOpen ? null : flow.key; keepingFocus(updateFlows); } } },
         h('span', { class: 'flow-route' }, chip(flow.from), h('span', { class: 'arrow', 'aria-label': 'to' }, '→'), chip(flow.to)),
         h('span', { class: 'flow-strip', 'aria-hidden': 'true' }, strip),
         h('span', { class: 'flow-bar', 'aria-hidden': 'true' }, h('span', { style: { width: `${Math.max(2, flow.rows.length / most * 100)}%` } })),

@@ -93,21 +93,21 @@ function buildTable() {
     } else {
       replaceChildren(body, all.slice(start, start + pageSize).map((row) => h('tr', null,
         h('td', { class: 'col-picture' }, isPictured(row) ? picture(row, '') : h('span', { class: 'no-picture' })),
-        h('td', { class: 'col-name' }, button(data.fileNames[row], () => openDetail(row, rows()), { class: 'link file-name' }), h('div', { class: 'narrow-only' }, status(row))),
+        h('td', { class: 'col-name' }, button(data.fileNames[row], () => openDetail(row, rows()), { class: 'link file-name', 'data-action': 'open', 'data-row': row }), h('div', { class: 'narrow-only' }, status(row))),
         h('td', { class: 'col-cluster' }, chip(current.cluster[row])),
         h('td', { class: 'col-confidence' }, h('span', { class: 'meter', 'aria-hidden': 'true' }, h('span', { style: { width: `${confidence(row) * 100}%` } })), percent(confidence(row), 1)),
         h('td', { class: 'col-initial' }, current.initial[row] < 0 ? h('span', { class: 'faint' }, 'unknown') : isElsewhere(row) ? chip(current.initial[row]) : h('span', { class: 'faint' }, 'same')),
         h('td', { class: 'col-status' }, status(row)))));
     }
     replaceChildren(pager, nPages > 1 && [
-      button('‹', () => { page -= 1; update(); }, { class: 'page', disabled: page === 0, 'aria-label': 'Previous page' }),
-      button('›', () => { page += 1; update(); }, { class: 'page', disabled: page === nPages - 1, 'aria-label': 'Next page' }),
+      button('‹', () => { page -= 1; keepingFocus(update); }, { class: 'page', disabled: page === 0, 'aria-label': 'Previous page', 'data-or': 'Next page' }),
+      button('›', () => { page += 1; keepingFocus(update); }, { class: 'page', disabled: page === nPages - 1, 'aria-label': 'Next page', 'data-or': 'Previous page' }),
       h('span', { class: 'page-text' }, `${number(start + 1)}–${number(Math.min(start + pageSize, all.length))} of ${number(all.length)}`)]);
   }
 
   function updateFilter() {
     const kept = clusterFilter.value;
-    replaceChildren(clusterFilter, h('option', { value: '' }, 'All clusters'), clusters().map((cluster) => h('option', { value: cluster }, current.names[cluster] ? `${cluster} · ${current.names[cluster]}` : `Cluster ${cluster}`)));
+    replaceChildren(clusterFilter, h('option', { value: '' }, 'All clusters'), clusterOptions());
     clusterFilter.value = kept;
     if (clusterFilter.selectedIndex < 0) clusterFilter.value = '';
   }
