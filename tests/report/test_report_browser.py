@@ -74,6 +74,21 @@ class Visit:
         return json.loads(kept[0]) if kept else []
 
 
+def choose(select: Any, value: str) -> None:
+    """As a hand does: the options of a list of clusters come with the focus."""
+    select.focus()
+    select.select_option(value)
+
+
+def focused(page: Any) -> str:
+    """What the keyboard is on, by what it does."""
+    return str(
+        page.evaluate(
+            "((one) => one.dataset.action || one.ariaLabel || one.textContent)(document.activeElement)"
+        )
+    )
+
+
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     return written(tmp_path_factory.mktemp("report"), make_data())
@@ -245,6 +260,14 @@ def test_map_hover_and_lasso(visit: Visit) -> None:
     )
     for value in ("confidence", "changed"):
         page.get_by_label("Colour by").select_option(value)
+    page.mouse.click(x, y, button="right")
+    page.mouse.move(box["x"] + box["width"] + 40, y)
+    page.mouse.down()  # a selection of text that ends over the map
+    page.mouse.move(x, y)
+    page.mouse.up()
+    assert not page.locator("dialog.detail").is_visible()
+    page.mouse.click(x, y)
+    assert visit.text("dialog.detail h3") == data.file_names[row]
 
 
 def test_edits_reach_the_run(visit: Visit, tmp_path: Path) -> None:
@@ -253,7 +276,7 @@ def test_edits_reach_the_run(visit: Visit, tmp_path: Path) -> None:
     page.locator("#cluster-3").scroll_into_view_if_needed()
     page.get_by_label("Name of cluster 3").fill('sunsets "<b>"')
     page.keyboard.press("Enter")
-    page.locator("#cluster-1").get_by_label("Merge into…").select_option("0")
+    choose(page.locator("#cluster-1").get_by_label("Merge into…"), "0")
     page.locator("#cluster-1").wait_for(state="detached")
     assert page.locator("#cluster-0 .panel-numbers b").first.inner_text() == "120"
     page.locator("#cluster-3").get_by_role("button", name="Mark as junk").click()
@@ -262,7 +285,7 @@ def test_edits_reach_the_run(visit: Visit, tmp_path: Path) -> None:
     page.keyboard.press("ArrowRight")
     page.keyboard.press("x")
     assert visit.text(".editbar").startswith("2 selected")
-    page.locator(".editbar").get_by_label("Move to…").select_option("4")
+    choose(page.locator(".editbar").get_by_label("Move to…"), "4")
     moved = visit.store()[-1]["rows"]
     assert len(moved) == 2
     page.locator("#cluster-4").wait_for()
@@ -317,6 +340,176 @@ def test_detail_by_keyboard(visit: Visit) -> None:
     assert page.evaluate("document.activeElement.id") == "search"
 
 
+def test_steps_in_the_detail_keep_the_focus(visit: Visit) -> None:
+    """Enter on Next goes on, and at the end the focus is on the way back."""
+    page = visit.page
+    page.fill("#search", "IMAGE_0010")
+    visit.listed(10)
+    page.locator("#images .file-name").first.focus()
+    page.keyboard.press("Enter")
+    for step in range(2, 10):
+        page.keyboard.press("Enter")
+        assert visit.text("dialog.detail .eyebrow") == f"{step} of 10"
+        assert focused(page) == "next"
+    page.keyboard.press("Enter")
+    assert visit.text("dialog.detail .eyebrow") == "10 of 10"
+    assert focused(page) == "previous"
+    page.keyboard.press("Enter")
+    assert visit.text("dialog.detail .eyebrow") == "9 of 10"
+    assert focused(page) == "previous"
+
+
+def test_the_detail_follows_edits(visit: Visit) -> None:
+    """What is done while it is open shows in it, is announced in it, and leaves the keyboard where it was."""
+    page = visit.page
+    page.locator("#doubtful").scroll_into_view_if_needed()
+    page.locator("#doubtful .tile-open").first.focus()
+    page.keyboard.press("Enter")
+    own = visit.text("dialog.detail dd .chip-number")
+    name = visit.text("dialog.detail h3")
+    page.locator("dialog.detail [data-action=second]").focus()
+    page.keyboard.press("Enter")
+    second = visit.text("dialog.detail dd .chip-number")
+    assert second != own
+    assert focused(page) == "next"
+    announced = page.locator("dialog.detail [role=status]")
+    assert announced.text_content() == f"1 image to cluster {second}"
+    page.keyboard.press("u")
+    assert visit.text("dialog.detail dd .chip-number") == own
+    assert announced.text_content() == f"Undone: 1 image to cluster {second}"
+    page.keyboard.press("/")
+    assert focused(page) == "next"
+    page.keyboard.press("U")
+    assert visit.text("dialog.detail dd .chip-number") == second
+    page.keyboard.press("Escape")
+    assert focused(page) == "open"  # the tile is gone, so the one that moved up
+    assert page.locator("#doubtful .tile-open").first.evaluate("one => one === document.activeElement")
+    assert name not in page.locator("#doubtful .tile-open").first.get_attribute("title")
+
+
+def test_edits_leave_the_focus_where_it_was(visit: Visit) -> None:
+    page = visit.page
+    page.locator("#doubtful").scroll_into_view_if_needed()
+    confirms = page.locator("#doubtful [data-action=confirm]")
+    following = confirms.nth(3).get_attribute("aria-label")
+    confirms.nth(2).focus()
+    page.keyboard.press("Enter")
+    assert confirms.nth(2).get_attribute("aria-label") == following
+    assert confirms.nth(2).evaluate("one => one === document.activeElement")
+    page.locator("#cluster-2").scroll_into_view_if_needed()
+    junk = page.locator("#cluster-2 [data-action=junk]")
+    junk.focus()
+    page.keyboard.press("Enter")
+    assert junk.inner_text() == "Not junk"
+    assert junk.evaluate("one => one === document.activeElement")
+    undo = page.locator(".editbar").get_by_role("button", name="Undo")
+    undo.focus()
+    page.keyboard.press("Enter")
+    assert undo.evaluate("one => one === document.activeElement")
+    page.keyboard.press("Enter")
+    assert undo.is_disabled()
+    assert focused(page) == "Redo"
+    page.get_by_label("Name of cluster 2").focus()
+    page.keyboard.type("dusk")
+    page.keyboard.press("Tab")
+    assert visit.store() == [{"op": "rename", "cluster": 2, "name": "dusk"}]
+    assert focused(page) == "Cluster 3"  # the one that it is most like, next in the panel
+    assert page.locator("#cluster-2").evaluate("one => one.contains(document.activeElement)")
+    choose(page.locator("#cluster-2").get_by_label("Merge into…"), "0")
+    page.locator("#cluster-2").wait_for(state="detached")
+    assert page.evaluate("document.activeElement.id") == "cluster-3"  # it stands where the other was
+    page.keyboard.press("u")
+    assert page.evaluate("[...document.querySelectorAll('.panel')].map((one) => one.id)") == [
+        f"cluster-{cluster}" for cluster in range(4)
+    ]
+    assert page.evaluate("document.activeElement.id") == "cluster-3"
+
+
+def test_arrow_keys_do_not_merge_at_once(visit: Visit) -> None:
+    page = visit.page
+    page.locator("#cluster-1").scroll_into_view_if_needed()
+    select = page.locator("#cluster-1").get_by_label("Merge into…")
+    assert select.locator("option").count() == 1  # no list of clusters in each panel …
+    select.focus()
+    assert select.locator("option").count() == 4  # … until it is used
+    page.keyboard.press("ArrowDown")
+    assert visit.store() == []
+
+
+def test_edits_that_cannot_be_kept(visit: Visit) -> None:
+    """The bar says so, it is announced, and leaving the page asks."""
+    page = visit.page
+    page.locator("#doubtful").scroll_into_view_if_needed()
+    page.locator("#doubtful [data-action=confirm]").first.click()
+    assert "kept in this browser" in visit.text(".editbar")
+    page.evaluate("void (Storage.prototype.setItem = () => { throw new DOMException('full'); })")
+    page.locator("#doubtful [data-action=confirm]").first.click()
+    assert "kept in this browser" not in visit.text(".editbar")
+    assert "Not kept: download before closing." in visit.text(".editbar")
+    assert page.locator("#announcer").text_content().endswith("Not kept: download before closing.")
+    with page.expect_event("dialog") as asked:
+        page.close(run_before_unload=True)
+    assert asked.value.type == "beforeunload"
+    asked.value.accept()
+
+
+def test_merged_clusters_are_followed(visit: Visit) -> None:
+    """The second-best cluster is where it is now, and what was lit up in the map is not missed when it is gone."""
+    page, data = visit.page, make_data()
+    page.locator("#map").scroll_into_view_if_needed()
+    page.wait_for_timeout(300)
+    before = page.evaluate(INK)
+    page.locator("[data-action=legend-3]").click()
+    assert focused(page) == "legend-3"
+    assert page.evaluate(INK) < 0.7 * before
+    page.locator("#cluster-3").scroll_into_view_if_needed()
+    choose(page.locator("#cluster-3").get_by_label("Merge into…"), "0")
+    assert page.evaluate(INK) > 0.9 * before
+    row = int(np.flatnonzero(data.cluster == 2)[1])  # whose second-best is 3
+    page.fill("#search", data.file_names[row])
+    visit.listed(1)
+    page.locator("#images .file-name").click()
+    facts = page.locator("dialog.detail .facts").inner_text().split("\n")
+    assert facts[facts.index("Second best") + 1].startswith("0")
+    page.locator("dialog.detail [data-action=second]").click()
+    assert "Second best" not in page.locator("dialog.detail .facts").inner_text()
+    assert visit.store()[-1] == {"op": "move", "rows": [row], "cluster": 0}
+
+
+# How many pixels of the map are more than faint.
+INK = """() => {
+    const map = document.querySelector('.map-frame canvas');
+    const copy = new OffscreenCanvas(map.width, map.height).getContext('2d', { willReadFrequently: true });
+    copy.drawImage(map, 0, 0);
+    const { data } = copy.getImageData(0, 0, map.width, map.height);
+    return data.filter((value, at) => at % 4 === 3 && value > 128).length;
+}"""
+
+
+def test_an_empty_gallery_says_what_it_lacks(browser: Any, tmp_path: Path) -> None:
+    data = make_data(40)
+    data = replace(data, initial_cluster=data.cluster, cluster_names=["0", "1", "2", "3", "4"])
+    visit = Visit(browser, written(tmp_path, data))
+    visit.page.locator("#cluster-4").scroll_into_view_if_needed()
+    visit.page.locator("#cluster-4 .empty").wait_for()
+    assert "No image is in this cluster." in visit.text("#cluster-4 .empty")
+    visit.page.locator("#cluster-0").scroll_into_view_if_needed()
+    visit.page.locator("#cluster-0").get_by_role("button", name="Newly joined").click()
+    assert "No image came here from another cluster." in visit.text("#cluster-0 .empty")
+    visit.context.close()
+    assert visit.complaints == []
+
+
+def test_ticks_can_be_seen_and_hit_by_a_finger(browser: Any, address: str) -> None:
+    visit = Visit(browser, address, has_touch=True, is_mobile=True)
+    check = visit.page.locator("#doubtful .tile-check").first
+    check.scroll_into_view_if_needed()
+    assert check.evaluate("one => getComputedStyle(one).opacity") == "1"
+    assert check.bounding_box()["width"] >= 24
+    visit.context.close()
+    assert visit.complaints == []
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_narrow_and_wide(browser: Any, address: str, scheme: str) -> None:
     """Nothing sticks out at 400 pixels, and text stands out from its background at any width."""
@@ -326,6 +519,9 @@ def test_narrow_and_wide(browser: Any, address: str, scheme: str) -> None:
         for selector in ("#clusters", "#doubtful", "#images", "#map", "#next"):
             visit.page.locator(selector).scroll_into_view_if_needed()
         assert visit.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, width
+    blend = visit.page.evaluate("getComputedStyle(document.querySelector('.mark'), '::after').mixBlendMode")
+    assert blend == {"light": "multiply", "dark": "screen"}[scheme]
+    assert visit.page.locator("#contents a[aria-current]").first.get_attribute("aria-current") == "true"
     contrasts = visit.page.evaluate(CONTRASTS)
     assert {name: round(value, 2) for name, value in contrasts.items() if value < 4.5} == {}
     assert visit.page.evaluate("[...document.images].filter(image => !image.hasAttribute('alt')).length") == 0
@@ -350,7 +546,7 @@ CONTRASTS = """() => {
     const pairs = [
         ['--ink', '--paper'], ['--ink-2', '--paper'], ['--ink-3', '--paper'], ['--ink-3', '--panel'],
         ['--trust', '--panel'], ['--trust', '--trust-soft'], ['--change', '--panel'], ['--change', '--change-soft'],
-        ['--ink', '--sunken'], ['--ink-2', '--sunken'],
+        ['--ink', '--sunken'], ['--ink-2', '--sunken'], ['--ink-3', '--sunken'], ['--ink-3', '--raised'],
     ];
     return Object.fromEntries(pairs.map(([a, b]) => [`${a} on ${b}`, contrast(a, b)]));
 }"""
@@ -505,7 +701,7 @@ def test_unknown_labels_are_placed_and_not_changed(browser: Any, tmp_path: Path)
     visit.page.locator(
         "#images .file-name"
     ).first.click()  # what a person has placed isn't RUC's work any more
-    visit.page.get_by_label("Move to…").last.select_option("3")
+    choose(visit.page.get_by_label("Move to…").last, "3")
     visit.page.get_by_role("button", name="Close").click()
     playwright.expect(count).to_have_text("2 of 240 images")
     status.select_option(label="Placed by you")

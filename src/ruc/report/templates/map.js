@@ -255,7 +255,8 @@ function buildMap() {
     }
   });
   canvas.addEventListener('pointerup', (event) => {
-    const wasDrag = drag && drag.moved;
+    if (!drag) return; // another button, or pressed elsewhere
+    const wasDrag = drag.moved;
     drag = null;
     if (wasDrag && mode === 'lasso' && path && path.length > 2) { finishLasso(); return; }
     path = null;
@@ -266,6 +267,7 @@ function buildMap() {
     }
     drawOverlay();
   });
+  canvas.addEventListener('pointercancel', () => { drag = null; path = null; drawOverlay(); }); // the page scrolls instead
   canvas.addEventListener('pointerleave', () => { if (!drag) hover(-1); });
   canvas.addEventListener('wheel', (event) => {
     if (!event.ctrlKey && !event.metaKey) return; // the page scrolls; a pinch zooms
@@ -292,7 +294,7 @@ function buildMap() {
   }
 
   function updateModes() {
-    replaceChildren(modes, [['lasso', 'Lasso'], ['pan', 'Move']].map(([value, name]) => button(name, () => { mode = mode === value ? '' : value; updateModes(); }, { 'aria-pressed': String(mode === value) })));
+    replaceChildren(modes, [['lasso', 'Lasso'], ['pan', 'Move']].map(([value, name]) => button(name, () => { mode = mode === value ? '' : value; keepingFocus(updateModes); }, { 'aria-pressed': String(mode === value) })));
     canvas.style.touchAction = mode ? 'none' : 'pan-y';
     canvas.style.cursor = mode === 'pan' ? 'grab' : 'crosshair';
   }
@@ -301,9 +303,9 @@ function buildMap() {
     if (colouring.value === 'cluster') {
       replaceChildren(legend, clusters().filter((cluster) => members(cluster).length).map((cluster) => button([chip(cluster), h('span', { class: 'faint' }, number(members(cluster).length))], () => {
         highlighted = highlighted === cluster ? null : cluster;
-        updateLegend();
+        keepingFocus(updateLegend);
         draw();
-      }, { class: 'legend-item', 'aria-pressed': String(highlighted === cluster) })));
+      }, { class: 'legend-item', 'aria-pressed': String(highlighted === cluster), 'data-action': `legend-${cluster}` })));
       return;
     }
     const entries = colouring.value === 'changed'
@@ -312,26 +314,29 @@ function buildMap() {
     replaceChildren(legend, entries.map(([name, text]) => h('span', { class: 'legend-item' }, h('span', { class: 'swatch', style: { background: `var(${name})` } }), text)));
   }
 
-  let lassoGallery = null;
   function updateFound() {
     if (!caught) {
       path = null;
-      lassoGallery = null;
       replaceChildren(found, h('p', { class: 'note' }, coarse ? 'Press Lasso, then draw around some points.' : 'Draw around some points and they are listed here. Click a point to open it; hold Shift to move the map, Ctrl and the wheel to zoom.'));
       drawOverlay();
       return;
     }
-    lassoGallery = gallery(() => caught, { size: 'small', lines: 6, label: 'In the lasso' });
+    const pictures = gallery(() => caught, { size: 'small', lines: 6, label: 'In the lasso' });
     replaceChildren(found,
       h('div', { class: 'map-found-head' }, h('strong', null, plural(caught.length, noun)), ' in the lasso',
         button('Clear', () => { caught = null; updateFound(); }, { class: 'link' })),
       caught.length > 0 && h('div', { class: 'row-actions' }, clusterSelect('Move all to…', (cluster) => moveTo(caught, cluster), { withNew: true })),
-      lassoGallery.element);
-    lassoGallery.update();
+      pictures.element);
+    pictures.update();
   }
 
   colouring.addEventListener('change', () => { highlighted = null; updateLegend(); draw(); });
-  listeners.push(() => { updateLegend(); if (caught) updateFound(); draw(); });
+  listeners.push(() => {
+    if (highlighted !== null && !members(highlighted).length) highlighted = null;
+    updateLegend();
+    if (caught) updateFound();
+    draw();
+  });
   themeListeners.push(draw);
   updateModes();
   updateLegend();
