@@ -412,6 +412,7 @@ def test_edits_leave_the_focus_where_it_was(visit: Visit) -> None:
     page.get_by_label("Name of cluster 2").focus()
     page.keyboard.type("dusk")
     page.keyboard.press("Tab")
+    playwright.expect(page.locator(".editbar")).to_contain_text("1 edit")
     assert visit.store() == [{"op": "rename", "cluster": 2, "name": "dusk"}]
     assert focused(page) == "Cluster 3"  # the one that it is most like, next in the panel
     assert page.locator("#cluster-2").evaluate("one => one.contains(document.activeElement)")
