@@ -26,7 +26,7 @@ docs: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt torch==2.13.0
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,docs,map,onnx]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,docs,onnx]'
 	touch $(INSTALLED)
 
 clean:

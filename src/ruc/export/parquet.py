@@ -9,7 +9,7 @@ import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
 from ruc.export.items import Items, check_new
-from ruc.report.layout import MapMethod, map_positions
+from ruc.report.layout import map_positions
 from ruc.run_folder import replacing
 
 __all__ = ["export_parquet", "table_of"]
@@ -17,7 +17,7 @@ __all__ = ["export_parquet", "table_of"]
 N_NEIGHBORS: Final = 15
 
 
-def export_parquet(items: Items, target: Path, map_method: MapMethod = "auto", seed: int = 0) -> Path:
+def export_parquet(items: Items, target: Path, seed: int = 0) -> Path:
     """Write one table: an image a row, with its place on the map, its neighbours and its vector.
 
     Open it with `embedding-atlas run.parquet --x x --y y --neighbors neighbors`, or with
@@ -29,8 +29,8 @@ def export_parquet(items: Items, target: Path, map_method: MapMethod = "auto", s
         With or without files.
     target
         A new file, e.g. `run.parquet`.
-    map_method, seed
-        Of the map; see `map_positions`.
+    seed
+        Of the map.
 
     Returns
     -------
@@ -42,19 +42,19 @@ def export_parquet(items: Items, target: Path, map_method: MapMethod = "auto", s
         `target` exists.
     """
     check_new(target)
-    table = table_of(items, map_method, seed)
+    table = table_of(items, seed)
     with replacing(target.parent) as new:
         parquet.write_table(table, new / target.name)
     return target
 
 
-def table_of(items: Items, map_method: MapMethod = "auto", seed: int = 0) -> Any:
+def table_of(items: Items, seed: int = 0) -> Any:
     """The `pyarrow.Table`: id, file_name, image (path), cluster, label, …, x, y, neighbors, vector.
 
     `neighbors` is a struct of `ids` (into `id`, the row's number) and `distances` (cosine), nearest first,
     as Embedding Atlas takes it.
     """
-    positions, _ = map_positions(items.features, map_method, seed)
+    positions, _ = map_positions(items.features, seed)
     columns: dict[str, Any] = {
         "id": pa.array(range(len(items.file_names)), pa.int64()),
         "file_name": pa.array(items.file_names, pa.string()),

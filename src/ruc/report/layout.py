@@ -1,20 +1,15 @@
 """The 2-D map of the images."""
 
-import importlib.util
-import warnings
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from ruc.embed.top import top_unordered
-from ruc.errors import InputError
 from ruc.runtime import Runtime
 
-__all__ = ["MapMethod", "map_positions", "principal_components"]
-
-MapMethod = Literal["auto", "graph", "umap", "pca"]
+__all__ = ["map_positions", "principal_components"]
 
 FEWEST_FOR_GRAPH: Final = 50  # below, neighbours say little
 MOST_FOR_GRAPH: Final = (
@@ -22,25 +17,21 @@ MOST_FOR_GRAPH: Final = (
 )
 N_PLACED_BY: Final = 3
 BLOCK: Final = 256
-N_NEIGHBORS: Final = 15
 N_DIRECTIONS: Final = 50
 ROWS: Final = 65_536  # at a time
 
 
-def map_positions(
-    features: NDArray[np.floating[Any]], method: MapMethod = "auto", seed: int = 0
-) -> tuple[NDArray[np.float32], str]:
+def map_positions(features: NDArray[np.floating[Any]], seed: int = 0) -> tuple[NDArray[np.float32], str]:
     """Lay the samples out in the plane, alike ones close together.
+
+    By the layout of the neighbour graph with UMAP's forces (`ruc.cluster.layout`), and few samples by PCA.
 
     Parameters
     ----------
     features
         (n_samples, n_features).
-    method
-        "graph": the layout of the neighbour graph with UMAP's forces (`ruc.cluster.layout`); "umap":
-        umap-learn; "pca"; or "auto": "graph" for 50 samples or more, else "pca".
     seed
-        Of all but PCA.
+        Of the graph's layout.
 
     Returns
     -------
@@ -48,16 +39,14 @@ def map_positions(
         (n_samples, 2) float32 and the method that was used, for the caption.
     """
     n_samples = len(features)
-    if method == "auto":
-        method = "graph" if n_samples >= FEWEST_FOR_GRAPH else "pca"
-    if method == "pca" or n_samples <= N_NEIGHBORS:
+    if n_samples < FEWEST_FOR_GRAPH:
         return principal_components(features, 2), "PCA"
-    if method == "graph":
-        name = "the graph of nearest neighbours, with the forces of UMAP"
-        if n_samples > MOST_FOR_GRAPH:
-            name += f", of {MOST_FOR_GRAPH:,} samples; each other one lies between its {N_PLACED_BY} nearest of these"
-        return _graph(features, seed), name
-    return _umap(features, seed), "UMAP"
+    name = "the graph of nearest neighbours, with the forces of UMAP"
+    if n_samples > MOST_FOR_GRAPH:
+        name += (
+            f", of {MOST_FOR_GRAPH:,} samples; each other one lies between its {N_PLACED_BY} nearest of these"
+        )
+    return _graph(features, seed), name
 
 
 def principal_components(features: NDArray[np.floating[Any]], n_components: int) -> NDArray[np.float32]:
@@ -121,27 +110,3 @@ def _between_nearest(
         nearest = top_unordered(closeness, N_PLACED_BY).numpy()
         positions[start : start + BLOCK] = laid_out[nearest].mean(axis=1)
     return positions
-
-
-def _umap(features: NDArray[np.floating[Any]], seed: int) -> NDArray[np.float32]:
-    """UMAP with what makes it slow taken away: exact neighbours given, PCA start, 200 epochs."""
-    if importlib.util.find_spec("umap") is None:
-        raise InputError("umap-learn is not installed; expected for the map 'umap': pip install 'ruc[map]'")
-    from sklearn.neighbors import NearestNeighbors
-
-    reduced = principal_components(features, min(N_DIRECTIONS, features.shape[1]))
-    distances, indices = NearestNeighbors(n_neighbors=N_NEIGHBORS).fit(reduced).kneighbors(reduced)
-    start = reduced[:, :2] / max(float(reduced[:, 0].std()), 1e-12)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns of what is wanted here: one thread because of the seed
-        import umap
-
-        positions = umap.UMAP(
-            n_neighbors=N_NEIGHBORS,
-            n_epochs=200,
-            init=start,
-            precomputed_knn=(indices.astype(np.int32), distances.astype(np.float32), None),
-            random_state=seed,
-            n_jobs=1,
-        ).fit_transform(reduced)
-    return np.asarray(positions, dtype=np.float32)

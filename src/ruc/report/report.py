@@ -11,7 +11,7 @@ import numpy as np
 from markupsafe import Markup
 
 from ruc.report.data import ReportData
-from ruc.report.layout import MapMethod, map_positions
+from ruc.report.layout import map_positions
 from ruc.report.payload import as_script_json, payload, typicality
 from ruc.report.thumbnails import MOST_SHOWN, choose_shown, make_thumbnails
 
@@ -39,7 +39,6 @@ IMAGES_PER_SHEET: Final = 250  # parsed together, when the first of them is look
 def write_report(
     data: ReportData,
     n_thumbnails: int = MOST_SHOWN,
-    map_method: MapMethod = "auto",
     seed: int = 0,
 ) -> str:
     """Write the report as the text of one HTML file.
@@ -54,13 +53,11 @@ def write_report(
         What to show.
     n_thumbnails
         Most images inside the page; of more, a fair sample of each cluster is shown, and the page says so.
-    map_method
-        How the 2-D map is computed where `data.positions` is absent; see `map_positions`.
     seed
-        Of the map.
+        Of the 2-D map, which is computed where `data.positions` is absent.
     """
     if data.positions is None and data.features is not None and len(data.file_names) > 1:
-        positions, name = map_positions(data.features, map_method, seed)
+        positions, name = map_positions(data.features, seed)
         data = replace(data, positions=positions, positions_name=name)
     typical, nearest = typicality(data)
     images: tuple[str, ...] = ()
