@@ -290,7 +290,10 @@ RunFolder = Annotated[Path, typer.Argument(help="A finished run folder.")]
 @app.command()
 def merge(
     run: RunFolder,
-    clusters: Annotated[list[str], typer.Argument(help="Numbers or names; all go into the first.")],
+    clusters: Annotated[
+        list[str],
+        typer.Argument(help="Names or numbers (0, 1, …; names count first); all go into the first."),
+    ],
 ) -> None:
     """Merge clusters of a run into the first one named."""
     from ruc.edit_folder import edit_folder
@@ -303,7 +306,7 @@ def merge(
 @app.command()
 def split(
     run: RunFolder,
-    cluster: Annotated[str, typer.Argument(help="Number or name.")],
+    cluster: Annotated[str, typer.Argument(help="Name, or number (0, 1, …; names count first).")],
     parts: Annotated[int, typer.Option(help="Number of parts; the largest keeps number and name.")] = 2,
 ) -> None:
     """Split a cluster of a run by what its images look like."""
@@ -316,7 +319,7 @@ def split(
 @app.command()
 def rename(
     run: RunFolder,
-    cluster: Annotated[str, typer.Argument(help="Number or name.")],
+    cluster: Annotated[str, typer.Argument(help="Name, or number (0, 1, …; names count first).")],
     name: Annotated[str, typer.Argument(help="The new name.")],
 ) -> None:
     """Give a cluster of a run a name."""

@@ -48,6 +48,7 @@ TABLE_COLUMNS: Final = (
     "is_clean",
     "changed",
     "cluster_name",
+    "initial_cluster_name",
 )
 
 
@@ -258,6 +259,7 @@ def _write_table(folder: Path, run: Run) -> None:
     import pyarrow.parquet as parquet
 
     names = np.asarray(run.cluster_names, dtype=np.str_)
+    initial_names = np.where(run.initial_cluster < 0, "", names[run.initial_cluster])
     columns: dict[str, Any] = {
         "file_name": list(run.file_names),
         "cluster": run.cluster,
@@ -266,7 +268,11 @@ def _write_table(folder: Path, run: Run) -> None:
         "was_clean": run.was_clean,
         "is_clean": run.is_clean,
         "changed": run.changed,
-        **({"cluster_name": names[run.cluster]} if run.has_names else {}),
+        **(
+            {"cluster_name": names[run.cluster], "initial_cluster_name": initial_names}
+            if run.has_names
+            else {}
+        ),
         **run.marks,
     }
     table = pa.table(columns)
