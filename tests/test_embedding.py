@@ -25,7 +25,7 @@ def embedding(folder: Path) -> Embedding:
     with seeded_init(0):
         network = ResNet(NetworkSettings(channels=1, width=8, blocks=(1, 1)))
     images = load_pixels(find_images(folder), 16, CPU)
-    embedder = SelfSupervisedEmbedder(network.eval(), 16, GENTLE, "contrastive")
+    embedder = SelfSupervisedEmbedder(network.eval(), GENTLE, "contrastive")
     features = embedder.transform(images.pixels, CPU)
     return Embedding("contrastive", images.file_names, features, images.indices, embedder, images)
 

@@ -21,7 +21,7 @@ from ruc.embed.scratch import choose_policy, fit_scratch, suit_settings
 from ruc.embed.self_supervised import SelfSupervisedEmbedder
 from ruc.embed.weights import DEFAULT_MODEL, weights_at_hand
 from ruc.errors import InputError
-from ruc.images.load import ImageSet, choose_size, load_pixels
+from ruc.images.load import LARGEST_SIZE, ImageSet, choose_size, load_pixels
 from ruc.images.source import ImageSource, find_images
 from ruc.images.views import random_view, to_float
 from ruc.networks import ResNet, State
@@ -43,6 +43,7 @@ logger = logging.getLogger(__name__)
 
 N_VIEWS = 8
 MOST_WITH_VIEWS = 20_000  # images whose views are embedded: 8 times their features are kept in memory
+MOMENTUM_SIDE = 64  # of photographs, where there are many of them and a GPU
 FROM_SCRATCH = ("scratch", "contrastive", "momentum", "pixels")
 FittedEmbedder = Embedder | PretrainedEmbedder
 
@@ -127,7 +128,8 @@ def embed_images(
         return _embed_by_checkpoint(source, name, image_size, max_skipped, runtime)
     if name not in FROM_SCRATCH:
         return _embed_pretrained(source, name, why, max_skipped, runtime, kept or Checkpoints())
-    images = load_pixels(source, image_size or choose_size(source), runtime, max_skipped)
+    largest = MOMENTUM_SIDE if name == "momentum" else LARGEST_SIZE
+    images = load_pixels(source, image_size or choose_size(source, largest), runtime, max_skipped)
     return _embed_from_scratch(images, name, why, runtime, kept or Checkpoints())
 
 

@@ -22,7 +22,7 @@ def embedder(kind: str) -> Embedder:
         network = ResNet(NetworkSettings(channels=3, width=8, blocks=(1, 1))).eval()
         head = relu_layers([network.settings.n_features, 6]).eval()
     pixels = fit_pixels(PIXELS, n_features=5, side=8)
-    contrastive = SelfSupervisedEmbedder(network, 16, GENTLE, "contrastive")
+    contrastive = SelfSupervisedEmbedder(network, GENTLE, "contrastive")
     return {
         "pixels": pixels,
         "contrastive": contrastive,

@@ -20,11 +20,11 @@ def test_state_survives_json_and_makes_the_same_embedder(method: str) -> None:
     with seeded_init(0):
         network = ResNet(NetworkSettings(channels=1, width=8, blocks=(1, 1), stem="full"))
     policy = ViewPolicy(area=(0.6, 1.0), shift=0.05, brightness=0.3)
-    embedder = SelfSupervisedEmbedder(network, 12, policy, method)
+    embedder = SelfSupervisedEmbedder(network, policy, method)
     state = embedder.state()
     again = embedder_from_state(State(json.loads(json.dumps(state.config)), state.weights))
     assert isinstance(again, SelfSupervisedEmbedder)
-    assert (again.name, again.side, again.policy) == (method, 12, policy)
+    assert (again.name, again.policy) == (method, policy)
     assert again.network.settings == network.settings
     features = embedder.transform(pixels, CPU)
     np.testing.assert_array_equal(again.transform(pixels, CPU), features)

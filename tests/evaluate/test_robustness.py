@@ -117,7 +117,7 @@ def test_embedders_as_functions_with_gradient_agree_with_themselves(side):
     pixels = np.random.default_rng(0).integers(256, size=(20, 3, 12, 12)).astype(np.uint8)
     images = (torch.from_numpy(pixels).float() / 255).requires_grad_(True)
     network = ResNet(NetworkSettings(width=8, blocks=(1, 1), stem="half", channels=3)).eval()
-    parts = (fit_pixels(pixels, 6, side), SelfSupervisedEmbedder(network, side, GENTLE, "contrastive"))
+    parts = (fit_pixels(pixels, 6, side), SelfSupervisedEmbedder(network, GENTLE, "contrastive"))
     for embedder in (*parts, CombinedEmbedder(parts, (0.3, 1.0))):
         features = _differentiable(embedder, RUNTIME)(images)
         assert features.detach().numpy() == pytest.approx(embedder.transform(pixels, RUNTIME), abs=1e-5)
@@ -129,7 +129,7 @@ def test_the_base_stands_on_the_part_that_is_a_network():
     pixels = np.random.default_rng(0).integers(256, size=(20, 3, 12, 12)).astype(np.uint8)
     images = torch.from_numpy(pixels).float() / 255
     network = ResNet(NetworkSettings(width=8, blocks=(1, 1), stem="half", channels=3)).eval()
-    parts = (fit_pixels(pixels, 6), SelfSupervisedEmbedder(network, 12, GENTLE, "contrastive"))
+    parts = (fit_pixels(pixels, 6), SelfSupervisedEmbedder(network, GENTLE, "contrastive"))
     combined = CombinedEmbedder(parts, (0.3, 1.0))
     part = _backbone(combined, pixels[:1], RUNTIME)
     columns = torch.from_numpy(combined.transform(pixels, RUNTIME)[:, part.columns])

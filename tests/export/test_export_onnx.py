@@ -58,7 +58,7 @@ def models(pixels: np.ndarray) -> dict[str, Mapping[str, State]]:
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.uniform_(-0.5, 0.5)  # type: ignore[union-attr, operator]
             module.running_var.uniform_(0.5, 2.0)  # type: ignore[union-attr, operator]
-    contrastive = SelfSupervisedEmbedder(backbone, SIDE, ViewPolicy(), "contrastive")
+    contrastive = SelfSupervisedEmbedder(backbone, ViewPolicy(), "contrastive")
     embedder = contrastive.state()
     pair = Pair(ImageNetwork(backbone, N_CLUSTERS), ImageNetwork(ResNet(SHAPE), N_CLUSTERS))
     projection = fit_pixels(pixels, n_features=5, side=8)

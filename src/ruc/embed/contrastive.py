@@ -22,7 +22,6 @@ from ruc.embed.companions import find_companions, replace_some
 from ruc.embed.pixels import fit_pixels
 from ruc.embed.self_supervised import SelfSupervisedEmbedder
 from ruc.embed.view_side import view_side
-from ruc.images.shrink import shrink
 from ruc.images.views import GENTLE, ViewPolicy, random_view, to_float
 from ruc.networks import (
     NetworkSettings,
@@ -56,8 +55,6 @@ class ContrastiveSettings:
     network
         Its shape; the number of channels is taken from the images. None: narrow, and halving the side at once
         unless the images are tiny.
-    max_side
-        Larger images are shrunk to this side, in training and after.
     epochs
         Passes over the images; None: 40 with up to 5,000 of them, fewer with more, down to 5, and more where they
         would make fewer than 800 batches, up to 400.
@@ -84,7 +81,6 @@ class ContrastiveSettings:
 
     policy: ViewPolicy = GENTLE
     network: NetworkSettings | None = None
-    max_side: int = 32
     epochs: int | None = None
     batch_size: int = 125
     n_views: int = 4
@@ -150,15 +146,14 @@ def fit_contrastive(
         The state to resume from is another's.
     """
     settings = settings or ContrastiveSettings()
-    side = min(settings.max_side, pixels.shape[-1])
     shape = settings.network or NetworkSettings(
-        width=24, blocks=(1, 1, 1), stem="full" if side < SMALL_SIDE else "half"
+        width=24, blocks=(1, 1, 1), stem="full" if pixels.shape[-1] < SMALL_SIDE else "half"
     )
     with seeded_init(runtime.numpy_seed("contrastive/weights")):
         network = ResNet(replace(shape, channels=pixels.shape[1]))
         width = network.settings.n_features
         head = projection_head(width, width, settings.n_projected)
-    embedder = SelfSupervisedEmbedder(network, side, settings.policy, "contrastive")
+    embedder = SelfSupervisedEmbedder(network, settings.policy, "contrastive")
     _train(embedder, head, pixels, settings, runtime, on_epoch, resume)
     return embedder
 
@@ -190,7 +185,7 @@ def _train(
             model.train()
             both = np.concatenate([features, settings.pixel_weight * pixel_features], axis=1)
             stand_ins = find_companions(both, n_neighbors, runtime)
-        side = view_side(epoch, n_epochs, embedder.side, settings.small_epochs, settings.small_side)
+        side = view_side(epoch, n_epochs, pixels.shape[-1], settings.small_epochs, settings.small_side)
         batches = shuffled_batches(n_images, settings.batch_size, generator, torch.device("cpu"))
         for step, rows in enumerate(batches, start=epoch * n_batches):
             set_learning_rate(optimizer, settings.learning_rate * warmup_cosine(step, n_epochs * n_batches))
@@ -198,7 +193,7 @@ def _train(
                 replace_some(rows, stand_ins, settings.neighbor_chance, generator)
                 for _ in range(settings.n_views - 1)
             ]
-            batch = shrink(to_float(images[torch.cat([rows, *others]).to(device)]), embedder.side)
+            batch = to_float(images[torch.cat([rows, *others]).to(device)])
             yield len(rows), batch_loss(model, batch, side, settings, runtime, generator)
 
     train_epochs(

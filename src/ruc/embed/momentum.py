@@ -203,7 +203,7 @@ def fit_momentum(
     train_epochs(
         "learning to embed", learner, optimizer, losses, n_epochs, n_images, runtime, on_epoch, resume
     )
-    return SelfSupervisedEmbedder(learner.network, full_side, settings.policy, "momentum")
+    return SelfSupervisedEmbedder(learner.network, settings.policy, "momentum")
 
 
 def batch_loss(

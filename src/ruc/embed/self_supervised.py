@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from ruc.images.shrink import shrink
 from ruc.images.views import ViewPolicy, to_float
 from ruc.networks import NetworkSettings, ResNet, State, channels_last
 from ruc.runtime import Runtime
@@ -29,8 +28,6 @@ class SelfSupervisedEmbedder:
     ----------
     network
         Images (n, channels, side, side) in [0, 1] to features (n, n_features), not normalised.
-    side
-        Side of the images that the network was trained on; larger ones are shrunk to it.
     policy
         The views it was trained on.
     method
@@ -38,7 +35,6 @@ class SelfSupervisedEmbedder:
     """
 
     network: ResNet
-    side: int
     policy: ViewPolicy
     method: str
 
@@ -59,7 +55,7 @@ class SelfSupervisedEmbedder:
 
     def embed(self, images: Tensor) -> Tensor:
         """(n, channels, size, size) images in [0, 1] as unit-norm rows, with gradients, on the network's device."""
-        return normalize(self.network(shrink(images, self.side)).float(), dim=1)
+        return normalize(self.network(images).float(), dim=1)
 
     def transform(
         self, pixels: NDArray[np.uint8], runtime: Runtime, mixed_precision: bool = False
@@ -78,7 +74,6 @@ class SelfSupervisedEmbedder:
         """Everything needed to make it again."""
         config = {
             "kind": self.method,
-            "side": self.side,
             "policy": asdict(self.policy),
             "network": asdict(self.network.settings),
         }
@@ -90,7 +85,7 @@ class SelfSupervisedEmbedder:
         network = ResNet(NetworkSettings.from_config(state.config["network"]))
         network.load_state_dict(state.weights)
         policy = ViewPolicy(**_tuples(state.config["policy"]))
-        return cls(network.eval(), state.config["side"], policy, state.config["kind"])
+        return cls(network.eval(), policy, state.config["kind"])
 
 
 def _tuples(config: dict[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # it imports torch, which takes seconds and is not needed her
     from ruc.runtime import Runtime
 
 __all__ = [
+    "LARGEST_SIZE",
     "Batch",
     "ImageSet",
     "Skipped",
@@ -37,7 +38,7 @@ __all__ = [
 T = TypeVar("T")
 
 SMALLEST_SIZE = 16
-LARGEST_SIZE = 64
+LARGEST_SIZE = 32
 SIZE_SAMPLE = 64
 MODES = {1: "L", 3: "RGB"}
 
@@ -207,7 +208,8 @@ def choose_size(source: ImageSource, largest: int = LARGEST_SIZE) -> int:
     """The size at which to learn from scratch: that of the images themselves, within 16 … `largest` pixels.
 
     The median of the shorter sides of up to 64 images, evenly spread, is read from their headers. Small images keep
-    their size (MNIST 28, CIFAR 32). Photographs come out at 64, the side a small network on a CPU can afford.
+    their size (MNIST 28, CIFAR 32). Photographs come out at `largest`: by default at the side a small network on a CPU
+    can afford, and at which a few thousand photographs show as much as at twice that (experiments/LOG.md).
     Images below 16 pixels (scikit-learn's 8-pixel digits) are enlarged to 16, so that three halvings leave
     2 x 2 pixels.
     """
