@@ -1,7 +1,8 @@
 """A pretended device: real numbers on the CPU that say they're elsewhere, and errors where CUDA would raise them.
 
 Tensors on torch's "meta" device are made to hold real values. Whatever mixes them with tensors on the CPU, other than
-what CUDA allows too (numbers without dimensions, indices on the CPU, copies), raises, as does what CUDA can't do.
+what CUDA allows too (numbers without dimensions, indices on the CPU, copies), raises, as does what CUDA can't do. Noted
+is what the CPU would wait for (numbers and sizes that only the device knows, and what comes back), and what is sent.
 """
 
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ __all__ = ["ELSEWHERE", "pretended_device"]
 
 ELSEWHERE = torch.device("meta")
 COPIES = {"aten::_to_copy", "aten::copy_"}
+ASKING = {"aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "aten::equal"}
 INDEXED = {"aten::index", "aten::index_put_", "aten::index_put", "aten::_index_put_impl_"}
 
 
@@ -40,7 +42,7 @@ class _Elsewhere(torch.Tensor):
     is_meta = False  # else torch would skip copying numbers there
 
     def tolist(self) -> Any:
-        return self.values.tolist()
+        return self.cpu().tolist()
 
     def numpy(self, *, force: bool = False) -> Any:
         raise TypeError("can't convert a tensor elsewhere to numpy; use Tensor.cpu() first")
@@ -50,7 +52,14 @@ class _Elsewhere(torch.Tensor):
         raise RuntimeError(f"{func} outside of pretended_device()")
 
 
-class _Pretend(TorchDispatchMode):
+class Pretend(TorchDispatchMode):
+    """What was done elsewhere that the CPU has to wait for, and what was sent there, by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[str] = []
+        self.sent: list[str] = []
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
         name = func._schema.name
@@ -68,6 +77,7 @@ class _Pretend(TorchDispatchMode):
         if kwargs.get("device") is not None:
             is_far = torch.device(kwargs["device"]).type == ELSEWHERE.type
             kwargs["device"] = torch.device("cpu")
+        self._note(name, args, is_far)
         plain_args, plain_kwargs = tree_map(_values, (args, kwargs))
         out = func(*plain_args, **plain_kwargs)
         if not func._schema.returns:
@@ -78,13 +88,23 @@ class _Pretend(TorchDispatchMode):
             lambda leaf: _Elsewhere(leaf) if is_far and isinstance(leaf, torch.Tensor) else leaf, out
         )
 
+    def _note(self, name: str, args: Any, is_far: bool) -> None:
+        comes_from = args[1] if name == "aten::copy_" else args[0] if args else None
+        was_far = isinstance(comes_from, _Elsewhere)
+        if name in COPIES and is_far and not was_far:
+            self.sent.append(name)
+        indices = args[1] if name in INDEXED and is_far else []
+        from_masks = any(index is not None and index.dtype == torch.bool for index in indices)
+        if from_masks or (was_far and (name in ASKING or (name in COPIES and not is_far))):
+            self.waits.append(name)
+
 
 def _values(leaf: Any) -> Any:
     return leaf.values if isinstance(leaf, _Elsewhere) else leaf
 
 
 @contextmanager
-def pretended_device(monkeypatch: Any) -> Iterator[None]:
+def pretended_device(monkeypatch: Any) -> Iterator[Pretend]:
     """Whatever is put on `ELSEWHERE` inside is really computed, and held apart from the CPU."""
     made = torch.tensor
 
@@ -93,5 +113,5 @@ def pretended_device(monkeypatch: Any) -> Iterator[None]:
 
     monkeypatch.setattr(torch, "tensor", tensor)
     monkeypatch.setattr(torch, "autocast", lambda *args, **kwargs: nullcontext())
-    with _Pretend():
-        yield
+    with Pretend() as pretend:
+        yield pretend

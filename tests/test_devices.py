@@ -1,5 +1,7 @@
 """Every training step, and all around it, on a device that isn't the CPU: nothing is left behind there by mistake."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,9 +15,11 @@ from ruc.embed.momentum import MomentumSettings, fit_momentum
 from ruc.embed.neighbors import Neighbors, nearest_neighbors
 from ruc.images.views import GENTLE, PHOTO, random_view, strong_view, to_float
 from ruc.networks import NetworkSettings, ResNet, seeded_init
-from ruc.refine.ruc import refine
+from ruc.refine.members import make_members, passes
+from ruc.refine.ruc import refine, train_pass
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import FeatureSpace, ImageSpace
+from ruc.refine.trust import Trust
 from ruc.runtime import Runtime
 
 TINY = NetworkSettings(width=8, blocks=(1, 1), stem="half")
@@ -25,8 +29,8 @@ FAR = Runtime(ELSEWHERE.type)
 @pytest.fixture
 def elsewhere(monkeypatch):
     monkeypatch.setattr("ruc.cluster.scan.N_EPOCHS", 2)
-    with pretended_device(monkeypatch):
-        yield
+    with pretended_device(monkeypatch) as pretend:
+        yield pretend
 
 
 @pytest.fixture
@@ -47,6 +51,10 @@ def test_the_pretended_device_tells_what_is_elsewhere(elsewhere) -> None:
         there + torch.ones(3)
     with pytest.raises(RuntimeError, match="mixes devices"):
         torch.cat([there, torch.ones(3)])
+    assert elsewhere.waits == ["aten::_to_copy", "aten::_local_scalar_dense"]
+    assert elsewhere.sent == ["aten::_to_copy"]
+    there[there > 2], there[torch.tensor([0])], there.tolist()
+    assert elsewhere.waits[2:] == ["aten::index", "aten::_to_copy"]
 
 
 @pytest.mark.parametrize("policy", [GENTLE, PHOTO])
@@ -90,6 +98,30 @@ def test_scan_on_images(elsewhere, pixels, neighbors) -> None:
     network = self_label_images(pixels, network, PHOTO, FAR, settings, resume=states[0])
     assert network.head.weight.device == ELSEWHERE
     assert predict_images(pixels, network, FAR).labels.shape == (24,)
+
+
+@pytest.mark.parametrize(("where", "most_sent"), [("image", 17), ("feature", 13)])
+def test_no_step_of_refining_waits_for_the_device(elsewhere, pixels, neighbors, where, most_sent) -> None:
+    with seeded_init(0):
+        backbone = ResNet(TINY)
+    space = (
+        ImageSpace(pixels, backbone, replace(PHOTO, elastic=0.03, blur_chance=0.5), FAR)
+        if where == "image"
+        else FeatureSpace(pixels.reshape(24, -1)[:, :20].astype(np.float32), neighbors, FAR)
+    )
+    base = Clustering(np.arange(24) % 2, None, 2, "kmeans")
+    is_clean = torch.arange(24) % 3 > 0
+    trust = Trust.at_start(torch.from_numpy(base.labels).to(ELSEWHERE), is_clean.to(ELSEWHERE))
+    noted = []
+    for n_batches in (1, 4):
+        settings = RefineSettings(n_epochs=2, batch_size=24 // n_batches).filled(space.defaults)
+        (turns,) = passes(*make_members(space, base, settings, FAR), settings)
+        elsewhere.waits.clear(), elsewhere.sent.clear()
+        train_pass(turns, trust, space, settings, 0, FAR, FAR.generator("test"))
+        noted.append((len(elsewhere.waits), len(elsewhere.sent)))
+    (waits, sent), (waits_of_four, sent_of_four) = noted
+    assert waits_of_four == waits
+    assert (sent_of_four - sent) / 3 <= most_sent
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 import pytest
 import torch
+from device_check import ELSEWHERE, pretended_device
 
 from ruc.errors import InputError
-from ruc.runtime import Runtime
+from ruc.runtime import Runtime, to_device
 
 
 def test_each_purpose_draws_for_itself() -> None:
@@ -48,3 +49,14 @@ def test_side_by_side_is_a_map_and_leaves_the_threads_as_they_were(n_threads: in
 def test_what_fails_side_by_side_fails() -> None:
     with pytest.raises(ZeroDivisionError), Runtime("cpu").side_by_side(2) as run:
         list(run(lambda divisor: 1 / divisor, [1, 0]))
+
+
+def test_tensors_travel_in_one_piece_and_arrive_as_they_were(monkeypatch) -> None:
+    tensors = [torch.arange(6.0).view(2, 3), torch.empty(2, 0), torch.eye(2).expand(3, 2, 2)]
+    with pretended_device(monkeypatch) as pretend:
+        arrived = to_device(ELSEWHERE, *tensors)
+        assert pretend.sent == ["aten::_to_copy"]
+        assert all(tensor.device == ELSEWHERE for tensor in arrived)
+        back = [tensor.cpu() for tensor in arrived]
+    assert all(map(torch.equal, back, tensors))
+    assert all(map(torch.equal, to_device(torch.device("cpu"), *tensors), tensors))

@@ -9,10 +9,11 @@ from functools import cached_property
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ruc.errors import InputError
 
-__all__ = ["Runtime"]
+__all__ = ["Runtime", "to_device"]
 
 
 @dataclass(frozen=True)
@@ -91,3 +92,17 @@ class Runtime:
     def numpy_seed(self, purpose: str) -> int:
         """Return the seed in [0, 2**32) of one purpose, for NumPy and scikit-learn."""
         return zlib.crc32(f"{purpose}/{self.seed}".encode())
+
+
+def to_device(device: torch.device, *tensors: Tensor) -> list[Tensor]:
+    """Tensors of one type from the CPU to a device, all in one piece, without waiting until they are there.
+
+    CUDA copies in the background from pinned memory alone; from any other the CPU waits for all work before it.
+    """
+    if device.type == "cpu":
+        return list(tensors)
+    in_background = device.type == "cuda"
+    piece = torch.cat([tensor.flatten() for tensor in tensors])
+    piece = (piece.pin_memory() if in_background else piece).to(device, non_blocking=in_background)
+    parts = torch.split(piece, [tensor.numel() for tensor in tensors])
+    return [part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]

@@ -108,9 +108,8 @@ def test_colours_change_as_one_step_after_the_other_would(channels, monkeypatch)
     monkeypatch.setattr(views._Chance, "symmetric", lambda self, most: most * torch.tensor([-0.5, 0.0, 1.0]))
     monkeypatch.setattr(views._Chance, "event", lambda self, chance: torch.tensor([False, True, True]))
     policy = ViewPolicy(brightness=0.2, contrast=0.3, saturation=0.4, hue=0.05, colour_chance=0.8)
-    seen = views._recolour(images, policy, views._Chance(3, generator(), images.device))
-    grey_too = replace(policy, grey_chance=0.5)
-    faded = views._recolour(images, grey_too, views._Chance(3, generator(), images.device))
+    seen = random_view(images, policy, generator())
+    faded = random_view(images, replace(policy, grey_chance=0.5), generator())
 
     def luma(image):
         red, green, blue = image
@@ -139,6 +138,21 @@ def test_blur_equals_a_gaussian_convolution_of_each_image() -> None:
     for image, blurred, s in zip(images[:, 0].numpy(), seen[:, 0].numpy(), sigma.tolist(), strict=True):
         once = gaussian_filter1d(image, s, axis=0, mode="nearest", radius=2)
         assert np.allclose(gaussian_filter1d(once, s, axis=1, mode="nearest", radius=2), blurred, atol=1e-5)
+
+
+def test_blur_leaves_those_as_they_are_that_were_not_drawn() -> None:
+    images = levels(200, 1, 8)
+    seen = random_view(images, ViewPolicy(blur_chance=0.5, blur=(2.0, 4.0)), generator())
+    same = (seen == images).flatten(1).all(dim=1)
+    assert 70 < int(same.sum()) < 130
+
+
+def test_changes_of_a_part_make_the_views_of_that_part() -> None:
+    images, policy = levels(9), replace(POLICIES["photo"], elastic=0.03, blur_chance=0.5)
+    whole = random_view(images, policy, generator(), size=12)
+    changes = views.draw_changes(policy, 9, 3, generator())
+    for part in (slice(0, 4), slice(4, 9)):
+        torch.testing.assert_close(views.change(images[part], policy, changes.of(part), 12), whole[part])
 
 
 def test_cutout_hides_a_square_of_its_share() -> None:

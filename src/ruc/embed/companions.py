@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ruc.embed.neighbors import nearest_neighbors
-from ruc.runtime import Runtime
+from ruc.runtime import Runtime, to_device
 
 __all__ = ["draw_companions", "find_companions", "replace_some"]
 
@@ -26,8 +26,8 @@ def find_companions(features: NDArray[np.float32], n_neighbors: int, runtime: Ru
 
 def draw_companions(rows: Tensor, companions: Tensor, generator: torch.Generator) -> Tensor:
     """(len(rows),) a companion of each of these images."""
-    columns = torch.randint(companions.shape[1], rows.shape, generator=generator)
-    return companions[rows, columns.to(rows.device)]
+    (columns,) = to_device(rows.device, torch.randint(companions.shape[1], rows.shape, generator=generator))
+    return companions[rows, columns]
 
 
 def replace_some(rows: Tensor, companions: Tensor, chance: float, generator: torch.Generator) -> Tensor:

@@ -37,7 +37,7 @@ from ruc.networks import (
     train_epochs,
     warmup_cosine,
 )
-from ruc.runtime import Runtime
+from ruc.runtime import Runtime, to_device
 
 __all__ = ["ContrastiveSettings", "batch_loss", "contrastive_loss", "fit_contrastive"]
 
@@ -193,7 +193,8 @@ def _train(
                 replace_some(rows, stand_ins, settings.neighbor_chance, generator)
                 for _ in range(settings.n_views - 1)
             ]
-            batch = to_float(images[torch.cat([rows, *others]).to(device)])
+            (shown,) = to_device(device, torch.cat([rows, *others]))
+            batch = to_float(images[shown])
             yield len(rows), batch_loss(model, batch, side, settings, runtime, generator)
 
     train_epochs(

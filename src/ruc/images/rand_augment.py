@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from ruc.images.colour import grey, per_image
 from ruc.images.warp import warp
+from ruc.runtime import to_device
 
 __all__ = ["rand_augment"]
 
@@ -36,14 +37,16 @@ def rand_augment(images: Tensor, operations: int, magnitude: float, generator: t
         signs = torch.randint(2, (len(images),), generator=generator) * 2 - 1
         order = drawn.argsort()
         groups = drawn.bincount(minlength=len(_OPERATIONS)).tolist()
-        strengths = torch.split((signs[order] * (magnitude / 10)).to(images), groups)
-        parts = torch.split(images.index_select(0, order.to(images.device)), groups)
+        (strengths,) = to_device(images.device, signs[order] * (magnitude / 10))
+        there, back = to_device(images.device, order, order.argsort())
+        parts = torch.split(images.index_select(0, there), groups)
         changed = [
             operation(part, strength)
-            for operation, part, strength in zip(_OPERATIONS, parts, strengths, strict=True)
+            for operation, part, strength in zip(
+                _OPERATIONS, parts, torch.split(strengths, groups), strict=True
+            )
             if len(part)
         ]
-        back = order.argsort().to(images.device)
         images = torch.cat(changed).index_select(0, back).clamp_(0.0, 1.0)
     return images
 

@@ -2,13 +2,14 @@
 
 A view is what augmentation makes of an image. Every function takes float images (n, channels, height,
 width) in [0, 1] with one or three channels and returns the same shape; nothing loops over images, and all
-chance comes from the generator that is passed in.
+chance comes from the generator that is passed in: it is drawn on the CPU, and sent to the images in few pieces.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from torch import Tensor
 from ruc.images.colour import LUMA, hue_rotation, per_image
 from ruc.images.rand_augment import rand_augment
 from ruc.images.warp import KNOTS, warp
+from ruc.runtime import to_device
 
 __all__ = [
     "GENTLE",
@@ -23,13 +25,17 @@ __all__ = [
     "PHOTO",
     "PLAIN",
     "POLICIES",
+    "Changes",
     "ViewPolicy",
+    "change",
     "cutout",
+    "draw_changes",
     "random_view",
     "strong_view",
     "to_float",
 ]
 
+SHARP = 1e-3  # pixels: a blur as small as this leaves every pixel as it is
 Range = tuple[float, float]
 
 
@@ -157,18 +163,57 @@ def random_view(
     Tensor
         (n, channels, height, width), or (n, channels, size, size).
     """
+    changes = draw_changes(policy, len(images), images.shape[1], generator)
+    views = change(images, policy, changes, size)
+    if policy.noise > 0:
+        noise = torch.randn(views.shape, generator=generator)
+        noise *= per_image(_Chance(len(images), generator).uniform(0.0, policy.noise))
+        views = (views + to_device(images.device, noise)[0]).clamp_(0.0, 1.0)
+    return views
+
+
+class Changes(NamedTuple):
+    """What makes a random view of each of n images, but for the noise."""
+
+    window: Tensor  # (n, 2, 3) affine maps from the view's coordinates to the image's, both in [-1, 1]
+    knots: Tensor  # (n, 2, k, k) displacements on a coarse grid; k = 0 without any
+    colours: Tensor  # (n, channels, channels) maps of colours
+    brightness: Tensor  # (n,) factors
+    lift: Tensor  # (n,) how much of an image's mean grey, once brightened, is added for the contrast
+    blur: Tensor  # (n,) standard deviations in pixels at a side of 32; 0: none
+
+    def of(self, part: slice) -> "Changes":
+        """Those of a part of the images."""
+        return Changes(*(each[part] for each in self))
+
+
+def draw_changes(policy: ViewPolicy, n_images: int, n_channels: int, generator: torch.Generator) -> Changes:
+    """Draw on the CPU what makes a random view of each image."""
+    chance = _Chance(n_images, generator)
+    window = _window(policy, chance) if policy.moves else torch.eye(2, 3).expand(n_images, -1, -1)
+    knots = _knots(policy, chance)
+    recolouring = _recolouring(policy, n_channels, chance)
+    blur = torch.zeros(n_images)
+    if policy.blur_chance > 0:
+        blur = chance.uniform(*policy.blur)
+        blur = blur * chance.event(policy.blur_chance)
+    return Changes(window, knots, *recolouring, blur)
+
+
+def change(images: Tensor, policy: ViewPolicy, changes: Changes, size: int | None = None) -> Tensor:
+    """Views of the images with these changes; `policy` is that of which they were drawn, `size` as in `random_view`."""
     shape = images.shape[-2:] if size is None else torch.Size((size, size))
-    chance = _Chance(len(images), generator, images.device)
+    sent = to_device(images.device, *changes, _luma(images.shape[1]))
+    window, knots, colours, brightness, lift, blur, luma = sent
     if policy.moves or shape != images.shape[-2:]:
-        images = warp(images, _window(policy, chance), _knots(policy, chance), shape)
-    images = _recolour(images, policy, chance)
+        images = warp(images, window, knots if policy.elastic > 0 else None, shape)
+    if policy.recolours:
+        if policy.contrast > 0:
+            lift = lift * ((brightness[:, None] * images.mean(dim=(2, 3))) @ luma)
+        images = _recolour(images, colours, lift)
     if policy.blur_chance > 0:
         scale = shape[0] / 32
-        blurred = _blur(images, chance.uniform(*policy.blur) * scale, policy.blur[1] * scale)
-        images = torch.where(per_image(chance.event(policy.blur_chance)), blurred, images)
-    if policy.noise > 0:
-        noise = torch.randn(images.shape, generator=generator).to(images.device)
-        images = (images + noise * per_image(chance.uniform(0.0, policy.noise))).clamp_(0.0, 1.0)
+        images = _blur(images, blur * scale, policy.blur[1] * scale)
     return images
 
 
@@ -186,26 +231,26 @@ def cutout(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
     """Hide a square of side `share`, centred anywhere within the image, under the image's mean."""
     if share <= 0:
         return images
-    chance = _Chance(len(images), generator, images.device)
+    chance = _Chance(len(images), generator)
+    down, across = to_device(images.device, chance.uniform(0.0, 1.0), chance.uniform(0.0, 1.0))
     height, width = images.shape[-2:]
     rows = (torch.arange(height, device=images.device) + 0.5) / height
     columns = (torch.arange(width, device=images.device) + 0.5) / width
-    near_row = (rows - chance.uniform(0.0, 1.0)[:, None]).abs() < share / 2
-    near_column = (columns - chance.uniform(0.0, 1.0)[:, None]).abs() < share / 2
+    near_row = (rows - down[:, None]).abs() < share / 2
+    near_column = (columns - across[:, None]).abs() < share / 2
     hidden = near_row[:, None, :, None] & near_column[:, None, None, :]
     return torch.where(hidden, images.mean(dim=(2, 3), keepdim=True), images)
 
 
 class _Chance:
-    """Draws one number per image from a CPU generator, and hands it over on the images' device."""
+    """Draws one number per image from a CPU generator."""
 
-    def __init__(self, count: int, generator: torch.Generator, device: torch.device) -> None:
+    def __init__(self, count: int, generator: torch.Generator) -> None:
         self.count = count
         self.generator = generator
-        self.device = device
 
     def uniform(self, low: float, high: float) -> Tensor:
-        return torch.rand(self.count, generator=self.generator).mul_(high - low).add_(low).to(self.device)
+        return torch.rand(self.count, generator=self.generator).mul_(high - low).add_(low)
 
     def symmetric(self, most: float) -> Tensor:
         return self.uniform(-most, most)
@@ -214,7 +259,7 @@ class _Chance:
         return self.uniform(0.0, 1.0) < probability
 
     def normal(self, *shape: int) -> Tensor:
-        return torch.randn(self.count, *shape, generator=self.generator).to(self.device)
+        return torch.randn(self.count, *shape, generator=self.generator)
 
 
 # --- geometry ----------------------------------------------------------------------------------------------
@@ -237,30 +282,32 @@ def _window(policy: ViewPolicy, chance: _Chance) -> Tensor:
     return torch.stack([first, second], dim=1)
 
 
-def _knots(policy: ViewPolicy, chance: _Chance) -> Tensor | None:
-    """(n, 2, k, k) random displacements on a coarse grid, or None."""
+def _knots(policy: ViewPolicy, chance: _Chance) -> Tensor:
+    """(n, 2, k, k) random displacements on a coarse grid."""
     if policy.elastic == 0:
-        return None
+        return torch.empty(chance.count, 2, 0, 0)
     return chance.normal(2, KNOTS, KNOTS) * (2 * policy.elastic)
 
 
 # --- colour ------------------------------------------------------------------------------------------------
 
 
-def _recolour(images: Tensor, policy: ViewPolicy, chance: _Chance) -> Tensor:
-    """Brightness, contrast, saturation, hue and grey, in this order, as one linear map of each image's colours."""
+def _recolouring(policy: ViewPolicy, channels: int, chance: _Chance) -> tuple[Tensor, Tensor, Tensor]:
+    """Brightness, contrast, saturation, hue and grey, in this order, as one linear map of each image's colours.
+
+    The three are `colours`, `brightness` and `lift` of `Changes`.
+    """
+    same, brightness, lift = torch.eye(channels), torch.ones(chance.count), torch.zeros(chance.count)
+    changed = same.expand(chance.count, -1, -1)
     if not policy.recolours:
-        return images
-    channels = images.shape[1]
-    weights = torch.tensor(LUMA if channels == 3 else (1.0,)).to(images.device)
-    same, grey = torch.eye(channels, device=images.device), weights.expand(channels, channels)
-    changed, lift = same.expand(len(images), -1, -1), torch.zeros(len(images), device=images.device)
+        return changed, brightness, lift
+    grey = _luma(channels).expand(channels, channels)
     if policy.brightness > 0:
-        changed = changed * _matrix(1 + chance.symmetric(policy.brightness))
+        brightness = 1 + chance.symmetric(policy.brightness)
+        changed = changed * _matrix(brightness)
     if policy.contrast > 0:
         factor = 1 + chance.symmetric(policy.contrast)
-        mean = (changed @ images.mean(dim=(2, 3)).unsqueeze(2)).squeeze(2) @ weights
-        changed, lift = changed * _matrix(factor), (1 - factor) * mean
+        changed, lift = changed * _matrix(factor), 1 - factor
     # The lift is a grey, and greys stay greys under what follows.
     if channels == 3 and policy.saturation > 0:
         factor = _matrix(1 + chance.symmetric(policy.saturation))
@@ -272,26 +319,36 @@ def _recolour(images: Tensor, policy: ViewPolicy, chance: _Chance) -> Tensor:
         changed, lift = torch.where(_matrix(chosen), changed, same), lift * chosen
     if channels == 3 and policy.grey_chance > 0:
         changed = torch.where(_matrix(chance.event(policy.grey_chance)), grey @ changed, changed)
-    if channels == 1:
-        return (images * changed.unsqueeze(3) + per_image(lift)).clamp_(0.0, 1.0)
-    return torch.baddbmm(_matrix(lift), changed, images.flatten(2)).view_as(images).clamp_(0.0, 1.0)
+    return changed, brightness, lift
+
+
+def _recolour(images: Tensor, colours: Tensor, lift: Tensor) -> Tensor:
+    """The images' colours mapped by a matrix each, and lifted by a grey each."""
+    if images.shape[1] == 1:
+        return (images * colours.unsqueeze(3) + per_image(lift)).clamp_(0.0, 1.0)
+    return torch.baddbmm(_matrix(lift), colours, images.flatten(2)).view_as(images).clamp_(0.0, 1.0)
 
 
 def _blur(images: Tensor, sigma: Tensor, most: float) -> Tensor:
     """Gaussian blur with a standard deviation (in pixels) for each image, cut off at twice the largest, 2 at least."""
     radius = max(2, math.ceil(2 * most))
     offsets = torch.arange(-radius, radius + 1, device=images.device)
-    taps = torch.exp(-0.5 * (offsets / sigma[:, None]) ** 2)
+    taps = torch.exp(-0.5 * (offsets / sigma.clamp_min(SHARP)[:, None]) ** 2)
     taps = taps / taps.sum(dim=1, keepdim=True)
     for dim in (2, 3):
         length = images.shape[dim]
         places = torch.arange(length, device=images.device)
         blurred = torch.zeros_like(images)
-        for number, offset in enumerate(offsets.tolist()):
+        for number, offset in enumerate(range(-radius, radius + 1)):
             shifted = images.index_select(dim, (places + offset).clamp(0, length - 1))
             blurred += per_image(taps[:, number]) * shifted
         images = blurred
     return images
+
+
+def _luma(channels: int) -> Tensor:
+    """(channels,) what each channel adds to the grey of an image."""
+    return torch.tensor(LUMA if channels == 3 else (1.0,))
 
 
 def _matrix(values: Tensor) -> Tensor:

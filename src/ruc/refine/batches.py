@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ruc.refine.spaces import Space
 from ruc.refine.trust import Trust
+from ruc.runtime import to_device
 
 __all__ = ["Batch", "batches"]
 
@@ -32,6 +33,6 @@ def batches(trust: Trust, space: Space, batch_size: int, generator: torch.Genera
     for drawn in order.tensor_split(-(-len(order) // batch_size)):
         chosen = is_clean[drawn]
         parts = drawn, chosen.nonzero().squeeze(1), (~chosen).nonzero().squeeze(1)
-        rows, clean, unclean = (part.to(device, non_blocking=True) for part in parts)
+        rows, clean, unclean = to_device(device, *parts)
         views = space.plain(rows), space.weak(rows, generator), space.weak(rows, generator)
         yield Batch(rows, clean, unclean, trust.pseudo_labels[rows[clean]], *views)

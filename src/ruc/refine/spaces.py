@@ -13,7 +13,7 @@ from ruc.embed.neighbors import Neighbors
 from ruc.images.views import ViewPolicy, random_view, strong_view, to_float
 from ruc.networks import ImageNetwork, ResNet, channels_last, seeded_init
 from ruc.refine.networks import Head
-from ruc.runtime import Runtime
+from ruc.runtime import Runtime, to_device
 
 __all__ = ["FeatureSpace", "ImageSpace", "Space"]
 
@@ -124,18 +124,20 @@ class FeatureSpace:
         """A step towards a near neighbour, or a stored augmentation."""
         if self.views is None:
             return self._step(rows, self.weak_step, generator)
-        chosen = torch.randint(len(self.views), (len(rows),), generator=generator).to(rows.device)
+        drawn = torch.randint(len(self.views), (len(rows),), generator=generator)
+        (chosen,) = to_device(rows.device, drawn)
         return self.views[chosen, rows]
 
     def strong(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """A longer step towards a near neighbour, and features dropped."""
         moved = self._step(rows, self.strong_step, generator)
-        kept = torch.rand(moved.shape, generator=generator).to(moved.device) >= self.dropout
-        return moved * kept / (1 - self.dropout)
+        (drawn,) = to_device(moved.device, torch.rand(moved.shape, generator=generator))
+        return moved * (drawn >= self.dropout) / (1 - self.dropout)
 
     def _step(self, rows: Tensor, longest: float, generator: torch.Generator) -> Tensor:
-        column = torch.randint(self.nearest.shape[1], (len(rows),), generator=generator).to(rows.device)
-        share = longest * torch.rand(len(rows), 1, generator=generator).to(rows.device)
+        drawn = torch.randint(self.nearest.shape[1], (len(rows),), generator=generator)
+        (column,) = to_device(rows.device, drawn)
+        (share,) = to_device(rows.device, longest * torch.rand(len(rows), 1, generator=generator))
         here = self.features[rows]
         return torch.lerp(here, self.features[self.nearest[rows, column]], share)
 

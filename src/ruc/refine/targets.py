@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ruc.runtime import to_device
+
 __all__ = ["guess", "mix_up", "one_hot", "refine_labels", "sharpen", "smooth_labels"]
 
 
@@ -52,7 +54,7 @@ def mix_up(
     One λ ~ Beta(alpha, alpha) for the batch, replaced by max(λ, 1 - λ).
     """
     share = draw_share(alpha, generator)
-    partner = torch.randperm(len(inputs), generator=generator).to(inputs.device)
+    (partner,) = to_device(inputs.device, torch.randperm(len(inputs), generator=generator))
     mixed_inputs = torch.lerp(inputs[partner], inputs, share)
     return mixed_inputs, torch.lerp(targets[partner], targets, share)
 
