@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import ruc.embedding
 from ruc.embed.momentum import MomentumSettings
@@ -40,6 +41,24 @@ def test_views_are_of_the_same_images_and_repeat_with_the_seed(shapes: tuple[Pat
     assert own.mean() > others.mean()
     assert not np.array_equal(views[0], views[1])
     np.testing.assert_array_equal(views, embed_views(embedded, CPU))
+
+
+def test_views_are_made_of_a_few_images_at_a_time(
+    shapes: tuple[Path, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded, change, sizes = embedding(shapes[0]), ruc.embedding.change, []
+
+    def look(images: torch.Tensor, *others: object) -> torch.Tensor:
+        sizes.append(len(images))
+        return change(images, *others)
+
+    at_once = embed_views(embedded, CPU)
+    monkeypatch.setattr(ruc.embedding, "CHUNK", 25)
+    monkeypatch.setattr(ruc.embedding, "change", look)
+    np.testing.assert_allclose(
+        embed_views(embedded, CPU), at_once, atol=0.01
+    )  # a level of a pixel, by rounding
+    assert sizes == N_VIEWS * [25, 25, 10]
 
 
 def test_no_views_without_a_network_or_without_images(shapes: tuple[Path, dict[str, str]]) -> None:

@@ -23,7 +23,7 @@ from ruc.embed.weights import DEFAULT_MODEL, weights_at_hand
 from ruc.errors import InputError
 from ruc.images.load import LARGEST_SIZE, ImageSet, choose_size, load_pixels
 from ruc.images.source import ImageSource, find_images
-from ruc.images.views import random_view, to_float
+from ruc.images.views import ViewPolicy, change, draw_changes, to_float
 from ruc.networks import ResNet, State
 from ruc.networks.checkpoints import LARGEST_SIDE, is_checkpoint, load_checkpoint
 from ruc.run_folder import Checkpoints, check_file, replacing, write_csv
@@ -42,6 +42,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 N_VIEWS = 8
+CHUNK = 1000  # images
 MOST_WITH_VIEWS = 20_000  # images whose views are embedded: 8 times their features are kept in memory
 MOMENTUM_SIDE = 64  # of photographs, where there are many of them and a GPU
 FROM_SCRATCH = ("scratch", "contrastive", "momentum", "pixels")
@@ -165,9 +166,19 @@ def embed_views(embedded: Embedding, runtime: Runtime) -> NDArray[np.float32] | 
         return None
     policy, _ = choose_policy(images.pixels, runtime)
     generator = runtime.generator("embedded views")
-    plain = to_float(torch.from_numpy(images.pixels))
-    views = (random_view(plain, policy, generator).mul_(255).round_().byte() for _ in range(N_VIEWS))
-    return np.stack([embedder.transform(each.numpy(), runtime) for each in views])
+    views = (_view(images.pixels, policy, generator) for _ in range(N_VIEWS))
+    return np.stack([embedder.transform(each, runtime) for each in views])
+
+
+def _view(pixels: NDArray[np.uint8], policy: ViewPolicy, generator: torch.Generator) -> NDArray[np.uint8]:
+    """A random view of each image, made of a few at a time: as floats all of them would take many times the memory."""
+    changes = draw_changes(policy, len(pixels), pixels.shape[1], generator)
+    views = np.empty_like(pixels)
+    for start in range(0, len(pixels), CHUNK):
+        part = slice(start, start + CHUNK)
+        view = change(to_float(torch.from_numpy(pixels[part])), policy, changes.of(part))
+        views[part] = view.mul_(255).round_().byte().numpy()
+    return views
 
 
 def resolve(embedder: str) -> tuple[str, str]:
