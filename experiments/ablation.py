@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from addon import SHARED, calibration_error, load_data, make_base, score
+from addon import DATA_FOLDER, calibration_error, load_data, make_base, score
 from numpy.typing import NDArray
 from paper import attack, summed
 from paper_data import Split
@@ -89,7 +89,7 @@ def feature_problems() -> tuple[Split, Callable[[int], Problem]]:
 def image_problems(embedding_epochs: int) -> tuple[Split, Callable[[int], Problem]]:
     """mnist5k, and SCAN with self-labelling on its images."""
     runtime = Runtime("cpu")
-    pixels = load_pixels(find_images(SHARED / "mnist5k" / "images"), 28, runtime).pixels
+    pixels = load_pixels(find_images(DATA_FOLDER / "mnist5k" / "images"), 28, runtime).pixels
     truth = load_data("mnist5k")[1]
     embedder = fit_contrastive(pixels, runtime, ContrastiveSettings(epochs=embedding_epochs))
     neighbors = nearest_neighbors(embedder.transform(pixels, runtime), 100, runtime)

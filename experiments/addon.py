@@ -14,6 +14,7 @@ ece raw is that of the softmax of the summed logits. The seed draws the noise, t
 
 import argparse
 import csv
+import os
 import time
 import warnings
 from pathlib import Path
@@ -38,7 +39,7 @@ from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import FeatureSpace
 from ruc.runtime import Runtime
 
-SHARED = Path(__file__).parents[1].parent / "shared" / "data"
+DATA_FOLDER = Path(os.environ.get("RUC_DATA", Path(__file__).parents[1] / "../shared/data"))  # DATA.md
 DATA = ("digits", "blobs", "mnist5k", "cifar10_5k")
 CLUSTERINGS = ("kmeans", "scan", "mixture", "density", "graph")
 GIVEN = ("wrong 10%", "wrong 20%", "wrong 40%", "alike 20%", "alike 40%", "missing 30%", "wrong 1%")
@@ -52,9 +53,9 @@ def load_data(name: str, features: str | None = None) -> tuple[NDArray[np.float3
     elif name == "blobs":
         rows, truth = blobs_on_a_sphere()
     else:
-        with (SHARED / name / "truth.csv").open(newline="") as file:
+        with (DATA_FOLDER / name / "truth.csv").open(newline="") as file:
             label_of = {row["file_name"]: row["label"] for row in csv.DictReader(file)}
-        source = find_images(SHARED / name / "images")
+        source = find_images(DATA_FOLDER / name / "images")
         truth = np.unique([label_of[each] for each in source.file_names], return_inverse=True)[1]
         if features is None:
             pixels = load_pixels(source, 32 if name.startswith("cifar") else 28, Runtime("cpu")).pixels

@@ -1,7 +1,7 @@
 """Base clusterings against each other, and against UMAP followed by a Gaussian mixture, given the true number.
 
     python experiments/bases.py                                    scikit-learn's digits, and 50 blobs
-    python experiments/bases.py shared/data/mnist5k                a folder with images/ and truth.csv: as pixels
+    python experiments/bases.py DATA/mnist5k                      a folder with images/ and truth.csv: as pixels
     python experiments/bases.py contrastive.npz --tail 10          features, labels; long-tailed, 10:1
     python experiments/bases.py digits --methods graph umap --seeds 5
 

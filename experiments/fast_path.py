@@ -1,7 +1,7 @@
 """Does the fast form of image space cost accuracy? The embedding and the base of one run for every form and seed.
 
-    ruc cluster ../shared/data/mnist5k/images -k 10 -o run
-    python experiments/fast_path.py run --truth ../shared/data/mnist5k/truth.csv --epochs 3 --seeds 5
+    ruc cluster DATA/mnist5k/images -k 10 -o run
+    python experiments/fast_path.py run --truth DATA/mnist5k/truth.csv --epochs 3 --seeds 5
 
 Forms: "fast" is the default where the hardware multiplies bfloat16 (both networks learn from each batch, only the rows
 that are needed pass through them, in mixed precision); "by turns" the same with a pass for each network; "float32" that

@@ -87,7 +87,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("data", help="digits, or a folder of the shared data")
+    parser.add_argument("data", help="digits, or one of the sets of DATA.md")
     parser.add_argument("--features", help="A .npy of its features.  [default: pixels]")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--only", help="one base")

@@ -1,8 +1,9 @@
 """The table of the README: `ruc cluster` and `ruc evaluate` as a user runs them, for several seeds.
 
-    python experiments/main_job.py ../shared/data/mnist5k -k 10 --seeds 3 -o runs/mnist5k
+    python experiments/main_job.py DATA/mnist5k -k 10 --seeds 3 -o runs/mnist5k
 
-DATA holds images/ and truth.csv. A run that is in the output folder already is measured, not made again.
+The folder holds images/ and truth.csv (DATA.md). A run that is in the output folder already is measured, not made
+again.
 """
 
 import argparse

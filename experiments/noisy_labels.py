@@ -1,8 +1,8 @@
 """Finding and repairing wrong human labels: RUC against cleanlab's find_label_issues, on the same features.
 
     python experiments/noisy_labels.py digits
-    python experiments/noisy_labels.py shared/data/mnist5k
-    python experiments/noisy_labels.py shared/data/mnist5k --features features.npy
+    python experiments/noisy_labels.py DATA/mnist5k
+    python experiments/noisy_labels.py DATA/mnist5k --features features.npy
 
 Labels get wrong at random (symmetric: any other class; look-alikes: the class whose mean feature is nearest). RUC takes
 the labels as a given clustering. cleanlab takes out-of-sample probabilities of a five-fold cross-validation, once of

@@ -3,7 +3,7 @@
     python experiments/paper_data.py cifar10 CIFAR-10-dataset -o runs/data
     python experiments/paper_data.py cifar20 CIFAR-100-dataset -o runs/data      100 classes become 20
     python experiments/paper_data.py stl10 STL-10/data -o runs/data --test-labels test_labels.pt
-    python experiments/paper_data.py mnist5k ../shared/data/mnist5k -o runs/data
+    python experiments/paper_data.py mnist5k DATA/mnist5k -o runs/data
 
 FOLDER holds train/CLASS/* and test/CLASS/*, or images/ and truth.csv, of which every fifth image is set apart for the
 test. STL-10's test images lie in test/ without classes, in their original order: --test-labels has theirs. The order

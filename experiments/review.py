@@ -1,6 +1,6 @@
 """How many of the errors left are among the first 5% of the images to review, by several rankings.
 
-    python experiments/review.py run/ --truth shared/data/mnist5k/truth.csv
+    python experiments/review.py run/ --truth DATA/mnist5k/truth.csv
     python experiments/review.py runs/*/ --truth truth.csv --share 0.05
 
 Errors are images whose cluster isn't their class under the best one-to-one matching. `doubt` is what review.csv is

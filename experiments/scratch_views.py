@@ -3,7 +3,7 @@
 For each set of images: what the mirror test says; then, for each views policy and each kind of features, the
 modularity that the choice is made by, beside what the labels say of the neighbours. Labels are used here alone.
 
-    python experiments/scratch_views.py --data ../shared/data [--epochs 3]
+    python experiments/scratch_views.py --data DATA [--epochs 3]
 
 Hardware, time and the table of a run are in experiments/LOG.md.
 """

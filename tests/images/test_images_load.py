@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from data import data_set
 from PIL import Image
 
 from ruc.errors import InputError, NothingToClusterError, UnreadableImageError
@@ -25,8 +26,6 @@ from ruc.images.source import find_images
 from ruc.runtime import Runtime
 
 RUNTIME = Runtime("cpu")
-DATA = Path(__file__).parents[2] / "../shared/data"
-MESSY = DATA / "messy_photos"
 
 
 def folder_of(path: Path, n_images: int, n_broken: int = 0, size: tuple[int, int] = (8, 8)) -> Path:
@@ -246,10 +245,9 @@ def test_thumbnails_in_threads_leave_the_warning_filters_alone(tmp_path: Path) -
 
 
 def test_the_messy_folder_loses_exactly_the_broken_ones() -> None:
-    if not MESSY.is_dir():
-        pytest.skip(f"{MESSY} is not here")
-    source = find_images(MESSY / "images")
-    with (MESSY / "truth.csv").open(encoding="utf-8") as file:
+    folder = data_set("messy_photos")
+    source = find_images(folder / "images")
+    with (folder / "truth.csv").open(encoding="utf-8") as file:
         assert list(source.file_names) == sorted(row["file_name"] for row in csv.DictReader(file))
     images = load_pixels(source, choose_size(source), RUNTIME)
     assert {lost.file_name: lost.reason for lost in images.skipped} == {
@@ -264,9 +262,7 @@ def test_the_messy_folder_loses_exactly_the_broken_ones() -> None:
 
 @pytest.mark.parametrize(("name", "shape"), [("mnist5k", (1, 28, 28)), ("cifar10_5k", (3, 32, 32))])
 def test_small_data_sets_come_out_at_their_own_size(name: str, shape: tuple[int, ...]) -> None:
-    if not (DATA / name).is_dir():
-        pytest.skip(f"{DATA / name} is not here")
-    source = find_images(DATA / name / "images").take(range(0, 5000, 50))
+    source = find_images(data_set(name) / "images").take(range(0, 5000, 50))
     pixels = load_pixels(source, choose_size(source), RUNTIME).pixels
     assert pixels.shape == (100, *shape)
     with Image.open(source.items[7]) as image:
