@@ -211,6 +211,8 @@ def test_features_of_the_images_that_could_be_read(
     (folder / "000a.jpg").write_bytes(b"no image")  # not the last one
     features = tmp_path / "out" / "f.npy"
     assert ruc("embed", folder, "--embedder", "pixels", "-o", features, "-q") == 0
+    assert f"1 skipped ({tmp_path / 'out' / 'f_skipped.csv'} says why)" in capsys.readouterr().out
+    assert (tmp_path / "out" / "f_skipped.csv").read_text().startswith("file_name,reason\n000a.jpg,")
     run = tmp_path / "run"
     given = ["cluster", folder, "--features", features, "-k", 3, "-o", run, "--epochs", 2, "-q"]
     assert ruc(*given) == 0
@@ -374,11 +376,20 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
 
 
 def test_unreadable_images_are_listed_with_a_reason(
-    shapes: tuple[Path, dict[str, str]], tmp_path: Path
+    shapes: tuple[Path, dict[str, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, _ = shapes
     (folder / "bad.jpg").write_bytes(b"")
     assert ruc("cluster", folder, "-k", 3, "-o", tmp_path / "run", *QUICK) == 0
     (skipped,) = read_run(tmp_path / "run").skipped
     assert skipped[0] == "bad.jpg" and skipped[1]
+    predict = ["predict", tmp_path / "run", folder, "-o", tmp_path / "new.csv", "-q"]
+    capsys.readouterr()
+    assert ruc(*predict) == 0
+    assert f"60 predicted, 1 skipped ({tmp_path / 'new_skipped.csv'} says why): " in capsys.readouterr().out
+    with (tmp_path / "new_skipped.csv").open(newline="") as file:
+        assert list(csv.DictReader(file)) == [{"file_name": skipped[0], "reason": skipped[1]}]
     assert ruc("cluster", folder, "-k", 3, "-o", tmp_path / "run2", *QUICK, "--max-skipped", "0%") == 1
+    (folder / "bad.jpg").unlink()
+    assert ruc(*predict) == 0
+    assert not (tmp_path / "new_skipped.csv").exists()

@@ -190,7 +190,10 @@ def refine(
 def predict(
     run: Annotated[Path, typer.Argument(help="A finished run folder.")],
     source: Annotated[str | None, typer.Argument(help="New images: a folder or a table.")] = None,
-    output: Annotated[Path, typer.Option("-o", "--output", help="CSV to write.")] = Path("predictions.csv"),
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", help="CSV to write; what can't be read goes to NAME_skipped.csv."),
+    ] = Path("predictions.csv"),
     features: Annotated[str | None, typer.Option(help="A .npy of features, for a run on features.")] = None,
     raw: Annotated[
         bool, typer.Option("--raw", help="Confidence as the networks say it, instead of calibrated.")
@@ -203,11 +206,13 @@ def predict(
     _logging(quiet)
     from ruc.predict import predict_to_csv
     from ruc.runtime import Runtime
+    from ruc.skipped import skipped_note
 
     runtime = Runtime(device or "auto", verbose=not quiet)
     lost = 0.10 if max_skipped is None else max_skipped
     prediction = predict_to_csv(run, source, features, output, runtime, lost, raw)
-    typer.echo(f"{len(prediction.file_names)} predicted, {len(prediction.skipped)} skipped: {output}")
+    skipped = skipped_note(output, prediction.skipped)
+    typer.echo(f"{len(prediction.file_names)} predicted{skipped}: {output}")
 
 
 @app.command()
@@ -244,7 +249,12 @@ def evaluate(
 def embed(
     source: Annotated[str, typer.Argument(help="Folder of images, or a CSV/Parquet with file_name.")],
     output: Annotated[
-        Path, typer.Option("-o", "--output", help=".npy to write; names go to a CSV beside it.")
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            help=".npy to write; names go to a CSV beside it, what can't be read to NAME_skipped.csv.",
+        ),
     ],
     embedder: Embedder = None,
     image_size: Size = None,
@@ -257,12 +267,16 @@ def embed(
     _logging(quiet)
     from ruc.embedding import embed_to_npy
     from ruc.settings import make_settings
+    from ruc.skipped import skipped_note
 
     given = _given(
         source=source, embedder=embedder, image_size=image_size, seed=seed, device=device, max_skipped=max_skipped,
     )  # fmt: skip
-    names, features = embed_to_npy(make_settings(given), output, verbose=not quiet)
-    typer.echo(f"{features.shape[0]} images, {features.shape[1]} features each: {output} (names: {names})")
+    embedded = embed_to_npy(make_settings(given), output, verbose=not quiet)
+    n_images, n_features = embedded.features.shape
+    skipped = skipped_note(output, embedded.skipped)
+    names = output.with_suffix(".csv")
+    typer.echo(f"{n_images} images, {n_features} features each{skipped}: {output} (names: {names})")
 
 
 @app.command()

@@ -29,6 +29,7 @@ from ruc.networks.checkpoints import LARGEST_SIDE, is_checkpoint, load_checkpoin
 from ruc.run_folder import Checkpoints, check_file, replacing, write_csv
 from ruc.runtime import Runtime
 from ruc.settings import Settings
+from ruc.skipped import skipped_file, write_skipped
 
 __all__ = [
     "FROM_SCRATCH",
@@ -134,12 +135,12 @@ def embed_images(
     return _embed_from_scratch(images, name, why, runtime, kept or Checkpoints())
 
 
-def embed_to_npy(settings: Settings, output: Path, verbose: bool) -> tuple[Path, NDArray[np.float32]]:
-    """The door `ruc embed`: features as .npy, and the file names of its rows as CSV beside it."""
+def embed_to_npy(settings: Settings, output: Path, verbose: bool) -> Embedding:
+    """The door `ruc embed`: features as .npy, and beside it as CSV the names of its rows and what was skipped."""
     if output.suffix != ".npy":
         raise InputError(f"-o {output} given, expected a file that ends in .npy")
     names, images = output.with_suffix(".csv"), str(settings.source)
-    for target in (output, names):
+    for target in (output, names, skipped_file(output)):
         check_file(target, [images])
     runtime = Runtime(settings.device, settings.seed, verbose)
     source = find_images(images)
@@ -147,7 +148,8 @@ def embed_to_npy(settings: Settings, output: Path, verbose: bool) -> tuple[Path,
     with replacing(output.parent) as new:
         np.save(new / output.name, embedded.features)
         write_csv(new / names.name, ("file_name",), ((name,) for name in embedded.file_names))
-    return names, embedded.features
+    write_skipped(output, embedded.skipped)
+    return embedded
 
 
 def embed_views(embedded: Embedding, runtime: Runtime) -> NDArray[np.float32] | None:

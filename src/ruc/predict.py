@@ -21,6 +21,7 @@ from ruc.refine.calibrate import Calibration
 from ruc.refine.refinement import Pair
 from ruc.run_folder import check_file, read_model, read_run, replacing, write_csv
 from ruc.runtime import Runtime
+from ruc.skipped import skipped_file, write_skipped
 
 __all__ = ["Prediction", "predict", "predict_to_csv"]
 
@@ -119,13 +120,17 @@ def predict_to_csv(
     max_skipped: float,
     raw: bool = False,
 ) -> Prediction:
-    """The door `ruc predict`: write `file_name, cluster, confidence`, with the clusters' names where they have some."""
+    """The door `ruc predict`: write `file_name, cluster, confidence`, with the clusters' names where they have some.
+
+    What was skipped is named in a table beside it.
+    """
     if (source is None) == (features is None):
         raise InputError(
             "expected either new images or --features, and one of them: ruc predict run/ new_photos/"
         )
     given = source if source is not None else str(features)
-    check_file(output, [given])
+    for target in (output, skipped_file(output)):
+        check_file(target, [given])
     finished = read_run(run)
     names = finished.cluster_names
     samples = load_features(Path(given)) if source is None else find_images(source)
@@ -142,6 +147,7 @@ def predict_to_csv(
             columns,
             ([name, number, sure, *([names[number]] if named else [])] for name, number, sure in rows),
         )
+    write_skipped(output, prediction.skipped)
     return prediction
 
 

@@ -1,0 +1,28 @@
+"""Images that could not be read, named in a table beside what came of the others."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ruc.run_folder import replacing, write_csv
+
+__all__ = ["skipped_file", "skipped_note", "write_skipped"]
+
+
+def skipped_file(output: Path) -> Path:
+    """Where they are named: `new_skipped.csv` beside `new.csv`."""
+    return output.with_name(f"{output.stem}_skipped.csv")
+
+
+def write_skipped(output: Path, skipped: Sequence[tuple[str, str]]) -> None:
+    """Write `file_name, reason`; where nothing was skipped there is no table, nor an earlier one."""
+    table = skipped_file(output)
+    if not skipped:
+        table.unlink(missing_ok=True)
+        return
+    with replacing(table.parent) as new:
+        write_csv(new / table.name, ("file_name", "reason"), skipped)
+
+
+def skipped_note(output: Path, skipped: Sequence[tuple[str, str]]) -> str:
+    """What the command line says of them: nothing where there are none."""
+    return f", {len(skipped)} skipped ({skipped_file(output)} says why)" if skipped else ""
