@@ -32,6 +32,13 @@ def test_networks_compute_in_the_precision_that_the_hardware_has() -> None:
     assert product.dtype == (runtime.autocast_dtype or torch.float32)
 
 
+def test_a_torch_that_does_not_say_has_no_bfloat16_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    assert Runtime("cpu").autocast_dtype == torch.bfloat16
+    monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported")
+    assert Runtime("cpu").autocast_dtype is None
+
+
 @pytest.mark.parametrize("n_threads", [1, 2, 5])
 def test_side_by_side_is_a_map_and_leaves_the_threads_as_they_were(n_threads: int) -> None:
     before = torch.get_num_threads()

@@ -59,7 +59,7 @@ class Runtime:
         """
         if self.device.type == "cuda":
             return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else None
-        if self.device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
+        if self.device.type == "cpu" and _has_bfloat16():
             return torch.bfloat16
         return None
 
@@ -106,3 +106,9 @@ def to_device(device: torch.device, *tensors: Tensor) -> list[Tensor]:
     piece = (piece.pin_memory() if in_background else piece).to(device, non_blocking=in_background)
     parts = torch.split(piece, [tensor.numel() for tensor in tensors])
     return [part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
+
+
+def _has_bfloat16() -> bool:
+    """Whether the CPU multiplies bfloat16; not known is no, since torch may take away what isn't public."""
+    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return supported is not None and supported()

@@ -203,7 +203,7 @@ def test_numpy_numbers_of_before_numpy_2(tmp_path) -> None:
     )
     content = path.read_bytes()
     new, old = b"cnumpy._core.multiarray\nscalar\n", b"cnumpy.core.multiarray\nscalar\n"
-    assert content.count(new) == 1
+    assert content.count(new) + content.count(old) == 1
     path.write_bytes(content.replace(new, old))
     assert load_checkpoint(path).best == 1
 
