@@ -285,6 +285,7 @@ def small_run(source: str, names: tuple[str, ...]) -> Run:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["cluster", "-k", "3"], "neither images nor features given"),
         (["cluster", "nowhere", "-k", "3"], "nowhere"),
         (["cluster", "empty", "-k", "3"], "no image"),
         (["cluster", "shapes", "-k", "61"], "60"),

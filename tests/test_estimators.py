@@ -13,7 +13,12 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from ruc.errors import ClusterWarning, InputError
 from ruc.estimators import ImageClusterer, RobustClusterer
+from ruc.export.export import export_run
+from ruc.pipeline import run_to_folder
 from ruc.refine.settings import RefineSettings
+from ruc.report.data import report_data
+from ruc.run_folder import read_run
+from ruc.settings import make_settings
 
 QUICK = RefineSettings(n_epochs=2)
 
@@ -161,3 +166,24 @@ def test_images_of_a_folder_are_in_the_order_of_their_names(shapes, backward_wal
     np.testing.assert_array_equal(model.predict(folder), model.labels_)
     backward = sorted(names, reverse=True)
     np.testing.assert_array_equal(model.predict([folder / name for name in backward]), model.labels_[::-1])
+
+
+def test_a_run_on_an_array_names_no_folder(tmp_path, monkeypatch):
+    random = np.random.default_rng(0)
+    images = random.integers(0, 40, (36, 12, 12), dtype=np.uint8)
+    images[np.arange(36) % 3 == 1, ::4] += 200
+    images[np.arange(36) % 3 == 2, :, ::4] += 200
+    model = ImageClusterer(3, embedder="pixels", base="kmeans", settings=QUICK, device="cpu").fit(images)
+    model.save(tmp_path / "run")
+    run = read_run(tmp_path / "run")
+    assert run.settings["source"] is None
+    assert run.file_names == tuple(str(row) for row in range(36))
+    np.testing.assert_array_equal(run.cluster, model.labels_)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"made from features or arrays; .*: --images$"):
+        export_run("run", "folders")
+    report = report_data(run)
+    assert report.warnings[-1].startswith("The images were given in Python") and report.command == ""
+    repeated = make_settings({"output": "again"}, tmp_path / "run" / "config.yaml")
+    with pytest.raises(InputError, match="neither images nor features given"):
+        run_to_folder(repeated, overwrite=False, verbose=False)

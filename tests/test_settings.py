@@ -41,7 +41,6 @@ def test_a_preset_replaces_the_constants_of_a_finished_run(tmp_path: Path) -> No
     [
         ({"source": "x", "n_clusters": "1"}, "1 given, expected at least 2"),
         ({"source": "x", "n_clusters": "7:5"}, "'7:5' given, expected a number"),
-        ({}, "neither images nor features"),
         ({"source": "x", "colour": 1}, "colour is no setting"),
         ({"source": "x", "refine": {"tau": 1}}, "'tau' is no constant of RUC"),
         ({"source": "x", "refine": {"n_epochs": 0}}, "n_epochs=0"),

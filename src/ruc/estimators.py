@@ -340,7 +340,7 @@ class ImageClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[m
     def _settings(self, X: Images) -> Settings:
         """The same settings as the command line's; an array or a list has no path to write down."""
         given = {
-            "source": str(X) if isinstance(X, str | Path) else "(given in Python)",
+            "source": str(X) if isinstance(X, str | Path) else None,
             "n_clusters": self.n_clusters,
             "embedder": self.embedder,
             "base": self.base,

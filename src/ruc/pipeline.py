@@ -58,6 +58,10 @@ def run_to_folder(settings: Settings, overwrite: bool, verbose: bool) -> Run:
     RucError
         Input, settings or the output folder are not what they have to be.
     """
+    if settings.source is None and settings.features is None:
+        raise InputError(
+            "neither images nor features given; expected one: name a folder, or --features f.npy"
+        )
     folder = Path(settings.output)
     check_output(folder, settings.as_yaml_dict(), overwrite)
     runtime = Runtime(settings.device, settings.seed, verbose)
@@ -111,10 +115,7 @@ def embed(settings: Settings, source: ImageSource | None, runtime: Runtime, kept
         if source is None:
             return given_features(features)
         return given_features(features, source.file_names, names_beside(path, len(features)))
-    if source is None:
-        raise InputError(
-            "neither images nor features given; expected one: name a folder, or --features f.npy"
-        )
+    assert source is not None
     embedder, size = settings.embedder, settings.image_size
     if is_checkpoint(settings.base):  # its network is retrained, so the images come at the side it takes
         embedder = settings.base if embedder == "auto" else embedder

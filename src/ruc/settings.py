@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ruc.errors import InputError
 from ruc.refine.settings import RefineSettings
@@ -22,7 +22,10 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    source: str | None = Field(None, description="Folder of images, or a CSV/Parquet table with `file_name`.")
+    source: str | None = Field(
+        None,
+        description="Folder of images, or a CSV/Parquet table with `file_name`; none of an array or a list.",
+    )
     features: str | None = Field(None, description="A .npy of (n_samples, n_features) instead of images.")
     labels: str | None = Field(
         None, description="Labels to start from: CSV or Parquet of file_name,label, or .npy."
@@ -78,14 +81,6 @@ class Settings(BaseModel):
             known = ", ".join(field.name for field in fields(RefineSettings))
             raise ValueError(f"{unknown[0]!r} is no constant of RUC, expected one of {known}")
         return RefineSettings.paper(**constants) if preset == "paper" else RefineSettings(**constants)
-
-    @model_validator(mode="after")
-    def _one_input(self) -> "Settings":
-        if self.source is None and self.features is None:
-            raise ValueError(
-                "neither images nor features given, expected one: name a folder, or --features f.npy"
-            )
-        return self
 
     def as_yaml_dict(self) -> dict[str, Any]:
         """Plain values that YAML and JSON can hold."""

@@ -145,6 +145,9 @@ def test_a_run_on_features_and_a_moved_folder_say_so(finished, tmp_path):
     write_run(tmp_path / "features", replace(run, settings={"source": None}), {"pair": model["pair"]})
     with pytest.raises(InputError, match="is a run on features"):
         attack_run(tmp_path / "features", finished / "truth.csv", RUNTIME)
+    write_run(tmp_path / "arrays", replace(run, settings={"source": None}), model)
+    with pytest.raises(InputError, match="is a run on images given in Python, which it does not keep"):
+        attack_run(tmp_path / "arrays", finished / "truth.csv", RUNTIME)
     (tmp_path / "images").mkdir()
     Image.new("L", (12, 12)).save(tmp_path / "images" / "other.png")
     write_run(

@@ -117,9 +117,10 @@ def subjects_of(folder: str | Path, truth: str | Path | Truth, runtime: Runtime,
     run, model = read_run(folder), read_model(folder)
     source = run.settings.get("source")
     if source is None or "embedder" not in model:
+        what = "images given in Python, which it does not keep" if "embedder" in model else "features"
         raise InputError(
-            f"{folder} is a run on features; expected one on images to attack or corrupt: omit --attack and "
-            "--corruptions"
+            f"{folder} is a run on {what}; expected one on a folder or a table of images to attack or corrupt: "
+            "omit --attack and --corruptions"
         )
     labels = truth if isinstance(truth, Truth) else read_truth(truth, run.file_names)
     known = np.flatnonzero(labels.is_known)

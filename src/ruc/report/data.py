@@ -154,7 +154,9 @@ def report_data(run: Run, images: ImageSource | None = None) -> ReportData:
     by_hand = marks.pop("moved_by_hand", None)
     marks.pop("clean_since", None)  # shown as was_clean and is_clean
     warnings = [str(text) for text in run.notes.get("warnings", ())]
-    source = run.settings.get("source")
+    source, features = run.settings.get("source"), run.settings.get("features")
+    if images is None and source is None and features is None:
+        warnings.append("The images were given in Python and are not kept, so there are no pictures here.")
     if images is None and source is not None:
         try:
             images = find_images(source)
@@ -163,7 +165,7 @@ def report_data(run: Run, images: ImageSource | None = None) -> ReportData:
                 f"The images in {source} cannot be found any more, so there are no pictures here."
             )
     return ReportData(
-        title=_title(str(source or run.settings.get("features") or "Clusters")),
+        title=_title(str(source or features or "Clusters")),
         file_names=run.file_names,
         cluster=run.cluster,
         confidence=run.confidence,
@@ -203,7 +205,7 @@ def _title(source: str) -> str:
 def _again(settings: Mapping[str, Any]) -> str:
     """The command that repeats the run, where it was made by one."""
     folder = settings.get("output")
-    if not folder:
+    if not folder or not (settings.get("source") or settings.get("features")):
         return ""
     door = "refine" if settings.get("labels") else "cluster"
     return f"ruc {door} --config {shlex.quote(str(Path(folder) / 'config.yaml'))} -o again/"
