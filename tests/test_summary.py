@@ -29,7 +29,33 @@ def test_what_was_unknown_is_placed_and_not_changed() -> None:
     lines = summary_lines(make_run(), Path("run"))
     assert "labels changed: 1 (25.0%); 1 unknown placed" in lines
     assert "sizes: cats: 2, dogs: 2, owls: 0" in lines
-    assert "most doubtful: d (60%), c (70%), b (80%), a (90%)" in lines
+    assert "most doubtful: d (doubt 40%), c (doubt 30%), b (doubt 20%), a (doubt 10%)" in lines
+
+
+def test_doubt_also_knows_the_neighbours() -> None:
+    """As in review.csv and in the report, not as the confidence alone would have it."""
+    run = replace(make_run(), marks={"doubt": np.array([0.55, 0.2, 0.3, 0.4], np.float32)})
+    lines = summary_lines(run, Path("run"))
+    assert "most doubtful: a (doubt 55%), d (doubt 40%), c (doubt 30%), b (doubt 20%)" in lines
+
+
+def test_of_many_clusters_the_largest_are_listed() -> None:
+    cluster = np.repeat(np.arange(12), np.arange(12, 24))
+    n = len(cluster)
+    run = Run(
+        settings={},
+        file_names=tuple(str(row) for row in range(n)),
+        cluster=cluster,
+        confidence=np.ones(n, np.float32),
+        initial_cluster=cluster,
+        was_clean=np.ones(n, bool),
+        is_clean=np.ones(n, bool),
+        probabilities=np.eye(12, dtype=np.float32)[cluster],
+        features=np.ones((n, 1), np.float32),
+        cluster_names=tuple(str(number) for number in range(12)),
+    )
+    largest = ", ".join(f"{number}: {12 + number}" for number in range(11, 1, -1))
+    assert f"sizes: {largest}, and 2 more" in summary_lines(run, Path("run"))
 
 
 def test_what_is_worth_knowing_is_no_warning() -> None:

@@ -9,6 +9,7 @@ from ruc.run_folder import Run
 __all__ = ["summary_lines"]
 
 N_DOUBTFUL = 5
+N_SIZES = 10
 DOMINATING = 0.5
 
 
@@ -19,7 +20,8 @@ def summary_lines(run: Run, folder: Path) -> list[str]:
     placed = f"; {unknown.sum()} unknown placed" if unknown.any() else ""
     sizes = np.bincount(run.cluster, minlength=run.n_clusters)
     skipped = f", {len(run.skipped)} skipped (skipped.csv says why)" if run.skipped else ""
-    doubtful = np.argsort(run.confidence, kind="stable")[:N_DOUBTFUL]
+    doubt = run.marks.get("doubt", 1 - run.confidence)
+    doubtful = np.argsort(-doubt, kind="stable")[:N_DOUBTFUL]
     what = "images" if run.settings.get("source") else "samples"
     estimate = (run.notes.get("k_curve") or {}).get("confidence")
     return [
@@ -27,12 +29,23 @@ def summary_lines(run: Run, folder: Path) -> list[str]:
         *([f"number of clusters: {estimate}"] if estimate else []),
         f"clean labels: {run.was_clean.mean():.1%} at the start, {run.is_clean.mean():.1%} at the end",
         f"labels changed: {run.changed.sum()} ({run.changed.mean():.1%}){placed}",
-        "sizes: " + ", ".join(f"{name}: {size}" for name, size in zip(run.cluster_names, sizes, strict=True)),
+        f"sizes: {_sizes(run, sizes)}",
         *(f"note: {remark}" for remark in run.notes.get("remarks", ())),
         *(f"warning: {warning}" for warning in _warnings(run, sizes)),
-        "most doubtful: " + ", ".join(f"{run.file_names[i]} ({run.confidence[i]:.0%})" for i in doubtful),
+        "most doubtful: " + ", ".join(f"{run.file_names[i]} (doubt {doubt[i]:.0%})" for i in doubtful),
         f"table: {folder / 'clusters.csv'}   report: {folder / 'report.html'}",
     ]
+
+
+def _sizes(run: Run, sizes: np.ndarray) -> str:
+    """All of them, or the largest where they would fill the screen."""
+    shown = np.arange(len(sizes))
+    if len(sizes) > N_SIZES:
+        shown = np.argsort(-sizes, kind="stable")[:N_SIZES]
+    rest = len(sizes) - len(shown)
+    return ", ".join(f"{run.cluster_names[i]}: {sizes[i]}" for i in shown) + (
+        f", and {rest} more" if rest else ""
+    )
 
 
 def _warnings(run: Run, sizes: np.ndarray) -> list[str]:
