@@ -595,6 +595,36 @@ def test_curves_and_the_truth(browser: Any, tmp_path: Path) -> None:
     assert visit.complaints == []
 
 
+def test_many_classes_and_clusters(browser: Any, tmp_path: Path) -> None:
+    """The largest confusions as a list, made when it is looked at, and no list of all clusters in each panel."""
+    n_clusters, n_images = 100, 1000
+    cluster = np.arange(n_images) % n_clusters
+    truth = np.array([f"class {number:03d}" for number in cluster])
+    truth[[5, 105, 205]] = "class 006"  # three of cluster 5 are of the class that cluster 6 stands for
+    truth[7] = "class 008"
+    found = evaluate(cluster, truth, initial_clusters=cluster, n_resamples=2)
+    data = make_data(
+        n_images, cluster=cluster, initial_cluster=cluster, probabilities=None, metrics=found.to_dict(),
+        cluster_names=[str(number) for number in range(n_clusters)],
+    )  # fmt: skip
+    visit = Visit(browser, written(tmp_path, data))
+    page = visit.page
+    n_options = page.locator("#clusters option").count()
+    assert n_options == page.locator("#clusters select").count() < n_clusters
+    assert (
+        page.locator("#evaluation .confusion").count() == page.locator("#evaluation .confusions").count() == 0
+    )
+    page.locator("#evaluation figure").last.scroll_into_view_if_needed()
+    rows = page.locator("#evaluation .confusions").last.locator("tbody tr")
+    rows.last.wait_for()
+    assert [text.split() for text in rows.all_inner_texts()] == [
+        ["class", "006", "5", "class", "005", "3", "(23", "%", "of", "it)"],
+        ["class", "008", "7", "class", "007", "1", "(9", "%", "of", "it)"],
+    ]
+    visit.context.close()
+    assert visit.complaints == []
+
+
 def test_every_figure_of_an_evaluation(browser: Any, tmp_path: Path) -> None:
     """Before and after: reliability, confidence, confusion; coverage; the clean set; attacks and corruptions."""
     data = make_data(240)

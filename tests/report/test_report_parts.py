@@ -81,17 +81,17 @@ def test_json_cannot_leave_its_element() -> None:
 
 def test_all_are_shown_where_they_fit() -> None:
     n = 10
-    assert choose_shown(np.zeros(n, int), np.zeros(n), np.zeros(n), np.zeros(n, bool), 10).tolist() == list(
-        range(n)
-    )
+    assert choose_shown(
+        np.zeros(n, int), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n, bool), 10
+    ).tolist() == list(range(n))
 
 
 def test_a_sample_is_fair_to_each_cluster() -> None:
     rng = np.random.default_rng(0)
     cluster = np.repeat([0, 1, 2], [900, 90, 10])
-    typical, confidence = rng.random(1000), rng.random(1000)
+    typical, confidence, doubt = rng.random((3, 1000))
     changed = rng.random(1000) < 0.1
-    rows = choose_shown(cluster, typical, confidence, changed, 120)
+    rows = choose_shown(cluster, typical, confidence, doubt, changed, 120)
     assert len(rows) == 120
     assert len(set(rows.tolist())) == 120
     shown = np.bincount(cluster[rows])
@@ -99,9 +99,31 @@ def test_a_sample_is_fair_to_each_cluster() -> None:
     assert shown[1] >= 20
     big = np.flatnonzero(cluster == 0)
     assert set(big[np.argsort(-typical[big])][:10]) <= set(rows)
-    assert set(big[np.argsort(confidence[big])][:10]) <= set(rows)
+    assert set(big[np.argsort(-doubt[big])][:10]) <= set(rows)
     joined = big[changed[big]]
     assert set(joined[np.argsort(-confidence[joined])][:10]) <= set(rows)
+
+
+def test_the_most_doubtful_have_thumbnails() -> None:
+    """By the doubt that the galleries are sorted by, which isn't the confidence."""
+    doubt = 1 - np.abs(np.arange(40) - 20) / 40
+    data = make_data(40, confidence=np.linspace(0.5, 1, 40), doubt=doubt, initial_cluster=np.arange(40) % 4)
+    columns = page_data(write_report(data, n_thumbnails=16))["columns"]
+    shown = np.array(unpacked(columns["thumbnail"], "<i4")) >= 0
+    for cluster in range(4):
+        members = np.flatnonzero(np.arange(40) % 4 == cluster)
+        assert shown[members[doubt[members].argmax()]]
+
+
+def page_data(text: str) -> dict[str, Any]:
+    """What the page's script reads."""
+    return json.loads(text.split('id="data">')[1].split("</script>")[0])  # type: ignore[no-any-return]
+
+
+def test_what_a_person_has_placed_is_in_no_doubt() -> None:
+    by_hand = np.array([True, False, False, False])
+    data = make_data(4, moved_by_hand=by_hand, doubt=np.full(4, 0.5))
+    assert data.how_doubtful.tolist() == [0, 0.5, 0.5, 0.5]
 
 
 def opened(text: str) -> Image.Image:

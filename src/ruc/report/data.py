@@ -120,6 +120,12 @@ class ReportData:
         return "image" if self.open_thumbnail is not None or self.settings.get("source") else "sample"
 
     @property
+    def how_doubtful(self) -> NDArray[np.floating[Any]]:
+        """(n,) in [0, 1], for ranking; what a person has placed is in no doubt."""
+        doubt = 1 - self.confidence if self.doubt is None else self.doubt
+        return np.where(self.by_hand, np.zeros_like(doubt), doubt)
+
+    @property
     def placed(self) -> NDArray[np.bool_]:
         """(n,) bool: had no cluster at first, and wasn't given one by a person."""
         return (self.initial_cluster < 0) & ~self.by_hand

@@ -92,7 +92,7 @@ def display_gallery(data: ReportData, n_images: int = 12) -> None:
 
 
 def _rendered(data: ReportData, n_images: int, note: str) -> str:
-    doubt = np.asarray(1 - data.confidence if data.doubt is None else data.doubt)
+    doubt = data.how_doubtful
     typical, _ = typicality(data)
     sizes = np.bincount(data.cluster[data.cluster >= 0], minlength=data.n_clusters)
     order = [int(one) for one in np.argsort(-sizes, kind="stable") if sizes[one]]

@@ -44,7 +44,7 @@ def payload(
         "flags": packed(flags, "u1"),
         "typical": packed((typical + 1) / 2 * FINENESS, "<u2"),
         "nearest": packed(nearest, "<i4"),
-        "doubt": packed((1 - data.confidence if data.doubt is None else data.doubt) * FINENESS, "<u2"),
+        "doubt": packed(data.how_doubtful * FINENESS, "<u2"),
         "thumbnail": packed(thumbnail, "<i4"),
     }
     if data.probabilities is not None and data.probabilities.shape[1] > 1:

@@ -29,6 +29,7 @@ SCRIPTS: Final = (
     "table.js",
     "map.js",
     "charts.js",
+    "confusion.js",
     "evaluation.js",
     "closing.js",
     "main.js",
@@ -64,7 +65,12 @@ def write_report(
     shown = np.zeros(0, dtype=np.int64)
     if data.open_thumbnail is not None:
         chosen = choose_shown(
-            data.cluster, typical, data.confidence, data.cluster != data.initial_cluster, n_thumbnails
+            data.cluster,
+            typical,
+            data.confidence,
+            data.how_doubtful,
+            data.cluster != data.initial_cluster,
+            n_thumbnails,
         )
         # neighbours on the page are neighbours in the file: a gallery reads few sheets
         thumbnails = make_thumbnails(

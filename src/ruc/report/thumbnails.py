@@ -48,6 +48,7 @@ def choose_shown(
     cluster: NDArray[np.integer[Any]],
     typicality: NDArray[np.floating[Any]],
     confidence: NDArray[np.floating[Any]],
+    doubt: NDArray[np.floating[Any]],
     joined: NDArray[np.bool_],
     n_shown: int = MOST_SHOWN,
 ) -> NDArray[np.int64]:
@@ -76,13 +77,13 @@ def choose_shown(
         new = members[joined[members]]
         orders = (
             members[np.argsort(-typicality[members], kind="stable")],
-            members[np.argsort(confidence[members], kind="stable")],
+            members[np.argsort(-doubt[members], kind="stable")],
             new[np.argsort(-confidence[new], kind="stable")],
             members[np.linspace(0, len(members) - 1, share // 4).astype(np.int64)],
         )
         for order in orders:
             is_shown[order[: share // 4]] = True
-    doubtful = np.argsort(confidence, kind="stable")
+    doubtful = np.argsort(-doubt, kind="stable")
     rest = doubtful[~is_shown[doubtful]][: n_shown - int(is_shown.sum())]
     is_shown[rest] = True
     return np.flatnonzero(is_shown)

@@ -73,17 +73,6 @@ function cleanSetChart(byEpoch) {
   return linesChart('Trusted labels', lines, { x: 'epochs trained', whole: true, note: 'Precision: how many of the trusted labels are right. Recall: how many of the right ones are trusted.' });
 }
 
-function confusionTable(title, scores, classes) {
-  const columns = scores.confusion_clusters || scores.confusion[0].map((_, index) => index);
-  return h('figure', { class: 'chart wide' }, h('figcaption', null, h('strong', null, title), h('span', { class: 'note' }, 'Each row is a true class; the stronger the colour, the larger the share of it in that cluster.')),
-    h('div', { class: 'table-frame' }, h('table', { class: 'confusion' },
-      h('thead', null, h('tr', null, h('th', { scope: 'col' }, 'class'), columns.map((cluster) => h('th', { scope: 'col' }, cluster < 0 ? 'none' : chip(cluster))))),
-      h('tbody', null, scores.confusion.map((counts, index) => {
-        const total = counts.reduce((a, b) => a + b, 0) || 1;
-        return h('tr', null, h('th', { scope: 'row' }, classes[index]), counts.map((count) => h('td', { style: { '--share': `${Math.round(count / total * 75)}%` } }, count ? number(count) : h('span', { class: 'faint' }, '·'))));
-      })))));
-}
-
 // found: attacks or corruptions; one chart for each kind of them, with a line for each model.
 function robustnessCharts(found, kind, toLine, options) {
   return [...new Set(found.results.map((one) => one[kind]))].map((each) => {
@@ -130,6 +119,6 @@ function buildEvaluation() {
       found.clean_by_epoch && found.clean_by_epoch.length > 1 && cleanSetChart(found.clean_by_epoch),
       found.attacks && attackCharts(found.attacks),
       found.corruptions && corruptionCharts(found.corruptions),
-      both((scores, title) => scores.confusion && confusionTable(title('Classes and clusters'), scores, found.classes))),
+      both((scores, title) => scores.confusion && confusionFigure(title('Classes and clusters'), scores, found.classes))),
     (found.attacks || found.corruptions) && h('p', { class: 'note' }, [found.attacks, found.corruptions].filter(Boolean).map((one, index) => `${index ? 'Corruptions' : found.attacks ? 'Attacks' : 'Corruptions'}: ${plural(one.n_images, 'image')}; ${[one.base, one.scale].filter(Boolean).join('; ')}. `)));
 }
