@@ -9,6 +9,7 @@ from ruc.embed.companions import find_companions
 from ruc.errors import NothingToClusterError
 from ruc.networks import State
 from ruc.pipeline import check_enough, run_to_folder
+from ruc.report.data import report_data
 from ruc.run_folder import Checkpoints, read_run
 from ruc.settings import Settings, make_settings
 
@@ -96,3 +97,20 @@ def test_too_few_are_called_what_they_are(given: dict[str, str], what: str) -> N
         NothingToClusterError, match=f"3 {what} given for 3 .* more {what} than .* add {what}$"
     ):
         check_enough(3, make_settings({**given, "n_clusters": 3}))
+
+
+@pytest.mark.parametrize(("n_clusters", "is_calibrated"), [(3, True), (61, False)])
+def test_a_run_says_whether_its_confidence_is_calibrated(
+    n_clusters: int, is_calibrated: bool, tmp_path: Path
+) -> None:
+    """Of more than 60 clusters, nobody judges how far they can be right."""
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "f.npy", rng.normal(0, 0.1, (200, 8)) + np.eye(8)[np.arange(200) % 3])
+    settings = make_settings(
+        {"features": str(tmp_path / "f.npy"), "n_clusters": n_clusters, "output": str(tmp_path / "run"),
+         "base": "kmeans", "device": "cpu", "refine": {"n_epochs": 1}}
+    )  # fmt: skip
+    run_to_folder(settings, overwrite=False, verbose=False)
+    run = read_run(tmp_path / "run")
+    assert run.notes["is_calibrated"] == is_calibrated
+    assert report_data(run).is_calibrated == is_calibrated

@@ -194,6 +194,7 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
             is_clean=self.is_clean_,
             cluster_names=[str(name) for name in self.classes_],
             probabilities=self.probabilities_,
+            is_calibrated=self.calibration_ != Calibration(),
             open_thumbnail=opener,
             remarks=self.remarks_,
             warnings=self.warnings_,

@@ -26,6 +26,7 @@ from ruc.initial_clustering import Base, check_labels, initial_clustering, retra
 from ruc.marks import find_marks, review_rows
 from ruc.networks import State
 from ruc.networks.checkpoints import LARGEST_SIDE, is_checkpoint, load_checkpoint
+from ruc.refine.calibrate import Calibration
 from ruc.refine.empty_clusters import empty_clusters
 from ruc.refine.opinion import MOST_NEIGHBORS
 from ruc.refine.refinement import Epoch, Refinement
@@ -229,6 +230,7 @@ def conclude(
         notes={
             "given_settings": settings.as_yaml_dict(),
             "embedder": embedded.why,
+            "is_calibrated": refinement.calibration != Calibration(),
             "remarks": list(refinement.remarks),
             "warnings": [
                 *refinement.warnings,

@@ -454,6 +454,16 @@ def test_edits_that_cannot_be_kept(visit: Visit) -> None:
     asked.value.accept()
 
 
+@pytest.mark.parametrize("is_calibrated", [True, False])
+def test_confidence_is_called_what_it_is(browser: Any, tmp_path: Path, is_calibrated: bool) -> None:
+    visit = Visit(browser, written(tmp_path, make_data(is_calibrated=is_calibrated)))
+    says = "is the probability of being in the right cluster" if is_calibrated else "is what the networks say"
+    assert says in visit.text(".meaning")
+    assert ("Its networks, unchecked, expect about" in visit.text(".headline")) != is_calibrated
+    visit.context.close()
+    assert visit.complaints == []
+
+
 def test_merged_clusters_are_followed(visit: Visit) -> None:
     """The second-best cluster is where it is now, and what was lit up in the map is not missed when it is gone."""
     page, data = visit.page, make_data()

@@ -39,6 +39,8 @@ class ReportData:
         (n,) integers in 0 … K-1; initial_cluster may be -1 (unknown).
     confidence
         (n,) in [0, 1].
+    is_calibrated
+        Whether the confidence was set to what can be expected to be right; else it's what the networks say.
     was_clean, is_clean
         (n,) bool: trusted at the start, and at the end.
     cluster_names
@@ -89,6 +91,7 @@ class ReportData:
     was_clean: NDArray[np.bool_]
     is_clean: NDArray[np.bool_]
     cluster_names: Sequence[str]
+    is_calibrated: bool = True
     probabilities: NDArray[np.floating[Any]] | None = None
     features: NDArray[np.floating[Any]] | None = None
     positions: NDArray[np.floating[Any]] | None = None
@@ -179,6 +182,7 @@ def report_data(run: Run, images: ImageSource | None = None) -> ReportData:
         was_clean=run.was_clean,
         is_clean=run.is_clean,
         cluster_names=run.cluster_names,
+        is_calibrated=bool(run.notes.get("is_calibrated", True)),
         probabilities=run.probabilities,
         features=run.features,
         junk=junk_clusters(run),

@@ -115,6 +115,7 @@ def _rendered(data: ReportData, n_images: int, note: str) -> str:
         n_doubtful=int((doubt >= DOUBTFUL).sum()),
         expected_right=f"{data.confidence.mean():.1%}",
         noun=f"{data.noun}s",
+        is_calibrated=data.is_calibrated,
         warnings=data.warnings,
         clusters=[
             {

@@ -68,6 +68,7 @@ def payload(
         "reviewShare": data.review_share,
         "noun": data.noun,
         "hasImages": data.open_thumbnail is not None,
+        "isCalibrated": data.is_calibrated,
         "isOnFeatures": bool(data.settings.get("features")),
         "columns": columns,
         "positionsName": data.positions_name,

@@ -68,7 +68,8 @@ function buildSummary() {
   main.append(h('section', { id: 'outcome', class: 'outcome', 'aria-label': 'What came out' },
     h('p', { class: 'eyebrow' }, 'What came out'),
     h('h1', null, data.title), lead, tiles,
-    h('p', { class: 'note meaning' }, 'Confidence is the probability of being in the right cluster, estimated without ground truth.'),
+    h('p', { class: 'note meaning' }, data.isCalibrated ? 'Confidence is the probability of being in the right cluster, estimated without ground truth.'
+      : `Confidence is what the networks say: how far they are right could not be estimated for this run. It ranks the ${nouns}; it is not the share of them that is right.`),
     data.remarks.map((text) => h('p', { class: 'note remark' }, `Note: ${text}.`)),
     data.warnings.length > 0 && h('ul', { class: 'warnings', 'aria-label': 'Warnings' }, data.warnings.map((text) => h('li', null, text))),
     h('div', { class: 'first-screen' },
@@ -93,7 +94,8 @@ function buildSummary() {
       changed ? ['RUC moved ', h('b', { class: 'ink-change' }, number(changed)), ` of them (${percent(changed / nRows, 1)}) to another cluster`] : 'RUC left every one where it was',
       placed ? [', placed ', h('b', null, number(placed)), ' that had no label,'] : '',
       doubtful ? [' and is in doubt about ', h('b', null, number(doubtful)), '. '] : ' and is in doubt about none. ',
-      wrong ? ['It expects about ', h('b', null, number(wrong)), ` (${percent(wrong / nRows, 1)}) to be in a wrong cluster.`] : `It expects no ${noun} to be in a wrong cluster.`);
+      data.isCalibrated ? 'It expects ' : 'Its networks, unchecked, expect ',
+      wrong ? ['about ', h('b', null, number(wrong)), ` (${percent(wrong / nRows, 1)})`] : `no ${noun}`, ' to be in a wrong cluster.');
     const shown = [
       [number(nRows), nouns, '#images'], [number(named), 'clusters', '#clusters'],
       [number(changed), 'changed', '#changes', changed && 'ink-change'], [percent(1 - wrong / nRows), 'expected right', '#clusters', 'ink-trust'],
