@@ -22,7 +22,7 @@ from ruc.run_folder import read_run
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = ("own_folder", "repairing_labels", "reading_report", "confidence", "handing_over")
 # Commands that the pages name and that aren't ours to run.
-OTHERS = {"open", "pip", "embedding-atlas"}
+OTHERS = {"pip", "embedding-atlas"}
 NEEDS = {"handing_over": ("datasets", "onnx", "onnxruntime", "onnxscript", "pycocotools")}
 
 
