@@ -97,7 +97,7 @@ class Runtime:
 def to_device(device: torch.device, *tensors: Tensor) -> list[Tensor]:
     """Tensors of one type from the CPU to a device, all in one piece, without waiting until they are there.
 
-    CUDA copies in the background from pinned memory alone; from any other the CPU waits for all work before it.
+    An ordinary copy to CUDA waits for all work before it; one from pinned memory is made in the background.
     """
     if device.type == "cpu":
         return list(tensors)
