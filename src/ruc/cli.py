@@ -85,7 +85,7 @@ MaxSkipped = Annotated[
 Seed = Annotated[int | None, typer.Option(help="Seed of all randomness.  [default: 0]")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.  [default: auto]")]
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace a run with other settings in the folder.")
+    bool, typer.Option("--overwrite", help="Replace a run with other settings, or one that was edited.")
 ]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, only the result.")]
 

@@ -88,7 +88,7 @@ def check_output(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> 
         )
     if notes.get("edits"):
         raise RunFolderError(
-            f"{folder} holds a run with {len(notes['edits'])} edits, which a repeat would lose; expected a new folder: "
+            f"{folder} holds a run that a person edited, and a repeat would lose the edits; expected a new folder: "
             "give another -o, or --overwrite to replace that run"
         )
 
