@@ -215,9 +215,9 @@ class ImageClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[m
         A number, "auto", or a range such as "5:50".
     embedder
         "auto" (pretrained where the weights can be had, else "scratch"), "scratch", "contrastive", "momentum",
-        "pixels", a Hugging Face id or a folder.
+        "pixels", a Hugging Face id, a folder, or a checkpoint of SCAN, SimCLR or RUC.
     base
-        The base clustering, see `ruc.cluster.auto.METHODS`.
+        The base clustering, see `ruc.cluster.auto.METHODS`, or a checkpoint of SCAN or RUC.
     space
         What is retrained: "feature" (heads on frozen features), "image" (whole networks), or "auto".
     image_size
