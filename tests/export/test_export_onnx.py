@@ -124,5 +124,15 @@ def test_a_file_that_says_something_else_is_not_kept(tmp_path: Path) -> None:
     assert files_in(tmp_path) == []
 
 
+def test_what_the_exporter_cannot_translate_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_old(*_: object, **__: object) -> None:
+        raise torch.onnx.OnnxExporterError("No ONNX function found\nfor aten._upsample_bilinear2d_aa")
+
+    monkeypatch.setattr(torch.onnx, "export", too_old)
+    with pytest.raises(RucError, match=r"as ONNX \(No ONNX function found\); expected .*: pip install -U"):
+        export_onnx(Fickle(), torch.randn(2, 3), tmp_path / "model.onnx")
+    assert files_in(tmp_path) == []
+
+
 def files_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())

@@ -86,7 +86,8 @@ def export_onnx(
     InputError
         `target` exists, or onnx, onnxscript or onnxruntime is not installed.
     RucError
-        The probabilities differ by more than 1e-4 from the module's; no file is written then.
+        The exporter can't translate the module, or the file's probabilities differ by more than 1e-4 from the
+        module's; no file is written then.
     """
     check_new(target)
     missing = [
@@ -122,6 +123,11 @@ def _write(
                 opset_version=OPSET,
                 verbose=False,
             )
+    except torch.onnx.OnnxExporterError as error:
+        raise RucError(
+            f"torch {torch.__version__} cannot write the model as ONNX ({str(error).splitlines()[0]}); expected it and "
+            "onnxscript to be newer: pip install -U 'ruc[onnx]'"
+        ) from error
     finally:
         logger.setLevel(level)
     assert program is not None
