@@ -26,10 +26,10 @@ function confusionList(scores, classes, columns) {
   const found = largestConfusions(scores, classes, columns);
   if (!found.length) return emptyState('No confusion', 'Each cluster holds one class.');
   return h('table', { class: 'confusions' },
-    h('thead', null, h('tr', null, ['class', 'in cluster', 'which stands for', nouns].map((head) => h('th', { scope: 'col' }, head)))),
+    h('thead', null, h('tr', null, ['class', 'cluster', 'stands for', nouns, 'share of class'].map((head) => h('th', { scope: 'col' }, head)))),
     h('tbody', null, found.map(({ name, cluster, standsFor, count, share }) => h('tr', null,
       h('th', { scope: 'row' }, name), h('td', null, cluster < 0 ? 'none' : chip(cluster)), h('td', null, standsFor ?? 'none'),
-      h('td', null, `${number(count)} (${percent(share)} of it)`)))));
+      h('td', null, number(count)), h('td', null, percent(share))))));
 }
 
 function largestConfusions(scores, classes, columns) {

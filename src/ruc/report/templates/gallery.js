@@ -43,7 +43,7 @@ function tile(row, rows, options) {
   return h('div', { class: `tile${isDoubtful(row) ? ' doubtful' : ''}`, role: 'listitem' },
     h('div', { class: 'tile-frame' },
       button(picture(row, rowText(row)), () => openDetail(row, rows()), { class: 'tile-open', 'data-action': 'open', 'data-row': row, tabindex: '-1', title: rowText(row) }),
-      h('input', { type: 'checkbox', class: 'tile-check', tabindex: '-1', 'data-action': 'select', 'data-row': row, checked: selection.has(row), 'aria-label': `Select ${data.fileNames[row]}`, on: { change: (event) => setSelected([row], event.target.checked) } }),
+      h('label', { class: 'tile-tick' }, h('input', { type: 'checkbox', class: 'tile-check', tabindex: '-1', 'data-action': 'select', 'data-row': row, checked: selection.has(row), 'aria-label': `Select ${data.fileNames[row]}`, on: { change: (event) => setSelected([row], event.target.checked) } })),
       marks),
     options.caption ? options.caption(row) : h('span', { class: 'tile-caption' }, percent(confidence(row))));
 }

@@ -55,6 +55,12 @@ function flows() {
   return [...found.values()].sort((a, b) => b.rows.length - a.rows.length || a.from - b.from || a.to - b.to);
 }
 
+function warningsList(nShown) {
+  const list = h('ul', { class: 'warnings', 'aria-label': 'Warnings' }, data.warnings.slice(0, nShown).map((text) => h('li', null, text)));
+  if (data.warnings.length > nShown) list.append(h('li', { class: 'rest' }, button(`Show all ${number(data.warnings.length)} warnings`, () => list.replaceWith(warningsList(Infinity)), { class: 'link' })));
+  return list;
+}
+
 function buildSummary() {
   const lead = h('p', { class: 'headline' });
   const tiles = h('div', { class: 'tiles' });
@@ -71,7 +77,7 @@ function buildSummary() {
     h('p', { class: 'note meaning' }, data.isCalibrated ? 'Confidence is the probability of being in the right cluster, estimated without ground truth.'
       : `Confidence is what the networks say: how far they are right could not be estimated for this run. It ranks the ${nouns}; it is not the share of them that is right.`),
     data.remarks.map((text) => h('p', { class: 'note remark' }, `Note: ${text}.`)),
-    data.warnings.length > 0 && h('ul', { class: 'warnings', 'aria-label': 'Warnings' }, data.warnings.map((text) => h('li', null, text))),
+    data.warnings.length > 0 && warningsList(5),
     h('div', { class: 'first-screen' },
       h('div', { class: 'card' }, h('div', { class: 'card-head' }, h('h2', null, 'Sizes of the clusters'),
         h('span', { class: 'legend' }, h('i', { class: 'key sure' }), 'sure', h('i', { class: 'key doubtful' }), 'doubtful')), sizes),
