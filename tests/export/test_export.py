@@ -1,6 +1,7 @@
 """Exports, opened by the tools they are for where those are installed."""
 
 import csv
+import errno
 import json
 import os
 from dataclasses import replace
@@ -16,7 +17,7 @@ from PIL import Image
 
 from ruc.cli import main
 from ruc.edits import Junk, Merge, Move, Rename, apply_edits
-from ruc.errors import InputError
+from ruc.errors import InputError, RunFolderError
 from ruc.export.coco import export_coco
 from ruc.export.export import FORMATS, export_run, network_labels
 from ruc.export.folders import export_folders, folder_names
@@ -131,6 +132,24 @@ def test_an_image_that_is_gone_is_named(items: Items, tmp_path: Path, how: Any) 
     with pytest.raises(InputError, match=r"image .*photos.* cannot be read \(No such file"):
         export_folders(items, tmp_path / "sorted", how)
     assert files_below(tmp_path / "sorted") == set()
+    with pytest.raises(InputError, match=r"image .*photos.* cannot be read \(No such file"):
+        export_coco(items, tmp_path / "coco.json")
+    items.files()[3].write_text("no image")
+    with pytest.raises(InputError, match=r"image .*photos.* cannot be read \(no image"):
+        export_coco(items, tmp_path / "coco.json")
+
+
+def test_a_full_disk_is_not_an_image_that_cannot_be_read(
+    items: Items, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(source: Path, target: Path) -> None:
+        raise OSError(
+            errno.ENOSPC, "No space left on device", str(source), None, str(target)
+        )  # as shutil does
+
+    monkeypatch.setattr("shutil.copy2", full)
+    with pytest.raises(RunFolderError, match="no space left"):
+        export_folders(items, tmp_path / "sorted")
 
 
 def test_folder_names_that_any_file_system_takes() -> None:

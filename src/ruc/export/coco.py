@@ -6,6 +6,7 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
+from ruc.errors import InputError
 from ruc.export.items import Items, check_new, json_ready
 from ruc.run_folder import replacing
 
@@ -29,7 +30,7 @@ def export_coco(items: Items, target: Path) -> Path:
     Raises
     ------
     InputError
-        There are no files, or `target` exists.
+        There are no files, one can't be read, or `target` exists.
     """
     check_new(target)
     content = json.dumps(coco(items), ensure_ascii=False)
@@ -70,6 +71,11 @@ def coco(items: Items) -> dict[str, Any]:
 
 def _upright_size(path: Path) -> tuple[int, int]:
     """Width and height as shown, from the file's header alone."""
-    with Image.open(path) as image:
-        turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
-        return (image.height, image.width) if turned else (image.width, image.height)
+    try:
+        with Image.open(path) as image:
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+            return (image.height, image.width) if turned else (image.width, image.height)
+    except OSError as error:
+        raise InputError(
+            f"image {path} cannot be read ({error.strerror or 'no image'}); expected those that the run was made from"
+        ) from error

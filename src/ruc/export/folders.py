@@ -87,7 +87,8 @@ def place(path: Path, target: Path, how: How) -> None:
             raise InputError(
                 f"{path} cannot be linked as {how} ({error.strerror}); expected a disk that can: --how copy"
             ) from error
-        if error.filename == str(path):
+        # A copy that fails on a full disk names the image too.
+        if error.errno in (errno.ENOENT, errno.EACCES) and error.filename in (str(path), str(path.resolve())):
             raise InputError(
                 f"image {path} cannot be read ({error.strerror}); expected those that the run was made from"
             ) from error
