@@ -787,6 +787,7 @@ def test_a_run_on_features_speaks_of_samples(browser: Any, tmp_path: Path) -> No
     visit.page.locator("#cluster-3 .tile").first.wait_for()
     assert "240 samples" in visit.text("main")
     assert "image" not in visit.text("body").lower()
+    assert visit.page.locator("#images .col-picture").count() == 0
     commands = visit.page.locator("#next code").all_inner_texts()
     assert "ruc export run/ --to parquet -o clusters.parquet" in commands
     assert "ruc predict run/ --features new.npy -o new.csv" in commands

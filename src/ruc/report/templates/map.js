@@ -117,7 +117,8 @@ function buildMap() {
     drawOverlay();
   }
 
-  // The number of each cluster at the middle of its points, since colour alone does not tell twelve apart.
+  // The number of each cluster at the middle of its points, since colour alone does not tell twelve apart; of a larger
+  // cluster where there is no room for both.
   function drawNumbers(context) {
     const style = getComputedStyle(document.documentElement);
     context.font = '650 15px system-ui, "Liberation Sans", sans-serif';
@@ -125,12 +126,16 @@ function buildMap() {
     context.textBaseline = 'middle';
     context.lineWidth = 5;
     context.lineJoin = 'round';
-    for (const cluster of clusters()) {
+    const taken = [];
+    for (const cluster of byKey(clusters(), (one) => -members(one).length)) {
       const rows = members(cluster);
       if (!rows.length || (highlighted !== null && cluster !== highlighted)) continue;
       const middle = (values) => values.sort()[values.length >> 1];
       const [x, y] = toScreen(middle(Float32Array.from(rows, unitX)), middle(Float32Array.from(rows, unitY)));
       const text = current.names[cluster] || String(cluster);
+      const reach = context.measureText(text).width / 2 + 2;
+      if (taken.some((other) => Math.abs(other.x - x) < other.reach + reach && Math.abs(other.y - y) < 16)) continue;
+      taken.push({ x, y, reach });
       context.strokeStyle = style.getPropertyValue('--panel');
       context.fillStyle = style.getPropertyValue('--ink');
       context.strokeText(text, x, y);

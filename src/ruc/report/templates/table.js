@@ -34,7 +34,7 @@ function buildTable() {
   });
   section('images', `All ${nouns}`, null,
     h('div', { class: 'filters' }, search, clusterFilter, statusFilter, count),
-    h('div', { class: 'table-frame' }, h('table', null, h('thead', null, h('tr', null, h('th', { class: 'col-picture', scope: 'col' }, h('span', { class: 'visually-hidden' }, 'Picture')), heads)), body)),
+    h('div', { class: 'table-frame' }, h('table', null, h('thead', null, h('tr', null, data.hasImages && h('th', { class: 'col-picture', scope: 'col' }, h('span', { class: 'visually-hidden' }, 'Picture')), heads)), body)),
     pager);
 
   const lower = data.fileNames.map((name) => name.toLowerCase());
@@ -92,7 +92,7 @@ function buildTable() {
       replaceChildren(body, h('tr', null, h('td', { colspan: 6 }, emptyState(`No ${noun} fits`, 'Take away a filter, or search for less.'))));
     } else {
       replaceChildren(body, all.slice(start, start + pageSize).map((row) => h('tr', null,
-        h('td', { class: 'col-picture' }, isPictured(row) ? picture(row, '') : h('span', { class: 'no-picture' })),
+        data.hasImages && h('td', { class: 'col-picture' }, isPictured(row) ? picture(row, '') : h('span', { class: 'no-picture' })),
         h('td', { class: 'col-name' }, button(data.fileNames[row], () => openDetail(row, rows()), { class: 'link file-name', 'data-action': 'open', 'data-row': row }), h('div', { class: 'narrow-only' }, status(row))),
         h('td', { class: 'col-cluster' }, chip(current.cluster[row])),
         h('td', { class: 'col-confidence' }, h('span', { class: 'meter', 'aria-hidden': 'true' }, h('span', { style: { width: `${confidence(row) * 100}%` } })), percent(confidence(row), 1)),
