@@ -67,6 +67,16 @@ def test_a_cluster_without_clean_samples_trusts_its_most_typical():
     assert np.flatnonzero(selected.is_clean).tolist() == [*range(10), 15]
 
 
+def test_many_clusters_without_clean_samples_are_one_warning():
+    labels = np.repeat(np.arange(13), 2)
+    unsure = np.full((26, 13), 1 / 13)
+    unsure[0] = np.eye(13)[0]
+    base = clustering(labels, unsure, n_clusters=13)
+    (said,) = select_clean(base, None, RefineSettings(selection="confidence")).warnings
+    assert said.startswith("clusters 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more have no clean sample among 24")
+    assert "the 12 most typical are trusted" in said
+
+
 def test_an_empty_cluster_has_nothing_to_trust():
     settings = RefineSettings(selection="neighbors")
     selected = select_clean(clustering(LABELS, n_clusters=3), LINE, settings)

@@ -19,6 +19,7 @@ __all__ = [
 ]
 
 MOST_VOTERS = 100
+MOST_NAMED = 10  # clusters in a warning
 VOTES_AT_ONCE = 16 * 1024 * 1024
 RELAXED_SHARE = (
     0.1  # of a cluster's members are trusted, the most typical ones, when none passes the threshold
@@ -38,7 +39,7 @@ class CleanSelection:
     remarks
         One line for each thing worth knowing: how the labels were weighed, why another selection was used.
     warnings
-        One line for each cluster whose samples couldn't be trusted.
+        A line that names the clusters of which no sample could be trusted, if there are such.
     """
 
     is_clean: NDArray[np.bool_]
@@ -140,18 +141,28 @@ def _agreement(
 def _trust_most_typical(
     base: Clustering, is_clean: NDArray[np.bool_], typicality: NDArray[np.floating], selection: str
 ) -> tuple[str, ...]:
-    """Trust a tenth of each cluster that has no clean sample, in place; returns one warning for each of these."""
-    warnings = []
+    """Trust a tenth of each cluster that has no clean sample, in place; returns one warning if there are such."""
+    without, n_members, n_trusted = [], 0, 0
     for cluster in range(base.n_clusters):
         members = np.flatnonzero(base.labels == cluster)
         if len(members) and not is_clean[members].any():
-            n_trusted = max(1, round(RELAXED_SHARE * len(members)))
-            is_clean[members[np.argsort(-typicality[members], kind="stable")[:n_trusted]]] = True
-            warnings.append(
-                f"cluster {cluster} has no clean sample among {len(members)} by selection={selection!r}; "
-                f"its {n_trusted} most typical are trusted instead"
-            )
-    return tuple(warnings)
+            most_typical = np.argsort(-typicality[members], kind="stable")
+            tenth = members[most_typical[: max(1, round(RELAXED_SHARE * len(members)))]]
+            is_clean[tenth] = True
+            without.append(str(cluster))
+            n_members, n_trusted = n_members + len(members), n_trusted + len(tenth)
+    if not without:
+        return ()
+    named = ", ".join(without[:MOST_NAMED])
+    if len(without) == 1:
+        which = f"cluster {named} has"
+    else:
+        more = f" and {len(without) - MOST_NAMED} more" if len(without) > MOST_NAMED else ""
+        which = f"clusters {named}{more} have"
+    return (
+        f"{which} no clean sample among {n_members} by selection={selection!r}; "
+        f"the {n_trusted} most typical are trusted instead",
+    )
 
 
 def _agreement_needed(
