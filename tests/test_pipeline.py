@@ -1,14 +1,18 @@
 """A run that was interrupted in any stage goes on where it was, and ends as if it hadn't been."""
 
+import os
+import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ruc.embed.companions import find_companions
-from ruc.errors import NothingToClusterError
+from ruc.errors import NothingToClusterError, RunFolderError
+from ruc.images.source import find_images
 from ruc.networks import State
-from ruc.pipeline import check_enough, run_to_folder
+from ruc.pipeline import check_enough, fingerprint, run_to_folder
 from ruc.report.data import report_data
 from ruc.run_folder import Checkpoints, read_run
 from ruc.settings import Settings, make_settings
@@ -89,6 +93,49 @@ def test_other_settings_do_not_take_what_an_interrupted_run_left(
             run_to_folder(settings, overwrite=False, verbose=False)
     other = run_to_folder(settings.model_copy(update={"n_clusters": 4}), overwrite=False, verbose=False)
     assert other.n_clusters == 4
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the file system takes Unicode alone")
+@pytest.mark.parametrize("of_folder", [False, True])
+def test_names_that_are_not_unicode_go_to_the_end(
+    of_folder: bool, shapes: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    folder = shapes[0]
+    if of_folder:
+        folder = folder.rename(tmp_path / os.fsdecode(b"shapes\xff"))
+    (folder / "000.png").rename(folder / os.fsdecode(b"bad\xff.png"))
+    settings = quick(folder, tmp_path / "run", "pixels", "feature")
+    for _ in range(2):  # the second time the settings are compared with those that were written
+        run_to_folder(settings, overwrite=False, verbose=False)
+    run = read_run(tmp_path / "run")
+    assert run.file_names[-1] == r"bad\udcff.png" and run.settings["source"] == str(folder)
+
+
+def test_images_are_told_by_where_they_are(
+    shapes: tuple[Path, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other").mkdir()
+    shutil.copytree(shapes[0], tmp_path / "other" / "shapes")
+    monkeypatch.chdir(tmp_path)
+    settings = quick(Path("shapes"), tmp_path / "run", "pixels", "feature")
+    run_to_folder(settings, overwrite=False, verbose=False)
+    same = settings.model_copy(update={"source": "other/../shapes/"})
+    run_to_folder(same, overwrite=False, verbose=False)
+    monkeypatch.chdir(tmp_path / "other")
+    with pytest.raises(RunFolderError, match=r"other settings \(source\)"):
+        run_to_folder(settings, overwrite=False, verbose=False)
+
+
+def test_the_names_beside_features_count_among_what_a_checkpoint_fits(
+    shapes: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    np.save(tmp_path / "f.npy", np.eye(60))
+    settings = make_settings({"source": str(shapes[0]), "features": str(tmp_path / "f.npy")})
+    prints = []
+    for names in ("", "file_name\n000.png\n", "file_name\n000.png\n001.png\n"):
+        (tmp_path / "f.csv").write_text(names)
+        prints.append(fingerprint(settings, find_images(shapes[0])))
+    assert len(set(prints)) == 3
 
 
 @pytest.mark.parametrize(("given", "what"), [({"source": "x"}, "images"), ({"features": "x.npy"}, "samples")])

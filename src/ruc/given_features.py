@@ -10,7 +10,7 @@ from ruc.embedding import Embedding
 from ruc.errors import InputError
 from ruc.images.source import find_images
 
-__all__ = ["given_features", "load_features", "names_beside"]
+__all__ = ["given_features", "load_features", "names_beside", "names_file"]
 
 logger = logging.getLogger(__name__)
 
@@ -91,10 +91,15 @@ def given_features(
     return Embedding("given", names, _unit(features), rows, skipped=without, why="features given")
 
 
+def names_file(features: Path) -> Path:
+    """The CSV beside a .npy of features that names its rows."""
+    return features.with_suffix(".csv")
+
+
 def names_beside(path: Path, n_rows: int) -> tuple[str, ...] | None:
     """Which image each row is of, by the CSV that `ruc embed` wrote beside its .npy; None where there is none."""
     try:
-        named = find_images(path.with_suffix(".csv"))
+        named = find_images(names_file(path))
     except InputError:  # not there, or a table of something else
         return None
     return (

@@ -7,6 +7,7 @@ checkpoints of the stages that were finished.
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -19,7 +20,7 @@ from ruc.embed.neighbors import MOST_EXACT, Neighbors, affordable_neighbors, nea
 from ruc.embed.scratch import choose_policy
 from ruc.embedding import Embedding, embed_images, embed_views
 from ruc.errors import InputError, NothingToClusterError
-from ruc.given_features import given_features, load_features, names_beside
+from ruc.given_features import given_features, load_features, names_beside, names_file
 from ruc.images.load import choose_size, content_hashes
 from ruc.images.source import ImageSource, find_images
 from ruc.initial_clustering import Base, check_labels, initial_clustering, retrains_networks
@@ -64,7 +65,7 @@ def run_to_folder(settings: Settings, overwrite: bool, verbose: bool) -> Run:
             "neither images nor features given; expected one: name a folder, or --features f.npy"
         )
     folder = Path(settings.output)
-    check_output(folder, settings.as_yaml_dict(), overwrite)
+    check_output(folder, _with_absolute_paths(settings), overwrite)
     runtime = Runtime(settings.device, settings.seed, verbose)
     source = find_images(settings.source) if settings.source else None
     with checkpoints(folder, fingerprint(settings, source)) as kept:
@@ -190,8 +191,7 @@ def conclude(
 ) -> Outcome:
     """Everything as one run, rows sorted by file name."""
     resolved = {
-        **settings.as_yaml_dict(),
-        **_absolute(settings),
+        **_with_absolute_paths(settings),
         "n_clusters": base.clustering.n_clusters,
         "embedder": settings.embedder if embedded.embedder is None else embedded.name,
         "image_size": settings.image_size
@@ -255,19 +255,22 @@ def conclude(
 
 def fingerprint(settings: Settings, source: ImageSource | None) -> str:
     """Changes whenever a checkpoint would no longer fit: another version, other settings, files or contents."""
-    digest = hashlib.sha256(json.dumps([version("ruc"), settings.as_yaml_dict()], sort_keys=True).encode())
+    given_settings = _with_absolute_paths(settings)
+    digest = hashlib.sha256(json.dumps([version("ruc"), given_settings], sort_keys=True).encode())
     given = (settings.features, settings.labels, settings.probabilities, settings.embedder, settings.base)
     paths = [Path(path) for path in given if path]
+    if settings.features:  # which image each row is of
+        paths.append(names_file(Path(settings.features)))
     if source is not None and not isinstance(source.items, np.ndarray):
         paths.extend(source.items)
     for path in paths:
         if path.exists():
             stat = path.stat()
-            digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+            digest.update(os.fsencode(path) + f"\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 
-def _absolute(settings: Settings) -> dict[str, str]:
-    """Paths that hold from wherever the run is read later."""
+def _with_absolute_paths(settings: Settings) -> dict[str, Any]:
+    """The settings, with paths that hold from wherever the run is read or repeated later."""
     given = settings.model_dump(include={"source", "features", "labels", "probabilities"}, exclude_none=True)
-    return {name: str(Path(path).resolve()) for name, path in given.items()}
+    return settings.as_yaml_dict() | {name: str(Path(path).resolve()) for name, path in given.items()}

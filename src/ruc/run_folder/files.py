@@ -139,7 +139,8 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """JSON, arrays as lists."""
-    path.write_text(to_json(content), encoding="utf-8")
+    # A path that isn't Unicode holds lone surrogates: as JSON's escapes they are read back the same.
+    path.write_text(to_json(content), encoding="utf-8", errors="backslashreplace")
 
 
 def to_json(content: Mapping[str, Any]) -> str:
