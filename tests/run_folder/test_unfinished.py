@@ -27,6 +27,20 @@ def test_checkpoints_outlast_an_interruption_but_not_other_settings(tmp_path: Pa
         assert kept.load("base") is None
 
 
+@pytest.mark.parametrize("n_bytes", [0, 5, 90])
+def test_a_checkpoint_that_was_cut_off_is_none(
+    n_bytes: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = Checkpoints(tmp_path)
+    kept.save("base", State({"n": 2}, {"labels": torch.arange(4)}))
+    path = tmp_path / "base.safetensors"
+    path.write_bytes(path.read_bytes()[:n_bytes])
+    assert kept.load("base") is None
+    assert "base.safetensors cannot be read" in caplog.text and "done again" in caplog.text
+    kept.save("base", State({"n": 3}, {}))
+    assert kept.load("base") == State({"n": 3}, {})
+
+
 def test_checkpoints_go_when_it_cannot_be_done(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     with pytest.raises(InputError), checkpoints(folder, "one") as kept:

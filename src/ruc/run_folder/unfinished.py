@@ -1,6 +1,7 @@
 """What the stages of an unfinished run left, so that it can go on where it was."""
 
 import json
+import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from safetensors import SafetensorError
+
 from ruc.errors import RucError, RunFolderError
 from ruc.run_folder.files import explained, read_tensors, replacing, to_json, write_tensors
 
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
     from ruc.networks import State
 
 __all__ = ["PLACE", "Checkpoints", "checkpoints"]
+
+logger = logging.getLogger(__name__)
 
 PLACE: Final = ".checkpoints"  # within the run folder
 SECONDS_BETWEEN = 10.0  # as much work as an interruption may cost
@@ -34,14 +39,18 @@ class Checkpoints:
     folder: Path | None = None
 
     def load(self, stage: str) -> "State | None":
-        """What the stage left, or None."""
+        """What the stage left, or None; what a loss of power cut off counts as nothing."""
         path = self._path(stage)
         if path is None or not path.exists():
             return None
         from ruc.networks import State
 
-        weights, metadata = read_tensors(path)
-        return State(json.loads(metadata["config"]), weights)
+        try:
+            weights, metadata = read_tensors(path)
+            return State(json.loads(metadata["config"]), weights)
+        except (SafetensorError, OSError, ValueError, KeyError) as error:
+            logger.warning("%s cannot be read (%s): that stage is done again", path, error)
+            return None
 
     def save(self, stage: str, state: "State") -> None:
         """Keep what a stage left, replacing what it left before."""
