@@ -113,6 +113,12 @@ def test_nothing_is_overwritten(items: Items, tmp_path: Path) -> None:
             export(items, folder / "mine.txt")  # type: ignore[operator]
     assert files_below(folder) == {"mine.txt"}
     assert (folder / "mine.txt").read_text() == "precious"
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for export in (export_coco, export_parquet):  # a file would take the folder's place
+        with pytest.raises(InputError, match="empty exists already"):
+            export(items, empty)  # type: ignore[operator]
+    export_folders(items, empty)
 
 
 def test_nothing_is_left_behind_when_it_fails(items: Items, tmp_path: Path, monkeypatch: Any) -> None:
@@ -154,15 +160,27 @@ def test_a_full_disk_is_not_an_image_that_cannot_be_read(
 
 def test_folder_names_that_any_file_system_takes() -> None:
     labels = {0: "a/b", 1: "a:b", 2: "..", 3: "CON", 4: "nul.txt", 5: "x" * 300, 6: "tab\tbed", 7: "end. "}
+    labels |= {
+        8: "a_b (1)",
+        9: "猫" * 100,
+        10: "猫" * 99,
+        11: "e\u0301",
+        12: "É",
+        13: "com¹ .x",
+        14: "lone \udcff",
+    }
     names = folder_names(labels)
-    assert names[0] == "a_b"
-    assert names[1] == "a_b (1)"
+    assert [names[0], names[1], names[8]] == ["a_b (0)", "a_b (1) (1)", "a_b (1)"]
     assert names[2] == "cluster 2"
-    assert names[3] == "CON (3)"
-    assert names[4] == "nul.txt (4)"
-    assert len(names[5]) == 100
+    assert names[3] == "_CON"  # Windows looks at what is before the first dot: a number behind doesn't help
+    assert names[4] == "_nul.txt"
+    assert names[5] == "x" * 100
     assert names[6] == "tab_bed"
     assert names[7] == "end"
+    assert [names[9], names[10]] == ["猫" * 33 + " (9)", "猫" * 33 + " (10)"]
+    assert [names[11], names[12]] == ["é (11)", "É (12)"]
+    assert names[13] == "_com¹ .x"
+    assert names[14] == "lone"
     assert len({name.casefold() for name in names.values()}) == len(labels)
 
 
@@ -170,6 +188,8 @@ def test_labels_are_told_apart_and_junk_is_left_out(run: Run, photos: Path) -> N
     images = find_images(photos)
     twice = replace(run, cluster_names=("sun", "1", "SUN"))
     assert items_of(twice, images).labels == {0: "sun (0)", 1: "1", 2: "SUN (2)"}
+    met = replace(run, cluster_names=("cat", "Cat", "cat (0)"))
+    assert items_of(met, images).labels == {0: "cat (0) (0)", 1: "Cat (1)", 2: "cat (0)"}
     junk = apply_edits(run, [Junk(1)])
     assert len(items_of(junk, images).file_names) == 8
     assert items_of(junk, images).labels == {0: "cats/dogs", 2: "Sunsets"}

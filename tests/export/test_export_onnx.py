@@ -104,6 +104,9 @@ def test_features(tmp_path: Path) -> None:
     assert files_in(tmp_path) == ["model.onnx"]
     with pytest.raises(InputError, match=r"model.onnx exists already"):
         export_model(model, path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="empty exists already"):
+        export_model(model, tmp_path / "empty")
 
 
 class Fickle(nn.Module):

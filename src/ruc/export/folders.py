@@ -4,12 +4,14 @@ import errno
 import os
 import re
 import shutil
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal
 
 from ruc.errors import InputError
 from ruc.export.items import Items, check_new
+from ruc.export.names import told_apart
 from ruc.run_folder import replacing
 
 __all__ = ["How", "export_folders", "folder_names", "place"]
@@ -17,8 +19,10 @@ __all__ = ["How", "export_folders", "folder_names", "place"]
 How = Literal["copy", "symlink", "hardlink"]
 
 FORBIDDEN: Final = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
-RESERVED: Final = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)(\..*)?$", re.IGNORECASE)
-LONGEST: Final = 100
+RESERVED: Final = re.compile(
+    r"^(con|prn|aux|nul|conin\$|conout\$|com[\d¹²³]|lpt[\d¹²³]) *(\..*)?$", re.IGNORECASE
+)
+LONGEST: Final = 100  # bytes: file systems count these
 
 
 def export_folders(items: Items, target: Path, how: How = "copy") -> Path:
@@ -44,7 +48,7 @@ def export_folders(items: Items, target: Path, how: How = "copy") -> Path:
     InputError
         There are no files, `target` holds something, or the disk cannot make such links.
     """
-    check_new(target)
+    check_new(target, is_folder=True)
     files = items.files()
     folders = folder_names(items.labels)
     with replacing(target) as new:
@@ -55,15 +59,15 @@ def export_folders(items: Items, target: Path, how: How = "copy") -> Path:
 
 def folder_names(labels: Mapping[int, str]) -> dict[int, str]:
     """A name for each cluster's folder that every common file system takes."""
-    names: dict[int, str] = {}
-    taken: set[str] = set()
-    for cluster, label in labels.items():
-        name = FORBIDDEN.sub("_", label).strip(" .")[:LONGEST].strip(" .") or f"cluster {cluster}"
-        if RESERVED.match(name) or name.casefold() in taken:
-            name = f"{name} ({cluster})"
-        taken.add(name.casefold())
-        names[cluster] = name
-    return names
+    return told_apart({cluster: _safe(label) or f"cluster {cluster}" for cluster, label in labels.items()})
+
+
+def _safe(label: str) -> str:
+    name = FORBIDDEN.sub("_", unicodedata.normalize("NFC", label)).strip(
+        " ."
+    )  # macOS has é as one name, however made
+    name = name.encode(errors="ignore")[:LONGEST].decode(errors="ignore").strip(" .")
+    return f"_{name}" if RESERVED.match(name) else name
 
 
 def place(path: Path, target: Path, how: How) -> None:

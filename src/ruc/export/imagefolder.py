@@ -33,7 +33,7 @@ def export_imagefolder(items: Items, target: Path, how: How = "copy") -> Path:
     InputError
         There are no files, or `target` holds something.
     """
-    check_new(target)
+    check_new(target, is_folder=True)
     files = items.files()
     with replacing(target) as new:
         for path, name in zip(files, items.file_names, strict=True):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ruc.edits import junk_clusters, merged_clusters
 from ruc.errors import InputError
+from ruc.export.names import told_apart
 from ruc.images.source import ImageSource
 from ruc.run_folder import Run, check_writable, explained
 
@@ -89,17 +90,20 @@ def items_of(run: Run, images: ImageSource | None = None, include_junk: bool = F
         paths=_paths(names, images),
         cluster=run.cluster[rows],
         confidence=run.confidence[rows],
-        labels=_labels({i: name for i, name in enumerate(run.cluster_names) if i not in gone}),
+        labels=told_apart({i: name for i, name in enumerate(run.cluster_names) if i not in gone}),
         initial_cluster=run.initial_cluster[rows],
         is_clean=run.is_clean[rows],
         features=run.features[rows],
     )
 
 
-def check_new(target: Path) -> None:
-    """An export never overwrites: raises `InputError` where there is something already, or nothing can be."""
+def check_new(target: Path, is_folder: bool = False) -> None:
+    """An export never overwrites: raises `InputError` where there is something already, or nothing can be.
+
+    What becomes a folder may be an empty one already.
+    """
     with explained(target.parent):
-        is_free = target.is_dir() and not any(target.iterdir())
+        is_free = is_folder and target.is_dir() and not any(target.iterdir())
         if target.is_symlink() or (target.exists() and not is_free):
             raise InputError(f"{target} exists already; expected a new name: exports never overwrite")
     check_writable(target.parent)
@@ -120,15 +124,6 @@ def _paths(names: tuple[str, ...], images: ImageSource | None) -> tuple[Path, ..
         if parts.is_absolute() or ".." in parts.parts:
             raise InputError(f"file name {name!r} leads out of its folder; expected one inside it")
     return tuple(where[name].absolute() for name in names)
-
-
-def _labels(names: Mapping[int, str]) -> dict[int, str]:
-    """Names, told apart by their numbers where two are the same but for case."""
-    folded = [name.casefold() for name in names.values()]
-    labels: dict[int, str] = {}
-    for number, name in names.items():
-        labels[number] = name if folded.count(name.casefold()) == 1 else f"{name} ({number})"
-    return labels
 
 
 def json_ready(value: Any) -> Any:

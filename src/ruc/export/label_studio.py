@@ -38,7 +38,7 @@ def export_label_studio(items: Items, target: Path, image_root: str = LOCAL_FILE
     InputError
         `target` holds something.
     """
-    check_new(target)
+    check_new(target, is_folder=True)
     with replacing(target) as new:
         (new / "tasks.json").write_text(
             json.dumps(tasks(items, image_root), indent=1, ensure_ascii=False), encoding="utf-8"
