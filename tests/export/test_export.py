@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ruc.cli import main
 from ruc.edits import Junk, Merge, Move, Rename, apply_edits
@@ -215,28 +216,50 @@ def test_runs_on_features_have_no_files(run: Run, tmp_path: Path) -> None:
 
 def test_imagefolder(items: Items, tmp_path: Path) -> None:
     target = export_imagefolder(items, tmp_path / "imagefolder", "symlink")
-    assert files_below(target) == {*NAMES, "metadata.csv"}
     with (target / "metadata.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert rows[1]["file_name"] == sorted(NAMES)[1]
+    assert files_below(target) == {"metadata.csv", *(row["file_name"] for row in rows)}
+    assert [row["original_name"] for row in rows] == sorted(NAMES)
+    for row, path in zip(rows, items.files(), strict=True):
+        assert (target / row["file_name"]).readlink() == path
     assert rows[1] == {
-        "file_name": "1.png", "label": "1", "cluster": "1", "confidence": "0.5454546", "initial_cluster": "0",
-        "is_clean": "True",
+        "file_name": "images/000001.png", "original_name": "1.png", "label": "1", "cluster": "1",
+        "confidence": "0.5454546", "initial_cluster": "0", "is_clean": "True",
     }  # fmt: skip
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-def test_imagefolder_in_datasets(items: Items, tmp_path: Path, monkeypatch: Any) -> None:
+@pytest.mark.parametrize(
+    "names",
+    [
+        sorted(NAMES),
+        [f"{part}/{n}.png" for part in ("train", "val", "test") for n in range(4)],
+        ["test_1.png", *(f"photo {n}.png" for n in range(11))],
+        [f"my-val 2/{n}.png" for n in range(12)],
+        [f"a/train/test/{n}.JPG" for n in range(12)],
+        ["no suffix", "odd.avif", "odd.test", "p[0].png", "task.toml.png", *(f"{n}.jpeg" for n in range(7))],
+    ],
+    ids=["plain", "splits", "one", "folder", "both", "odd"],
+)
+def test_imagefolder_in_datasets(
+    names: list[str], items: Items, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("datasets", reason="Hugging Face datasets is not installed: pip install datasets")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     from datasets import load_dataset
 
-    target = export_imagefolder(items, tmp_path / "imagefolder")
-    data = load_dataset("imagefolder", data_dir=str(target), split="train", cache_dir=str(tmp_path / "cache"))
-    assert len(data) == N_IMAGES
-    wide = {(row["image"].width, row["label"], row["cluster"]) for row in data}
-    assert len(wide) == N_IMAGES
-    assert {label for _, label, _ in wide} == {"cats/dogs", "1", "Sunsets"}
+    paths = tuple(tmp_path / "layout" / name for name in names)
+    for path, image in zip(paths, items.files(), strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(image, path)
+    laid_out = replace(items, file_names=tuple(names), paths=paths)
+    target = export_imagefolder(laid_out, tmp_path / "val" / "test_1")
+    data = load_dataset("imagefolder", data_dir=str(target), cache_dir=str(tmp_path / "cache"))
+    assert set(data) == {"train"}
+    found = {row["original_name"]: (row["image"].size, row["label"], row["cluster"]) for row in data["train"]}
+    sizes = [ImageOps.exif_transpose(Image.open(path)).size for path in items.files()]
+    expected = zip(sizes, items.row_labels, items.cluster.tolist(), strict=True)
+    assert found == dict(zip(names, expected, strict=True))
 
 
 def test_label_studio(items: Items, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
-"""Hugging Face's imagefolder: the images with a metadata.csv beside them."""
+"""Hugging Face's imagefolder: the images, numbered, with a metadata.csv beside them."""
 
 import csv
 from pathlib import Path
+from typing import Final
 
 from ruc.export.folders import How, place
 from ruc.export.items import Items, check_new, json_ready
@@ -9,7 +10,17 @@ from ruc.run_folder import replacing
 
 __all__ = ["export_imagefolder"]
 
-COLUMNS = ("file_name", "label", "cluster", "confidence", "initial_cluster", "is_clean")
+COLUMNS: Final = (
+    "file_name",
+    "original_name",
+    "label",
+    "cluster",
+    "confidence",
+    "initial_cluster",
+    "is_clean",
+)
+# `datasets` takes files by these suffixes, whatever is in them, and leaves others out without a word.
+SUFFIXES: Final = frozenset((".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
 
 
 def export_imagefolder(items: Items, target: Path, how: How = "copy") -> Path:
@@ -20,7 +31,7 @@ def export_imagefolder(items: Items, target: Path, how: How = "copy") -> Path:
     items
         With files.
     target
-        A new or empty folder: gets the images and `metadata.csv`.
+        A new or empty folder: gets `images/` and `metadata.csv`.
     how
         Copies or links, as in `export_folders`.
 
@@ -35,14 +46,17 @@ def export_imagefolder(items: Items, target: Path, how: How = "copy") -> Path:
     """
     check_new(target, is_folder=True)
     files = items.files()
+    # Numbers, since `datasets` makes splits of names such as val/ and test_1.png, and loses their rows.
+    numbered = [f"images/{row:06}{_suffix(path)}" for row, path in enumerate(files)]
     with replacing(target) as new:
-        for path, name in zip(files, items.file_names, strict=True):
+        for path, name in zip(files, numbered, strict=True):
             place(path, new / name, how)
         with (new / "metadata.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(COLUMNS)
             writer.writerows(
                 zip(
+                    numbered,
                     items.file_names,
                     items.row_labels,
                     items.cluster.tolist(),
@@ -53,3 +67,8 @@ def export_imagefolder(items: Items, target: Path, how: How = "copy") -> Path:
                 )
             )
     return target
+
+
+def _suffix(path: Path) -> str:
+    suffix = path.suffix.lower()
+    return suffix if suffix in SUFFIXES else ".png"  # a decoder looks at the content
