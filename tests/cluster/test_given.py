@@ -5,7 +5,9 @@ import logging
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from numpy.typing import ArrayLike
 
 from ruc.cluster.given import check_given, given, read_given
 from ruc.errors import InputError
@@ -178,9 +180,18 @@ def test_wrong_lengths() -> None:
 
 @pytest.mark.parametrize(
     "array",
-    [np.array([0, 1, -1]), np.array([0.0, 1.0, np.nan]), np.array(["0", "1", ""]), np.array([0, 1, -1.0])],
+    [
+        np.array([0, 1, -1]),
+        np.array([0.0, 1.0, np.nan]),
+        np.array(["0", "1", ""]),
+        np.array([0, 1, -1.0]),
+        ["0", 1.0, np.nan],
+        pd.Series(["0", "1", pd.NA], dtype="string"),
+        pd.Series([0, 1, pd.NA], dtype="Int64"),
+        pd.Series([0, 1, None], dtype="category"),
+    ],
 )
-def test_unknown_is_the_same_in_every_type(array: np.ndarray) -> None:
+def test_unknown_is_the_same_in_every_type(array: ArrayLike) -> None:
     clustering, names = given(array, 3)
     assert clustering.labels.tolist() == [0, 1, -1]
     assert names is None

@@ -4,11 +4,20 @@ import errno
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ruc.cluster.label_table import LabelTable, plain_labels, read_table, table_of, with_probabilities
+from ruc.cluster.label_table import (
+    LabelTable,
+    label_array,
+    label_text,
+    plain_labels,
+    read_table,
+    table_of,
+    with_probabilities,
+)
 from ruc.errors import InputError
 
 
@@ -54,7 +63,24 @@ def test_parquet_with_categories(tmp_path: Path) -> None:
 def test_npy_and_an_array_are_the_same(tmp_path: Path) -> None:
     array = np.array([0.0, 1.0, np.nan])
     np.save(tmp_path / "l.npy", array)
-    assert read_table(tmp_path / "l.npy").labels == table_of(array, "labels").labels == ["0.0", "1.0", ""]
+    assert read_table(tmp_path / "l.npy").labels == table_of(array, "labels").labels == ["0", "1", ""]
+
+
+@pytest.mark.parametrize(
+    "missing", [None, float("nan"), np.float32("nan"), np.datetime64("NaT"), pd.NA, pd.NaT, "", " "]
+)
+def test_what_is_unknown_is_so_by_its_value(missing: object) -> None:
+    assert label_text(missing) == ""
+
+
+@pytest.mark.parametrize("text", ["None", "<NA>", "NaT", "null"])
+def test_a_class_may_be_called_as_a_missing_value_is_written(text: str) -> None:
+    assert plain_labels([label_text(text)]) == [text]
+
+
+@pytest.mark.parametrize("six", [6, 6.0, "6", np.float32(6), np.str_("6"), b"6"])
+def test_six_is_six_beside_anything(six: object) -> None:
+    assert table_of(label_array([six, "x", np.nan, 1.5]), "labels").labels == ["6", "x", "", "1.5"]
 
 
 def test_unknown_labels_are_empty_and_whole_numbers_written_alike() -> None:

@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import binom
 from sklearn.metrics import adjusted_rand_score, log_loss, normalized_mutual_info_score
@@ -207,8 +208,27 @@ def test_coverage_by_hand():
 
 
 @pytest.mark.parametrize(
+    "convert",
+    [np.float64, lambda numbers: pd.Series(numbers, dtype="Int64"), lambda n: [str(one) for one in n]],
+)
+def test_numbers_of_any_type_are_their_columns(convert):
+    probabilities = [[0.8, 0.1, 0.1], [0.1, 0.1, 0.8], [0.1, 0.1, 0.8], [0.9, 0.05, 0.05]]
+    found, expected = (
+        evaluate(clusters, [0, 1, 1, 0], probabilities=probabilities, initial_clusters=clusters,
+                 initial_probabilities=probabilities, n_resamples=0).to_dict()
+        for clusters in (convert([0, 2, 2, 0]), np.array([0, 2, 2, 0]))
+    )  # fmt: skip
+    assert found == expected
+    assert found["refined"]["confusion_clusters"] == [0, 2, 1]
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (
+            {"initial_clusters": list("abab"), "initial_probabilities": np.full((4, 2), 0.5)},
+            "such as 'a' given",
+        ),
         ({"probabilities": np.full((3, 2), 0.5)}, "probabilities has 3 rows for 4 true labels"),
         ({"probabilities": np.full((4, 2), 0.4)}, "sum to 0.8"),
         ({"probabilities": np.full(4, 0.5)}, "row per image"),

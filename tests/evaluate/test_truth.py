@@ -1,10 +1,12 @@
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
+from ruc.cluster.given import read_given
 from ruc.errors import InputError
-from ruc.evaluate.truth import read_truth
+from ruc.evaluate.truth import encode_truth, read_truth
 
 NAMES = ("a.png", "b/c.png", "d.png")
 
@@ -43,6 +45,19 @@ def test_whole_numbers_are_written_alike(tmp_path):
     """As pandas writes them beside missing ones, so that a class is called as in the labels that were repaired."""
     path = write(tmp_path / "t.csv", "file_name,label\na.png,1.0\nb/c.png,\nd.png,10.0\n")
     assert labels_of(read_truth(path, NAMES)) == ["1", "", "10"]
+
+
+def test_none_is_a_class_in_a_file_as_it_is_to_a_repair(tmp_path):
+    path = write(tmp_path / "t.csv", "file_name,label\na.png,None\nb/c.png,Some\nd.png,None\n")
+    assert labels_of(read_truth(path, NAMES)) == ["None", "Some", "None"]
+    assert read_given(path, 3, NAMES)[1] == ("None", "Some")
+
+
+@pytest.mark.parametrize(
+    "labels", [[6.0, "6", 6, None], pd.Series([6, 6, 6, pd.NA], dtype="Int64"), ["6", 6, "6.0", np.nan]]
+)
+def test_six_is_one_class(labels):
+    assert labels_of(encode_truth(labels)) == ["6", "6", "6", ""]
 
 
 def test_names_are_compared_as_composed_unicode(tmp_path):

@@ -14,6 +14,7 @@ from ruc.cluster.label_table import (
     PROBABILITY,
     WHOLE,
     LabelTable,
+    label_array,
     plain_labels,
     read_npy,
     read_table,
@@ -40,7 +41,7 @@ def given(
     Parameters
     ----------
     labels
-        (n_samples,) integers or text; -1, NaN, None and "" are unknown.
+        (n_samples,) integers or text; -1, "", None, NaN and pandas.NA are unknown.
     n_samples
         How many samples there are.
     probabilities
@@ -60,7 +61,7 @@ def given(
     InputError
         Anything that doesn't fit, with the row and what to do about it.
     """
-    table = table_of(np.asarray(labels), "labels")
+    table = table_of(label_array(labels), "labels")
     if probabilities is not None:
         table = with_probabilities(table, np.asarray(probabilities), "probabilities")
     return _said(in_row_order(table, n_samples), n_clusters)

@@ -5,10 +5,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ruc.errors import InputError
 
@@ -16,6 +16,8 @@ __all__ = [
     "PROBABILITY",
     "WHOLE",
     "LabelTable",
+    "label_array",
+    "label_text",
     "plain_labels",
     "read_npy",
     "read_table",
@@ -104,7 +106,7 @@ def table_of(array: NDArray[np.generic], source: str) -> LabelTable:
         raise InputError(
             f"{source}: labels have shape {array.shape}; expected one label a sample, (n_samples,)"
         )
-    labels = [_text(value) for value in array.tolist()]
+    labels = [label_text(value) for value in array.tolist()]
     return LabelTable(source, None, labels, None, None, [f"row {row}" for row in range(len(labels))])
 
 
@@ -154,7 +156,7 @@ def _read_parquet(path: Path) -> LabelTable:
     wanted = [
         name for name in table.column_names if name in ("file_name", "label") or name.startswith(PROBABILITY)
     ]
-    values = {name: [_text(value) for value in table.column(name).to_pylist()] for name in wanted}
+    values = {name: [label_text(value) for value in table.column(name).to_pylist()] for name in wanted}
     if not wanted:
         values = {name: [] for name in table.column_names}
     return _from_columns(str(path), values, [f"row {row}" for row in range(table.num_rows)])
@@ -209,10 +211,28 @@ def plain_labels(labels: Sequence[str]) -> list[str]:
     return texts
 
 
-def _text(value: object) -> str:
-    """A label as text; "" where it's unknown."""
-    if value is None or (isinstance(value, float) and np.isnan(value)):
+def label_text(value: object) -> str:
+    """A label as text; "" where the value, not what it would be written as, says that it's unknown."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if _is_missing(value):
         return ""
     if isinstance(value, bytes):
         return value.decode(errors="replace")
+    if isinstance(value, float) and value.is_integer():  # 6.0 is called as 6 is
+        return str(int(value))
     return str(value).strip()
+
+
+def label_array(labels: ArrayLike | Sequence[object]) -> NDArray[Any]:
+    """Labels each as the value that it is: of numbers, NaN and text together NumPy would make text alone."""
+    array = np.asarray(labels)
+    return np.asarray(labels, dtype=object) if array.dtype.kind in "US" else array
+
+
+def _is_missing(value: object) -> bool:
+    """Whether it is None, NaN, or what pandas calls NaT or NA."""
+    try:
+        return value is None or bool(value != value)  # which is so of NaN and NaT alone
+    except TypeError:  # pandas.NA is neither equal nor unequal
+        return True

@@ -135,11 +135,11 @@ def evaluate(
     Parameters
     ----------
     clusters
-        (n_samples,) cluster numbers, -1 for none; or names.
+        (n_samples,) cluster numbers, -1 for none; or, without probabilities, names.
     truth
         (n_samples,) true labels, numbers or text; -1, "", None or NaN where unknown: those images are left out.
     probabilities
-        (n_samples, n_clusters), rows summing to 1; calibration is measured when given.
+        (n_samples, n_clusters), rows summing to 1, column k that of cluster k; calibration is measured when given.
     confidence
         (n_samples,) the stated probability that each image is in the right cluster; the largest probability
         when not given.
@@ -165,8 +165,12 @@ def evaluate(
         No known truth, or arrays that don't fit together.
     """
     encoded = truth if isinstance(truth, Truth) else encode_truth(truth)
-    numbers = as_clusters(clusters)
-    base_numbers = None if initial_clusters is None else as_clusters(initial_clusters)
+    numbers = as_clusters(clusters, are_columns=probabilities is not None)
+    base_numbers = (
+        None
+        if initial_clusters is None
+        else as_clusters(initial_clusters, are_columns=initial_probabilities is not None)
+    )
     sets = {name: np.asarray(mask, dtype=np.bool_) for name, mask in (clean_sets or {}).items()}
     since = None if clean_since is None else np.asarray(clean_since, dtype=np.int64)
     _check_lengths(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ruc.cluster.clustering import UNKNOWN
+from ruc.cluster.label_table import WHOLE
 from ruc.errors import InputError
 from ruc.evaluate.truth import Truth, encode_truth
 
@@ -213,12 +214,30 @@ def confusion_matrix(
     return counts[order].T, order
 
 
-def as_clusters(clusters: ArrayLike) -> NDArray[np.int64]:
-    """Cluster numbers as they are; text labels numbered in order."""
+def as_clusters(clusters: ArrayLike, are_columns: bool = False) -> NDArray[np.int64]:
+    """Cluster numbers as they are, whatever type they have; names numbered in order.
+
+    Parameters
+    ----------
+    clusters
+        (n_samples,) whole numbers, -1 and what is missing for none; or names.
+    are_columns
+        Whether each number says which column of probabilities is the cluster's, which no name can.
+    """
     values = np.asarray(clusters)
-    if values.ndim == 1 and np.issubdtype(values.dtype, np.integer):
+    if values.ndim == 1 and values.dtype.kind in "iub":
         return np.maximum(values.astype(np.int64), UNKNOWN)
-    return encode_truth(values).codes
+    encoded = encode_truth(clusters)
+    names = [name for name in encoded.classes if not WHOLE.fullmatch(name)]
+    if not names:
+        numbers = np.array([*map(int, encoded.classes), UNKNOWN], dtype=np.int64)
+        return np.maximum(numbers[encoded.codes], UNKNOWN)
+    if are_columns:
+        raise InputError(
+            f"clusters with names such as {names[0]!r} given beside probabilities; expected the number of each one's "
+            "column: 0, 1, 2, …, or -1 for none"
+        )
+    return encoded.codes
 
 
 def _known(clusters: ArrayLike, truth: ArrayLike | Truth) -> tuple[Truth, NDArray[np.int64]]:

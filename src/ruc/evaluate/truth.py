@@ -10,15 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from ruc.cluster.clustering import UNKNOWN
 from ruc.cluster.label_matching import say_matched_by_ending
-from ruc.cluster.label_table import LabelTable, plain_labels, read_table
+from ruc.cluster.label_table import LabelTable, label_array, label_text, plain_labels, read_table
 from ruc.errors import InputError
 from ruc.images.names import match_by_ending, plain_name
 
 __all__ = ["Truth", "encode_truth", "read_truth"]
 
 logger = logging.getLogger(__name__)
-
-UNKNOWN_TEXTS = frozenset({"", "-1", "-1.0", "nan", "None", "<NA>"})
 
 
 @dataclass(frozen=True)
@@ -49,9 +47,10 @@ def encode_truth(labels: ArrayLike | Sequence[object]) -> Truth:
     Parameters
     ----------
     labels
-        (n_samples,) integers, text or both. -1, "", None and NaN mean unknown; 6, 6.0 and "6" are one class.
+        (n_samples,) integers, text or both. -1, "", None, NaN and pandas.NA mean unknown; 6, 6.0 and "6" are one
+        class.
     """
-    values = np.asarray(labels)
+    values = label_array(labels)
     if values.ndim != 1:
         raise InputError(
             f"truth has the shape {values.shape}; expected one label per image: a flat list or array"
@@ -62,8 +61,8 @@ def encode_truth(labels: ArrayLike | Sequence[object]) -> Truth:
         return Truth(
             inverse.astype(np.int64) - n_unknown, tuple(str(number) for number in numbers[n_unknown:])
         )
-    texts = [_as_text(value) for value in values.tolist()]
-    names = sorted(set(texts) - UNKNOWN_TEXTS, key=_numbers_first)
+    texts = plain_labels([label_text(value) for value in values.tolist()])
+    names = sorted(set(texts) - {""}, key=_numbers_first)
     index = {name: code for code, name in enumerate(names)}
     codes = np.fromiter((index.get(text, UNKNOWN) for text in texts), dtype=np.int64, count=len(texts))
     return Truth(codes, tuple(names))
@@ -130,12 +129,6 @@ def _labels_by_name(table: LabelTable, names: list[str], labels: list[str]) -> d
                 "expected one label per image: remove one of the rows"
             )
     return label_of
-
-
-def _as_text(value: object) -> str:
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value).strip()
 
 
 def _numbers_first(name: str) -> tuple[bool, float, str]:
