@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "cluster": FOUNDATION | {"images", "networks", "embed"},
     "refine": FOUNDATION | {"images", "networks", "embed", "cluster"},
     "run_folder": FOUNDATION | {"networks"},
-    "evaluate": FOUNDATION | {"images", "networks", "embed", "cluster", "refine", "run_folder"},
+    "evaluate": FOUNDATION | {"images", "networks", "embed", "cluster", "refine", "run_folder", "edits"},
 }  # fmt: skip
 FIT = {
     "refine", "cluster", "embed", "images", "networks", "runtime", "embedding", "given_features", "initial_clustering",

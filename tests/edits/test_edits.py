@@ -18,6 +18,7 @@ from ruc.edits import (
     edits_of,
     find_cluster,
     follow_edits,
+    initial_probabilities_of,
     junk_clusters,
     needs_features,
     read_edits,
@@ -288,6 +289,70 @@ def test_new_images_go_to_the_nearest_part_of_a_split() -> None:
     assert needs_features(run) and not needs_features(apply_edits(make_run(), [Merge((0, 1))]))
     with pytest.raises(InputError, match="features missing"):
         follow_edits(run, new, None)
+
+
+def test_the_training_images_are_known_again_however_a_cluster_was_split() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(40, 3)).astype(np.float32)
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    probabilities = rng.dirichlet(np.full(3, 0.3), 40).astype(np.float32)
+    names = tuple(f"{row:02}" for row in range(40))
+    run = replace(
+        make_run(),
+        file_names=names,
+        cluster=probabilities.argmax(axis=1),
+        confidence=probabilities.max(axis=1),
+        initial_cluster=rng.integers(0, 3, 40),
+        was_clean=np.ones(40, dtype=bool),
+        is_clean=np.ones(40, dtype=bool),
+        probabilities=probabilities,
+        features=features,
+    )
+    members = [name for name, cluster in zip(names, run.cluster, strict=True) if cluster == 0]
+    edited = apply_edits(run, [Split(0, (tuple(members[::3]), tuple(members[1::3])))])
+    rows = rng.permutation(40)
+    noise = rng.normal(scale=1e-5, size=(40, 3)).astype(np.float32)  # decoded again
+    cluster, followed = follow_edits(edited, probabilities[rows], features[rows] + noise)
+    np.testing.assert_array_equal(cluster, edited.cluster[rows])
+    np.testing.assert_array_equal(followed, edited.probabilities[rows])
+
+
+def test_what_is_like_a_moved_image_is_not_that_image() -> None:
+    run = apply_edits(make_run(), [Move(("a",), 3)])
+    new = np.tile(np.array([[0.7, 0.2, 0.1]], np.float32), (3, 1))
+    angle = np.array([0.0, 0.0005, 0.01])
+    features = np.zeros((3, 6), np.float32)
+    features[:, 0], features[:, 1] = np.cos(angle), np.sin(angle)
+    assert follow_edits(run, new, features)[0].tolist() == [3, 3, 0]
+
+
+def test_the_base_follows_merges_and_splits() -> None:
+    base = np.array(
+        [
+            [0.8, 0.1, 0.1],
+            [0.5, 0.3, 0.2],
+            [0.2, 0.7, 0.1],
+            [0.1, 0.4, 0.5],
+            [0.3, 0.1, 0.6],
+            [0.4, 0.3, 0.3],
+        ],
+        dtype=np.float32,
+    )
+    start = replace(make_run(), initial_probabilities=base)
+    assert initial_probabilities_of(make_run()) is None
+    np.testing.assert_array_equal(initial_probabilities_of(start), base)
+    merged = apply_edits(start, [Merge((0, 1))])
+    expected = np.stack([base[:, 0] + base[:, 1], np.zeros(6), base[:, 2]], axis=1)
+    np.testing.assert_allclose(initial_probabilities_of(merged), expected, rtol=1e-6)
+    # d was in 2 and is in 0 now: that 0 is divided doesn't say where in it d was
+    split = apply_edits(merged, [Split(0, (("b", "d"),)), Move(("a",), 2)])
+    assert split.initial_cluster.tolist() == [0, 3, 0, 2, 2, -1]
+    np.testing.assert_allclose(
+        initial_probabilities_of(split),
+        [[0.9, 0, 0.1, 0], [0, 0, 0.2, 0.8], [0.9, 0, 0.1, 0], [0, 0, 0.5, 0.5], [0.4, 0, 0.6, 0], [0.7, 0, 0.3, 0]],
+        rtol=1e-6,
+    )  # fmt: skip
+    np.testing.assert_array_equal(initial_probabilities_of(undo_edits(split, 3)), base)
 
 
 def test_a_merged_cluster_is_gone() -> None:

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ruc.edits import Merge, apply_edits
+from ruc.edits import Merge, Split, apply_edits
 from ruc.embed.combined import CombinedEmbedder
 from ruc.embed.pixels import fit_pixels
 from ruc.embed.self_supervised import SelfSupervisedEmbedder
@@ -92,7 +92,8 @@ def test_networks_are_asked_for_their_own_clusters_though_these_were_merged(fini
     before = subjects_of(tmp_path / "run", finished / "truth.csv", RUNTIME, n_images=1000)
     write_run(tmp_path / "run", apply_edits(read_run(tmp_path / "run"), [Merge((0, 2))]))
     after = subjects_of(tmp_path / "run", finished / "truth.csv", RUNTIME, n_images=1000)
-    np.testing.assert_array_equal(before.right["refined"], after.right["refined"])
+    for name in ("base", "refined"):
+        np.testing.assert_array_equal(before.right[name], after.right[name])
 
 
 def test_attack(finished):
@@ -155,6 +156,24 @@ def test_a_run_on_features_and_a_moved_folder_say_so(finished, tmp_path):
     )
     with pytest.raises(InputError, match=r"has no '\d\d.png' any more"):
         attack_run(tmp_path / "moved", finished / "truth.csv", RUNTIME)
+
+
+def test_the_base_of_an_edited_run_is_measured_on_its_clusters(finished):
+    from ruc.evaluate.runs import evaluate_run
+
+    run = read_run(finished / "run")
+    initial = np.where(run.initial_cluster < 0, 0, run.initial_cluster)
+    base = np.full((60, 3), 0.2, np.float32)
+    base[np.arange(60), initial] = 0.6
+    run = replace(run, initial_cluster=initial, initial_probabilities=base)
+    merged = apply_edits(run, [Merge((0, 2))])
+    names = tuple(name for name, cluster in zip(run.file_names, run.cluster, strict=True) if cluster == 0)
+    split = apply_edits(run, [Split(0, (names[:5],))])
+    for edited, sure in ((merged, np.where(initial == 1, 0.6, 0.8)), (split, np.full(60, 0.6))):
+        found = evaluate_run(edited, finished / "truth.csv", RUNTIME, n_resamples=0)
+        known = ~((np.arange(60) % 3 == 2) & (np.arange(60) > 49))
+        assert found.base.numbers["mean_confidence"].value == pytest.approx(sure[known].mean(), rel=1e-5)
+        assert "by confidence" in found.clean_sets
 
 
 def test_evaluate_run(finished):

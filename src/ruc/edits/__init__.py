@@ -2,8 +2,10 @@
 
 from ruc.edits.apply import (
     apply_edits,
+    before_edits,
     edits_of,
     follow_edits,
+    initial_probabilities_of,
     junk_clusters,
     merged_clusters,
     merged_places,
@@ -22,9 +24,11 @@ __all__ = [
     "Rename",
     "Split",
     "apply_edits",
+    "before_edits",
     "edits_of",
     "find_cluster",
     "follow_edits",
+    "initial_probabilities_of",
     "junk_clusters",
     "merged_clusters",
     "merged_places",

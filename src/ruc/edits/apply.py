@@ -15,8 +15,10 @@ from ruc.run_folder import Run
 
 __all__ = [
     "apply_edits",
+    "before_edits",
     "edits_of",
     "follow_edits",
+    "initial_probabilities_of",
     "junk_clusters",
     "merged_clusters",
     "merged_places",
@@ -49,7 +51,7 @@ def apply_edits(run: Run, edits: Iterable[Edit]) -> Run:
         return run
     done = edits_of(run)
     began = (*run.notes.get(BEGAN, ()), len(done))
-    return _measured(run, _edited(_before_edits(run), (*done, *edits), began))
+    return _measured(run, _edited(before_edits(run), (*done, *edits), began))
 
 
 def undo_edits(run: Run, n_edits: int | None = None) -> Run:
@@ -75,9 +77,28 @@ def undo_edits(run: Run, n_edits: int | None = None) -> Run:
     if not 0 < n_edits <= len(edits):
         raise InputError(f"{n_edits} edits to undo; expected 1 to {len(edits)}, the number the run has")
     kept = edits[:-n_edits]
-    before = _before_edits(run)
+    before = before_edits(run)
     began = [start for start in began if start < len(kept)]
     return _measured(run, _edited(before, kept, began) if kept else before)
+
+
+def before_edits(run: Run) -> Run:
+    """What the run was before the first edit."""
+    if BEFORE not in run.notes:
+        return run
+    kept = run.notes[BEFORE]
+    notes = {name: value for name, value in run.notes.items() if name not in (EDITS, BEGAN, BEFORE, JUNK)}
+    return replace(
+        run,
+        cluster=np.asarray(kept["cluster"], dtype=np.int64),
+        initial_cluster=np.asarray(kept["initial_cluster"], dtype=np.int64),
+        confidence=np.asarray(kept["confidence"], dtype=np.float32),
+        cluster_names=tuple(kept["cluster_names"]),
+        probabilities=run.probabilities if run.network_probabilities is None else run.network_probabilities,
+        network_probabilities=None,
+        marks={name: column for name, column in run.marks.items() if name != BY_HAND},
+        notes={**notes, JUNK: kept[JUNK]} if kept[JUNK] else notes,
+    )
 
 
 def edits_of(run: Run) -> tuple[Edit, ...]:
@@ -124,8 +145,17 @@ def follow_edits(
     opinion = np.array(probabilities, dtype=np.float32)
     known = None if features is None else np.asarray(features, dtype=np.float32)
     guests = Samples(opinion.argmax(axis=1).astype(np.int64), opinion, known)
-    _perform(state_of(_before_edits(run), guests), edits_of(run))
+    _perform(state_of(before_edits(run), guests), edits_of(run))
     return guests.cluster, guests.probabilities
+
+
+def initial_probabilities_of(run: Run) -> NDArray[np.float32] | None:
+    """What the base clustering says of the clusters as they were edited, as `Run.initial_cluster` does; or None."""
+    if run.initial_probabilities is None:
+        return None
+    state = state_of(before_edits(run))
+    _perform(state, edits_of(run))
+    return state.initial.probabilities
 
 
 def needs_features(run: Run) -> bool:
@@ -135,7 +165,7 @@ def needs_features(run: Run) -> bool:
 
 def merged_places(run: Run) -> tuple[int, ...]:
     """For each of the networks' outputs the cluster that it was merged into, whatever else was edited."""
-    before = _before_edits(run)
+    before = before_edits(run)
     state = state_of(before)
     _perform(state, edits_of(run))
     return tuple(state.place_of(cluster) for cluster in range(before.n_clusters))
@@ -144,9 +174,11 @@ def merged_places(run: Run) -> tuple[int, ...]:
 def state_of(run: Run, guests: Samples | None = None) -> EditState:
     """The run's clusters, ready to be edited; the run stays as it is."""
     own = Samples(run.cluster.copy(), run.probabilities.astype(np.float32), run.features)
-    state = EditState(
-        run.file_names, own, run.initial_cluster.copy(), run.cluster_names, junk_clusters(run), guests
+    base = (
+        np.zeros_like(run.probabilities) if run.initial_probabilities is None else run.initial_probabilities
     )
+    initial = Samples(run.initial_cluster.copy(), base.astype(np.float32), None)
+    state = EditState(run.file_names, own, initial, run.cluster_names, junk_clusters(run), guests)
     state.merged_into = merged_clusters(run)
     return state
 
@@ -188,7 +220,7 @@ def _edited(before: Run, edits: Sequence[Edit], began: Sequence[int]) -> Run:
     return replace(
         before,
         cluster=state.own.cluster,
-        initial_cluster=state.initial,
+        initial_cluster=state.initial.cluster,
         confidence=np.where(untouched, before.confidence, np.minimum(state.own.confidence, 1)),
         probabilities=state.own.probabilities,
         network_probabilities=before.probabilities,
@@ -217,22 +249,3 @@ def _review(run: Run) -> tuple[tuple[Any, ...], ...]:
     doubt = np.where(run.marks.get(BY_HAND, np.zeros(len(doubt), bool)), np.float32(0), doubt)
     share = float(run.settings["review"])
     return review_rows(share, doubt, run.file_names, run.cluster, run.probabilities, run.cluster_names)
-
-
-def _before_edits(run: Run) -> Run:
-    """What the run was before the first edit."""
-    if BEFORE not in run.notes:
-        return run
-    kept = run.notes[BEFORE]
-    notes = {name: value for name, value in run.notes.items() if name not in (EDITS, BEGAN, BEFORE, JUNK)}
-    return replace(
-        run,
-        cluster=np.asarray(kept["cluster"], dtype=np.int64),
-        initial_cluster=np.asarray(kept["initial_cluster"], dtype=np.int64),
-        confidence=np.asarray(kept["confidence"], dtype=np.float32),
-        cluster_names=tuple(kept["cluster_names"]),
-        probabilities=run.probabilities if run.network_probabilities is None else run.network_probabilities,
-        network_probabilities=None,
-        marks={name: column for name, column in run.marks.items() if name != BY_HAND},
-        notes={**notes, JUNK: kept[JUNK]} if kept[JUNK] else notes,
-    )

@@ -49,7 +49,7 @@ class EditState:
     own
         The run's samples.
     initial
-        (n,) their clusters before RUC.
+        The same samples as they were before RUC; their clusters may be -1 (unknown).
     names
         Of the clusters.
     junk
@@ -62,13 +62,12 @@ class EditState:
         self,
         file_names: Sequence[str],
         own: Samples,
-        initial: NDArray[np.int64],
+        initial: Samples,
         names: Sequence[str],
         junk: frozenset[int],
         guests: Samples | None = None,
     ) -> None:
-        self.file_names, self.own, self.guests = file_names, own, guests
-        self.initial = initial
+        self.file_names, self.own, self.initial, self.guests = file_names, own, initial, guests
         self.names = list(names)
         self.junk = set(junk)
         self.by_hand = np.zeros(len(own.cluster), dtype=bool)
@@ -77,7 +76,7 @@ class EditState:
 
     @property
     def _everyone(self) -> list[Samples]:
-        return [self.own] if self.guests is None else [self.own, self.guests]
+        return [self.own, self.initial, *([] if self.guests is None else [self.guests])]
 
     def rename(self, cluster: int, name: str) -> None:
         """An empty name gives a cluster back its number."""
@@ -102,14 +101,16 @@ class EditState:
             self.names[other] = str(other)
             self.junk.discard(other)
             self.merged_into[other] = target
-            self.initial[self.initial == other] = target
             for samples in self._everyone:
                 samples.cluster[samples.cluster == other] = target
                 samples.probabilities[:, target] += samples.probabilities[:, other]
                 samples.probabilities[:, other] = 0
 
     def split(self, cluster: int, parts: Sequence[Sequence[str]]) -> None:
-        """Images of the parts go into new clusters; the probability of each sample goes to the nearest part's mean."""
+        """Images of the parts go into new clusters; of other samples the probability goes to the nearest part's mean.
+
+        New samples that equal one of the images are in its part.
+        """
         self.check(cluster)
         rows_of = [self.rows(names) for names in parts]
         stayed = self.own.cluster == cluster
@@ -127,17 +128,21 @@ class EditState:
         means = np.stack(
             [features[rows].mean(axis=0, dtype=np.float64) for rows in (np.flatnonzero(stayed), *rows_of)]
         )
-        own_parts = _nearest(features, means)
+        nearest = _nearest(features, means)
+        own_parts = nearest.copy()
         for number, rows in enumerate((np.flatnonzero(stayed), *rows_of)):
             own_parts[rows] = number
         first_new = len(self.names)
         self._open(len(parts))
-        initially = self.initial == cluster  # a split divides the cluster before RUC as well as after it
-        both = initially & (self.own.cluster == cluster) & (own_parts > 0)
-        self.initial[both] = first_new + own_parts[both] - 1
+        # A split divides the cluster before RUC as well as after it: of the images that are in it now.
+        _divide(self.initial, cluster, np.where(self.own.cluster == cluster, own_parts, 0), first_new)
         _divide(self.own, cluster, own_parts, first_new)
         if self.guests is not None:
-            _divide(self.guests, cluster, _nearest(_needed(self.guests), means), first_new)
+            guest_parts = _nearest(_needed(self.guests), means)
+            elsewhere = np.flatnonzero(own_parts != nearest)
+            known, which = _equals(_needed(self.guests), features[elsewhere])
+            guest_parts[known] = own_parts[elsewhere[which]]
+            _divide(self.guests, cluster, guest_parts, first_new)
 
     def move(self, file_names: Sequence[str], cluster: int) -> None:
         """Images into a cluster that is there or is the next new one, for certain; new samples that equal them too."""
@@ -147,8 +152,9 @@ class EditState:
         self.check(cluster)
         self.by_hand[rows] = True
         _place(self.own, rows, cluster)
-        if self.guests is not None and len(rows):
-            _place(self.guests, _equals(_needed(self.guests), _needed(self.own)[rows]), cluster)
+        if self.guests is not None:
+            known, _ = _equals(_needed(self.guests), _needed(self.own)[rows])
+            _place(self.guests, known, cluster)
 
     def check(self, cluster: int) -> None:
         """Raise `InputError` unless there is such a cluster."""
@@ -208,15 +214,20 @@ def _nearest(features: NDArray[np.float32], means: NDArray[np.float64]) -> NDArr
     return nearest
 
 
-def _equals(features: NDArray[np.float32], those: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Rows that are one of those, up to rounding."""
+def _equals(
+    features: NDArray[np.float32], those: NDArray[np.float32]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows that are one of those, up to rounding, and which one each of them is."""
     from scipy.spatial.distance import cdist
 
-    found = [
-        start + np.flatnonzero(cdist(features[start : start + ROWS], those).min(axis=1) <= SAME)
-        for start in range(0, len(features), ROWS)
-    ]
-    return np.concatenate(found) if found else np.empty(0, np.int64)
+    found, which = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for start in range(0, len(features) if len(those) else 0, ROWS):
+        distances = cdist(features[start : start + ROWS], those)
+        nearest = distances.argmin(axis=1)
+        same = np.flatnonzero(distances.min(axis=1) <= SAME)
+        found.append(start + same)
+        which.append(nearest[same])
+    return np.concatenate(found), np.concatenate(which)
 
 
 def _needed(samples: Samples) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ruc.cluster.clustering import UNKNOWN
+from ruc.edits import before_edits
 from ruc.errors import InputError
 from ruc.evaluate.attacks import AttackTable, Model, attack_models
 from ruc.evaluate.corruptions import CORRUPTIONS, STRENGTHS, CorruptionTable, corruption_table
@@ -114,7 +115,7 @@ def subjects_of(folder: str | Path, truth: str | Path | Truth, runtime: Runtime,
     """Make the models of a run, and read some of its images with known truth."""
     from ruc.images.source import find_images
 
-    run, model = read_run(folder), read_model(folder)
+    run, model = before_edits(read_run(folder)), read_model(folder)  # networks know nothing of edits
     source = run.settings.get("source")
     if source is None or "embedder" not in model:
         what = "images given in Python, which it does not keep" if "embedder" in model else "features"
@@ -157,7 +158,7 @@ def subjects_of(folder: str | Path, truth: str | Path | Truth, runtime: Runtime,
         pixels=pixels,
         right={
             "base": _cluster_of_truth(run.initial_cluster, labels)[drawn],
-            "refined": _cluster_of_truth(_unedited(run), labels)[drawn],
+            "refined": _cluster_of_truth(run.cluster, labels)[drawn],
         },
         base=OWN_NETWORK if has_network else LINEAR_HEAD,
     )
@@ -261,13 +262,6 @@ def _predictor(model: Model, runtime: Runtime) -> Callable[[NDArray[np.uint8]], 
         return clusters
 
     return predict
-
-
-def _unedited(run: Run) -> NDArray[np.int64]:
-    """(n_samples,) the clusters as the networks number them: what was merged or split by hand, they don't know."""
-    if run.network_probabilities is None:
-        return run.cluster
-    return np.asarray(run.network_probabilities.argmax(axis=1), np.int64)
 
 
 def _cluster_of_truth(clusters: NDArray[np.int64], truth: Truth) -> NDArray[np.int64]:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ruc.cluster.clustering import UNKNOWN, Clustering
+from ruc.edits import initial_probabilities_of
 from ruc.evaluate.evaluate import Evaluation, evaluate
 from ruc.evaluate.truth import Truth, read_truth
 from ruc.run_folder import Run
@@ -58,7 +59,7 @@ def evaluate_run(
         probabilities=run.probabilities,
         confidence=run.confidence,
         initial_clusters=run.initial_cluster if has_base else None,
-        initial_probabilities=run.initial_probabilities if has_base else None,
+        initial_probabilities=initial_probabilities_of(run) if has_base else None,
         clean_sets=clean_sets,
         clean_since=run.marks.get("clean_since"),
         n_epochs=len(run.history),
@@ -75,7 +76,7 @@ def selections_of(run: Run, runtime: Runtime) -> dict[str, NDArray[np.bool_]]:
 
     of_run = run.settings.get("refine") or {}
     constants = {name: of_run[name] for name in TAKEN if name in of_run}
-    base = Clustering(run.initial_cluster, run.initial_probabilities, run.n_clusters, "base")
+    base = Clustering(run.initial_cluster, initial_probabilities_of(run), run.n_clusters, "base")
     most = RefineSettings(**constants).n_neighbors or MOST_NEIGHBORS
     neighbors = nearest_neighbors(run.features, min(most, len(run.features) - 1), runtime)
     possible = SELECTIONS if base.probabilities is not None else ("neighbors",)

@@ -29,7 +29,7 @@ class Run:
     probabilities
         (n, K) float32, calibrated; of the clusters as they were edited.
     initial_probabilities
-        (n, K) float32 of the base clustering, or None where it has none.
+        (n, K before any edit) float32 of the base clustering, or None where it has none.
     features
         (n, n_features) float32, unit-norm rows.
     network_probabilities
