@@ -77,6 +77,12 @@ def test_with_one_label_only_the_classifier_has_no_opinion():
     np.testing.assert_allclose(shares, 1 / N_CLUSTERS)
 
 
+def test_fewer_samples_than_folds_are_each_a_fold():
+    features, truth, _ = overlapping(60)
+    shares = _held_out_predictions(given(truth[:4] % 2), features[:4])
+    assert (shares[:, :2].sum(axis=1) > 0.99).all()  # each was asked of, by a classifier of the three others
+
+
 @pytest.mark.parametrize("share", [0.1, 0.4])
 def test_the_share_of_wrong_labels_is_found_and_the_classifier_repairs_more(share):
     features, truth, neighbors = overlapping(1200)

@@ -5,7 +5,9 @@ import pytest
 
 from ruc.cluster.clustering import Clustering
 from ruc.cluster.kmeans import kmeans
+from ruc.cluster.spectral import spectral
 from ruc.embed.neighbors import nearest_neighbors
+from ruc.errors import InputError
 from ruc.refine import replicate
 from ruc.refine.replicate import confirmed, expect, principal_halves
 from ruc.runtime import Runtime
@@ -89,6 +91,16 @@ def test_two_features_and_copies_are_judged_too():
     assert 0 < expect(truth, features, 3, CPU).accuracy <= 1
     copies = np.eye(4, dtype=np.float32)[np.arange(80) % 4]
     assert 0 < expect(np.arange(80) % 4, copies, 4, CPU).accuracy <= 1
+
+
+def test_three_samples_have_no_rival_for_their_graph_tells_none_apart():
+    features, labels = np.eye(3, 8, dtype=np.float32), np.array([0, 1, 1])
+    neighbors = nearest_neighbors(features, 2, CPU)
+    with pytest.raises(
+        InputError, match="the neighbour graph of 3 samples tells fewer than 2 clusters apart"
+    ):
+        spectral(features, 2, CPU, neighbors)
+    assert replicate._unrivalled(labels, features, neighbors, 2, 1.0, np.random.default_rng(0), CPU) == 1
 
 
 def test_the_seed_decides():

@@ -8,6 +8,7 @@ from ruc.cluster.inputs import unit_features
 from ruc.cluster.kmeans import kmeans_labels
 from ruc.cluster.layout import neighbor_graph, spectral_embedding
 from ruc.embed.neighbors import Neighbors
+from ruc.errors import InputError
 from ruc.runtime import Runtime
 
 __all__ = ["spectral"]
@@ -42,6 +43,11 @@ def spectral(
     -------
     Clustering
         Without probabilities.
+
+    Raises
+    ------
+    InputError
+        Samples that can't be clustered, or a graph that doesn't tell so many clusters apart.
     """
     unit = unit_features(features, n_clusters)
     affinity = neighbor_graph(unit, runtime, neighbors)
@@ -52,5 +58,11 @@ def spectral(
     n_vectors = n_clusters + int(gaps[n_clusters - 1 :].argmax()) if n_values > n_clusters else n_values
     rows = vectors[:, :n_vectors] * np.maximum(values[:n_vectors], 0.0)
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-    labels = kmeans_labels(rows, n_clusters, runtime.numpy_seed("spectral"), n_restarts)
+    try:
+        labels = kmeans_labels(rows, n_clusters, runtime.numpy_seed("spectral"), n_restarts)
+    except InputError as error:  # samples that differ, but not by their neighbours
+        raise InputError(
+            f"the neighbour graph of {len(unit)} samples tells fewer than {n_clusters} clusters apart; lower the "
+            "number of clusters, give more samples, or take the base 'kmeans'"
+        ) from error
     return Clustering(labels, None, n_clusters, "spectral")

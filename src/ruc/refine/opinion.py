@@ -157,7 +157,7 @@ def _held_out_predictions(base: Clustering, features: NDArray[np.floating]) -> N
     some = features[:: -(-len(features) // MOST_FITTED)]
     spread = float((some - some.mean(axis=0)).std()) or 1.0
     shares = np.full((len(features), base.n_clusters), LEAST_SHARE, np.float32)
-    for fold in range(N_FOLDS):
+    for fold in range(min(N_FOLDS, len(features))):
         seen = np.flatnonzero((base.labels != UNKNOWN) & (fold_of != fold))
         seen = np.sort(random.permutation(seen)[:MOST_FITTED])
         labels = base.labels[seen]

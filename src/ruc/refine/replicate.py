@@ -151,10 +151,7 @@ def _unrivalled(
     Among real clusters that counts only where a spectral clustering of all samples fits the neighbour graph as well as
     the labels do: else it is no rival. Where nothing is real, a better fit to the graph says nothing.
     """
-    graph = _graph(neighbors)
-    other = spectral(features, n_clusters, runtime, neighbors).labels
-    is_rival = modularity(graph, other) >= (1 - ALIKE) * modularity(graph, labels)
-    weight = 1.0 if is_rival else 1 - real
+    weight = 1.0 if _is_rivalled(labels, features, neighbors, n_clusters, runtime) else 1 - real
     if weight == 0:
         return 1.0
     shares = []
@@ -162,6 +159,22 @@ def _unrivalled(
         rows = np.sort(random.permutation(len(labels))[: len(labels) // 2])
         shares.append(_agreement(labels[rows], features[rows], n_clusters, runtime))
     return 1 - weight * (1 - float(np.mean(shares)))
+
+
+def _is_rivalled(
+    labels: NDArray[np.int64],
+    features: NDArray[np.float32],
+    neighbors: Neighbors,
+    n_clusters: int,
+    runtime: Runtime,
+) -> bool:
+    """Whether a spectral clustering fits the neighbour graph as well as the labels do."""
+    graph = _graph(neighbors)
+    try:
+        other = spectral(features, n_clusters, runtime, neighbors).labels
+    except InputError:  # the graph doesn't tell so many clusters apart: there is no rival
+        return False
+    return modularity(graph, other) >= (1 - ALIKE) * modularity(graph, labels)
 
 
 def _shared(labels: NDArray[np.int64], neighbors: Neighbors, n_clusters: int) -> float:
