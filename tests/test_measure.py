@@ -27,3 +27,18 @@ def test_a_run_that_cannot_be_written_to_is_said_before_the_work(
     monkeypatch.setattr("ruc.measure.evaluate_run", work)
     with pytest.raises(RunFolderError, match=r"cannot write to .*run \(Permission denied\); expected"):
         measure_runs([tmp_path / "run"], tmp_path / "truth.npy", Runtime("cpu"))
+
+
+def test_a_run_is_measured_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(_: object) -> str:
+        raise KeyboardInterrupt
+
+    write_run(tmp_path / "run", small_run("photos", ("a", "b", "c")), {})
+    np.save(tmp_path / "truth.npy", np.array([0, 1, 0]))
+    before = {path.name for path in (tmp_path / "run").iterdir()}
+    for last in ("figure_to_svg", "write_report"):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"ruc.measure.{last}", failing)
+            with pytest.raises(KeyboardInterrupt):
+                measure_runs([tmp_path / "run"], tmp_path / "truth.npy", Runtime("cpu"))
+        assert {path.name for path in (tmp_path / "run").iterdir()} == before

@@ -75,9 +75,11 @@ def measure_runs(
         metrics = evaluation.to_dict()
         metrics |= {"attacks": attacked.to_dict()} if attacked else {}
         metrics |= {"corruptions": corrupted.to_dict()} if corrupted else {}
-        write_metrics(folder, metrics)
         figures = evaluation_figures(metrics, run.history)
-        write_figures(folder, {name: figure_to_svg(figure) for name, figure in figures.items()})
-        write_report_file(folder, write_report(report_data(replace(run, metrics=metrics))))
+        pictures = {name: figure_to_svg(figure) for name, figure in figures.items()}
+        report = write_report(report_data(replace(run, metrics=metrics)))
+        write_metrics(folder, metrics)  # once all of it is made, so that no run is left half measured
+        write_figures(folder, pictures)
+        write_report_file(folder, report)
         measured[name] = Measured(evaluation, attacked, corrupted)
     return measured

@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from io import BytesIO
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -111,6 +112,25 @@ def test_confusion_of_any_size(n_classes):
     figure = confusion_figure(counts, [*range(n_classes), -1], [f"class {i}" * 9 for i in range(n_classes)])
     assert len(figure.axes[0].texts) == (n_classes if n_classes < 25 else 0)
     assert len(figure_to_png(figure, dpi=30)) > 500
+
+
+@pytest.mark.parametrize(
+    "name", ["10%$_$20", r"$\frac$", "US$_A$", "a\x08b\ud800", "猫", "a&<b", "a--b\nc", ""]
+)
+def test_classes_may_have_any_name(name):
+    figure = confusion_figure(np.array([[3, 1], [0, 4]]), [0, 1], [name, "b"])
+    svg = figure_to_svg(figure)
+    assert ElementTree.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
+    assert len(figure_to_png(figure, dpi=30)) > 500
+
+
+def test_names_are_drawn_as_they_are(monkeypatch):
+    monkeypatch.setattr("ruc.evaluate.figures.FALLBACK_FONTS", ("No Such Font", "STIXGeneral"))
+    figure = confusion_figure(np.eye(2, dtype=int), [0, 1], ["$x$", "a\tb"])
+    labels = figure.axes[0].get_yticklabels()
+    assert [label.get_text() for label in labels] == ["$x$", "a b"]
+    assert not labels[0].get_parse_math()
+    assert labels[0].get_family() == ["sans-serif", "STIXGeneral"]
 
 
 def test_training_without_a_history_is_no_error():

@@ -4,7 +4,9 @@ Each function returns a matplotlib `Figure` of its own; nothing touches pyplot's
 apart with any colour vision, and every line has a marker or a dash of its own too.
 """
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from io import BytesIO, StringIO
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,6 +41,12 @@ RIGHT_COLOUR, WRONG_COLOUR, GREY = "#56B4E9", "#D55E00", "#777777"
 MANY = 10  # images in a bin, from which its accuracy says something
 MOST_NUMBERED = 25  # classes up to which each cell of a confusion matrix shows its number
 MOST_NAMED = 60  # … and up to which each class and cluster has its name at the border
+# Of Linux, macOS and Windows: Chinese, Japanese and Korean, which matplotlib's own font lacks
+FALLBACK_FONTS = (
+    "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans JP", "Noto Sans SC", "Noto Sans KR", "Source Han Sans",
+    "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Droid Sans Fallback", "Arial Unicode MS", "Hiragino Sans",
+    "PingFang SC", "Apple SD Gothic Neo", "Yu Gothic", "Microsoft YaHei", "Malgun Gothic",
+)  # fmt: skip
 
 Curve = tuple[Sequence[float] | NDArray[np.float64], Sequence[float] | NDArray[np.float64]]
 
@@ -69,7 +77,10 @@ def confusion_figure(
                 colour = "black" if shares[row, column] > 0.55 else "white"
                 axes.text(column, row, str(count), ha="center", va="center", fontsize=8, color=colour)
     if n_classes <= MOST_NAMED:
-        axes.set_yticks(range(n_classes), [_shortened(name) for name in classes])
+        # Names are no formulas: `$` is a dollar.
+        axes.set_yticks(
+            range(n_classes), [_shortened(name) for name in classes], parse_math=False, family=_families()
+        )
     if n_columns <= MOST_NAMED:
         axes.set_xticks(range(n_columns), ["none" if number < 0 else str(number) for number in columns])
     axes.set_xlabel("cluster, in the order of the classes they match")
@@ -281,7 +292,7 @@ def figure_to_svg(figure: "Figure") -> str:
     import matplotlib as mpl
 
     text = StringIO()
-    with mpl.rc_context({"svg.hashsalt": "ruc", "svg.fonttype": "path"}):
+    with _letters_may_lack(), mpl.rc_context({"svg.hashsalt": "ruc", "svg.fonttype": "path"}):
         figure.savefig(text, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     svg = text.getvalue()
     return svg[svg.index("<svg") :]
@@ -290,7 +301,8 @@ def figure_to_svg(figure: "Figure") -> str:
 def figure_to_png(figure: "Figure", dpi: int = 150) -> bytes:
     """A PNG file."""
     content = BytesIO()
-    figure.savefig(content, format="png", dpi=dpi)
+    with _letters_may_lack():
+        figure.savefig(content, format="png", dpi=dpi)
     return content.getvalue()
 
 
@@ -307,7 +319,25 @@ def _style(name: str, number: int) -> tuple[str, str, str]:
     return STYLES.get(name) or OTHERS[number % len(OTHERS)]
 
 
+def _families() -> list[str]:
+    """The usual font, then those of this machine that have the letters it lacks; matplotlib logs those that aren't."""
+    import matplotlib as mpl
+    from matplotlib.font_manager import fontManager
+
+    there = set(fontManager.get_font_names())
+    return [*mpl.rcParams["font.family"], *(name for name in FALLBACK_FONTS if name in there)]
+
+
+@contextmanager
+def _letters_may_lack() -> Iterator[None]:
+    """Letters that no font of the machine has are drawn as boxes; tables and the report have the names in full."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")
+        yield
+
+
 def _shortened(name: str, length: int = 24) -> str:
+    name = "".join(letter if letter.isprintable() else " " for letter in name)  # XML takes no others
     return name if len(name) <= length else f"{name[: length - 1]}…"
 
 
