@@ -406,10 +406,9 @@ def export(
 
 
 def _edited(folder: Path, run: Any, undone: bool = False) -> None:
-    from ruc.edits import merged_clusters
+    from ruc.summary import sizes_line
 
-    there = [number for number in range(run.n_clusters) if number not in merged_clusters(run)]
-    typer.echo(", ".join(f"{run.cluster_names[one]}: {(run.cluster == one).sum()}" for one in there))
+    typer.echo(sizes_line(run))
     hint = "" if undone else f"   (ruc undo {folder} takes it back)"
     typer.echo(f"report: {folder / 'report.html'}{hint}")
 

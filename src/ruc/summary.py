@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ruc.edits import merged_clusters
 from ruc.run_folder import Run
 
-__all__ = ["summary_lines"]
+__all__ = ["sizes_line", "summary_lines"]
 
 N_DOUBTFUL = 5
 N_SIZES = 10
@@ -29,7 +30,7 @@ def summary_lines(run: Run, folder: Path) -> list[str]:
         *([f"number of clusters: {estimate}"] if estimate else []),
         f"clean labels: {run.was_clean.mean():.1%} at the start, {run.is_clean.mean():.1%} at the end",
         f"labels changed: {run.changed.sum()} ({run.changed.mean():.1%}){placed}",
-        f"sizes: {_sizes(run, sizes)}",
+        f"sizes: {sizes_line(run)}",
         *(f"note: {remark}" for remark in run.notes.get("remarks", ())),
         *(f"warning: {warning}" for warning in _warnings(run, sizes)),
         "most doubtful: " + ", ".join(f"{run.file_names[i]} (doubt {doubt[i]:.0%})" for i in doubtful),
@@ -37,15 +38,15 @@ def summary_lines(run: Run, folder: Path) -> list[str]:
     ]
 
 
-def _sizes(run: Run, sizes: np.ndarray) -> str:
-    """All of them, or the largest where they would fill the screen."""
-    shown = np.arange(len(sizes))
-    if len(sizes) > N_SIZES:
-        shown = np.argsort(-sizes, kind="stable")[:N_SIZES]
-    rest = len(sizes) - len(shown)
-    return ", ".join(f"{run.cluster_names[i]}: {sizes[i]}" for i in shown) + (
-        f", and {rest} more" if rest else ""
-    )
+def sizes_line(run: Run) -> str:
+    """Name and size of each cluster, or of the largest where all would fill the screen; not of those merged away."""
+    sizes = np.bincount(run.cluster, minlength=run.n_clusters)
+    gone = merged_clusters(run).keys()
+    there = [number for number in range(run.n_clusters) if number not in gone]
+    shown = there if len(there) <= N_SIZES else sorted(there, key=lambda number: -sizes[number])[:N_SIZES]
+    rest = len(there) - len(shown)
+    line = ", ".join(f"{run.cluster_names[number]}: {sizes[number]}" for number in shown)
+    return line + (f", and {rest} more" if rest else "")
 
 
 def _warnings(run: Run, sizes: np.ndarray) -> list[str]:
