@@ -115,6 +115,7 @@ def test_rename_and_junk() -> None:
     run = apply_edits(make_run(), [Rename(2, " sunsets "), Junk(1)])
     assert run.cluster_names == ("0", "1", "sunsets")
     assert junk_clusters(run) == {1}
+    assert apply_edits(run, [Rename(0, "👩‍👧 œ\u00a0猫")]).cluster_names[0] == "👩‍👧 œ\u00a0猫"
     run = apply_edits(run, [Junk(1, False), Rename(2, "")])
     assert run.cluster_names == ("0", "1", "2")
     assert junk_clusters(run) == frozenset()
@@ -376,6 +377,12 @@ def test_a_merged_cluster_is_gone() -> None:
         (Split(0, (("a",), ("a",))), "each in one part"),
         (Split(0, (("a", "b"),)), "expected some that stay"),
         (Junk(-1), "cluster -1 does not exist"),
+        (
+            Rename(0, "\udcff"),
+            r"'\\udcff' given as name of cluster 0; expected text without control characters",
+        ),
+        (Rename(0, "a\x1bb"), r"'a\\x1bb' given as name of cluster 0"),
+        (Rename(0, "a\nb"), r"'a\\nb' given as name"),
     ],
 )
 def test_what_cannot_be_done(edit, message) -> None:  # type: ignore[no-untyped-def]
@@ -425,6 +432,7 @@ def test_read_edits_json(tmp_path) -> None:  # type: ignore[no-untyped-def]
         ({"edits": [{"op": "explode"}]}, "is no edit; expected op rename"),
         ({"edits": [{"op": "merge", "clusters": ["1", 2]}]}, "is no edit"),
         ({"edits": {}}, "holds no edits"),
+        ({"edits": []}, "an empty list of edits, there is nothing to apply"),
     ):
         write(**wrong)
         with pytest.raises(InputError, match=message):

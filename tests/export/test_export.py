@@ -189,6 +189,8 @@ def test_labels_are_told_apart_and_junk_is_left_out(run: Run, photos: Path) -> N
     images = find_images(photos)
     twice = replace(run, cluster_names=("sun", "1", "SUN"))
     assert items_of(twice, images).labels == {0: "sun (0)", 1: "1", 2: "SUN (2)"}
+    given = replace(run, cluster_names=("a\x1bb", "a b", "c"))  # names may come with the labels
+    assert items_of(given, images).labels == {0: "a b (0)", 1: "a b (1)", 2: "c"}
     met = replace(run, cluster_names=("cat", "Cat", "cat (0)"))
     assert items_of(met, images).labels == {0: "cat (0) (0)", 1: "Cat (1)", 2: "cat (0)"}
     junk = apply_edits(run, [Junk(1)])

@@ -15,8 +15,10 @@ from ruc.edits.apply import (
 from ruc.edits.edit import Edit, Junk, Merge, Move, Rename, Split
 from ruc.edits.find import find_cluster, split_cluster
 from ruc.edits.report_edits import read_edits, run_id
+from ruc.edits.state import UNWRITABLE
 
 __all__ = [
+    "UNWRITABLE",
     "Edit",
     "Junk",
     "Merge",

@@ -26,7 +26,7 @@ def read_edits(path: Path, run: Run) -> tuple[Edit, ...]:
     Raises
     ------
     InputError
-        The file is not one, or was made for another run or before this one was edited otherwise.
+        The file is not one, holds none, or was made for another run or before this one was edited otherwise.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -43,6 +43,11 @@ def read_edits(path: Path, run: Run) -> tuple[Edit, ...]:
     if content.get("version") != VERSION:
         raise InputError(
             f"{path} is of version {content.get('version')}; expected {VERSION}: use the ruc that wrote the report"
+        )
+    if not content["edits"]:
+        raise InputError(
+            f"{path} has an empty list of edits, there is nothing to apply; expected the edits.json that a report "
+            "downloads: make some there first"
         )
     own = run_id(run.file_names, run.cluster, run.cluster_names, junk_clusters(run))
     if content.get("run") != own:

@@ -1,15 +1,19 @@
 """What a person's edits change, performed one after another: on the run's own samples, and on new ones alike."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ruc.errors import InputError
 
-__all__ = ["EditState", "Samples"]
+__all__ = ["UNWRITABLE", "EditState", "Samples"]
+
+# Control characters, which XML has no way to write, and halves of characters, which UTF-8 has none for.
+UNWRITABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 SAME = 1e-3  # of a feature vector's length: nearer ones are the same image, decoded again
 ROWS = 1024
@@ -81,7 +85,12 @@ class EditState:
     def rename(self, cluster: int, name: str) -> None:
         """An empty name gives a cluster back its number."""
         self.check(cluster)
-        self.names[cluster] = name.strip() or str(cluster)
+        name = name.strip()
+        if UNWRITABLE.search(name):
+            raise InputError(
+                f"{name!a} given as name of cluster {cluster}; expected text without control characters: type it anew"
+            )
+        self.names[cluster] = name or str(cluster)
 
     def mark_junk(self, cluster: int, is_junk: bool) -> None:
         """Mark as junk, or no longer."""

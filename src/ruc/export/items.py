@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ruc.edits import junk_clusters, merged_clusters
+from ruc.edits import UNWRITABLE, junk_clusters, merged_clusters
 from ruc.errors import InputError
 from ruc.export.names import told_apart
 from ruc.images.source import ImageSource
@@ -33,7 +33,7 @@ class Items:
         (n,) float32.
     labels
         The label of each cluster that is handed over: its name, or its number as text. No two are the
-        same, even without regard to case.
+        same, even without regard to case, and none has control characters.
     initial_cluster, is_clean, features
         As in the run.
     """
@@ -90,7 +90,9 @@ def items_of(run: Run, images: ImageSource | None = None, include_junk: bool = F
         paths=_paths(names, images),
         cluster=run.cluster[rows],
         confidence=run.confidence[rows],
-        labels=told_apart({i: name for i, name in enumerate(run.cluster_names) if i not in gone}),
+        labels=told_apart(
+            {i: UNWRITABLE.sub(" ", name) for i, name in enumerate(run.cluster_names) if i not in gone}
+        ),
         initial_cluster=run.initial_cluster[rows],
         is_clean=run.is_clean[rows],
         features=run.features[rows],
