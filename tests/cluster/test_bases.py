@@ -49,14 +49,16 @@ def test_finds_blobs_and_repeats(method: str) -> None:
         np.testing.assert_array_equal(found.probabilities.argmax(axis=1), found.labels)
 
 
-@pytest.mark.parametrize(("sizes", "expected"), [([60] * 5, "scan"), ([300, 100, 40, 20, 15], "graph")])
+@pytest.mark.parametrize(
+    ("sizes", "expected"), [([60] * 5, "scan"), ([300, 100, 40, 20, 15], "graph"), ([400, 20], "graph")]
+)
 def test_auto_leaves_scan_where_it_tears_the_graph_apart(
     sizes: list[int], expected: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     features, truth = blobs(sizes, spread=0.5)
     with caplog.at_level(logging.INFO):
-        found = cluster(features, 5, "auto", RUNTIME)
-    assert found.name == expected and f"base clustering: {expected}, by the modularity" in caplog.text
+        found = cluster(features, len(sizes), "auto", RUNTIME)
+    assert found.name == expected and f"base clustering: {expected}, by the share" in caplog.text
     assert adjusted_rand_score(truth, found.labels) > 0.95
 
 

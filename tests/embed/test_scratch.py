@@ -14,7 +14,7 @@ from ruc.embed import embedder_from_state
 from ruc.embed.combined import CombinedEmbedder
 from ruc.embed.contrastive import ContrastiveSettings
 from ruc.embed.mirror import mirrored_share
-from ruc.embed.modularity import modularity, neighbor_modularity
+from ruc.embed.modularity import coverage, modularity, neighbor_modularity
 from ruc.embed.pixels import fit_pixels
 from ruc.embed.scratch import BOTH, MARGIN, choose_policy, fit_scratch, suit_settings
 from ruc.errors import InputError
@@ -56,7 +56,7 @@ def test_symmetric_images_count_half() -> None:
     assert mirrored_share(np.concatenate([half, half[..., ::-1]], axis=3), CPU) == pytest.approx(0.5, abs=0.1)
 
 
-def test_modularity_equals_networkx() -> None:
+def test_modularity_and_coverage_equal_networkx() -> None:
     graph = networkx.karate_club_graph()
     groups = [sorted(group) for group in networkx.community.label_propagation_communities(graph)]
     membership = np.empty(len(graph), dtype=np.int64)
@@ -65,6 +65,8 @@ def test_modularity_equals_networkx() -> None:
     adjacency = sp.csr_array(networkx.to_scipy_sparse_array(graph, weight=None, dtype=float))
     expected = networkx.community.modularity(graph, groups, weight=None)
     assert modularity(adjacency, membership) == pytest.approx(expected)
+    expected, _ = networkx.community.partition_quality(graph, groups)
+    assert coverage(adjacency, membership) == pytest.approx(expected)
 
 
 def test_modularity_is_higher_the_farther_groups_are_apart() -> None:

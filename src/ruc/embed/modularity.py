@@ -1,4 +1,4 @@
-"""How clearly features fall into groups, without labels: modularity of their neighbour graph."""
+"""How clearly features fall into groups, without labels: modularity and coverage of their neighbour graph."""
 
 import numpy as np
 import scipy.sparse as sp
@@ -8,7 +8,7 @@ from scipy.sparse.linalg import eigsh
 from ruc.embed.neighbors import nearest_neighbors
 from ruc.runtime import Runtime
 
-__all__ = ["modularity", "neighbor_modularity"]
+__all__ = ["coverage", "modularity", "neighbor_modularity"]
 
 MOST_SAMPLES = 5000
 
@@ -54,11 +54,27 @@ def modularity(graph: sp.csr_array, groups: NDArray[np.int64]) -> float:
     groups
         (n,) group of each node, from 0.
     """
+    between = _edges_between(graph, groups)
+    return float(np.trace(between) - (between.sum(axis=1) ** 2).sum())
+
+
+def coverage(graph: sp.csr_array, groups: NDArray[np.int64]) -> float:
+    """Share of the edges within groups (Fortunato 2010, section III.C.2): unlike modularity, groups may differ in size.
+
+    Parameters
+    ----------
+    graph, groups
+        As in `modularity`.
+    """
+    return float(np.trace(_edges_between(graph, groups)))
+
+
+def _edges_between(graph: sp.csr_array, groups: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(n_groups, n_groups) shares of the edges."""
     n_samples = len(groups)
     members = sp.csr_array((np.ones(n_samples), (np.arange(n_samples), groups)))
-    between = (members.T @ graph @ members).toarray()
-    between /= between.sum()
-    return float(np.trace(between) - (between.sum(axis=1) ** 2).sum())
+    between: NDArray[np.float64] = (members.T @ graph @ members).toarray()
+    return between / between.sum()
 
 
 def _spectral_groups(graph: sp.csr_array, n_groups: int, runtime: Runtime) -> NDArray[np.int64]:
