@@ -92,3 +92,12 @@ def test_a_clustering_of_the_features_cant_know_more_than_they_do(name, weighed)
     base = Clustering(truth, None, N_CLUSTERS, name)
     evidence = gather_evidence(base, neighbors, RefineSettings(propagation=0.9))
     assert evidence is not None and (evidence.reliability is not None) is weighed
+
+
+@pytest.mark.parametrize(("n_each", "weighed"), [(1, False), (2, False), (3, True)])
+def test_labels_too_few_to_judge_each_other_are_spread_over_the_graph(n_each, weighed):
+    neighbors, truth = sample(0.2, n=200)
+    labels = np.where(np.arange(200) < n_each * N_CLUSTERS, truth, -1)
+    evidence = gather_evidence(given(labels), neighbors, RefineSettings(propagation=0.9))
+    assert (evidence.reliability is not None) == weighed
+    assert (evidence.labels == truth).mean() > 0.98

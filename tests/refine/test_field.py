@@ -84,3 +84,12 @@ def test_samples_without_a_label_get_an_opinion():
     field = fit_field(Clustering(labels, None, 3, "given"), neighbors_of(features))
     np.testing.assert_allclose(field.opinion.sum(axis=1), 1, rtol=1e-5)
     assert (field.opinion.argmax(axis=1) == truth).mean() > 0.98
+
+
+def test_a_sample_without_a_label_hears_of_all_labels():
+    """With one label of each cluster, a cluster would have none for the fold in which that is hidden."""
+    features, truth = blobs(50, 4)
+    labels = np.full(len(truth), -1)
+    labels[[3, 60, 110, 190]] = truth[[3, 60, 110, 190]]
+    opinion = fit_field(Clustering(labels, None, 4, "given"), neighbors_of(features)).opinion
+    assert (opinion.argmax(axis=1) == truth)[labels < 0].all()

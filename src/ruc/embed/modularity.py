@@ -74,7 +74,8 @@ def _edges_between(graph: sp.csr_array, groups: NDArray[np.int64]) -> NDArray[np
     n_samples = len(groups)
     members = sp.csr_array((np.ones(n_samples), (np.arange(n_samples), groups)))
     between: NDArray[np.float64] = (members.T @ graph @ members).toarray()
-    return between / between.sum()
+    between /= between.sum()
+    return between
 
 
 def _spectral_groups(graph: sp.csr_array, n_groups: int, runtime: Runtime) -> NDArray[np.int64]:

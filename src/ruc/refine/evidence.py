@@ -32,6 +32,9 @@ __all__ = [
 ]
 
 WELL_EXPLAINED = 0.75
+FEWEST_WEIGHED = (
+    3  # labels of each cluster, in the mean: fewer can't be judged by each other (experiments/LOG.md)
+)
 MOST_WEIGHED = 100_000_000  # samples times clusters
 MADE_OF_THE_GRAPH = ("graph", "density", "spectral")  # clusterings of the neighbour graph
 SETTLED = ("graph", "density")
@@ -110,15 +113,16 @@ def gather_evidence(
 ) -> Evidence | None:
     """What the neighbours add to the labels: weighed where these know more than the features, smoothed where not.
 
-    Labels given from outside know more than the features do, and so does a clustering of something else (a network on
-    images) that the features don't explain. None where the settings ask for the labels as they are, or where there are
-    no neighbours.
+    Labels given from outside know more than the features do, as long as there are enough of them to judge each other,
+    and so does a clustering of something else (a network on images) that the features don't explain. None where the
+    settings ask for the labels as they are, or where there are no neighbours.
     """
     if neighbors is None or len(np.unique(base.labels[base.labels != UNKNOWN])) < 2:
         return None
     large = is_large(base)
+    enough = (base.labels != UNKNOWN).sum() >= FEWEST_WEIGHED * base.n_clusters
     can_know_more = base.name == "given" or (base.name not in MADE_OF_THE_FEATURES and not large)
-    if settings.weigh_given and can_know_more:
+    if settings.weigh_given and can_know_more and enough:
         too_many = len(base.labels) * base.n_clusters > MOST_WEIGHED
         evidence = (
             weigh_among_candidates(base, neighbors) if too_many else weigh_evidence(base, neighbors, features)

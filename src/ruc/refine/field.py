@@ -3,8 +3,9 @@
 Neighbours mostly share their true label; what was given is that label, confused as a reliability matrix says. Both
 are estimated together by expectation and maximisation with a mean field (Zhang, Brady and Smith 2001, *HMRF-EM*),
 and each sample's opinion comes from labels that its own had no part in: the labels of one fold after another are
-hidden. Votes of neighbours count the noise among them; a field first cleans the neighbours, by their own neighbours
-and so on, which is what tells a class with 40% of its labels wrong from a class that looks like another.
+hidden, and a sample without a label hears of all. Votes of neighbours count the noise among them; a field first
+cleans the neighbours, by their own neighbours and so on, which is what tells a class with 40% of its labels wrong
+from a class that looks like another.
 """
 
 from dataclasses import dataclass
@@ -64,6 +65,9 @@ def fit_field(base: Clustering, neighbors: Neighbors) -> Field:
         field, reliability = _fit_mean_field(graph, base, np.flatnonzero(known & ~hidden))
         opinion[hidden] = _softmax(field[hidden])
         reliabilities.append(reliability)
+    if not known.all():
+        field, _ = _fit_mean_field(graph, base, np.flatnonzero(known))
+        opinion[~known] = _softmax(field[~known])
     return Field(opinion, np.mean(reliabilities, axis=0).astype(np.float32))
 
 
