@@ -64,6 +64,8 @@ def models(pixels: np.ndarray) -> dict[str, Mapping[str, State]]:
     projection = fit_pixels(pixels, n_features=5, side=8)
     combined = CombinedEmbedder((contrastive, projection), (1.0, 0.6))
     simclr = CheckpointEmbedder(backbone, relu_layers([SHAPE.n_features, 8, 6]), side=12)
+    colour = ResNet(replace(SHAPE, channels=3, mean=(0.4, 0.5, 0.6), std=(0.2, 0.2, 0.3)))
+    of_colour = Pair(ImageNetwork(colour, N_CLUSTERS), ImageNetwork(colour, N_CLUSTERS))
     believed = Memory(sketch(to_float(torch.from_numpy(pixels[2:4]))), torch.eye(N_CLUSTERS)[:2] * 5)
     return {
         "contrastive": {"pair": heads(SHAPE.n_features), "embedder": embedder},
@@ -71,6 +73,8 @@ def models(pixels: np.ndarray) -> dict[str, Mapping[str, State]]:
         "scratch": {"pair": heads(SHAPE.n_features + 5), "embedder": combined.state()},
         "checkpoint": {"pair": heads(6), "embedder": simclr.state()},
         "remembering": {"pair": state_of(replace(pair, memory=believed), "image"), "embedder": embedder},
+        # networks that started from a base's checkpoint make colours of grey images themselves
+        "colour": {"pair": state_of(replace(of_colour, memory=believed), "image"), "embedder": embedder},
     }
 
 
@@ -79,7 +83,7 @@ def session_of(path: Path) -> Any:
     return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
 
-@pytest.mark.parametrize("kind", ["contrastive", "pixels", "scratch", "checkpoint", "remembering"])
+@pytest.mark.parametrize("kind", ["contrastive", "pixels", "scratch", "checkpoint", "remembering", "colour"])
 def test_images(kind: str, pixels: np.ndarray, tmp_path: Path) -> None:
     model = models(pixels)[kind]
     path = export_model(model, tmp_path / "model.onnx", ["a", "b", "c", "d"])

@@ -82,13 +82,17 @@ def cluster_model(model: Mapping[str, State]) -> tuple[ClusterModel, Tensor]:
     calibration = Calibration.from_config(about)
     network = about["network"]
     generator = torch.Generator().manual_seed(0)
-    if network["kind"] == "image" or (
-        "embedder" in model and model["embedder"].config["kind"] != "pretrained"
-    ):
+    if "embedder" in model and model["embedder"].config["kind"] != "pretrained":
         size = int(about["image_size"])
-        embedder = None if network["kind"] == "image" else embedder_from_state(model["embedder"])
-        n_channels = int(network["backbone"]["channels"]) if embedder is None else embedder.n_channels
-        example = torch.randint(0, 256, (2, n_channels, size, size), dtype=torch.uint8, generator=generator)
-        return ClusterModel(pair, calibration, _Pixels(embedder)).eval(), example
+        embedder = embedder_from_state(model["embedder"])
+        shape = (
+            2,
+            embedder.n_channels,
+            size,
+            size,
+        )  # as predicted from: networks may make colours of grey themselves
+        example = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+        pixels = _Pixels(None if network["kind"] == "image" else embedder)
+        return ClusterModel(pair, calibration, pixels).eval(), example
     example = torch.randn((2, network["n_features"]), generator=generator)
     return ClusterModel(pair, calibration, None).eval(), example
