@@ -33,6 +33,13 @@ def test_nearest_rows_are_the_most_alike_wherever_they_lie(kind: type) -> None:
     assert (distances.argmin(axis=1) == alike.argmax(axis=1)).mean() > 0.8
 
 
+@pytest.mark.parametrize("factor", [5e-324, 1e-200, 1e200, 1e307])
+def test_no_magnitude_is_too_small_or_too_large(factor: float) -> None:
+    rows = np.random.default_rng(1).integers(-9, 10, (40, 3)).astype(float)
+    features = fit_scaling(rows)(rows)
+    np.testing.assert_allclose(fit_scaling(factor * rows)(factor * rows), features, atol=1e-6)
+
+
 def test_blocks_and_equal_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = np.random.default_rng(2).standard_normal((11, 4))
     whole = fit_scaling(rows)(rows)

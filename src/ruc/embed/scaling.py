@@ -23,17 +23,20 @@ class Scaling:
         (n_features,) the mean of the rows fitted to; None where these are embeddings already.
     spread
         The root mean square of their distances from it.
+    magnitude
+        What all values are divided by first, center and spread too, so that no square overflows or vanishes.
     """
 
     center: NDArray[np.float64] | None = None
     spread: float = 1.0
+    magnitude: float = 1.0
 
     def __call__(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
         """(n_samples, n_features) as unit rows, one coordinate wider where they aren't embeddings."""
         wider = 0 if self.center is None else 1
         features = np.empty((len(values), values.shape[1] + wider), np.float32)
         for start in range(0, len(values), ROWS):
-            rows = values[start : start + ROWS].astype(np.float64)
+            rows = values[start : start + ROWS].astype(np.float64) / self.magnitude
             if self.center is not None:
                 rows = np.column_stack([(rows - self.center) / self.spread, np.ones(len(rows))])
             lengths = np.linalg.norm(rows, axis=1, keepdims=True)
@@ -43,11 +46,15 @@ class Scaling:
 
 def fit_scaling(values: NDArray[np.floating]) -> Scaling:
     """The scaling that suits (n_samples, n_features); rows of unit length are taken for embeddings as they are."""
-    if np.allclose(np.linalg.norm(values, axis=1), 1, atol=1e-3):
+    largest = max(float(values.max()), -float(values.min()))
+    if largest < 2 and np.allclose(np.linalg.norm(values, axis=1), 1, atol=1e-3):
         return Scaling()
-    center = values.mean(axis=0, dtype=np.float64)
+    magnitude = 2.0 ** (np.frexp(largest)[1] - 1) if largest > 0 else 1.0  # a power of two rounds nothing
+    blocks = [slice(start, start + ROWS) for start in range(0, len(values), ROWS)]
+    sums = [(values[block].astype(np.float64) / magnitude).sum(axis=0) for block in blocks]
+    center: NDArray[np.float64] = np.sum(sums, axis=0) / len(values)
     squares = [
-        np.square(values[start : start + ROWS] - center).sum(axis=1) for start in range(0, len(values), ROWS)
+        np.square(values[block].astype(np.float64) / magnitude - center).sum(axis=1) for block in blocks
     ]
     spread = float(np.sqrt(np.concatenate(squares).mean()))
-    return Scaling(center, spread if spread > 0 else 1.0)
+    return Scaling(center, spread if spread > 0 else 1.0, magnitude)
