@@ -6,6 +6,7 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.datasets import make_blobs
+from sklearn.exceptions import NotFittedError
 from sklearn.metrics import adjusted_rand_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -149,8 +150,95 @@ def test_the_training_data_are_not_kept(blobs, model):
     assert gone() is None
 
 
+@pytest.mark.parametrize("factor", [1e-200, 1e200])
+def test_features_of_any_magnitude(blobs, model, factor):
+    X, truth = blobs
+    assert adjusted_rand_score(truth, model.fit_predict(factor * X)) > 0.9
+    np.testing.assert_array_equal(model.predict(factor * X), model.labels_)
+
+
+def test_a_fit_that_fails_leaves_the_one_before(blobs, model):
+    X, _ = blobs
+    model.fit(X)
+    labels, attributes = model.labels_, sorted(vars(model))
+    for other in (50 * X + 30, X[:, :4]):
+        with pytest.raises(InputError, match="holds 2 labels"):
+            model.fit(other, initial_labels=[1, 2])
+    np.testing.assert_array_equal(model.predict(X), labels)
+    assert sorted(vars(model)) == attributes
+    with pytest.raises(InputError, match="holds 2 labels"):
+        (fresh := clone(model)).fit(X, initial_labels=[1, 2])
+    with pytest.raises(NotFittedError):
+        fresh.predict(X)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"n_clusters": 2.5}, "n_clusters=2.5 given; expected a whole number"),
+        ({"n_clusters": "auto"}, "n_clusters='auto' given; expected a whole number"),
+        ({"n_clusters": True}, "n_clusters=True given"),
+        ({"n_clusters": None}, "n_clusters=None given"),
+        ({"n_clusters": 1}, "n_clusters is 1; expected 2 or more"),
+        ({"settings": "quick"}, "settings='quick' given; expected RefineSettings"),
+        ({"settings": {"n_epochs": 2}}, "expected RefineSettings"),
+    ],
+)
+def test_parameters_that_cannot_be_are_refused_by_fit(blobs, model, parameters, message):
+    with pytest.raises(InputError, match=message):
+        model.set_params(**parameters).fit(blobs[0])
+
+
+def test_density_finds_the_number_itself(blobs, model):
+    model.set_params(n_clusters=None, base="density").fit(blobs[0])
+    assert model.labels_.max() >= 1
+
+
+def test_settings_may_be_those_of_the_paper(blobs, model, monkeypatch):
+    used = []
+
+    def taken(space, start, neighbors, settings, *_, **__):
+        used.append(settings)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ruc.estimators.refine", taken)
+    for settings in ("paper", None, QUICK):
+        with pytest.raises(KeyboardInterrupt):
+            model.set_params(settings=settings).fit(blobs[0])
+    assert used == [RefineSettings.paper(), RefineSettings(), QUICK]
+    assert ImageClusterer(settings="paper")._settings("photos").refine == RefineSettings.paper()
+    with pytest.raises(InputError, match="settings='quick' given"):
+        ImageClusterer(settings="quick")._settings("photos")
+
+
+@pytest.mark.parametrize("state", [0, np.int64(0), None, "RandomState"])
+def test_random_state_of_images_is_what_scikit_learn_takes(state):
+    def seed():
+        random_state = np.random.RandomState(0) if state == "RandomState" else state
+        return ImageClusterer(random_state=random_state)._settings("photos").seed
+
+    assert isinstance(seed(), int)
+    assert (seed() == seed()) == (state is not None)
+    if isinstance(state, int | np.integer):
+        assert seed() == 0  # as the command line's --seed
+
+
+def test_images_are_predicted_whatever_the_random_state(shapes):
+    model = ImageClusterer(
+        3,
+        embedder="pixels",
+        base="kmeans",
+        settings=QUICK,
+        device="cpu",
+        random_state=np.random.RandomState(0),
+    ).fit(shapes[0])
+    np.testing.assert_array_equal(model.predict(shapes[0]), model.labels_)
+
+
 def test_errors_name_what_was_given(blobs, model):
     X, truth = blobs
+    with pytest.raises(InputError, match="without initial_labels"):
+        model.fit(X, initial_probabilities=np.full((150, 3), 1 / 3))
     with pytest.raises(InputError, match="labels"):
         model.fit(X, initial_labels=truth[:10])
     with pytest.raises(InputError, match="'nothing'"):

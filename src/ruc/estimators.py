@@ -3,15 +3,16 @@
 import warnings
 from collections.abc import Iterable
 from dataclasses import replace
+from numbers import Integral
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from ruc.cluster.auto import cluster
 from ruc.cluster.clustering import UNKNOWN
@@ -39,6 +40,8 @@ from ruc.settings import Settings, make_settings
 
 __all__ = ["ImageClusterer", "RobustClusterer"]
 
+Constants = RefineSettings | Literal["paper"] | None
+
 
 class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[misc]
     """Cluster features so that the clusters can be trusted, or repair a clustering that there is already.
@@ -50,7 +53,7 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
     base
         The base clustering that is refined when `fit` is given no labels; one of `ruc.cluster.auto.METHODS`.
     settings
-        Every constant of the method; None: what won our measurements. `RefineSettings.paper()` is the paper's.
+        Every constant of the method; None: what won our measurements. "paper" is `RefineSettings.paper()`.
     device
         "auto", "cpu", "cuda", …
     random_state
@@ -92,7 +95,7 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
         n_clusters: int = 8,
         *,
         base: str = "auto",
-        settings: RefineSettings | None = None,
+        settings: Constants = None,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
         verbose: bool = False,
@@ -129,20 +132,23 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
         ClusterWarning
             A cluster is empty, was lost, or has no sample whose label can be trusted.
         """
-        values = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
-        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        runtime = Runtime(self.device, seed, self.verbose)
-        self.scaling_ = fit_scaling(values)
-        features = self.scaling_(values)
+        values = check_array(X, dtype=[np.float64, np.float32], ensure_min_samples=2, estimator=self)
+        settings = _constants(self.settings)
+        runtime = Runtime(self.device, _draw_seed(self.random_state), self.verbose)
+        if initial_labels is None:
+            self._check_without_labels(initial_probabilities)
+        scaling = fit_scaling(values)
+        features = scaling(values)
         neighbors = nearest_neighbors(features, affordable_neighbors(MOST_NEIGHBORS, len(features)), runtime)
         if initial_labels is None:
             start, names = cluster(features, self.n_clusters, self.base, runtime, neighbors), None
         else:
             start, names = given(initial_labels, len(features), initial_probabilities)
         space = FeatureSpace(features, neighbors, runtime)
-        result = refine(
-            space, start, neighbors, self.settings or RefineSettings(), runtime, features=features
-        )
+        result = refine(space, start, neighbors, settings, runtime, features=features)
+        # All at the end, so that a fit that fails leaves what was fitted before whole.
+        validate_data(self, X, skip_check_array=True)  # n_features_in_ and feature_names_in_
+        self.scaling_ = scaling
         self.classes_ = np.arange(start.n_clusters) if names is None else np.asarray(names)
         self.initial_labels_ = start.labels
         self.probabilities_ = result.probabilities
@@ -179,6 +185,22 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
         """The cluster of each sample; on the training data these are `labels_`."""
         labels: NDArray[np.int64] = self._logits(X).argmax(dim=1).numpy()
         return labels
+
+    def _check_without_labels(self, initial_probabilities: ArrayLike | None) -> None:
+        """Raise `InputError` unless clusters can be found where no labels are given."""
+        if initial_probabilities is not None:
+            raise InputError(
+                "initial_probabilities given without initial_labels; expected both: the labels may be "
+                "initial_probabilities.argmax(axis=1)"
+            )
+        found_by_density = self.n_clusters is None and self.base == "density"
+        if not found_by_density and (
+            not isinstance(self.n_clusters, Integral) or isinstance(self.n_clusters, bool)
+        ):
+            raise InputError(
+                f"n_clusters={self.n_clusters!r} given; expected a whole number of at least 2: where it isn't known, "
+                "`ruc cluster --features f.npy -k auto` estimates it"
+            )
 
     def _report_data(self, images: Images | None = None) -> ReportData:
         names, opener = tuple(str(row) for row in range(len(self.labels_))), None
@@ -223,11 +245,11 @@ class ImageClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[m
     image_size
         Side in pixels for learning from scratch; None takes that of the images, within bounds.
     settings
-        Every constant of RUC; None: what won our measurements.
+        Every constant of RUC; None: what won our measurements. "paper" is `RefineSettings.paper()`.
     max_skipped
         Largest share of the images that may be unreadable.
     random_state
-        Seed of all randomness.
+        An integer, which is the seed of all randomness; a `RandomState` or None draws one.
     device
         "auto", "cpu", "cuda" or "mps".
     verbose
@@ -260,9 +282,9 @@ class ImageClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[m
         base: str = "auto",
         space: str = "auto",
         image_size: int | None = None,
-        settings: RefineSettings | None = None,
+        settings: Constants = None,
         max_skipped: float = 0.10,
-        random_state: int = 0,
+        random_state: int | np.random.RandomState | None = 0,
         device: str = "auto",
         verbose: bool = False,
     ) -> None:
@@ -293,7 +315,8 @@ class ImageClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[m
             A cluster is empty, was lost, or has no sample whose label can be trusted.
         """
         source = find_images(X)
-        outcome = run_pipeline(self._settings(X), source, self._runtime())
+        settings = self._settings(X)
+        outcome = run_pipeline(settings, source, self._runtime(settings.seed))
         run = outcome.run
         order = _order_given(source, run.file_names)
         read = order >= 0
@@ -321,7 +344,8 @@ class ImageClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[m
         """
         check_is_fitted(self)
         source = find_images(X)
-        prediction = predict(self.model_, source, self._runtime(), self.max_skipped, raw=raw)
+        runtime = self._runtime(self.run_.settings["seed"])
+        prediction = predict(self.model_, source, runtime, self.max_skipped, raw=raw)
         order = _order_given(source, prediction.file_names)
         return np.where((order >= 0)[:, None], prediction.probabilities[order], np.float32(0))
 
@@ -335,11 +359,12 @@ class ImageClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[m
     def _report_data(self, images: Images | None = None) -> ReportData:
         return report_data(self.run_, self.images_ if images is None else find_images(images))
 
-    def _runtime(self) -> Runtime:
-        return Runtime(self.device, self.random_state, self.verbose)
+    def _runtime(self, seed: int) -> Runtime:
+        return Runtime(self.device, seed, self.verbose)
 
     def _settings(self, X: Images) -> Settings:
         """The same settings as the command line's; an array or a list has no path to write down."""
+        is_seed = isinstance(self.random_state, Integral)
         given = {
             "source": str(X) if isinstance(X, str | Path) else None,
             "n_clusters": self.n_clusters,
@@ -348,10 +373,30 @@ class ImageClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[m
             "space": self.space,
             "image_size": self.image_size,
             "max_skipped": self.max_skipped,
-            "seed": self.random_state,
+            "seed": self.random_state if is_seed else _draw_seed(self.random_state),
             "device": self.device,
+            "refine": _constants(self.settings).to_dict(),
         }
-        return make_settings(given if self.settings is None else {**given, "refine": self.settings.to_dict()})
+        return make_settings(given)
+
+
+def _constants(settings: object) -> RefineSettings:
+    """What the parameter `settings` stands for."""
+    if settings is None:
+        return RefineSettings()
+    if isinstance(settings, RefineSettings):
+        return settings
+    if isinstance(settings, str) and settings == "paper":
+        return RefineSettings.paper()
+    raise InputError(
+        f"settings={settings!r} given; expected RefineSettings(…), 'paper' or None: RefineSettings(n_epochs=20) "
+        "changes one constant"
+    )
+
+
+def _draw_seed(random_state: int | np.random.RandomState | None) -> int:
+    """The seed of one fit; another for each fit where the state isn't an integer."""
+    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
 
 
 def _warn(texts: Iterable[str]) -> None:
