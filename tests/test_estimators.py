@@ -12,7 +12,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from ruc.errors import ClusterWarning, InputError
+from ruc.cluster.auto import METHODS
+from ruc.errors import ClusterWarning, InputError, NothingToClusterError
 from ruc.estimators import ImageClusterer, RobustClusterer
 from ruc.export.export import export_run
 from ruc.pipeline import run_to_folder
@@ -22,6 +23,8 @@ from ruc.run_folder import read_run
 from ruc.settings import make_settings
 
 QUICK = RefineSettings(n_epochs=2)
+# What bases say that need more samples than there are clusters.
+FIND_LESS_IN_FEW = {"density": "dense regions among", "spectral": "clusters apart"}
 
 # Checks that cannot pass, and why. What the first two are about is tested below with three clusters.
 ONE_CLUSTER = "sets n_clusters=1, and one cluster is refused: there is nothing to find"
@@ -243,6 +246,43 @@ def test_errors_name_what_was_given(blobs, model):
         model.fit(X, initial_labels=truth[:10])
     with pytest.raises(InputError, match="'nothing'"):
         model.set_params(base="nothing").fit(X)
+
+
+@pytest.mark.parametrize("base", ["given", *METHODS])
+@pytest.mark.filterwarnings("ignore::ruc.errors.ClusterWarning")
+def test_of_few_samples_and_copies_what_cannot_be_clustered_is_said(base, model):
+    for n_samples, n_clusters, n_different in (
+        (3, 2, 3),
+        (3, 2, 2),
+        (4, 2, 4),
+        (4, 3, 4),
+        (4, 3, 2),
+        (6, 3, 3),
+    ):
+        X = np.random.default_rng(n_samples).normal(size=(n_different, 5))[np.arange(n_samples) % n_different]
+        model.set_params(n_clusters=n_clusters, base="auto" if base == "given" else base)
+        too_many_copies = base != "given" and n_different < n_clusters
+        try:
+            model.fit(X, initial_labels=np.arange(n_samples) % n_clusters if base == "given" else None)
+        except InputError as error:
+            copies = f"only {n_different} different samples for {n_clusters} clusters"
+            assert (copies if too_many_copies else FIND_LESS_IN_FEW[base]) in str(error)
+        else:
+            assert not too_many_copies
+            np.testing.assert_array_equal(model.predict(X), model.labels_)
+            np.testing.assert_allclose(model.probabilities_.sum(axis=1), 1, atol=1e-5)
+
+
+def test_where_nothing_differs_there_is_nothing_to_cluster(model):
+    for labels in (None, np.arange(50) % 3):
+        with pytest.raises(
+            NothingToClusterError, match="all 50 samples have the same features; expected some"
+        ):
+            model.fit(np.full((50, 5), 0.1), initial_labels=labels)
+    black = np.zeros((30, 12, 12, 3), np.uint8)
+    for n_clusters in (2, "auto"):
+        with pytest.raises(NothingToClusterError, match="all 30 samples have the same features"):
+            ImageClusterer(n_clusters, embedder="pixels", settings=QUICK, device="cpu").fit(black)
 
 
 def test_images_of_a_folder_are_in_the_order_of_their_names(shapes, backward_walk):

@@ -29,7 +29,7 @@ class UnreadableImageError(RucError):
 
 
 class NothingToClusterError(InputError):
-    """No image, or too few of them, could be read."""
+    """No image, or too few of them, could be read, or nothing tells the samples apart."""
 
 
 class WeightsError(RucError):

@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from ruc.cluster.auto import cluster
 from ruc.cluster.clustering import UNKNOWN
 from ruc.cluster.given import given
+from ruc.cluster.inputs import check_different
 from ruc.embed.neighbors import affordable_neighbors, nearest_neighbors
 from ruc.embed.scaling import fit_scaling
 from ruc.errors import ClusterWarning, InputError
@@ -139,6 +140,7 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
             self._check_without_labels(initial_probabilities)
         scaling = fit_scaling(values)
         features = scaling(values)
+        check_different(features)
         neighbors = nearest_neighbors(features, affordable_neighbors(MOST_NEIGHBORS, len(features)), runtime)
         if initial_labels is None:
             start, names = cluster(features, self.n_clusters, self.base, runtime, neighbors), None

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ruc.cluster.inputs import check_different
 from ruc.embed.neighbors import MOST_EXACT, Neighbors, affordable_neighbors, nearest_neighbors
 from ruc.embed.scratch import choose_policy
 from ruc.embedding import Embedding, embed_images, embed_views
@@ -129,6 +130,7 @@ def find_neighbors(embedded: Embedding, settings: Settings, runtime: Runtime) ->
     """The nearest neighbours that selection, views and the graph all use."""
     n_samples = len(embedded.features)
     check_enough(n_samples, settings)
+    check_different(embedded.features)
     wanted = affordable_neighbors(max(settings.refine.n_neighbors or 0, MOST_NEIGHBORS), n_samples)
     if n_samples <= MOST_EXACT:
         logger.info("neighbours: %d of each of %d samples, exact", wanted, n_samples)

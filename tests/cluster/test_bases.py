@@ -141,7 +141,7 @@ def test_scan_loss_equals_a_slow_loop() -> None:
         (np.eye(4), None, "graph", "needs the number of clusters"),
         (np.eye(4), 1, "kmeans", "n_clusters is 1; expected 2 or more"),
         (np.eye(4), 5, "graph", "4 samples for 5 clusters"),
-        (np.ones((5, 2)), 3, "kmeans", "only 1 different samples for 3 clusters"),
+        (np.outer(2.0 ** np.arange(5), [1, 1]), 3, "kmeans", "only 1 different samples for 3 clusters"),
         (np.array([[1.0], [np.nan], [2.0]]), 2, "mixture", "row 1 holds NaN"),
         (np.ones(4), 2, "spectral", r"shape \(4,\)"),
     ],

@@ -6,7 +6,7 @@ import pytest
 
 from ruc.cluster.n_clusters import estimate_n_clusters
 from ruc.embed.neighbors import nearest_neighbors
-from ruc.errors import InputError
+from ruc.errors import InputError, NothingToClusterError
 from ruc.runtime import Runtime
 
 RUNTIME = Runtime("cpu")
@@ -45,6 +45,19 @@ def test_the_range_holds() -> None:
 def test_noise_is_called_a_guess() -> None:
     features = np.random.default_rng(0).normal(size=(300, 24)).astype(np.float32)
     assert "quite sure" not in estimate_n_clusters(features, None, 2, 30, RUNTIME).confidence
+
+
+def test_copies_are_no_clusters_of_their_own() -> None:
+    features = np.random.default_rng(0).normal(size=(3, 8)).astype(np.float32)
+    estimate = estimate_n_clusters(np.repeat(features, 10, axis=0), None, 2, 8, RUNTIME)
+    assert estimate.candidates == (2, 3)
+    with pytest.raises(NothingToClusterError, match="all 30 samples have the same features"):
+        estimate_n_clusters(np.repeat(features[:1], 30, axis=0), None, 2, 8, RUNTIME)
+
+
+def test_the_only_number_that_can_be_is_a_guess_where_resamples_differ() -> None:
+    features = np.random.default_rng(0).normal(size=(4, 8)).astype(np.float32)
+    assert estimate_n_clusters(features, None, 2, 3, RUNTIME).confidence.startswith("2 clusters, a guess: ")
 
 
 @pytest.mark.parametrize(("k_min", "k_max"), [(1, 5), (6, 5)])

@@ -103,6 +103,12 @@ def test_three_samples_have_no_rival_for_their_graph_tells_none_apart():
     assert replicate._unrivalled(labels, features, neighbors, 2, 1.0, np.random.default_rng(0), CPU) == 1
 
 
+def test_of_so_few_samples_nothing_can_be_found_again():
+    features, labels = np.eye(4, 8, dtype=np.float32), np.array([0, 0, 1, 1])
+    features[[1, 3]] = 0.9 * features[[0, 2]] + 0.1 * features[[1, 3]]
+    assert expect(labels, features, 2, CPU).accuracy == pytest.approx(2 ** (-2 / 3))
+
+
 def test_the_seed_decides():
     features, truth = make_blobs(noise=1.6)
     values = [expect(truth, features, 6, Runtime("cpu", seed)).accuracy for seed in (0, 0, 1)]

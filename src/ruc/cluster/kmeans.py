@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ruc.cluster.clustering import Clustering
-from ruc.cluster.inputs import check_clusterable, unit_features
+from ruc.cluster.inputs import check_clusterable, too_few_different, unit_features
 from ruc.embed.centres import find_centres, nearest_centres, settle_on_all
-from ruc.errors import InputError
 from ruc.runtime import Runtime
 
 __all__ = ["kmeans", "kmeans_labels"]
@@ -74,8 +73,5 @@ def kmeans_labels(
     labels: NDArray[np.int64] = model.labels_.astype(np.int64)
     n_found = len(np.unique(labels))
     if n_found < n_clusters:
-        raise InputError(
-            f"only {n_found} different samples for {n_clusters} clusters; lower the number of clusters, or remove "
-            "the copies"
-        )
+        raise too_few_different(n_found, n_clusters)
     return labels

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from ruc.cluster.communities import Merged, agreement, connections, merge_groups
-from ruc.cluster.inputs import check_clusterable, unit_features
+from ruc.cluster.inputs import check_clusterable, count_different, unit_features
 from ruc.cluster.kmeans import kmeans_labels
 from ruc.cluster.layout import graph_layout, neighbor_graph, spectral_embedding
 from ruc.embed.neighbors import Neighbors
@@ -73,7 +73,7 @@ def estimate_n_clusters(
     Raises
     ------
     InputError
-        An empty range, or fewer samples than clusters.
+        An empty range, or fewer different samples than clusters.
     """
     if not 2 <= k_min <= k_max:
         raise InputError(f"number of clusters from {k_min} to {k_max}; expected 2 <= smallest <= largest")
@@ -84,6 +84,7 @@ def estimate_n_clusters(
         neighbors = None
     unit = unit_features(features, min(k_min, len(features)))
     k_max = min(k_max, max(k_min, len(unit) // 3))
+    k_max = count_different(unit, k_max)  # copies are no clusters of their own
     affinity = neighbor_graph(unit, runtime, neighbors)
     candidates = np.arange(k_min, k_max + 1)
     samples, groupings = _resample(affinity, generator, k_max, runtime)
@@ -181,8 +182,10 @@ def _in_words(
     rivals = [int(i) for i in order[1:] if abs(int(candidates[i]) - int(candidates[best])) > 1]
     lead = float(total[best] / max(float(total[rivals[0]]), 1e-12)) if rivals else np.inf
     agree = f"resamples agree to {100 * stability[best]:.0f}%"
-    if not rivals or (lead > 2.0 and stability[best] > 0.8):
+    if lead > 2.0 and stability[best] > 0.8:
         return f"{candidates[best]} clusters, quite sure: {agree}"
+    if not rivals:
+        return f"{candidates[best]} clusters, a guess: {agree}"
     rival = int(candidates[rivals[0]])
     if lead > 1.3 and stability[best] > 0.6:
         return f"{candidates[best]} clusters, fairly sure: {agree}; {rival} comes next"

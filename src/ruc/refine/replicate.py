@@ -124,11 +124,18 @@ def _found_again(
     random: np.random.Generator,
     runtime: Runtime,
 ) -> float:
-    """Share of the labels that clusterings of halves of the features confirm; 1 with too few features to tell."""
+    """Share of the labels that clusterings of halves of the features confirm.
+
+    With too few features to tell all are; with too few samples as many as by chance.
+    """
     rows = np.sort(random.permutation(len(labels))[:MOST_IN_PARTS])
     halves = principal_halves(features[rows], N_SPLITS, runtime.numpy_seed("replicate/halves"))
     shares = [_agreement(labels[rows], half, n_clusters, runtime) for half in halves]
-    return float(np.mean(shares)) if shares else 1.0
+    if (
+        not shares
+    ):  # neighbours and rivals still tell something of a few features, but nothing of a few samples
+        return 1.0 if len(labels) > LEAST_FEATURES else 1 / n_clusters
+    return float(np.mean(shares))
 
 
 def _share_real(agreement: float, n_clusters: int) -> float:
