@@ -50,6 +50,15 @@ def test_copies_name_the_first_of_their_kind() -> None:
     assert {row: name for row, name in enumerate(marks.near_copy_of) if name} == {17: "4.png"}
 
 
+def test_near_copies_are_nearer_than_a_twentieth_of_what_is_usual() -> None:
+    distance = np.array([1, 1, 1, 0.049, 0.051])
+    neighbors = Neighbors(
+        np.array([[1], [2], [0], [1], [0]]), (1 - distance**2 / 2)[:, None].astype(np.float32)
+    )
+    marks = find_marks(np.zeros(5, np.int64), np.ones(5, np.float32), neighbors, tuple("abcde"), None)
+    assert marks.near_copy_of.tolist() == ["", "", "", "b", ""]
+
+
 def test_the_odd_one_is_an_outlier() -> None:
     rng = np.random.default_rng(0)
     features = np.array([1.0, 0, 0]) + rng.uniform(-0.3, 0.3, size=(200, 3))

@@ -61,6 +61,17 @@ def test_one_at_a_time_equals_a_batch_of_grey_and_colour(tmp_path, space: str, n
     np.testing.assert_allclose(together, alone, atol=1e-6)
 
 
+def test_features_may_have_any_length() -> None:
+    model = {"pair": model_of("feature", 1)["pair"]}
+    features = np.random.default_rng(0).normal(size=(9, 8)).astype(np.float32)
+    expected = predict(model, features, CPU)
+    np.testing.assert_allclose(np.linalg.norm(expected.features, axis=1), 1, rtol=1e-6)
+    for scale in (1e-3, 1e3):
+        found = predict(model, features * np.float32(scale), CPU)
+        np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-6)
+    assert predict(model, np.zeros((1, 8), np.float32), CPU).probabilities.sum() == pytest.approx(1)
+
+
 def test_images_are_handed_on_as_bytes(monkeypatch) -> None:
     """A float of each value of many images would take four times the memory."""
     model, logits, given = model_of("image", 3), Pair.logits, []

@@ -121,6 +121,11 @@ def test_rename_and_junk() -> None:
     assert junk_clusters(run) == frozenset()
 
 
+def test_what_is_merged_is_as_its_target_junk_or_not() -> None:
+    assert junk_clusters(apply_edits(make_run(), [Junk(1), Merge((0, 1))])) == frozenset()
+    assert junk_clusters(apply_edits(make_run(), [Junk(0), Merge((0, 1))])) == {0}
+
+
 def test_undo_goes_back_step_by_step_to_exactly_what_was() -> None:
     start = make_run()
     edits = [Rename(0, "x"), Merge((1, 2)), Move(("a",), 3), Junk(3), Merge((0, 3))]

@@ -72,6 +72,26 @@ def test_the_interval_of_accuracy_is_about_the_binomial_one():
     assert estimate.high == pytest.approx(high / 400, abs=0.01)
 
 
+def test_the_interval_holds_the_value_though_resampled_images_agree_better():
+    random = np.random.default_rng(0)
+    clusters, truth = random.integers(6, size=(2, 100))
+    estimate = evaluate(clusters, truth, n_resamples=200).refined.numbers["nmi"]
+    assert estimate.low < estimate.value < estimate.high
+
+
+def test_intervals_end_where_the_number_does_not_at_0_or_1():
+    """Worse than chance ARI is negative, and Brier's score of who is sure and wrong is 2."""
+    found = evaluate([0, 0, 0, 0, 1, 1, 1, 1], [0, 0, 1, 1] * 2, n_resamples=200).refined.numbers["ari"]
+    assert found.low <= found.value < 0
+    certain = np.tile([1.0, *[0.0] * 9], (100, 1))
+    numbers = evaluate(
+        np.zeros(100, int), np.arange(100) % 10, probabilities=certain, n_resamples=200
+    ).refined.numbers
+    assert numbers["brier"].value == pytest.approx(1.8)
+    assert 1.5 < numbers["brier"].low <= 1.8 <= numbers["brier"].high <= 2
+    assert numbers["accuracy"].low >= 0
+
+
 def test_the_paired_difference_is_narrower_than_its_parts(pair):
     truth, base, *_ = pair
     nearly = base.copy()
@@ -173,6 +193,7 @@ def test_clean_sets_and_epochs_by_hand():
     assert found.clean_sets["start"].precision == 1.0
     assert found.clean_sets["start"].recall == 3 / 4
     assert found.clean_sets["end"].recall == 1.0
+    assert found.clean_sets["end"].precision == 1.0  # of the clusters now: initially one was wrong
     assert [scores.recall for scores in found.clean_by_epoch] == [3 / 5, 4 / 5, 1.0]
     found = evaluate(final, truth, initial_clusters=initial, clean_since=since, n_epochs=4, n_resamples=0)
     assert len(found.clean_by_epoch) == 5

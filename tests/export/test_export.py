@@ -102,6 +102,15 @@ def test_folders(items: Items, photos: Path, tmp_path: Path, how: Any) -> None:
     assert {name: (photos / name).read_bytes() for name in NAMES} == before
 
 
+def test_links_hold_though_the_images_were_named_relative_to_the_current_folder(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    target = export_folders(items_of(run, find_images("photos")), tmp_path / "sorted", "symlink")
+    monkeypatch.chdir("/")
+    assert (target / "cats_dogs" / sorted(NAMES)[0]).read_bytes()
+
+
 def test_nothing_is_overwritten(items: Items, tmp_path: Path) -> None:
     folder = tmp_path / "there"
     folder.mkdir()
@@ -308,6 +317,19 @@ def test_coco(items: Items, tmp_path: Path) -> None:
     assert content["categories"][2] == {"id": 3, "name": "Sunsets", "supercategory": "cluster"}
     assert {one["category_id"] for one in content["annotations"]} == {1, 2, 3}
     assert [one["image_id"] for one in content["annotations"]] == [one["id"] for one in content["images"]]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_coco_has_the_sizes_of_upright_images(
+    orientation: int, items: Items, photos: Path, tmp_path: Path
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", (40, 10)).save(photos / "höhe ☀.jpg", exif=exif)
+    content = json.loads(export_coco(items, tmp_path / "coco.json").read_text(encoding="utf-8"))
+    (found,) = (image for image in content["images"] if image["file_name"] == "höhe ☀.jpg")
+    with Image.open(photos / "höhe ☀.jpg") as image:
+        assert (found["width"], found["height"]) == ImageOps.exif_transpose(image).size
 
 
 def test_coco_in_pycocotools(items: Items, tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def _paths(names: tuple[str, ...], images: ImageSource | None) -> tuple[Path, ..
         parts = PurePosixPath(name)
         if parts.is_absolute() or ".." in parts.parts:
             raise InputError(f"file name {name!r} leads out of its folder; expected one inside it")
-    return tuple(where[name].absolute() for name in names)
+    return tuple(where[name] for name in names)
 
 
 def json_ready(value: Any) -> Any:
