@@ -338,6 +338,8 @@ def test_what_cannot_be_done_says_so_in_one_line_and_leaves_nothing(
         ["nonsense"],
         ["evaluate", "run"],
         ["cluster", "x", "--review", "half"],
+        ["cluster", "x", "--set", "epsilon"],
+        ["cluster", "x", "--set", "epsilon=["],
     ],
 )
 def test_wrong_usage_is_status_2(arguments: list[str]) -> None:

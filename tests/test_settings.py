@@ -36,6 +36,24 @@ def test_a_preset_replaces_the_constants_of_a_finished_run(tmp_path: Path) -> No
     assert make_settings({"refine": {"preset": "default"}}, config).refine == RefineSettings()
 
 
+def test_another_space_chooses_its_own_constants(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    config = tmp_path / "config.yaml"
+    before = make_settings(
+        {"source": "photos", "space": "feature", "refine": {"epsilon": 0.3, "n_epochs": 5}}
+    )
+    config.write_text(yaml.safe_dump(before.as_yaml_dict()))
+    assert make_settings({"space": "feature"}, config).refine == before.refine
+    assert caplog.text == ""
+    for space in ("image", "auto"):
+        assert make_settings({"space": space}, config).refine == RefineSettings()
+    assert "constants are those of --space feature; left out" in caplog.text
+    assert make_settings({"space": "image", "refine": {"n_epochs": 3}}, config).refine == RefineSettings(
+        n_epochs=3
+    )
+    config.write_text("source: photos\nrefine: {epsilon: 0.3}\n")  # of no space
+    assert make_settings({"space": "image"}, config).refine == RefineSettings(epsilon=0.3)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

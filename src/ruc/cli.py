@@ -253,7 +253,8 @@ def embed(
         typer.Option(
             "-o",
             "--output",
-            help=".npy to write; names go to a CSV beside it, what can't be read to NAME_skipped.csv.",
+            help=".npy to write, rows sorted by file name; names go to a CSV beside it, what can't be read to "
+            "NAME_skipped.csv.",
         ),
     ],
     embedder: Embedder = None,
@@ -470,7 +471,13 @@ def _constants(
             raise typer.BadParameter(
                 f"{item!r} given, expected NAME=VALUE such as epsilon=0.3", param_hint="--set"
             )
-        values[name.strip()] = yaml.safe_load(text)
+        try:
+            values[name.strip()] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise typer.BadParameter(
+                f"{item!r} given, and {text!r} is no value; expected one such as 0.3, 5, true or hybrid",
+                param_hint="--set",
+            ) from error
     return values
 
 

@@ -1,5 +1,6 @@
 """The settings of a run: checked, resolved, and written to `config.yaml`."""
 
+import logging
 import platform
 from collections.abc import Mapping
 from dataclasses import fields
@@ -13,6 +14,8 @@ from ruc.errors import InputError
 from ruc.refine.settings import RefineSettings
 
 __all__ = ["Settings", "load_config", "make_settings", "provenance"]
+
+logger = logging.getLogger(__name__)
 
 PROVENANCE = "made_with"
 
@@ -102,7 +105,10 @@ def cluster_range(text: str) -> tuple[int, int]:
 
 
 def make_settings(given: Mapping[str, Any], config: Path | None = None) -> Settings:
-    """Put the command line's settings over those of a YAML file, and check them all; a preset replaces all of refine.
+    """Put the command line's settings over those of a YAML file, and check them all.
+
+    A preset, or another space than the file's, replaces all of the file's refine: a run's `config.yaml` holds every
+    constant, those too that its preset or its space had chosen.
 
     Raises
     ------
@@ -110,9 +116,13 @@ def make_settings(given: Mapping[str, Any], config: Path | None = None) -> Setti
         A setting is unknown or has a value that it cannot have.
     """
     merged = load_config(config) if config else {}
+    has_other_space = "space" in given and merged.get("space", "auto") not in ("auto", given["space"])
+    if has_other_space and merged.pop("refine", None):
+        logger.warning(
+            "%s: its constants are those of --space %s; left out, --set sets others", config, merged["space"]
+        )
     for name, value in given.items():
         both_nested = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
-        # A run's config.yaml holds every constant, so that it would leave a preset nothing to set.
         of_file = merged[name] if both_nested and "preset" not in value else {}
         merged[name] = {**of_file, **value} if isinstance(value, Mapping) else value
     try:

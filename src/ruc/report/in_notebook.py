@@ -21,8 +21,8 @@ class InNotebook:
         Parameters
         ----------
         images
-            The images, in the order of `labels_`, where they aren't known from `fit`; without any, the names of the
-            samples are displayed.
+            The images, in the order of `labels_`, where they aren't known from `fit`: rows of `ruc embed` are sorted by
+            file name, whatever the order of its table. Without any, the names of the samples are displayed.
         n_images
             Images of each cluster.
 
