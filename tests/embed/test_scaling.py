@@ -7,9 +7,9 @@ from ruc.embed.scaling import fit_scaling
 
 
 def test_by_hand() -> None:
-    scaling = fit_scaling(np.array([[0.0, 0.0], [2.0, 0.0]]))  # the centre is (1, 0), both are 1 away
-    root = np.sqrt(0.5)
-    np.testing.assert_allclose(scaling(np.array([[2.0, 0.0], [1.0, 0.0]])), [[root, 0, root], [0, 0, 1]])
+    rows = np.array([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0]])  # the centre is (1, 0), the median distance 1
+    long, short = np.array([2, 1]) / np.sqrt(5)
+    np.testing.assert_allclose(fit_scaling(rows)(rows), [[-short, 0, long], [0, 0, 1], [short, 0, long]])
 
 
 def test_embeddings_stay_what_they_are() -> None:
@@ -40,10 +40,25 @@ def test_no_magnitude_is_too_small_or_too_large(factor: float) -> None:
     np.testing.assert_allclose(fit_scaling(factor * rows)(factor * rows), features, atol=1e-6)
 
 
+def test_an_outlier_leaves_the_others_as_they_are() -> None:
+    rows = np.random.default_rng(3).standard_normal((200, 6))
+    plain = fit_scaling(rows)(rows)
+    outlier = np.vstack([rows, np.full((1, 6), 1e6)])
+    np.testing.assert_allclose(fit_scaling(outlier)(outlier)[:200], plain, atol=0.02)
+
+
+def test_mostly_equal_rows_are_told_from_the_others() -> None:
+    rows = np.vstack([np.zeros((8, 2)), [[3.0, 0.0], [0.0, 5.0]]])
+    assert len(np.unique(fit_scaling(rows)(rows), axis=0)) == 3
+
+
 def test_blocks_and_equal_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = np.random.default_rng(2).standard_normal((11, 4))
-    whole = fit_scaling(rows)(rows)
+    scaling = fit_scaling(rows)
+    whole = scaling(rows)
     monkeypatch.setattr("ruc.embed.scaling.ROWS", 3)
-    np.testing.assert_array_equal(fit_scaling(rows)(rows), whole)
+    np.testing.assert_array_equal(scaling(rows), whole)
+    some = fit_scaling(rows)
+    np.testing.assert_array_equal(some.center * some.magnitude, np.median(rows[::4], axis=0))
     same = fit_scaling(np.full((5, 2), 7.0))(np.full((5, 2), 7.0))
     np.testing.assert_array_equal(same, np.tile([0, 0, 1], (5, 1)))

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 __all__ = ["Scaling", "fit_scaling"]
 
 ROWS = 65_536  # at a time in double precision
+REACH = 2.0  # median distances: half as far bends what is far away, twice as far heeds outliers (experiments/LOG.md)
 
 
 @dataclass(frozen=True)
@@ -20,9 +21,9 @@ class Scaling:
     Attributes
     ----------
     center
-        (n_features,) the mean of the rows fitted to; None where these are embeddings already.
+        (n_features,) the median of the rows fitted to; None where these are embeddings already.
     spread
-        The root mean square of their distances from it.
+        Twice the median of their distances from it: the height to which rows are lifted.
     magnitude
         What all values are divided by first, center and spread too, so that no square overflows or vanishes.
     """
@@ -45,16 +46,16 @@ class Scaling:
 
 
 def fit_scaling(values: NDArray[np.floating]) -> Scaling:
-    """The scaling that suits (n_samples, n_features); rows of unit length are taken for embeddings as they are."""
+    """The scaling that suits (n_samples, n_features); rows of unit length are taken for embeddings as they are.
+
+    Medians, so that a few rows far away don't make all the others look the same; of at most 65,536 rows, evenly spread.
+    """
     largest = max(float(values.max()), -float(values.min()))
     if largest < 2 and np.allclose(np.linalg.norm(values, axis=1), 1, atol=1e-3):
         return Scaling()
     magnitude = 2.0 ** (np.frexp(largest)[1] - 1) if largest > 0 else 1.0  # a power of two rounds nothing
-    blocks = [slice(start, start + ROWS) for start in range(0, len(values), ROWS)]
-    sums = [(values[block].astype(np.float64) / magnitude).sum(axis=0) for block in blocks]
-    center: NDArray[np.float64] = np.sum(sums, axis=0) / len(values)
-    squares = [
-        np.square(values[block].astype(np.float64) / magnitude - center).sum(axis=1) for block in blocks
-    ]
-    spread = float(np.sqrt(np.concatenate(squares).mean()))
-    return Scaling(center, spread if spread > 0 else 1.0, magnitude)
+    some = values[:: -(-len(values) // ROWS)].astype(np.float64) / magnitude
+    center = np.median(some, axis=0)
+    away = np.linalg.norm(some - center, axis=1)
+    away = away[away > 0]
+    return Scaling(center, REACH * float(np.median(away)) if len(away) else 1.0, magnitude)
