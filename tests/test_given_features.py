@@ -23,6 +23,21 @@ def test_rows_of_any_kind_of_number_become_unit_rows(tmp_path: Path, kind: type)
     assert embedded.embedder is None and embedded.backbone is None
 
 
+def test_rows_whose_squares_are_too_large_become_unit_rows(tmp_path: Path) -> None:
+    embedded = given_features(load_features(saved(tmp_path, 1e30 * np.array([[3, 4], [0, 2]], np.float32))))
+    np.testing.assert_allclose(embedded.features, [[0.6, 0.8], [0, 1]], atol=1e-6)
+
+
+def test_that_lengths_do_not_count_is_said_where_they_differ(caplog: pytest.LogCaptureFixture) -> None:
+    rows = np.random.default_rng(0).standard_normal((50, 8)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    assert given_features(7 * rows).why == "features given"
+    assert not caplog.records
+    rows[:25] *= 5
+    assert "lengths vary by 67%" in given_features(rows).why
+    assert "`RobustClusterer` heeds them" in caplog.text
+
+
 def test_a_large_file_is_mapped_and_copied_only_where_its_rows_are_not_of_unit_length(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -42,7 +57,8 @@ def test_a_large_file_is_mapped_and_copied_only_where_its_rows_are_not_of_unit_l
 @pytest.mark.parametrize(
     ("features", "message"),
     [
-        (np.array([[1.0, 2.0], [np.nan, 0.0]]), "row 1 holds NaN or infinity"),
+        (np.array([[1.0, 2.0], [np.nan, 0.0]]), "row 1 holds NaN, infinity, or more"),
+        (np.array([[1.0, 2.0], [1e300, 0.0]]), "row 1 holds NaN, infinity, or more than a float32 can hold"),
         (np.ones(3), r"holds shape \(3,\); expected numbers of \(n_samples, n_features\)"),
         (np.array([["a", "b"]]), "expected numbers"),
     ],

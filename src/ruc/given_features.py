@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 LARGE = 256 * 1024 * 1024  # bytes of features that are mapped rather than read
 ROWS = 65_536
 SURELY_UNIT = 1e-5
+MOST_UNEQUAL = 0.3  # standard deviation of the lengths, as a share of their mean
 
 
 def load_features(path: Path) -> NDArray[np.float32]:
@@ -41,10 +42,12 @@ def load_features(path: Path) -> NDArray[np.float32]:
             f"--features {path} holds shape {shape}; expected numbers of (n_samples, n_features)"
         )
     for start in range(0, len(features), ROWS):
-        bad = ~np.isfinite(features[start : start + ROWS]).all(axis=1)
+        with np.errstate(over="ignore"):
+            bad = ~np.isfinite(features[start : start + ROWS].astype(np.float32)).all(axis=1)
         if bad.any():
             raise InputError(
-                f"--features {path}: row {start + int(bad.argmax())} holds NaN or infinity; expected finite numbers"
+                f"--features {path}: row {start + int(bad.argmax())} holds NaN, infinity, or more than a float32 can "
+                "hold; expected finite numbers"
             )
     return features.astype(np.float32, copy=not large)
 
@@ -72,7 +75,8 @@ def given_features(
     """
     if file_names is None:
         names = tuple(str(row) for row in range(len(features)))
-        return Embedding("given", names, _unit(features), np.arange(len(features)), why="features given")
+        unit, why = _unit(features)
+        return Embedding("given", names, unit, np.arange(len(features)), why=why)
     names = row_names or file_names
     if len(names) != len(features):
         raise InputError(
@@ -88,7 +92,8 @@ def given_features(
         )
     rows = np.array([places[name] for name in names], dtype=np.int64)
     without = tuple((name, "no row among the features") for name in sorted(places.keys() - set(names)))
-    return Embedding("given", names, _unit(features), rows, skipped=without, why="features given")
+    unit, why = _unit(features)
+    return Embedding("given", names, unit, rows, skipped=without, why=why)
 
 
 def names_file(features: Path) -> Path:
@@ -107,21 +112,25 @@ def names_beside(path: Path, n_rows: int) -> tuple[str, ...] | None:
     )
 
 
-def _unit(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rows of unit length: a mapped file as it is where its rows are so already, else a copy in memory."""
-
-    def lengths(start: int) -> NDArray[np.float32]:
-        norms: NDArray[np.float32] = np.linalg.norm(features[start : start + ROWS], axis=1, keepdims=True)
-        return norms
-
+def _unit(features: NDArray[np.float32]) -> tuple[NDArray[np.float32], str]:
+    """Rows of unit length, a mapped file as it is where its rows are so already; and one line about it."""
     starts = range(0, len(features), ROWS)
+    blocks = (features[start : start + ROWS].astype(np.float64) for start in starts)
+    lengths = np.concatenate([np.linalg.norm(block, axis=1) for block in blocks])
+    why = "features given"
+    if lengths.std() > MOST_UNEQUAL * lengths.mean():
+        why += f", of which the directions count: lengths vary by {lengths.std() / lengths.mean():.0%}"
+        logger.warning(
+            "%s; embeddings are meant to be compared so, and where lengths matter, as in tables of measurements, "
+            "`RobustClusterer` heeds them",
+            why,
+        )
     if isinstance(features, np.memmap):
-        if all(bool((np.abs(lengths(start) - 1) < SURELY_UNIT).all()) for start in starts):
-            return features
+        if (np.abs(lengths - 1) < SURELY_UNIT).all():
+            return features, why
         logger.info("features: scaled to unit length, which takes a copy of %.1f GB", features.nbytes / 1e9)
     unit = np.empty(features.shape, np.float32)
     for start in starts:
-        unit[start : start + ROWS] = features[start : start + ROWS] / np.maximum(
-            lengths(start), np.finfo(np.float32).tiny
-        )
-    return unit
+        rows = slice(start, start + ROWS)
+        unit[rows] = features[rows] / np.maximum(lengths[rows, None], np.finfo(np.float32).tiny)
+    return unit, why
