@@ -27,6 +27,14 @@ def test_of_equals_the_lower_column_comes_first(n_columns: int) -> None:
         assert all(map(torch.equal, top(values, n_wanted), sorted_rows(values, n_wanted)))
 
 
+def test_few_above_many_equals() -> None:
+    values = torch.zeros(3, 40 * GROUP)
+    values[0, [700, 3]] = 1.0
+    values[1, :] = 2.0
+    values[2, [5, 6, 8]] = torch.tensor([-torch.inf, -1.0, 3.0])
+    assert top(values, 4)[1].tolist() == [[3, 700, 0, 1], [0, 1, 2, 3], [8, 0, 1, 2]]
+
+
 def test_the_largest_may_be_in_the_rest_behind_the_last_group() -> None:
     values = torch.zeros(1, 40 * GROUP + 2)
     values[0, -1] = 1.0

@@ -19,17 +19,22 @@ def top(values: torch.Tensor, n_wanted: int) -> tuple[torch.Tensor, torch.Tensor
         How many of each row.
     """
     largest, columns = _candidates(values, n_wanted + 1)  # one more shows whether the last place is contested
-    contested = (largest[:, -1] == largest[:, -2]) & (largest[:, -1] > -torch.inf)
-    largest, columns = largest[:, :n_wanted], columns[:, :n_wanted]
+    last, next_one = largest[:, n_wanted - 1, None], largest[:, n_wanted, None]
+    contested = ((next_one == last) & (last > -torch.inf)).squeeze(1)
     # topk may order equals as it likes: first by column, then stably by value.
-    columns = columns.sort(dim=1).values
-    largest, order = values.gather(1, columns).sort(dim=1, descending=True, stable=True)
-    columns = columns.gather(1, order)
+    columns = columns[:, :n_wanted].sort(dim=1).values
     if contested.any():
-        exact = values[contested].sort(dim=1, descending=True, stable=True)
-        largest[contested] = exact.values[:, :n_wanted]
-        columns[contested] = exact.indices[:, :n_wanted]
-    return largest, columns
+        columns[contested] = _first_columns(values[contested], last[contested], n_wanted)
+    largest, order = values.gather(1, columns).sort(dim=1, descending=True, stable=True)
+    return largest, columns.gather(1, order)
+
+
+def _first_columns(values: torch.Tensor, last: torch.Tensor, n_wanted: int) -> torch.Tensor:
+    """Columns of the values above the last one wanted, and of as many of its equals as are missing, in order."""
+    above, equal = values > last, values == last
+    missing = n_wanted - above.sum(dim=1, keepdim=True)
+    wanted = above | (equal & (equal.cumsum(dim=1, dtype=torch.int32) <= missing))
+    return wanted.nonzero()[:, 1].view(-1, n_wanted)
 
 
 def positive(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
