@@ -35,6 +35,7 @@ def test_equals_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_of_equals_the_lower_index_comes_first() -> None:
     features = np.eye(4, dtype=np.float32)[[0, 1, 0, 1, 0, 0, 2]]
+    features *= np.arange(1, 8)[:, None]  # equally similar, but no copies
     found = nearest_neighbors(features, 3, RUNTIME)
     assert found.indices.tolist() == [
         [2, 4, 5],
@@ -80,3 +81,37 @@ def test_zero_rows_have_neighbours_of_similarity_zero() -> None:
 def test_errors(features: np.ndarray, n_neighbors: int, message: str) -> None:
     with pytest.raises(InputError, match=message):
         nearest_neighbors(features, n_neighbors, RUNTIME)
+
+
+def test_one_of_each_group_of_copies_is_searched_for() -> None:
+    generator = np.random.default_rng(0)
+    different = generator.normal(size=(60, 5)).astype(np.float32)
+    groups = np.concatenate([np.arange(60), generator.integers(20, size=200)])[generator.permutation(260)]
+    found = nearest_neighbors(different[groups], 9, RUNTIME)
+    among_different = nearest_neighbors(different, 9, RUNTIME)
+    has_copy = np.bincount(groups)[groups] > 1
+    for sample, group in enumerate(groups):
+        others = among_different.indices[group].tolist()
+        expected = [group, *others[:-1]] if has_copy[sample] else others
+        assert groups[found.indices[sample]].tolist() == expected
+        assert sample not in found.indices[sample]
+        similar = different[expected] @ different[group]
+        similar /= np.linalg.norm(different[expected], axis=1) * np.linalg.norm(different[group])
+        np.testing.assert_allclose(found.similarities[sample], similar, atol=1e-6)
+
+
+def test_copies_of_very_many_samples_are_searched_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    features = np.random.default_rng(0).normal(size=(400, 5)).astype(np.float32)
+    features[100:] = features[0]
+    monkeypatch.setattr(module, "MOST_EXACT", 50)
+    in_cells: list[int] = []
+    search = module.neighbors_in_cells
+    monkeypatch.setattr(
+        module,
+        "neighbors_in_cells",
+        lambda rows, *others: (in_cells.append(len(rows)), search(rows, *others))[1],
+    )
+    found = nearest_neighbors(features, 4, RUNTIME)
+    assert in_cells == [100]
+    assert found.indices[300:, 0].tolist() == list(range(299, 399))
+    assert (found.indices[300:, 1:] < 100).all()

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from ruc.embed.cells import neighbors_in_cells
+from ruc.embed.copies import Copies, find_copies
 from ruc.embed.top import top
 from ruc.errors import InputError
 from ruc.progress import progress
@@ -48,6 +49,9 @@ def nearest_neighbors(features: NDArray[np.floating], n_neighbors: int, runtime:
     the one with the lower index comes first, so that the result doesn't depend on the device's sorting. Of more
     samples those of the cells around each are searched (`ruc.embed.cells`), and the recall is logged.
 
+    Of samples with the same features one counts (`ruc.embed.copies`): each has one of its own copies and one of each
+    other group for neighbours, and more only where there are too few. The different ones are copied to memory then.
+
     Parameters
     ----------
     features
@@ -69,8 +73,33 @@ def nearest_neighbors(features: NDArray[np.floating], n_neighbors: int, runtime:
             f"n_neighbors is {n_neighbors} for {n_samples} samples; expected 1 to {n_samples - 1}; "
             "lower n_neighbors or give more samples"
         )
+    copies = find_copies(features)
+    if copies is None:
+        return Neighbors(*_search(features, n_neighbors, runtime))
+    return _among_copies(features, copies, n_neighbors, runtime)
+
+
+def _among_copies(
+    features: NDArray[np.floating], copies: Copies, n_neighbors: int, runtime: Runtime
+) -> Neighbors:
+    """The same where only one of each group of copies is searched for."""
+    different = features[copies.firsts]
+    n_searched = min(n_neighbors, len(different) - 1)
+    if n_searched:
+        indices, similarities = _search(different, n_searched, runtime)
+    else:
+        indices, similarities = np.empty((1, 0), np.int64), np.empty((1, 0), np.float32)
+    to_copies = np.asarray(different.any(axis=1), np.float32)  # a row of zeros is similar to nothing
+    return Neighbors(*copies.spread(indices, similarities, to_copies, n_neighbors))
+
+
+def _search(
+    features: NDArray[np.floating], n_neighbors: int, runtime: Runtime
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Indices and similarities of the neighbours, whether there are copies or not."""
+    n_samples = len(features)
     if n_samples > MOST_EXACT:
-        return Neighbors(*neighbors_in_cells(features, n_neighbors, runtime))
+        return neighbors_in_cells(features, n_neighbors, runtime)
     unit = torch.from_numpy(np.ascontiguousarray(features, dtype=np.float32)).to(runtime.device)
     unit = torch.nn.functional.normalize(unit, dim=1)
     indices = np.empty((n_samples, n_neighbors), np.int64)
@@ -86,7 +115,7 @@ def nearest_neighbors(features: NDArray[np.floating], n_neighbors: int, runtime:
             indices[start : start + len(rows)] = columns.cpu().numpy()
             similarities[start : start + len(rows)] = values.clamp(-1.0, 1.0).cpu().numpy()
             advance(len(rows))
-    return Neighbors(indices, similarities)
+    return indices, similarities
 
 
 def affordable_neighbors(n_wanted: int, n_samples: int) -> int:
