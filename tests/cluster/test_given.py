@@ -44,9 +44,9 @@ def test_text_stays_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["label\n3\n7\n\n3\n", "label\n3.0\n7.0\n\n3.0\n"])
 def test_integers_with_gaps_keep_their_names(tmp_path: Path, text: str) -> None:
-    path = write(tmp_path / "l.csv", text)  # the blank line is no row
-    clustering, names = read_given(path, 3)
-    assert clustering.labels.tolist() == [0, 1, 0]
+    path = write(tmp_path / "l.csv", text)
+    clustering, names = read_given(path, 4)
+    assert clustering.labels.tolist() == [0, 1, -1, 0]
     assert names == ("3", "7")
 
 

@@ -36,8 +36,14 @@ def test_any_delimiter_after_a_byte_order_mark(tmp_path: Path, delimiter: str) -
 
 
 def test_lines_are_counted_as_an_editor_does(tmp_path: Path) -> None:
-    path = write(tmp_path / "l.csv", 'label\n0\n\n"1"\n')  # the blank line is no row
+    path = write(tmp_path / "l.csv", 'file_name,label\na,0\n\n"b",1\n')  # the blank line is no row
     assert read_table(path).places == ["line 2", "line 4"]
+
+
+def test_blank_lines_among_labels_alone_are_unknown_and_at_the_end_nothing(tmp_path: Path) -> None:
+    table = read_table(write(tmp_path / "l.csv", "\nlabel\n0\n\n\n1\n\n\n"))
+    assert table.labels == ["0", "", "", "1"]
+    assert table.places == ["line 3", "line 4", "line 5", "line 6"]
 
 
 def test_a_quoted_empty_label_is_unknown_and_a_line_of_commas_is_no_row(tmp_path: Path) -> None:

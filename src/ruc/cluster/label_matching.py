@@ -21,7 +21,7 @@ def in_row_order(table: LabelTable, n_samples: int) -> LabelTable:
     if len(table.places) != n_samples:
         raise InputError(
             f"{table.source}: holds {len(table.places)} labels for {n_samples} samples; expected a label a sample, "
-            "in the order of the samples, -1 or empty where it's unknown"
+            "in the order of the samples, -1 where it's unknown, or before the last label empty"
         )
     return table
 

@@ -117,7 +117,7 @@ def _read_csv(path: Path) -> LabelTable:
             delimiter = max(",;\t", key=header.count)
             file.seek(0)
             reader = csv.reader(file, delimiter=delimiter)
-            rows = [(reader.line_num, row) for row in reader if row]
+            rows = _rows_among([(reader.line_num, row) for row in reader])
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: isn't UTF-8 text ({error.reason}); save it as UTF-8") from error
     except csv.Error as error:
@@ -143,6 +143,14 @@ def _read_csv(path: Path) -> LabelTable:
     if len(values) < len(columns):
         raise InputError(f"{path}: two columns have the same name among {', '.join(columns)}; rename one")
     return _from_columns(str(path), values, [f"line {line}" for line, _ in rows[1:]])
+
+
+def _rows_among(lines: list[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
+    """The lines that aren't empty; of a single column also empty ones between them, which hold unknown labels."""
+    filled = [place for place, (_, row) in enumerate(lines) if row]
+    if filled and len(lines[filled[0]][1]) == 1:
+        return [(line, row or [""]) for line, row in lines[filled[0] : filled[-1] + 1]]
+    return [lines[place] for place in filled]
 
 
 def _read_parquet(path: Path) -> LabelTable:
