@@ -107,11 +107,12 @@ def test_a_cluster_that_may_need_a_hand_is_warned_of(blobs, model):
     probabilities = np.full((150, 3), 0.0005)
     probabilities[np.arange(150), truth] = 0.999
     probabilities[truth == 2] = [0.3, 0.3, 0.4]
+    names = np.array(["ant", "bee", "cat"])[truth]
     settings = RefineSettings(n_epochs=1, selection="confidence", weigh_given=False, propagation=0)
     with pytest.warns(ClusterWarning) as said:
-        model.set_params(settings=settings).fit(X, initial_labels=truth, initial_probabilities=probabilities)
+        model.set_params(settings=settings).fit(X, initial_labels=names, initial_probabilities=probabilities)
     assert tuple(str(one.message) for one in said) == model.warnings_
-    assert model.warnings_[0].startswith("cluster 2 has no clean sample among 50")
+    assert model.warnings_[0].startswith("cluster cat has no clean sample among 50")
     assert {one.filename for one in said} == {__file__}  # the line that called `fit`
 
 

@@ -39,7 +39,7 @@ def test_text_stays_text(tmp_path: Path) -> None:
     )
     clustering, names = read_given(path, 4, NAMES)
     assert clustering.labels.tolist() == [0, 1, -1, -1]
-    assert names == ("cat, big", "été")
+    assert names == clustering.cluster_names == ("cat, big", "été")
 
 
 @pytest.mark.parametrize("text", ["label\n3\n7\n\n3\n", "label\n3.0\n7.0\n\n3.0\n"])

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -64,6 +66,9 @@ def test_a_cluster_without_clean_samples_trusts_its_most_typical():
     selected = select_clean(base, None, RefineSettings(selection="confidence"))
     (said,) = selected.warnings
     assert said.startswith("cluster 1 has no clean sample among 10")
+    named = replace(base, cluster_names=("ant", "bee"))
+    (said,) = select_clean(named, None, RefineSettings(selection="confidence")).warnings
+    assert said.startswith("cluster bee has no clean sample among 10")
     assert np.flatnonzero(selected.is_clean).tolist() == [*range(10), 15]
 
 

@@ -24,9 +24,12 @@ class Clustering:
         Number of clusters.
     name
         The method, for reports and logs.
+    cluster_names
+        What messages call the clusters; None: their numbers.
     """
 
     labels: NDArray[np.int64]
     probabilities: NDArray[np.float32] | None
     n_clusters: int
     name: str
+    cluster_names: tuple[str, ...] | None = None

@@ -149,7 +149,7 @@ def _trust_most_typical(
             most_typical = np.argsort(-typicality[members], kind="stable")
             tenth = members[most_typical[: max(1, round(RELAXED_SHARE * len(members)))]]
             is_clean[tenth] = True
-            without.append(str(cluster))
+            without.append(str(cluster) if base.cluster_names is None else base.cluster_names[cluster])
             n_members, n_trusted = n_members + len(members), n_trusted + len(tenth)
     if not without:
         return ()
