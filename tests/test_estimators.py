@@ -179,10 +179,10 @@ def test_a_fit_that_fails_leaves_the_one_before(blobs, model):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"n_clusters": 2.5}, "n_clusters=2.5 given; expected a whole number"),
-        ({"n_clusters": "auto"}, "n_clusters='auto' given; expected a whole number"),
-        ({"n_clusters": True}, "n_clusters=True given"),
-        ({"n_clusters": None}, "n_clusters=None given"),
+        ({"n_clusters": 2.5}, "n_clusters: '2.5' given, expected a number of at least 2, 'auto' or a range"),
+        ({"n_clusters": "5:2"}, "n_clusters: '5:2' given"),
+        ({"n_clusters": True}, "n_clusters: 'True' given"),
+        ({"n_clusters": None}, "n_clusters: 'None' given"),
         ({"n_clusters": 1}, "n_clusters is 1; expected 2 or more"),
         ({"settings": "quick"}, "settings='quick' given; expected RefineSettings"),
         ({"settings": {"n_epochs": 2}}, "expected RefineSettings"),
@@ -191,6 +191,13 @@ def test_a_fit_that_fails_leaves_the_one_before(blobs, model):
 def test_parameters_that_cannot_be_are_refused_by_fit(blobs, model, parameters, message):
     with pytest.raises(InputError, match=message):
         model.set_params(**parameters).fit(blobs[0])
+
+
+@pytest.mark.parametrize("wanted", ["auto", "2:6"])
+def test_the_number_of_clusters_is_found_where_it_is_not_known(blobs, model, wanted):
+    X, truth = blobs
+    model.set_params(n_clusters=wanted).fit(X)
+    assert len(np.unique(truth)) == len(model.classes_) == model.predict_proba(X).shape[1]
 
 
 def test_density_finds_the_number_itself(blobs, model):

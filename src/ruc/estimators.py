@@ -23,6 +23,7 @@ from ruc.embed.scaling import fit_scaling
 from ruc.errors import ClusterWarning, InputError
 from ruc.images.load import open_thumbnail
 from ruc.images.source import Images, ImageSource, find_images
+from ruc.initial_clustering import choose_n_clusters
 from ruc.pipeline import run_pipeline
 from ruc.predict import predict
 from ruc.refine.calibrate import Calibration
@@ -37,7 +38,7 @@ from ruc.report.in_notebook import InNotebook
 from ruc.report.report import write_report
 from ruc.run_folder import check_output, write_run
 from ruc.runtime import Runtime
-from ruc.settings import Settings, make_settings
+from ruc.settings import Settings, cluster_range, make_settings
 
 __all__ = ["ImageClusterer", "RobustClusterer"]
 
@@ -50,7 +51,7 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
     Parameters
     ----------
     n_clusters
-        Number of clusters. Given `initial_labels`, there are as many as these name instead.
+        A number, "auto", or a range such as "5:50". Given `initial_labels`, there are as many clusters as these name.
     base
         The base clustering that is refined when `fit` is given no labels; one of `ruc.cluster.auto.METHODS`.
     settings
@@ -93,7 +94,7 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
 
     def __init__(
         self,
-        n_clusters: int = 8,
+        n_clusters: int | str | None = 8,
         *,
         base: str = "auto",
         settings: Constants = None,
@@ -137,13 +138,15 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
         settings = _constants(self.settings)
         runtime = Runtime(self.device, _draw_seed(self.random_state), self.verbose)
         if initial_labels is None:
-            self._check_without_labels(initial_probabilities)
+            _check_no_probabilities(initial_probabilities)
+            wanted = self._wanted_clusters()
         scaling = fit_scaling(values)
         features = scaling(values)
         check_different(features)
         neighbors = nearest_neighbors(features, affordable_neighbors(MOST_NEIGHBORS, len(features)), runtime)
         if initial_labels is None:
-            start, names = cluster(features, self.n_clusters, self.base, runtime, neighbors), None
+            n_clusters, _ = choose_n_clusters(wanted, self.base, features, neighbors, runtime)
+            start, names = cluster(features, n_clusters, self.base, runtime, neighbors), None
         else:
             start, names = given(initial_labels, len(features), initial_probabilities)
         space = FeatureSpace(features, neighbors, runtime)
@@ -188,21 +191,19 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
         labels: NDArray[np.int64] = self._logits(X).argmax(dim=1).numpy()
         return labels
 
-    def _check_without_labels(self, initial_probabilities: ArrayLike | None) -> None:
-        """Raise `InputError` unless clusters can be found where no labels are given."""
-        if initial_probabilities is not None:
-            raise InputError(
-                "initial_probabilities given without initial_labels; expected both: the labels may be "
-                "initial_probabilities.argmax(axis=1)"
-            )
-        found_by_density = self.n_clusters is None and self.base == "density"
-        if not found_by_density and (
-            not isinstance(self.n_clusters, Integral) or isinstance(self.n_clusters, bool)
-        ):
-            raise InputError(
-                f"n_clusters={self.n_clusters!r} given; expected a whole number of at least 2: where it isn't known, "
-                "`ruc cluster --features f.npy -k auto` estimates it"
-            )
+    def _wanted_clusters(self) -> int | str:
+        """How many clusters to find, or "auto", or a range; raises `InputError` where it's none of these."""
+        wanted = self.n_clusters
+        if wanted is None and self.base == "density":
+            return "auto"
+        if isinstance(wanted, Integral) and not isinstance(wanted, bool):
+            return int(wanted)
+        if wanted != "auto":
+            try:
+                cluster_range(str(wanted))
+            except ValueError as error:
+                raise InputError(f"n_clusters: {error}") from error
+        return str(wanted)
 
     def _report_data(self, images: Images | None = None) -> ReportData:
         names, opener = tuple(str(row) for row in range(len(self.labels_))), None
@@ -380,6 +381,14 @@ class ImageClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[m
             "refine": _constants(self.settings).to_dict(),
         }
         return make_settings(given)
+
+
+def _check_no_probabilities(initial_probabilities: ArrayLike | None) -> None:
+    if initial_probabilities is not None:
+        raise InputError(
+            "initial_probabilities given without initial_labels; expected both: the labels may be "
+            "initial_probabilities.argmax(axis=1)"
+        )
 
 
 def _constants(settings: object) -> RefineSettings:

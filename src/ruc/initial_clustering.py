@@ -26,7 +26,7 @@ from ruc.run_folder import Checkpoints
 from ruc.runtime import Runtime
 from ruc.settings import Settings, cluster_range
 
-__all__ = ["Base", "check_labels", "initial_clustering", "retrains_networks"]
+__all__ = ["Base", "check_labels", "choose_n_clusters", "initial_clustering", "retrains_networks"]
 
 logger = logging.getLogger(__name__)
 # Whole networks lost a point on 1,797 digits and gained one on 5,000 (experiments/LOG.md).
@@ -86,7 +86,9 @@ def initial_clustering(
     done = kept.load("base")
     if done is not None:
         return _base_from_state(done)
-    n_clusters, curve = _choose_n_clusters(settings, embedded.features, neighbors, runtime)
+    n_clusters, curve = choose_n_clusters(
+        settings.n_clusters, settings.base, embedded.features, neighbors, runtime
+    )
     clustering, network = _base_clustering(settings, embedded, n_clusters, neighbors, runtime)
     backbone = None if network is None else network.backbone
     base = Base(clustering, _numbers(clustering.n_clusters), curve, backbone, network)
@@ -132,19 +134,18 @@ def _checkpoint_base(settings: Settings, embedded: Embedding, runtime: Runtime, 
     return base
 
 
-def _choose_n_clusters(
-    settings: Settings, features: NDArray[np.float32], neighbors: Neighbors, runtime: Runtime
+def choose_n_clusters(
+    wanted: int | str, base: str, features: NDArray[np.float32], neighbors: Neighbors, runtime: Runtime
 ) -> tuple[int | None, dict[str, Any]]:
-    """K as given, or estimated, with the curve that the estimate was read off."""
-    if isinstance(settings.n_clusters, int):
-        return settings.n_clusters, {}
-    if settings.base == "density":
+    """K as given, or estimated ("auto", or within "5:50") with its curve; None where the base finds it."""
+    if isinstance(wanted, int):
+        return wanted, {}
+    if base == "density":
         return None, {}
-    low, high = (2, 60) if settings.n_clusters == "auto" else cluster_range(settings.n_clusters)
+    low, high = (2, 60) if wanted == "auto" else cluster_range(wanted)
     if low >= len(features):
         raise InputError(
-            f"-k {settings.n_clusters} given for {len(features)} samples; expected a range that begins below their "
-            "number"
+            f"-k {wanted} given for {len(features)} samples; expected a range that begins below their number"
         )
     estimate = estimate_n_clusters(features, neighbors, low, min(high, len(features) - 1), runtime)
     logger.info("number of clusters: %d", estimate.n_clusters)
