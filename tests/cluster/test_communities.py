@@ -3,6 +3,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.metrics import adjusted_rand_score
 
+from ruc.cluster import communities as module
 from ruc.cluster.communities import agreement, connections, merge_groups
 
 
@@ -73,6 +74,40 @@ def test_no_single_move_is_better() -> None:
                     moved = owners.copy()
                     moved[group] = community
                     assert modularity(weights, moved, resolution) <= best + 1e-9
+
+
+def merged_plainly(weights: np.ndarray, n_communities: int, resolution: float) -> np.ndarray:
+    """The best of all pairs is looked for anew after each merger; of equals the first."""
+    volumes = weights.sum(axis=1)
+    gains = weights - resolution * np.outer(volumes, volumes)
+    np.fill_diagonal(gains, -np.inf)
+    owners = np.arange(len(weights))
+    for _ in range(len(weights) - n_communities):
+        kept, gone = np.unravel_index(gains.argmax(), gains.shape)
+        gains[kept] += gains[gone]
+        gains[:, kept] = gains[kept]
+        gains[kept, kept] = gains[gone] = gains[:, gone] = -np.inf
+        owners[owners == gone] = kept
+    return np.unique(owners, return_inverse=True)[1]
+
+
+@pytest.mark.parametrize("n_communities", [1, 3, 9, 40])
+@pytest.mark.parametrize("graph", ["weighted", "equal weights", "not quite symmetric"])
+def test_merges_the_same_as_a_search_of_all_pairs(
+    graph: str, n_communities: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_move", lambda weights, volumes, owners, resolution: owners)
+    for seed in range(10):
+        generator = np.random.default_rng(seed)
+        weights = generator.random((40, 40)) ** 4
+        if graph == "equal weights":
+            weights = np.round(weights)  # zeros and ones
+        if graph != "not quite symmetric":
+            weights = weights + weights.T
+        weights /= weights.sum()
+        for resolution in (0.2, 1.0, 1.6):
+            owners = merge_groups(weights, n_communities, resolution).owners
+            assert owners.tolist() == merged_plainly(weights, n_communities, resolution).tolist()
 
 
 def test_without_edges_between_them_parts_stay_apart() -> None:

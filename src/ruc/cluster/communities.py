@@ -55,12 +55,15 @@ def merge_groups(weights: NDArray[np.float64], n_communities: int | None, resolu
     volumes = weights.sum(axis=1)
     gains = weights - resolution * np.outer(volumes, volumes)
     np.fill_diagonal(gains, -np.inf)
+    best = gains.max(axis=1)
+    partners = gains.argmax(axis=1)
     owners = np.arange(n_groups)
     natural: NDArray[np.int64] | None = None
     wanted: NDArray[np.int64] | None = None
     for n_left in range(n_groups, 0, -1):
-        first, second = divmod(int(gains.argmax()), n_groups)
-        if natural is None and (n_left == 1 or gains[first, second] <= 0.0):
+        first = int(best.argmax())
+        second = int(partners[first])
+        if natural is None and (n_left == 1 or best[first] <= 0.0):
             natural = owners.copy()
         if n_left == n_communities:
             wanted = owners.copy()
@@ -70,10 +73,32 @@ def merge_groups(weights: NDArray[np.float64], n_communities: int | None, resolu
         gains[first] += gains[second]
         gains[:, first] = gains[first]
         gains[first, first] = gains[second] = gains[:, second] = -np.inf
+        _update_best(gains, best, partners, first, second)
         owners[owners == second] = first
     assert natural is not None
     chosen = np.unique(natural if wanted is None else wanted, return_inverse=True)[1].astype(np.int64)
     return Merged(_move(weights, volumes, chosen, resolution), len(np.unique(natural)))
+
+
+def _update_best(
+    gains: NDArray[np.float64],
+    best: NDArray[np.float64],
+    partners: NDArray[np.int64],
+    first: int,
+    second: int,
+) -> None:
+    """Keep the highest gain of each group, and the lowest number with which it has it, in place.
+
+    To look for them anew after each merger would make many groups cost their cube.
+    """
+    merged = gains[first]
+    is_better = (merged > best) | ((merged == best) & (first < partners))
+    best[is_better], partners[is_better] = merged[is_better], first
+    lost = (partners == second) | ((partners == first) & (merged < best))
+    lost[[first, second]] = True
+    rows = gains[lost]
+    partners[lost] = rows.argmax(axis=1)
+    best[lost] = np.take_along_axis(rows, partners[lost, None], axis=1)[:, 0]
 
 
 def agreement(one: NDArray[np.int64], other: NDArray[np.int64]) -> float:
