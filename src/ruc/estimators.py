@@ -310,7 +310,7 @@ class ImageClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[m
         InputError
             Settings or images are not what they have to be.
         NothingToClusterError
-            No image, too few, or more than `max_skipped` of them unreadable.
+            No image, too few, none that differ, or more than `max_skipped` of them unreadable.
 
         Warns
         -----
