@@ -59,6 +59,17 @@ def test_near_copies_are_nearer_than_a_twentieth_of_what_is_usual() -> None:
     assert marks.near_copy_of.tolist() == ["", "", "", "b", ""]
 
 
+def test_many_copies_each_name_an_earlier_one() -> None:
+    features = np.random.default_rng(0).normal(size=(30, 8))
+    features[10:] = features[4]
+    marks = marks_of(features, [0] * 30, [1.0] * 30)
+    assert {row: name for row, name in enumerate(marks.near_copy_of) if name} == {
+        10: "4.png",
+        **{row: f"{row - 1}.png" for row in range(11, 30)},
+    }
+    assert not marks.is_outlier.any()
+
+
 def test_the_odd_one_is_an_outlier() -> None:
     rng = np.random.default_rng(0)
     features = np.array([1.0, 0, 0]) + rng.uniform(-0.3, 0.3, size=(200, 3))

@@ -102,9 +102,12 @@ def review_rows(
 
 
 def _outliers(similarity: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Beyond Tukey's outer fence of the distance to the nearest neighbours, in logarithms: distances are skewed."""
+    """Beyond Tukey's outer fence of the distance to the nearest neighbours, in logarithms: distances are skewed.
+
+    Equal distances count once, or where most samples are copies of one all others would be outliers.
+    """
     distance = np.log(np.sqrt(np.maximum(2.0 - 2.0 * similarity, 1e-12)))
-    low, high = np.percentile(distance, (25, 75))
+    low, high = np.percentile(np.unique(distance), (25, 75))
     return np.asarray(distance > high + OUTLIER_FENCE * (high - low))
 
 
@@ -118,11 +121,15 @@ def _exact_copies(file_names: tuple[str, ...], hashes: list[str] | None) -> NDAr
 
 
 def _near_copies(file_names: tuple[str, ...], neighbors: Neighbors) -> NDArray[np.str_]:
-    """Pairs much closer than neighbours usually are: a twentieth of the median distance to the nearest one."""
-    distance = np.sqrt(np.maximum(2.0 - 2.0 * neighbors.similarities[:, 0], 0.0))
+    """Pairs much closer than neighbours usually are: a twentieth of the median distance to the nearest one.
+
+    Copies aside, or half of the samples being copies would leave no distance to be closer than.
+    """
+    distances = np.sqrt(np.maximum(2.0 - 2.0 * neighbors.similarities, 0.0))
+    usual = np.median(np.where(distances > 0, distances, np.inf).min(axis=1))
     nearest = neighbors.indices[:, 0]
     rows = np.arange(len(nearest))
-    is_copy = (distance < NEAR_COPY * np.median(distance)) & (nearest < rows)
+    is_copy = (distances[:, 0] < NEAR_COPY * usual) & (nearest < rows)
     return np.asarray(
         [file_names[n] if c else "" for n, c in zip(nearest, is_copy, strict=True)], dtype=np.str_
     )

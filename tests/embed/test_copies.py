@@ -24,6 +24,8 @@ def test_copies_are_what_is_the_same_in_float32() -> None:
     copies = find_copies(np.array([[0.1], [np.float64(np.float32(0.1))], [0.1 + 1e-6]]))
     assert copies is not None
     assert copies.groups.tolist() == [0, 0, 1]
+    copies = find_copies(np.array([[0.0, 1.0], [-0.0, 1.0]]))
+    assert copies is not None and copies.groups.tolist() == [0, 0]
 
 
 def test_neighbours_by_hand() -> None:

@@ -98,7 +98,7 @@ def find_copies(features: NDArray[np.floating]) -> Copies | None:
         (
             hash(row.tobytes())
             for start in range(0, len(features), ROWS)
-            for row in np.asarray(features[start : start + ROWS], np.float32)
+            for row in np.asarray(features[start : start + ROWS], np.float32) + np.float32(0)  # -0.0 is 0.0
         ),
         np.int64,
         len(features),
