@@ -80,6 +80,10 @@ def choose(select: Any, value: str) -> None:
     select.select_option(value)
 
 
+def wait_for_focus(page: Any, action: str) -> None:
+    page.wait_for_function("action => document.activeElement.dataset.action === action", arg=action)
+
+
 def focused(page: Any) -> str:
     """What the keyboard is on, by what it does."""
     return str(
@@ -363,28 +367,29 @@ def test_the_detail_follows_edits(visit: Visit) -> None:
     """What is done while it is open shows in it, is announced in it, and leaves the keyboard where it was."""
     page = visit.page
     page.locator("#doubtful").scroll_into_view_if_needed()
-    page.locator("#doubtful .tile-open").first.focus()
+    first = page.locator("#doubtful .tile-open").first
+    first.focus()
     page.keyboard.press("Enter")
-    own = visit.text("dialog.detail dd .chip-number")
-    name = visit.text("dialog.detail h3")
+    cluster = page.locator("dialog.detail dd .chip-number").first
+    announced = page.locator("dialog.detail [role=status]")
+    own, name = cluster.inner_text(), visit.text("dialog.detail h3")
     page.locator("dialog.detail [data-action=second]").focus()
     page.keyboard.press("Enter")
-    second = visit.text("dialog.detail dd .chip-number")
-    assert second != own
-    assert focused(page) == "next"
-    announced = page.locator("dialog.detail [role=status]")
-    assert announced.text_content() == f"1 image to cluster {second}"
+    playwright.expect(cluster).not_to_have_text(own)
+    second = cluster.inner_text()
+    wait_for_focus(page, "next")
+    playwright.expect(announced).to_have_text(f"1 image to cluster {second}")
     page.keyboard.press("u")
-    assert visit.text("dialog.detail dd .chip-number") == own
-    assert announced.text_content() == f"Undone: 1 image to cluster {second}"
+    playwright.expect(cluster).to_have_text(own)
+    playwright.expect(announced).to_have_text(f"Undone: 1 image to cluster {second}")
     page.keyboard.press("/")
-    assert focused(page) == "next"
+    wait_for_focus(page, "next")
     page.keyboard.press("U")
-    assert visit.text("dialog.detail dd .chip-number") == second
+    playwright.expect(cluster).to_have_text(second)
     page.keyboard.press("Escape")
-    assert focused(page) == "open"  # the tile is gone, so the one that moved up
-    assert page.locator("#doubtful .tile-open").first.evaluate("one => one === document.activeElement")
-    assert name not in page.locator("#doubtful .tile-open").first.get_attribute("title")
+    wait_for_focus(page, "open")  # the tile is gone, so the one that moved up
+    playwright.expect(first).to_be_focused()
+    assert name not in str(first.get_attribute("title"))
 
 
 def test_edits_leave_the_focus_where_it_was(visit: Visit) -> None:
