@@ -88,6 +88,18 @@ def test_graph_with_copies() -> None:
     assert adjusted_rand_score(np.repeat(truth, 10), graph(copies, 3, RUNTIME).labels) > 0.9
 
 
+def test_graph_with_many_copies_of_a_few() -> None:
+    features, truth = blobs([50] * 4, spread=0.5, seed=1)
+    rows = np.concatenate([np.arange(200), np.repeat([0, 60, 190], [200, 90, 40])])
+    found = graph(features[rows], 4, RUNTIME)
+    assert adjusted_rand_score(truth[rows[:200]], found.labels[:200]) > 0.95
+    assert (found.labels[200:] == found.labels[rows[200:]]).all()
+    assert found.probabilities is not None
+    np.testing.assert_array_equal(found.probabilities.argmax(axis=1), found.labels)
+    with pytest.raises(InputError, match="only 2 different samples for 3 clusters"):
+        graph(features[np.repeat([0, 1], 40)], 3, RUNTIME)
+
+
 def test_another_seed_is_another_draw() -> None:
     features = np.random.default_rng(0).normal(size=(200, 8)).astype(np.float32)
     first, second = (kmeans(features, 6, Runtime("cpu", seed), n_restarts=1).labels for seed in (0, 1))
