@@ -281,3 +281,14 @@ def test_the_door_from_python_stays_open():
     from ruc import evaluate as door
 
     assert door([0, 1], ["a", "b"], n_resamples=0).n_clusters == 2
+
+
+def test_a_name_is_the_same_cluster_before_and_after() -> None:
+    truth = ["cat", "dog", "dog", "owl"]
+    found = evaluate(["b", "c", "c", "c"], truth, initial_clusters=["a", "c", "b", "c"], n_resamples=0)
+    assert found.changes is not None and found.changes.n_changed == 2
+
+
+def test_a_level_that_is_no_share_is_refused() -> None:
+    with pytest.raises(InputError, match="level=95 given; expected a share"):
+        evaluate([0, 1], [0, 1], level=95)

@@ -165,12 +165,15 @@ def evaluate(
         No known truth, or arrays that don't fit together.
     """
     encoded = truth if isinstance(truth, Truth) else encode_truth(truth)
+    if not 0 < level < 1:
+        raise InputError(f"level={level!r} given; expected a share between 0 and 1, such as 0.95")
     numbers = as_clusters(clusters, are_columns=probabilities is not None)
-    base_numbers = (
-        None
-        if initial_clusters is None
-        else as_clusters(initial_clusters, are_columns=initial_probabilities is not None)
-    )
+    base_numbers = None
+    if initial_clusters is not None:
+        base_numbers = as_clusters(initial_clusters, are_columns=initial_probabilities is not None)
+        if probabilities is None and initial_probabilities is None:  # a name is the same cluster in both
+            together = as_clusters(np.concatenate([np.asarray(clusters), np.asarray(initial_clusters)]))
+            numbers, base_numbers = together[: len(numbers)], together[len(numbers) :]
     sets = {name: np.asarray(mask, dtype=np.bool_) for name, mask in (clean_sets or {}).items()}
     since = None if clean_since is None else np.asarray(clean_since, dtype=np.int64)
     _check_lengths(

@@ -1,5 +1,6 @@
 """Parquet with a map, neighbours and vectors: what Embedding Atlas and Spotlight read."""
 
+import os
 from pathlib import Path
 from typing import Any, Final
 
@@ -60,7 +61,9 @@ def table_of(items: Items, seed: int = 0) -> Any:
         "file_name": pa.array(items.file_names, pa.string()),
     }
     if items.paths is not None:
-        columns["image"] = pa.array([str(path) for path in items.paths], pa.string())
+        columns["image"] = pa.array(
+            [os.fsencode(path).decode(errors="replace") for path in items.paths], pa.string()
+        )
     columns |= {
         "cluster": pa.array(items.cluster),
         "label": pa.array(items.row_labels, pa.string()),
