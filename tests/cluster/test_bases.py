@@ -1,4 +1,5 @@
 import logging
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -6,10 +7,11 @@ import torch
 from sklearn.metrics import adjusted_rand_score
 
 from ruc.cluster.auto import METHODS, cluster
+from ruc.cluster.clustering import Clustering
 from ruc.cluster.density import density
 from ruc.cluster.graph import graph
 from ruc.cluster.kmeans import kmeans
-from ruc.cluster.scan import scan_loss
+from ruc.cluster.scan import scan, scan_loss
 from ruc.embed.neighbors import nearest_neighbors
 from ruc.errors import InputError
 from ruc.runtime import Runtime
@@ -88,16 +90,17 @@ def test_graph_with_copies() -> None:
     assert adjusted_rand_score(np.repeat(truth, 10), graph(copies, 3, RUNTIME).labels) > 0.9
 
 
-def test_graph_with_many_copies_of_a_few() -> None:
+@pytest.mark.parametrize("method", [graph, scan])
+def test_many_copies_of_a_few(method: Callable[..., Clustering]) -> None:
     features, truth = blobs([50] * 4, spread=0.5, seed=1)
     rows = np.concatenate([np.arange(200), np.repeat([0, 60, 190], [200, 90, 40])])
-    found = graph(features[rows], 4, RUNTIME)
+    found = method(features[rows], 4, RUNTIME)
     assert adjusted_rand_score(truth[rows[:200]], found.labels[:200]) > 0.95
     assert (found.labels[200:] == found.labels[rows[200:]]).all()
     assert found.probabilities is not None
     np.testing.assert_array_equal(found.probabilities.argmax(axis=1), found.labels)
     with pytest.raises(InputError, match="only 2 different samples for 3 clusters"):
-        graph(features[np.repeat([0, 1], 40)], 3, RUNTIME)
+        method(features[np.repeat([0, 1], 40)], 3, RUNTIME)
 
 
 def test_another_seed_is_another_draw() -> None:

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from ruc.cluster.clustering import Clustering
 from ruc.cluster.communities import agreement, connections, merge_groups
+from ruc.cluster.few_copies import few_copies
 from ruc.cluster.inputs import unit_features
 from ruc.cluster.kmeans import kmeans_labels
 from ruc.cluster.layout import N_NEIGHBORS, fuzzy_graph, graph_layout, layout_start, neighbor_graph
-from ruc.embed.copies import Copies, find_copies
 from ruc.embed.neighbors import Neighbors, nearest_neighbors
 from ruc.progress import progress
 from ruc.runtime import Runtime
@@ -38,7 +38,6 @@ STABILITY_TOLERANCE = 0.02
 N_SMOOTHING = 3
 MOST_SAMPLES = 20_000  # the layouts of more would take minutes
 LEAST_PART, PART_PER_CLUSTER = 10_000, 250  # of more samples so many are clustered
-MOST_COPIES = 15  # of one sample: of more, all with the same neighbours, these would be the hubs of the graph
 N_HEARING = 5  # steps along the graph, until all have heard of the part that was clustered
 
 
@@ -79,9 +78,9 @@ def graph(
     if len(features) > MOST_SAMPLES:
         return _graph_of_part(features, n_clusters, runtime, neighbors)
     unit = unit_features(features, n_clusters)
-    copies = find_copies(features)
-    if copies is not None and copies.sizes.max() > MOST_COPIES:
-        return _graph_of_few_copies(features, copies, n_clusters, runtime)
+    few = few_copies(features)
+    if few is not None:
+        return few.of_all(graph(features[few.kept], n_clusters, runtime))
     affinity = neighbor_graph(unit, runtime, neighbors)
     groupings = group_layouts(affinity, n_clusters, runtime)
     weights = [connections(affinity, groups) for groups in groupings]
@@ -115,19 +114,6 @@ def _graph_of_part(
     unheard = votes.sum(axis=1) == 0
     votes[unheard] = np.bincount(found.labels, minlength=n_clusters) / len(part)
     return Clustering(votes.argmax(axis=1), votes, n_clusters, "graph")
-
-
-def _graph_of_few_copies(
-    features: NDArray[np.floating], copies: Copies, n_clusters: int, runtime: Runtime
-) -> Clustering:
-    """Cluster without the copies of a sample that are too many; they join its first one."""
-    kept = np.flatnonzero(copies.places < MOST_COPIES)
-    found = graph(np.asarray(features[kept]), n_clusters, runtime)
-    assert found.probabilities is not None
-    stands_for = copies.firsts[copies.groups]
-    stands_for[kept] = kept
-    probabilities = found.probabilities[np.searchsorted(kept, stands_for)]
-    return Clustering(probabilities.argmax(axis=1), probabilities, n_clusters, "graph")
 
 
 def _random_walk(affinity: sp.csr_array) -> sp.csr_array:

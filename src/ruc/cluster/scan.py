@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ruc.cluster.clustering import Clustering
+from ruc.cluster.few_copies import few_copies
 from ruc.cluster.inputs import unit_features
 from ruc.embed.neighbors import Neighbors, nearest_neighbors
 from ruc.progress import progress
@@ -54,6 +55,8 @@ def scan(
 ) -> Clustering:
     """Cluster by SCAN on frozen features: the head with the lowest loss, then self-labelling.
 
+    Of copies of one sample at most 15 count.
+
     Parameters
     ----------
     features
@@ -73,6 +76,9 @@ def scan(
         With the head's probabilities.
     """
     unit = unit_features(features, n_clusters)
+    few = few_copies(features)
+    if few is not None:
+        return few.of_all(scan(features[few.kept], n_clusters, runtime, entropy_weight=entropy_weight))
     wanted = min(N_NEIGHBORS, len(unit) - 1)
     if neighbors is None or neighbors.indices.shape[1] < wanted:
         neighbors = nearest_neighbors(unit, wanted, runtime)
