@@ -164,3 +164,10 @@ def test_scan_loss_equals_a_slow_loop() -> None:
 def test_errors(features: np.ndarray, n_clusters: int | None, method: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         cluster(features, n_clusters, method, RUNTIME)
+
+
+def test_auto_trains_no_heads_for_very_many_clusters(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, truth = blobs([40] * 5)
+    monkeypatch.setattr("ruc.cluster.auto.MOST_HEADS", 4)
+    found = cluster(features, 5, "auto", RUNTIME)
+    assert found.name == "graph" and adjusted_rand_score(truth, found.labels) > 0.95

@@ -115,3 +115,14 @@ def test_copies_of_very_many_samples_are_searched_for_once(monkeypatch: pytest.M
     assert in_cells == [100]
     assert found.indices[300:, 0].tolist() == list(range(299, 399))
     assert (found.indices[300:, 1:] < 100).all()
+
+
+def test_a_few_copies_of_very_many_samples_are_not_worth_another_table(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    features = np.random.default_rng(0).normal(size=(400, 5)).astype(np.float32)
+    features[396:] = features[0]
+    monkeypatch.setattr(module, "MOST_EXACT", 50)
+    monkeypatch.setattr(module, "_among_copies", None)
+    found = nearest_neighbors(features, 5, RUNTIME)
+    assert sorted(found.indices[0, :4].tolist()) == [396, 397, 398, 399]

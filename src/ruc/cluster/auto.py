@@ -24,6 +24,7 @@ __all__ = ["METHODS", "cluster", "largest_first"]
 logger = logging.getLogger(__name__)
 
 FEWEST_OF_EACH = 100  # samples of each cluster for the graph to be better than k-means (experiments/LOG.md)
+MOST_HEADS = 200  # clusters; SCAN's heads for more take minutes even on few samples
 MOST_TORN = 0.02  # of the edges: SCAN was better at up to 0.009, worse from 0.029 on (experiments/LOG.md)
 METHODS = ("auto", "graph", "kmeans", "mixture", "spectral", "density", "scan")
 
@@ -38,8 +39,8 @@ def cluster(
     """Cluster features by the named method.
 
     "auto" is "scan" where it tears hardly more of the neighbour graph apart than "graph", and "graph" else: what was
-    best on most of the data that they were measured on (experiments/RESULTS.md). Beyond 20,000 samples it's "graph" as
-    long as that has 100 samples of each cluster to look at, and with more clusters "kmeans".
+    best on most of the data that they were measured on (experiments/RESULTS.md). For more than 200 clusters or 20,000
+    samples it's "graph", beyond 20,000 as long as that has 100 samples of each cluster to look at, else "kmeans".
 
     Parameters
     ----------
@@ -83,10 +84,9 @@ def _automatic(
         logger.info("base clustering: " + why, MOST_SAMPLES, n_clusters)
         return kmeans(features, n_clusters, runtime)
     communities = graph(features, n_clusters, runtime, neighbors)
-    if n_samples > MOST_SAMPLES:
-        logger.info(
-            "base clustering: graph, since SCAN's heads would take long to train on %d samples", n_samples
-        )
+    if n_samples > MOST_SAMPLES or n_clusters > MOST_HEADS:
+        why = "graph, since SCAN's heads would take long to train on %d samples for %d clusters"
+        logger.info("base clustering: " + why, n_samples, n_clusters)
         return communities
     heads = scan(features, n_clusters, runtime, neighbors)
     affinity = neighbor_graph(unit_features(features, n_clusters), runtime, neighbors)

@@ -50,7 +50,8 @@ def nearest_neighbors(features: NDArray[np.floating], n_neighbors: int, runtime:
     samples those of the cells around each are searched (`ruc.embed.cells`), and the recall is logged.
 
     Of samples with the same features one counts (`ruc.embed.copies`): each has one of its own copies and one of each
-    other group for neighbours, and more only where there are too few. The different ones are copied to memory then.
+    other group for neighbours, and more only where there are too few. The different ones are copied to memory then; of
+    more than 100,000 samples that is spared where none has more copies than neighbours.
 
     Parameters
     ----------
@@ -74,7 +75,7 @@ def nearest_neighbors(features: NDArray[np.floating], n_neighbors: int, runtime:
             "lower n_neighbors or give more samples"
         )
     copies = find_copies(features)
-    if copies is None:
+    if copies is None or (n_samples > MOST_EXACT and copies.sizes.max() <= n_neighbors):
         return Neighbors(*_search(features, n_neighbors, runtime))
     return _among_copies(features, copies, n_neighbors, runtime)
 
