@@ -34,7 +34,7 @@ from ruc.networks import (
     train_epochs,
     warmup_cosine,
 )
-from ruc.runtime import Runtime
+from ruc.runtime import Runtime, to_device
 
 __all__ = [
     "ScanSettings",
@@ -156,7 +156,8 @@ def fit_on_neighbors(
         generator = runtime.generator(f"scan/epoch {epoch}")
         set_learning_rate(optimizer, settings.learning_rate * warmup_cosine(epoch, settings.n_epochs))
         for rows in shuffled_batches(len(images), batch_size, generator, images.device):
-            column = torch.randint(near.shape[1], (len(rows),), generator=generator).to(near.device)
+            drawn = torch.randint(near.shape[1], (len(rows),), generator=generator)
+            (column,) = to_device(near.device, drawn)
             both = to_float(images[torch.cat([rows, near[rows, column]])])
             views = random_view(both, policy, generator).contiguous(memory_format=torch.channels_last)
             with runtime.autocast():
