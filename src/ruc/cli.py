@@ -10,6 +10,27 @@ from typing import Annotated, Any, Literal
 import typer
 
 from ruc.errors import RucError
+from ruc.options import (
+    Base,
+    Clusters,
+    Config,
+    Device,
+    Embedder,
+    Epochs,
+    MaxSkipped,
+    Output,
+    Overwrite,
+    Preset,
+    Quiet,
+    Review,
+    Seed,
+    Selection,
+    Set,
+    Size,
+    Space,
+    constants_of,
+    given_of,
+)
 
 __all__ = ["app", "main"]
 
@@ -20,74 +41,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-def _share(text: str) -> float:
-    """Read "5%" or "0.05" as 0.05."""
-    try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise typer.BadParameter(f"{text!r} given, expected a share such as 5% or 0.05")
-    return value
-
-
-Config = Annotated[Path | None, typer.Option("--config", help="Settings from YAML; options given here win.")]
-Output = Annotated[str | None, typer.Option("-o", "--output", help="Run folder.  [default: ruc_run]")]
-Clusters = Annotated[
-    str | None,
-    typer.Option("-k", "--n-clusters", help="Number, 'auto' or a range such as 5:50.  [default: auto]"),
-]
-Embedder = Annotated[
-    str | None,
-    typer.Option(
-        help="auto, scratch, contrastive, momentum, pixels, a Hugging Face id, a model folder, or a checkpoint "
-        "(.pth, .pth.tar) of SCAN, SimCLR or RUC.  [default: auto]"
-    ),
-]
-Base = Annotated[
-    str | None,
-    typer.Option(
-        help="Base clustering: auto, graph, kmeans, scan, mixture, spectral, density, or a checkpoint "
-        "(.pth, .pth.tar) of SCAN or RUC.  [default: auto]"
-    ),
-]
-Space = Annotated[
-    str | None, typer.Option(help="feature (heads, quick), image (whole networks) or auto.  [default: auto]")
-]
-Size = Annotated[int | None, typer.Option("--image-size", help="Side in pixels when learning from scratch.")]
-Preset = Annotated[str | None, typer.Option(help="RUC's constants: default or paper.")]
-Selection = Annotated[str | None, typer.Option(help="Clean samples by confidence, neighbors or hybrid.")]
-Epochs = Annotated[int | None, typer.Option("--epochs", help="Epochs of RUC.")]
-Set = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="NAME=VALUE", help="Any of RUC's constants, e.g. --set epsilon=0.3; repeatable."
-    ),
-]
-Review = Annotated[
-    float | None,
-    typer.Option(
-        parser=_share,
-        metavar="<share>",
-        help="Share of the images to list for review, e.g. 5%.  [default: 5%]",
-    ),
-]
-MaxSkipped = Annotated[
-    float | None,
-    typer.Option(
-        parser=_share,
-        metavar="<share>",
-        help="Largest share of unreadable images to accept, e.g. 10%.  [default: 10%]",
-    ),
-]
-Seed = Annotated[int | None, typer.Option(help="Seed of all randomness.  [default: 0]")]
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.  [default: auto]")]
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace a run with other settings, or one that was edited.")
-]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, only the result.")]
 
 
 def _version(is_asked: bool) -> None:
@@ -140,11 +93,11 @@ def cluster(
     quiet: Quiet = False,
 ) -> None:
     """Cluster a folder of images, or an array of features."""
-    given = _given(
+    given = given_of(
         source=source, features=features, n_clusters=n_clusters, output=output, embedder=embedder, base=base,
         space=space, image_size=image_size, review=review, max_skipped=max_skipped, seed=seed, device=device,
     )  # fmt: skip
-    _run(given, _constants(preset, selection, epochs, constants), config, overwrite, quiet)
+    _run(given, constants_of(preset, selection, epochs, constants), config, overwrite, quiet)
 
 
 @app.command()
@@ -178,12 +131,12 @@ def refine(
     quiet: Quiet = False,
 ) -> None:
     """Repair the labels that another clustering, a vendor or a crowd has given."""
-    given = _given(
+    given = given_of(
         source=source, features=features, labels=labels, probabilities=probabilities, output=output, embedder=embedder,
         space=space, image_size=image_size, review=review, max_skipped=max_skipped, seed=seed, device=device,
     )  # fmt: skip
     given.setdefault("base", "given")
-    _run(given, _constants(preset, selection, epochs, constants), config, overwrite, quiet)
+    _run(given, constants_of(preset, selection, epochs, constants), config, overwrite, quiet)
 
 
 @app.command()
@@ -270,7 +223,7 @@ def embed(
     from ruc.settings import make_settings
     from ruc.skipped import skipped_note
 
-    given = _given(
+    given = given_of(
         source=source, embedder=embedder, image_size=image_size, seed=seed, device=device, max_skipped=max_skipped,
     )  # fmt: skip
     embedded = embed_to_npy(make_settings(given), output, verbose=not quiet)
@@ -453,32 +406,6 @@ def _table(rows: Sequence[Sequence[str]]) -> None:
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for row in rows:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _given(**values: Any) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def _constants(
-    preset: str | None, selection: str | None, epochs: int | None, constants: list[str] | None
-) -> dict[str, Any]:
-    import yaml
-
-    values = _given(preset=preset, selection=selection, n_epochs=epochs)
-    for item in constants or ():
-        name, equals, text = item.partition("=")
-        if not equals:
-            raise typer.BadParameter(
-                f"{item!r} given, expected NAME=VALUE such as epsilon=0.3", param_hint="--set"
-            )
-        try:
-            values[name.strip()] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise typer.BadParameter(
-                f"{item!r} given, and {text!r} is no value; expected one such as 0.3, 5, true or hybrid",
-                param_hint="--set",
-            ) from error
-    return values
 
 
 def _logging(quiet: bool) -> None:

@@ -1,0 +1,124 @@
+"""What the options that several commands share are called, say, and mean as settings."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+__all__ = [
+    "Base",
+    "Clusters",
+    "Config",
+    "Device",
+    "Embedder",
+    "Epochs",
+    "MaxSkipped",
+    "Output",
+    "Overwrite",
+    "Preset",
+    "Quiet",
+    "Review",
+    "Seed",
+    "Selection",
+    "Set",
+    "Size",
+    "Space",
+    "constants_of",
+    "given_of",
+]
+
+
+def share_of(text: str) -> float:
+    """Read "5%" or "0.05" as 0.05."""
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise typer.BadParameter(f"{text!r} given, expected a share such as 5% or 0.05")
+    return value
+
+
+Config = Annotated[Path | None, typer.Option("--config", help="Settings from YAML; options given here win.")]
+Output = Annotated[str | None, typer.Option("-o", "--output", help="Run folder.  [default: ruc_run]")]
+Clusters = Annotated[
+    str | None,
+    typer.Option("-k", "--n-clusters", help="Number, 'auto' or a range such as 5:50.  [default: auto]"),
+]
+Embedder = Annotated[
+    str | None,
+    typer.Option(
+        help="auto, scratch, contrastive, momentum, pixels, a Hugging Face id, a model folder, or a checkpoint "
+        "(.pth, .pth.tar) of SCAN, SimCLR or RUC.  [default: auto]"
+    ),
+]
+Base = Annotated[
+    str | None,
+    typer.Option(
+        help="Base clustering: auto, graph, kmeans, scan, mixture, spectral, density, or a checkpoint "
+        "(.pth, .pth.tar) of SCAN or RUC.  [default: auto]"
+    ),
+]
+Space = Annotated[
+    str | None, typer.Option(help="feature (heads, quick), image (whole networks) or auto.  [default: auto]")
+]
+Size = Annotated[int | None, typer.Option("--image-size", help="Side in pixels when learning from scratch.")]
+Preset = Annotated[str | None, typer.Option(help="RUC's constants: default or paper.")]
+Selection = Annotated[str | None, typer.Option(help="Clean samples by confidence, neighbors or hybrid.")]
+Epochs = Annotated[int | None, typer.Option("--epochs", help="Epochs of RUC.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="Any of RUC's constants, e.g. --set epsilon=0.3; repeatable."
+    ),
+]
+Review = Annotated[
+    float | None,
+    typer.Option(
+        parser=share_of,
+        metavar="<share>",
+        help="Share of the images to list for review, e.g. 5%.  [default: 5%]",
+    ),
+]
+MaxSkipped = Annotated[
+    float | None,
+    typer.Option(
+        parser=share_of,
+        metavar="<share>",
+        help="Largest share of unreadable images to accept, e.g. 10%.  [default: 10%]",
+    ),
+]
+Seed = Annotated[int | None, typer.Option(help="Seed of all randomness.  [default: 0]")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.  [default: auto]")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace a run with other settings, or one that was edited.")
+]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, only the result.")]
+
+
+def given_of(**values: Any) -> dict[str, Any]:
+    """The options that were given."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def constants_of(
+    preset: str | None, selection: str | None, epochs: int | None, constants: list[str] | None
+) -> dict[str, Any]:
+    """The constants of RUC that were given; raises `typer.BadParameter` where --set holds none."""
+    import yaml
+
+    values = given_of(preset=preset, selection=selection, n_epochs=epochs)
+    for item in constants or ():
+        name, equals, text = item.partition("=")
+        if not equals:
+            raise typer.BadParameter(
+                f"{item!r} given, expected NAME=VALUE such as epsilon=0.3", param_hint="--set"
+            )
+        try:
+            values[name.strip()] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise typer.BadParameter(
+                f"{item!r} given, and {text!r} is no value; expected one such as 0.3, 5, true or hybrid",
+                param_hint="--set",
+            ) from error
+    return values
