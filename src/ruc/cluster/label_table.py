@@ -129,9 +129,8 @@ def _read_csv(path: Path) -> LabelTable:
     if not rows:
         raise InputError(f"{path}: is empty; expected a header line with the columns file_name,label")
     columns = [column.strip() for column in rows[0][1]]
-    if (
-        "file_name" in columns
-    ):  # spreadsheets append lines of commas; without names such a row is an unknown label
+    # Spreadsheets append lines of commas; without names such a row is an unknown label.
+    if "file_name" in columns:
         rows = [(line, row) for line, row in rows if any(row)]
     for line, row in rows[1:]:
         if len(row) != len(columns):

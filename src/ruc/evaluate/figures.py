@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ruc.edits import UNWRITABLE
 from ruc.evaluate.calibration import Reliability
 
 if TYPE_CHECKING:  # matplotlib takes half a second to import
@@ -337,7 +338,7 @@ def _letters_may_lack() -> Iterator[None]:
 
 
 def _shortened(name: str, length: int = 24) -> str:
-    name = "".join(letter if letter.isprintable() else " " for letter in name)  # XML takes no others
+    name = UNWRITABLE.sub(" ", name)
     return name if len(name) <= length else f"{name[: length - 1]}…"
 
 

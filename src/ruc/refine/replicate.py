@@ -29,7 +29,7 @@ N_RESTARTS = 3
 ALIKE = 0.003  # share of the modularity by which one clustering fits the graph as well as another
 MOST_COMPONENTS = 128
 N_EDGES = 15  # of each sample in the neighbour graph
-LEAST_FEATURES = 4  # two for each half
+LEAST_FEATURES = 4  # two for each half; so many samples have no more
 
 # Measured with the truth of digits, mnist5k, cifar10_5k and blobs (experiments/LOG.md): beyond chance, halves of the
 # features agree with so many labels when nothing is real, and when everything is.
@@ -131,9 +131,8 @@ def _found_again(
     rows = np.sort(random.permutation(len(labels))[:MOST_IN_PARTS])
     halves = principal_halves(features[rows], N_SPLITS, runtime.numpy_seed("replicate/halves"))
     shares = [_agreement(labels[rows], half, n_clusters, runtime) for half in halves]
-    if (
-        not shares
-    ):  # neighbours and rivals still tell something of a few features, but nothing of a few samples
+    # Neighbours and rivals still tell something of a few features, but nothing of a few samples.
+    if not shares:
         return 1.0 if len(labels) > LEAST_FEATURES else 1 / n_clusters
     return float(np.mean(shares))
 

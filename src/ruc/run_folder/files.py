@@ -61,11 +61,8 @@ def explained(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (
-            errno.ENOSPC,
-            errno.EDQUOT,
-            None,
-        ):  # None: NumPy, which says how many bytes found room
+        # None: NumPy, which says how many bytes found room.
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, None):
             raise RunFolderError(
                 f"no space left while writing to {folder}; expected room for the results: "
                 "free some space and repeat the command, or give an -o on another disk"
