@@ -36,9 +36,9 @@ from PIL import Image, ImageEnhance, ImageOps
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from ruc.cluster.clustering import Clustering
 from ruc.embed.contrastive import ContrastiveSettings, batch_loss, contrastive_loss
 from ruc.images.views import PAPER, PHOTO, to_float
+from ruc.labels.clustering import Clustering
 from ruc.networks import ImageNetwork, NetworkSettings, ResNet, projection_head
 from ruc.refine.losses import soft_cross_entropy, squared_error
 from ruc.refine.members import make_members, passes

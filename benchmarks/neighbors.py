@@ -23,10 +23,10 @@ from memory import forget_peak, held_mebibytes
 from numpy.typing import NDArray
 from synthetic import clustered_features
 
+from ruc.belief.evidence import gather_evidence
 from ruc.cluster.kmeans import kmeans
-from ruc.embed.cells import neighbors_in_cells
-from ruc.embed.neighbors import MOST_EXACT, Neighbors, nearest_neighbors
-from ruc.refine.evidence import gather_evidence
+from ruc.neighbors.cells import neighbors_in_cells
+from ruc.neighbors.search import MOST_EXACT, Neighbors, nearest_neighbors
 from ruc.refine.select import choose_clean
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import FeatureSpace

@@ -26,15 +26,15 @@ from numpy.typing import NDArray
 from paper import attack, summed
 from paper_data import Split
 
-from ruc.cluster.clustering import Clustering
 from ruc.cluster.scan_images import ScanSettings, scan_images
 from ruc.embed.contrastive import ContrastiveSettings, fit_contrastive
-from ruc.embed.neighbors import Neighbors, nearest_neighbors
-from ruc.evaluate.attacks import Model
-from ruc.evaluate.metrics import normalized_mutual_information
+from ruc.evaluation.attacks import Model
+from ruc.evaluation.metrics import normalized_mutual_information
 from ruc.images.load import load_pixels
 from ruc.images.source import find_images
 from ruc.images.views import GENTLE
+from ruc.labels.clustering import Clustering
+from ruc.neighbors.search import Neighbors, nearest_neighbors
 from ruc.refine.refinement import Pair
 from ruc.refine.ruc import refine
 from ruc.refine.settings import RefineSettings

@@ -25,14 +25,14 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
 from ruc.cluster.auto import cluster
-from ruc.cluster.clustering import Clustering
-from ruc.embed.neighbors import Neighbors, nearest_neighbors
 from ruc.embed.pixels import fit_pixels
-from ruc.evaluate.calibration import reliability_curve
-from ruc.evaluate.metrics import accuracy, contingency, correct_under, match_clusters
-from ruc.evaluate.truth import encode_truth
+from ruc.evaluation.calibration import reliability_curve
+from ruc.evaluation.metrics import accuracy, contingency, correct_under, match_clusters
+from ruc.evaluation.truth import encode_truth
 from ruc.images.load import load_pixels
 from ruc.images.source import find_images
+from ruc.labels.clustering import Clustering
+from ruc.neighbors.search import Neighbors, nearest_neighbors
 from ruc.refine.refinement import Refinement
 from ruc.refine.ruc import refine
 from ruc.refine.settings import RefineSettings

@@ -24,7 +24,7 @@ from ruc.cluster.auto import METHODS, cluster
 from ruc.cluster.inputs import unit_features
 from ruc.embed.pixels import fit_pixels
 from ruc.errors import InputError
-from ruc.evaluate.metrics import accuracy, adjusted_rand_index, normalized_mutual_information
+from ruc.evaluation.metrics import accuracy, adjusted_rand_index, normalized_mutual_information
 from ruc.images.load import load_pixels
 from ruc.images.source import find_images
 from ruc.runtime import Runtime

@@ -24,7 +24,7 @@ from addon import (
     score,
 )
 
-from ruc.embed.neighbors import nearest_neighbors
+from ruc.neighbors.search import nearest_neighbors
 from ruc.refine.settings import RefineSettings
 from ruc.runtime import Runtime
 

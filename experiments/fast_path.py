@@ -21,16 +21,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ruc.cluster.clustering import Clustering
 from ruc.embed import embedder_from_state
 from ruc.embed.combined import CombinedEmbedder
 from ruc.embed.embedder import Embedder
-from ruc.embed.neighbors import nearest_neighbors
 from ruc.embed.self_supervised import SelfSupervisedEmbedder
-from ruc.evaluate.metrics import accuracy
-from ruc.evaluate.truth import Truth, encode_truth
+from ruc.evaluation.metrics import accuracy
+from ruc.evaluation.truth import Truth, encode_truth
 from ruc.images.load import load_pixels
 from ruc.images.source import find_images
+from ruc.labels.clustering import Clustering
+from ruc.neighbors.search import nearest_neighbors
 from ruc.refine.refinement import Pair
 from ruc.refine.ruc import refine
 from ruc.refine.settings import RefineSettings

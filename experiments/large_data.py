@@ -20,10 +20,10 @@ import numpy as np
 from addon import load_data, score
 from numpy.typing import NDArray
 
+from ruc.belief import last_word
 from ruc.cluster import graph, kmeans
 from ruc.cluster.auto import cluster
-from ruc.embed import centres, neighbors
-from ruc.refine import conclude, propagate
+from ruc.neighbors import centres, propagation, search
 from ruc.refine.ruc import refine
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import FeatureSpace
@@ -34,9 +34,9 @@ Way = Mapping[Any, Mapping[str, float]]
 
 def ways(n_samples: int) -> dict[tuple[str, str], Way]:
     """(base, name) to the constants that force the way."""
-    cells = {neighbors: {"MOST_EXACT": 1, "MOST_APPROXIMATE": 50}}
+    cells = {search: {"MOST_EXACT": 1, "MOST_APPROXIMATE": 50}}
     part = {graph: {"MOST_SAMPLES": n_samples // 2}}
-    few = {propagate: {"MOST_DENSE": 1}, conclude: {"MOST_CALIBRATED": n_samples // 4, "MOST_SINGLE": 1}}
+    few = {propagation: {"MOST_DENSE": 1}, last_word: {"MOST_CALIBRATED": n_samples // 4, "MOST_SINGLE": 1}}
     starts = {
         kmeans: {"MOST_WITH_RESTARTS": 1, "ROWS_PER_CLUSTER": 1},
         centres: {"FEWEST_ROWS": n_samples // 2},
@@ -76,8 +76,8 @@ class Outcome:
 
 def run(features: NDArray[np.float32], truth: NDArray[np.int64], base: str, seed: int) -> Outcome:
     runtime = Runtime("cpu", seed)
-    k = neighbors.affordable_neighbors(100, len(features))
-    near = neighbors.nearest_neighbors(features, k, runtime)
+    k = search.affordable_neighbors(100, len(features))
+    near = search.nearest_neighbors(features, k, runtime)
     start = cluster(features, int(truth.max()) + 1, base, runtime, near)
     result = refine(FeatureSpace(features, near, runtime), start, near, RefineSettings(), runtime)
     return Outcome(score(truth, start.labels), score(truth, result.labels), result.labels, result.was_clean)

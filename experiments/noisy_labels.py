@@ -32,12 +32,12 @@ from sklearn.metrics import average_precision_score
 from sklearn.model_selection import cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
-from ruc.cluster.clustering import Clustering
-from ruc.embed.neighbors import nearest_neighbors
+from ruc.belief.opinion import MOST_NEIGHBORS
 from ruc.embed.pixels import fit_pixels
 from ruc.images.load import load_pixels
 from ruc.images.source import find_images
-from ruc.refine.opinion import MOST_NEIGHBORS
+from ruc.labels.clustering import Clustering
+from ruc.neighbors.search import nearest_neighbors
 from ruc.refine.ruc import refine
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import FeatureSpace

@@ -47,14 +47,12 @@ from numpy.typing import NDArray
 from paper_data import Split, read_split
 from safetensors.torch import load_file, save_file
 
-from ruc.cluster.clustering import Clustering
 from ruc.cluster.scan_images import ScanSettings, fit_on_neighbors, predict_images, self_label_images
 from ruc.embed.momentum import MomentumSettings, fit_momentum
-from ruc.embed.neighbors import nearest_neighbors
 from ruc.embed.self_supervised import SelfSupervisedEmbedder
-from ruc.evaluate.attacks import AttackTable, Model, attack_models
-from ruc.evaluate.calibration import expected_calibration_error
-from ruc.evaluate.metrics import (
+from ruc.evaluation.attacks import AttackTable, Model, attack_models
+from ruc.evaluation.calibration import expected_calibration_error
+from ruc.evaluation.metrics import (
     accuracy,
     adjusted_rand_index,
     contingency,
@@ -63,6 +61,8 @@ from ruc.evaluate.metrics import (
     normalized_mutual_information,
 )
 from ruc.images.views import GENTLE, PHOTO
+from ruc.labels.clustering import Clustering
+from ruc.neighbors.search import nearest_neighbors
 from ruc.networks import ImageNetwork, NetworkSettings, State
 from ruc.refine.networks import network_from_config
 from ruc.refine.refinement import Pair

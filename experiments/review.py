@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from ruc.embed.neighbors import nearest_neighbors
-from ruc.evaluate.metrics import contingency, correct_under, match_clusters
-from ruc.evaluate.truth import read_truth
+from ruc.evaluation.metrics import contingency, correct_under, match_clusters
+from ruc.evaluation.truth import read_truth
+from ruc.neighbors.search import nearest_neighbors
 from ruc.run_folder import Run, read_run
 from ruc.runtime import Runtime
 

@@ -21,11 +21,11 @@ from sklearn.datasets import load_digits
 from ruc.embed.combined import CombinedEmbedder
 from ruc.embed.contrastive import ContrastiveSettings, fit_contrastive
 from ruc.embed.mirror import mirrored_share
-from ruc.embed.modularity import neighbor_modularity
-from ruc.embed.neighbors import nearest_neighbors
 from ruc.embed.pixels import fit_pixels
 from ruc.embed.scratch import MOST_MIRRORED, N_GROUPS
 from ruc.images.views import GENTLE, PHOTO
+from ruc.neighbors.modularity import neighbor_modularity
+from ruc.neighbors.search import nearest_neighbors
 from ruc.runtime import Runtime
 
 PIXEL_WEIGHTS = (0.3, 0.6)

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from ruc.cluster.auto import cluster
 from ruc.cluster.inputs import unit_features
-from ruc.embed.neighbors import nearest_neighbors
-from ruc.evaluate.metrics import accuracy, adjusted_rand_index, normalized_mutual_information
-from ruc.refine.empty_clusters import empty_clusters
+from ruc.evaluation.metrics import accuracy, adjusted_rand_index, normalized_mutual_information
+from ruc.labels.empty_clusters import empty_clusters
+from ruc.neighbors.search import nearest_neighbors
 from ruc.refine.ruc import refine
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import FeatureSpace

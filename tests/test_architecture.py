@@ -1,4 +1,4 @@
-"""Imports go one way, the truth stays in `evaluate`, and only the command line prints."""
+"""Imports go one way, the truth stays in `evaluation`, and only the command line prints."""
 
 import ast
 import re
@@ -22,16 +22,19 @@ MAY_IMPORT = {
     "progress": set(),
     "images": FOUNDATION,
     "networks": FOUNDATION,
-    "embed": FOUNDATION | {"images", "networks"},
-    "cluster": FOUNDATION | {"images", "networks", "embed"},
-    "refine": FOUNDATION | {"images", "networks", "embed", "cluster"},
+    "labels": FOUNDATION | {"images"},
+    "neighbors": FOUNDATION | {"labels"},
+    "embed": FOUNDATION | {"images", "networks", "neighbors"},
+    "cluster": FOUNDATION | {"images", "networks", "embed", "neighbors", "labels"},
+    "refine": FOUNDATION | {"images", "networks", "neighbors", "labels", "belief"},
+    "belief": FOUNDATION | {"neighbors", "labels", "cluster", "refine"},
     "run_folder": FOUNDATION | {"networks"},
-    "evaluate": FOUNDATION | {"images", "networks", "embed", "cluster", "refine", "run_folder", "edits"},
+    "evaluation": FOUNDATION | {
+        "images", "networks", "neighbors", "labels", "embed", "cluster", "refine", "belief", "run_folder", "edits",
+    },
 }  # fmt: skip
-FIT = {
-    "refine", "cluster", "embed", "images", "networks", "runtime", "embedding", "given_features", "initial_clustering",
-    "pipeline", "estimators",
-}  # fmt: skip
+METHOD = {"refine", "belief", "cluster", "labels", "neighbors", "embed", "images", "networks"}
+FIT = METHOD | {"runtime", "embedding", "given_features", "initial_clustering", "pipeline", "estimators"}  # fmt: skip
 SCORING_NAMES = {
     "linear_sum_assignment", "accuracy_score", "normalized_mutual_info_score", "adjusted_rand_score",
     "contingency_matrix", "confusion_matrix", "match_clusters",
@@ -97,9 +100,9 @@ def test_imports_go_one_way(module):
     assert not wrong, f"{module} imports {', '.join(sorted(wrong))}"
 
 
-@pytest.mark.parametrize("part", ["refine", "cluster", "embed", "images", "networks"])
-def test_training_never_reaches_evaluate_or_report_even_indirectly(part):
-    assert not reachable(top_level_graph(), part) & {"evaluate", "report", "cli", "pipeline", "estimators"}
+@pytest.mark.parametrize("part", sorted(METHOD))
+def test_training_never_reaches_evaluation_or_report_even_indirectly(part):
+    assert not reachable(top_level_graph(), part) & {"evaluation", "report", "cli", "pipeline", "estimators"}
 
 
 @pytest.mark.parametrize("module", sorted(module for module in MODULES if part_of(module) in FIT))
@@ -107,24 +110,22 @@ def test_no_scoring_is_within_reach_of_fit(module):
     wrong = [
         name
         for name in imports_of(MODULES[module], module)
-        if name.split(".")[-1] in SCORING_NAMES or name.startswith(("ruc.evaluate", "torchmetrics"))
+        if name.split(".")[-1] in SCORING_NAMES or name.startswith(("ruc.evaluation", "torchmetrics"))
     ]
     names = {node.attr for node in ast.walk(parsed(MODULES[module])) if isinstance(node, ast.Attribute)}
     assert not wrong and not names & SCORING_NAMES, f"{module} reaches {wrong or names & SCORING_NAMES}"
 
 
 def test_what_fit_loads_holds_no_scoring():
-    """The same at run time: everything under `fit` imported, nothing of `evaluate` is loaded with it."""
+    """The same at run time: everything under `fit` imported, nothing of `evaluation` is loaded with it."""
     import subprocess
     import sys
 
-    names = [
-        f"ruc.{module}" for module in sorted(MODULES) if part_of(module) in {"refine", "cluster", "embed"}
-    ]
+    names = [f"ruc.{module}" for module in sorted(MODULES) if part_of(module) in METHOD]
     names = [name.removesuffix(".__init__") for name in names]
     code = (
         f"import importlib, sys\nfor name in {names!r}: importlib.import_module(name)\n"
-        "print([name for name in sys.modules if name.startswith(('ruc.evaluate', 'ruc.report'))])"
+        "print([name for name in sys.modules if name.startswith(('ruc.evaluation', 'ruc.report'))])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
@@ -159,12 +160,12 @@ def test_the_readme_shows_the_tree():
 @pytest.mark.parametrize(
     ("text", "module", "expected"),
     [
-        ("import ruc.evaluate.metrics", "refine.x", ["ruc.evaluate.metrics"]),
+        ("import ruc.evaluation.metrics", "refine.x", ["ruc.evaluation.metrics"]),
         ("def f():\n    from ruc.report import report", "refine.x", ["ruc.report.report"]),
-        ("from ..evaluate import metrics", "refine.x", ["ruc.evaluate.metrics"]),
+        ("from ..evaluation import metrics", "refine.x", ["ruc.evaluation.metrics"]),
         ("from . import targets", "refine.x", ["ruc.refine.targets"]),
-        ("from ruc import evaluate", "refine.x", ["ruc.evaluate"]),
-        ("from .. import evaluate", "refine.__init__", ["ruc.evaluate"]),
+        ("from ruc import evaluation", "refine.x", ["ruc.evaluation"]),
+        ("from .. import evaluation", "refine.__init__", ["ruc.evaluation"]),
     ],
 )
 def test_the_reader_of_imports_sees_every_form(tmp_path, text, module, expected):

@@ -7,13 +7,13 @@ import pytest
 import torch
 from device_check import ELSEWHERE, pretended_device
 
-from ruc.cluster.clustering import Clustering
 from ruc.cluster.scan import scan
 from ruc.cluster.scan_images import ScanSettings, fit_on_neighbors, predict_images, self_label_images
 from ruc.embed.contrastive import ContrastiveSettings, fit_contrastive
 from ruc.embed.momentum import MomentumSettings, fit_momentum
-from ruc.embed.neighbors import Neighbors, nearest_neighbors
 from ruc.images.views import GENTLE, PHOTO, random_view, strong_view, to_float
+from ruc.labels.clustering import Clustering
+from ruc.neighbors.search import Neighbors, nearest_neighbors
 from ruc.networks import NetworkSettings, ResNet, seeded_init
 from ruc.refine.members import make_members, passes
 from ruc.refine.ruc import refine, train_pass

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from sklearn.datasets import make_blobs
 
-from ruc.embed.neighbors import Neighbors, nearest_neighbors
 from ruc.embedding import Embedding
 from ruc.errors import InputError
 from ruc.initial_clustering import check_labels, initial_clustering, retrains_networks
+from ruc.neighbors.search import Neighbors, nearest_neighbors
 from ruc.networks import NetworkSettings, ResNet
 from ruc.run_folder import Checkpoints
 from ruc.runtime import Runtime

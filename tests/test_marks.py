@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ruc.embed.neighbors import Neighbors, nearest_neighbors
 from ruc.marks import find_marks, for_review, review_rows
+from ruc.neighbors.search import Neighbors, nearest_neighbors
 from ruc.runtime import Runtime
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ruc.embed.companions import find_companions
 from ruc.errors import NothingToClusterError, RunFolderError
 from ruc.images.source import find_images
+from ruc.neighbors.companions import find_companions
 from ruc.networks import State
 from ruc.pipeline import check_enough, fingerprint, run_to_folder
 from ruc.report.data import report_data

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ruc.estimators import ImageClusterer, RobustClusterer
-    from ruc.evaluate.evaluate import evaluate
+    from ruc.evaluation.evaluate import evaluate
     from ruc.report.notebook import show
     from ruc.run_folder import Run, read_run
 
@@ -16,7 +16,7 @@ _HOMES = {
     "ImageClusterer": "ruc.estimators",
     "RobustClusterer": "ruc.estimators",
     "Run": "ruc.run_folder",
-    "evaluate": "ruc.evaluate.evaluate",
+    "evaluate": "ruc.evaluation.evaluate",
     "read_run": "ruc.run_folder",
     "show": "ruc.report.notebook",
 }

@@ -179,7 +179,7 @@ def evaluate(
 ) -> None:
     """Measure a run against ground truth: accuracy, NMI, ARI, calibration, before and after."""
     _logging(quiet)
-    from ruc.evaluate.tables import compare, evaluation_lines, evaluation_rows
+    from ruc.evaluation.tables import compare, evaluation_lines, evaluation_rows
     from ruc.measure import measure_runs
     from ruc.runtime import Runtime
 

@@ -14,21 +14,21 @@ from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from ruc.belief.calibration import Calibration
+from ruc.belief.opinion import MOST_NEIGHBORS
 from ruc.cluster.auto import cluster
-from ruc.cluster.clustering import UNKNOWN
-from ruc.cluster.given import given
 from ruc.cluster.inputs import check_different
-from ruc.embed.neighbors import affordable_neighbors, nearest_neighbors
 from ruc.embed.scaling import fit_scaling
 from ruc.errors import ClusterWarning, InputError
 from ruc.images.load import open_thumbnail
 from ruc.images.source import Images, ImageSource, find_images
 from ruc.initial_clustering import choose_n_clusters
+from ruc.labels.clustering import UNKNOWN
+from ruc.labels.empty_clusters import empty_clusters
+from ruc.labels.given import given
+from ruc.neighbors.search import affordable_neighbors, nearest_neighbors
 from ruc.pipeline import run_pipeline
 from ruc.predict import predict
-from ruc.refine.calibrate import Calibration
-from ruc.refine.empty_clusters import empty_clusters
-from ruc.refine.opinion import MOST_NEIGHBORS
 from ruc.refine.refinement import Epoch
 from ruc.refine.ruc import refine
 from ruc.refine.settings import RefineSettings

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from ruc.cluster.auto import cluster, largest_first, order_by_size
 from ruc.cluster.checkpoint import cluster_by_checkpoint
-from ruc.cluster.clustering import Clustering
-from ruc.cluster.given import check_given, read_given
 from ruc.cluster.n_clusters import estimate_n_clusters
 from ruc.cluster.scan_images import scan_images
-from ruc.embed.neighbors import Neighbors
 from ruc.embed.scratch import choose_policy
 from ruc.embedding import FROM_SCRATCH, Embedding
 from ruc.errors import InputError
+from ruc.labels.clustering import Clustering
+from ruc.labels.given import check_given, read_given
+from ruc.neighbors.search import Neighbors
 from ruc.networks import ImageNetwork, ResNet, State
 from ruc.networks.checkpoints import is_checkpoint, load_checkpoint
 from ruc.run_folder import Checkpoints

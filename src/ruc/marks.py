@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ruc.embed.neighbors import Neighbors
+from ruc.neighbors.search import Neighbors
 
 __all__ = ["Marks", "find_marks", "for_review", "review_rows"]
 

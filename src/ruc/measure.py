@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ruc.errors import InputError
-from ruc.evaluate.attacks import AttackTable, check_attacks
-from ruc.evaluate.corruptions import CorruptionTable
-from ruc.evaluate.evaluate import Evaluation
-from ruc.evaluate.figures import evaluation_figures, figure_to_svg
-from ruc.evaluate.robustness import attack_run, corrupt_run
-from ruc.evaluate.runs import evaluate_run
-from ruc.evaluate.truth import read_truth
+from ruc.evaluation.attacks import AttackTable, check_attacks
+from ruc.evaluation.corruptions import CorruptionTable
+from ruc.evaluation.evaluate import Evaluation
+from ruc.evaluation.figures import evaluation_figures, figure_to_svg
+from ruc.evaluation.robustness import attack_run, corrupt_run
+from ruc.evaluation.runs import evaluate_run
+from ruc.evaluation.truth import read_truth
 from ruc.report.data import report_data
 from ruc.report.report import write_report
 from ruc.run_folder import check_writable, read_run, write_figures, write_metrics, write_report_file

@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from ruc.belief.calibration import Calibration
+from ruc.belief.opinion import MOST_NEIGHBORS
 from ruc.cluster.inputs import check_different
-from ruc.embed.neighbors import MOST_EXACT, Neighbors, affordable_neighbors, nearest_neighbors
 from ruc.embed.scratch import choose_policy
 from ruc.embedding import Embedding, embed_images, embed_views
 from ruc.errors import InputError, NothingToClusterError
@@ -25,12 +26,11 @@ from ruc.given_features import given_features, load_features, names_beside, name
 from ruc.images.load import choose_size, content_hashes
 from ruc.images.source import ImageSource, find_images
 from ruc.initial_clustering import Base, check_labels, initial_clustering, retrains_networks
+from ruc.labels.empty_clusters import empty_clusters
 from ruc.marks import find_marks, review_rows
+from ruc.neighbors.search import MOST_EXACT, Neighbors, affordable_neighbors, nearest_neighbors
 from ruc.networks import State
 from ruc.networks.checkpoints import LARGEST_SIDE, is_checkpoint, load_checkpoint
-from ruc.refine.calibrate import Calibration
-from ruc.refine.empty_clusters import empty_clusters
-from ruc.refine.opinion import MOST_NEIGHBORS
 from ruc.refine.refinement import Epoch, Refinement
 from ruc.refine.ruc import refine
 from ruc.refine.spaces import FeatureSpace, ImageSpace, Space

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ruc.belief.calibration import Calibration
 from ruc.edits import follow_edits, needs_features
 from ruc.embed import embedder_from_state
 from ruc.embed.pretrained import load_pretrained
@@ -17,7 +18,6 @@ from ruc.given_features import load_features
 from ruc.images.load import load_pixels
 from ruc.images.source import ImageSource, find_images
 from ruc.networks import State
-from ruc.refine.calibrate import Calibration
 from ruc.refine.refinement import Pair
 from ruc.run_folder import check_file, read_model, read_run, replacing, write_csv
 from ruc.runtime import Runtime

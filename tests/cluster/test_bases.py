@@ -7,13 +7,13 @@ import torch
 from sklearn.metrics import adjusted_rand_score
 
 from ruc.cluster.auto import METHODS, cluster
-from ruc.cluster.clustering import Clustering
 from ruc.cluster.density import density
 from ruc.cluster.graph import graph
 from ruc.cluster.kmeans import kmeans
 from ruc.cluster.scan import scan, scan_loss
-from ruc.embed.neighbors import nearest_neighbors
 from ruc.errors import InputError
+from ruc.labels.clustering import Clustering
+from ruc.neighbors.search import nearest_neighbors
 from ruc.runtime import Runtime
 
 RUNTIME = Runtime("cpu")

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from ruc.cluster import few_copies as module
-from ruc.cluster.clustering import Clustering
 from ruc.cluster.few_copies import few_copies
+from ruc.labels.clustering import Clustering
 
 
 def test_case_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from ruc.cluster import auto, graph, kmeans, layout
+from ruc.cluster import auto, graph, kmeans
 from ruc.cluster.auto import cluster
-from ruc.embed.neighbors import nearest_neighbors
+from ruc.neighbors import layout
+from ruc.neighbors.search import nearest_neighbors
 from ruc.runtime import Runtime
 
 RUNTIME = Runtime("cpu", 0)

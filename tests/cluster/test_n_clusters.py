@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from ruc.cluster.n_clusters import estimate_n_clusters
-from ruc.embed.neighbors import nearest_neighbors
 from ruc.errors import InputError, NothingToClusterError
+from ruc.neighbors.search import nearest_neighbors
 from ruc.runtime import Runtime
 
 RUNTIME = Runtime("cpu")

@@ -14,9 +14,9 @@ from ruc.cluster.scan_images import (
     scan_images,
     self_label_images,
 )
-from ruc.embed.neighbors import nearest_neighbors
 from ruc.errors import InputError
 from ruc.images.views import ViewPolicy
+from ruc.neighbors.search import nearest_neighbors
 from ruc.networks import ImageNetwork, NetworkSettings, ResNet, State, seeded_init
 from ruc.runtime import Runtime
 

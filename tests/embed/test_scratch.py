@@ -14,11 +14,11 @@ from ruc.embed import embedder_from_state
 from ruc.embed.combined import CombinedEmbedder
 from ruc.embed.contrastive import ContrastiveSettings
 from ruc.embed.mirror import mirrored_share
-from ruc.embed.modularity import coverage, modularity, neighbor_modularity
 from ruc.embed.pixels import fit_pixels
 from ruc.embed.scratch import BOTH, MARGIN, choose_policy, fit_scratch, suit_settings
 from ruc.errors import InputError
 from ruc.images.views import GENTLE, PHOTO
+from ruc.neighbors.modularity import coverage, modularity, neighbor_modularity
 from ruc.networks import NetworkSettings, State
 from ruc.runtime import Runtime
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from ruc.belief.memory import Memory, sketch
 from ruc.embed.checkpoint import CheckpointEmbedder
 from ruc.embed.combined import CombinedEmbedder
 from ruc.embed.pixels import fit_pixels
@@ -20,7 +21,6 @@ from ruc.images.source import find_images
 from ruc.images.views import ViewPolicy, to_float
 from ruc.networks import ImageNetwork, NetworkSettings, ResNet, State, relu_layers
 from ruc.predict import predict
-from ruc.refine.memory import Memory, sketch
 from ruc.refine.networks import Head
 from ruc.refine.refinement import Pair
 from ruc.runtime import Runtime

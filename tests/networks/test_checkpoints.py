@@ -16,7 +16,7 @@ from ruc.embed import embedder_from_state
 from ruc.embed.checkpoint import CheckpointEmbedder
 from ruc.embedding import embed_images
 from ruc.errors import InputError, WeightsError
-from ruc.evaluate.robustness import _differentiable
+from ruc.evaluation.robustness import _differentiable
 from ruc.images.source import find_images
 from ruc.networks import ImageNetwork
 from ruc.networks.checkpoints import is_checkpoint, load_checkpoint

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from ruc.embed.neighbors import Neighbors
+from ruc.neighbors.search import Neighbors
 from ruc.refine.batches import batches
 from ruc.refine.spaces import FeatureSpace
 from ruc.refine.trust import Trust

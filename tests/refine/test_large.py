@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from ruc.cluster.clustering import Clustering
-from ruc.embed.neighbors import Neighbors, nearest_neighbors
-from ruc.refine import conclude, evidence, propagate, select
-from ruc.refine.memory import SAME, Memory
+from ruc.belief import evidence, last_word
+from ruc.belief.memory import SAME, Memory
+from ruc.labels.clustering import Clustering
+from ruc.neighbors import propagation
+from ruc.neighbors.search import Neighbors, nearest_neighbors
+from ruc.refine import select
 from ruc.refine.refinement import Pair
 from ruc.refine.ruc import refine
 from ruc.refine.settings import RefineSettings
@@ -33,7 +35,7 @@ def problem() -> tuple[np.ndarray, Neighbors, Clustering]:
 def test_candidates_are_the_own_label_and_the_most_frequent_around() -> None:
     labels = np.array([3, 1, 1, 2, 0, -1])
     neighbors = Neighbors(np.array([[1, 2, 3, 5]] * 5 + [[0, 1, 2, 3]]), np.ones((6, 4), np.float32))
-    found = propagate.find_candidates(labels, neighbors)
+    found = propagation.find_candidates(labels, neighbors)
     assert found[0].tolist() == [3, 1, 2, -1, -1, -1, -1, -1][: found.shape[1]]
     assert found[3].tolist()[:3] == [2, 1, -1]
     assert found[5].tolist()[:4] == [-1, 1, 2, 3]
@@ -43,7 +45,7 @@ def test_with_room_for_all_clusters_candidates_change_nothing(
     problem: tuple, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, neighbors, base = problem
-    monkeypatch.setattr(propagate, "ROWS", 100)
+    monkeypatch.setattr(propagation, "ROWS", 100)
     few = Clustering(base.labels % 4, None, 4, "kmeans")
     everyone = Neighbors(
         np.column_stack([neighbors.indices, np.tile(np.arange(12), (360, 1))]),
@@ -60,7 +62,7 @@ def test_few_candidates_choose_as_all_do(problem: tuple) -> None:
     _, neighbors, base = problem
     full = evidence.smooth_evidence(base, neighbors, 0.9)
     part = evidence.smooth_among_candidates(base, neighbors, 0.9)
-    assert part.posterior.shape == (360, propagate.N_CANDIDATES)
+    assert part.posterior.shape == (360, propagation.N_CANDIDATES)
     assert (part.labels == full.labels).mean() > 0.98
     torch.testing.assert_close(part.of(torch.arange(5)).sum(dim=1), torch.ones(5))
 
@@ -77,9 +79,9 @@ def test_a_large_refinement_ends_as_a_small_one(problem: tuple, monkeypatch: pyt
     features, neighbors, base = problem
     space = FeatureSpace(features, neighbors, CPU, width=32)
     small = refine(space, base, neighbors, SETTINGS, CPU)
-    monkeypatch.setattr(propagate, "MOST_DENSE", 1)
-    monkeypatch.setattr(conclude, "MOST_SINGLE", 1)
-    monkeypatch.setattr(conclude, "MOST_CALIBRATED", 300)
+    monkeypatch.setattr(propagation, "MOST_DENSE", 1)
+    monkeypatch.setattr(last_word, "MOST_SINGLE", 1)
+    monkeypatch.setattr(last_word, "MOST_CALIBRATED", 300)
     large = refine(space, base, neighbors, SETTINGS, CPU)
     assert (small.probabilities.dtype, large.probabilities.dtype) == (np.float32, np.float16)
     assert (small.labels == large.labels).mean() > 0.97
@@ -93,7 +95,7 @@ def test_more_clusters_than_can_be_judged_keep_the_confidence_of_the_networks(
     problem: tuple, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     features, neighbors, base = problem
-    monkeypatch.setattr(conclude, "MOST_CLUSTERS", 11)
+    monkeypatch.setattr(last_word, "MOST_CLUSTERS", 11)
     found = refine(
         FeatureSpace(features, neighbors, CPU, width=32), base, neighbors, SETTINGS, CPU, features=features
     )

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from ruc.cluster.clustering import Clustering
-from ruc.embed.neighbors import nearest_neighbors
 from ruc.images.views import PAPER
+from ruc.labels.clustering import Clustering
+from ruc.neighbors.search import nearest_neighbors
 from ruc.networks import NetworkSettings, ResNet, seeded_init
 from ruc.refine.members import make_members, passes
 from ruc.refine.refinement import Pair

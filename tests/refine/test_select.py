@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ruc.cluster.clustering import Clustering
-from ruc.embed.neighbors import Neighbors
+from ruc.belief.evidence import Evidence
 from ruc.errors import InputError
-from ruc.refine.evidence import Evidence
+from ruc.labels.clustering import Clustering
+from ruc.neighbors.search import Neighbors
 from ruc.refine.select import choose_clean, neighbor_votes, select_clean
 from ruc.refine.settings import RefineSettings
 

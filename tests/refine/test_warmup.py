@@ -5,9 +5,9 @@ import copy
 import numpy as np
 import torch
 
-from ruc.cluster.clustering import Clustering
-from ruc.embed.neighbors import Neighbors
 from ruc.images.views import GENTLE
+from ruc.labels.clustering import Clustering
+from ruc.neighbors.search import Neighbors
 from ruc.networks import NetworkSettings, ResNet, seeded_init
 from ruc.refine.select import select_clean
 from ruc.refine.settings import RefineSettings

@@ -12,7 +12,7 @@ from colours import BREAKOUT, HOSTILE, make_data
 from PIL import Image
 
 from ruc.edits import apply_edits, read_edits
-from ruc.evaluate.evaluate import evaluate
+from ruc.evaluation.evaluate import evaluate
 from ruc.report.data import ReportData
 from ruc.report.report import write_report
 from ruc.run_folder import Run

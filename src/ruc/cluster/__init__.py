@@ -1,1 +1,1 @@
-"""Initial clusterings: base clusterings from features or images, labels that were given, how many clusters."""
+"""Base clusterings: one method a file, from features or images."""

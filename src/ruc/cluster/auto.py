@@ -5,18 +5,18 @@ import logging
 import numpy as np
 from numpy.typing import NDArray
 
-from ruc.cluster.clustering import Clustering
 from ruc.cluster.density import density
 from ruc.cluster.graph import MOST_SAMPLES, graph
 from ruc.cluster.inputs import unit_features
 from ruc.cluster.kmeans import kmeans
-from ruc.cluster.layout import neighbor_graph
 from ruc.cluster.mixture import mixture
 from ruc.cluster.scan import scan
 from ruc.cluster.spectral import spectral
-from ruc.embed.modularity import coverage
-from ruc.embed.neighbors import Neighbors
 from ruc.errors import InputError
+from ruc.labels.clustering import Clustering
+from ruc.neighbors.layout import neighbor_graph
+from ruc.neighbors.modularity import coverage
+from ruc.neighbors.search import Neighbors
 from ruc.runtime import Runtime
 
 __all__ = ["METHODS", "cluster", "largest_first"]

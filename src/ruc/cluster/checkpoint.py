@@ -5,9 +5,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ruc.cluster.clustering import Clustering
 from ruc.embed.checkpoint import apply_in_batches, resized
 from ruc.errors import InputError
+from ruc.labels.clustering import Clustering
 from ruc.networks.checkpoints import FieldCheckpoint
 from ruc.runtime import Runtime
 

@@ -5,11 +5,11 @@ import logging
 import numpy as np
 from numpy.typing import NDArray
 
-from ruc.cluster.clustering import UNKNOWN, Clustering
 from ruc.cluster.inputs import unit_features
-from ruc.cluster.layout import graph_layout, neighbor_graph
-from ruc.embed.neighbors import Neighbors
 from ruc.errors import InputError
+from ruc.labels.clustering import UNKNOWN, Clustering
+from ruc.neighbors.layout import graph_layout, neighbor_graph
+from ruc.neighbors.search import Neighbors
 from ruc.runtime import Runtime
 
 __all__ = ["density"]

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ruc.cluster.clustering import Clustering
-from ruc.embed.copies import find_copies
+from ruc.labels.clustering import Clustering
+from ruc.neighbors.copies import find_copies
 
 __all__ = ["FewCopies", "few_copies"]
 

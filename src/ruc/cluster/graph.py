@@ -14,13 +14,13 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ruc.cluster.clustering import Clustering
-from ruc.cluster.communities import agreement, connections, merge_groups
 from ruc.cluster.few_copies import few_copies
 from ruc.cluster.inputs import unit_features
 from ruc.cluster.kmeans import kmeans_labels
-from ruc.cluster.layout import N_NEIGHBORS, fuzzy_graph, graph_layout, layout_start, neighbor_graph
-from ruc.embed.neighbors import Neighbors, nearest_neighbors
+from ruc.labels.clustering import Clustering
+from ruc.neighbors.communities import agreement, connections, merge_groups
+from ruc.neighbors.layout import N_NEIGHBORS, fuzzy_graph, graph_layout, layout_start, neighbor_graph
+from ruc.neighbors.search import Neighbors, nearest_neighbors
 from ruc.progress import progress
 from ruc.runtime import Runtime
 

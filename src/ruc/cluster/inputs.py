@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ruc.embed.neighbors import check_features
 from ruc.errors import InputError, NothingToClusterError
+from ruc.neighbors.search import check_features
 
 __all__ = ["check_clusterable", "check_different", "count_different", "too_few_different", "unit_features"]
 

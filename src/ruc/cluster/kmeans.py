@@ -5,9 +5,9 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
-from ruc.cluster.clustering import Clustering
 from ruc.cluster.inputs import check_clusterable, too_few_different, unit_features
-from ruc.embed.centres import find_centres, nearest_centres, settle_on_all
+from ruc.labels.clustering import Clustering
+from ruc.neighbors.centres import find_centres, nearest_centres, settle_on_all
 from ruc.runtime import Runtime
 
 __all__ = ["kmeans", "kmeans_labels"]
@@ -23,7 +23,7 @@ def kmeans(
     """Cluster by k-means on unit-length features; the restart with the lowest inertia wins.
 
     Where samples times clusters are more than five million the centres are found on a part of the samples, from as many
-    starts as are cheap, and then settle on all of them in a few steps (`ruc.embed.centres`).
+    starts as are cheap, and then settle on all of them in a few steps (`ruc.neighbors.centres`).
 
     Parameters
     ----------

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ruc.cluster.clustering import Clustering
 from ruc.cluster.inputs import unit_features
+from ruc.labels.clustering import Clustering
 from ruc.runtime import Runtime
 
 __all__ = ["mixture"]

@@ -6,12 +6,12 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ruc.cluster.communities import Merged, agreement, connections, merge_groups
 from ruc.cluster.inputs import check_clusterable, count_different, unit_features
 from ruc.cluster.kmeans import kmeans_labels
-from ruc.cluster.layout import graph_layout, neighbor_graph, spectral_embedding
-from ruc.embed.neighbors import Neighbors
 from ruc.errors import InputError
+from ruc.neighbors.communities import Merged, agreement, connections, merge_groups
+from ruc.neighbors.layout import graph_layout, neighbor_graph, spectral_embedding
+from ruc.neighbors.search import Neighbors
 from ruc.progress import progress
 from ruc.runtime import Runtime
 

@@ -7,10 +7,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ruc.cluster.clustering import Clustering
 from ruc.cluster.few_copies import few_copies
 from ruc.cluster.inputs import unit_features
-from ruc.embed.neighbors import Neighbors, nearest_neighbors
+from ruc.labels.clustering import Clustering
+from ruc.neighbors.search import Neighbors, nearest_neighbors
 from ruc.progress import progress
 from ruc.runtime import Runtime
 

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ruc.cluster.clustering import Clustering
 from ruc.cluster.scan import ENTROPY_WEIGHT, N_NEIGHBORS, Heads, losses_of_heads, scan_loss, train_heads
 from ruc.embed.checkpoint import apply_in_batches
-from ruc.embed.neighbors import Neighbors
 from ruc.images.views import ViewPolicy, random_view, strong_view, to_float
+from ruc.labels.clustering import Clustering
+from ruc.neighbors.search import Neighbors
 from ruc.networks import (
     ImageNetwork,
     OnEpoch,

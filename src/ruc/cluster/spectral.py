@@ -3,12 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ruc.cluster.clustering import Clustering
 from ruc.cluster.inputs import unit_features
 from ruc.cluster.kmeans import kmeans_labels
-from ruc.cluster.layout import neighbor_graph, spectral_embedding
-from ruc.embed.neighbors import Neighbors
 from ruc.errors import InputError
+from ruc.labels.clustering import Clustering
+from ruc.neighbors.layout import neighbor_graph, spectral_embedding
+from ruc.neighbors.search import Neighbors
 from ruc.runtime import Runtime
 
 __all__ = ["spectral"]

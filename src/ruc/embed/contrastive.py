@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from ruc.embed.companions import find_companions, replace_some
 from ruc.embed.pixels import fit_pixels
 from ruc.embed.self_supervised import SelfSupervisedEmbedder
 from ruc.embed.view_side import view_side
 from ruc.images.views import GENTLE, ViewPolicy, random_view, to_float
+from ruc.neighbors.companions import find_companions, replace_some
 from ruc.networks import (
     NetworkSettings,
     OnEpoch,

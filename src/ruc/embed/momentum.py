@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from ruc.embed.companions import draw_companions, find_companions
 from ruc.embed.self_supervised import SelfSupervisedEmbedder
 from ruc.embed.view_side import view_side
 from ruc.images.views import PHOTO, ViewPolicy, random_view, to_float
+from ruc.neighbors.companions import draw_companions, find_companions
 from ruc.networks import (
     NetworkSettings,
     OnEpoch,

@@ -20,10 +20,10 @@ from ruc.embed.combined import CombinedEmbedder
 from ruc.embed.contrastive import ContrastiveSettings, fit_contrastive
 from ruc.embed.embedder import Embedder
 from ruc.embed.mirror import mirrored_share
-from ruc.embed.modularity import neighbor_modularity
 from ruc.embed.pixels import fit_pixels
 from ruc.embed.self_supervised import SelfSupervisedEmbedder
 from ruc.images.views import GENTLE, PHOTO, ViewPolicy
+from ruc.neighbors.modularity import neighbor_modularity
 from ruc.networks import OnEpoch, State
 from ruc.runtime import Runtime
 

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from ruc.belief.calibration import Calibration
+from ruc.belief.memory import SAME, Memory, sketch
 from ruc.embed import embedder_from_state
 from ruc.embed.embedder import Embedder
 from ruc.networks import State
-from ruc.refine.calibrate import Calibration
-from ruc.refine.memory import SAME, Memory, sketch
 from ruc.refine.refinement import Pair
 
 __all__ = ["ClusterModel", "cluster_model"]

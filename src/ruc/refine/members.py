@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ruc.cluster.clustering import Clustering
+from ruc.labels.clustering import Clustering
 from ruc.networks import can_fuse, set_learning_rate
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import Space

@@ -8,10 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ruc.belief.calibration import Calibration
+from ruc.belief.memory import Memory, sketch
 from ruc.images.views import to_float
 from ruc.networks import State
-from ruc.refine.calibrate import Calibration
-from ruc.refine.memory import Memory, sketch
 from ruc.refine.networks import network_from_config
 
 __all__ = ["PREDICT_ROWS", "Epoch", "Pair", "Refinement"]

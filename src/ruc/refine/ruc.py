@@ -13,13 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ruc.cluster.clustering import Clustering
-from ruc.embed.neighbors import Neighbors
+from ruc.belief.evidence import gather_evidence
+from ruc.belief.last_word import conclude
+from ruc.labels.clustering import Clustering
+from ruc.neighbors.search import Neighbors
 from ruc.networks import State
 from ruc.progress import progress
 from ruc.refine.batches import Batch, batches
-from ruc.refine.conclude import conclude
-from ruc.refine.evidence import gather_evidence
 from ruc.refine.forwards import Said, learnable_logits, listen
 from ruc.refine.losses import soft_cross_entropy, squared_error
 from ruc.refine.members import Member, Turn, make_members, own_generators, passes, surer

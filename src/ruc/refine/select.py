@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ruc.cluster.clustering import UNKNOWN, Clustering
-from ruc.embed.neighbors import Neighbors
+from ruc.belief.evidence import WELL_EXPLAINED, Evidence
 from ruc.errors import InputError
-from ruc.refine.evidence import WELL_EXPLAINED, Evidence
+from ruc.labels.clustering import UNKNOWN, Clustering
+from ruc.neighbors.search import Neighbors
 from ruc.refine.settings import RefineSettings
 
 __all__ = [

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ruc.embed.neighbors import Neighbors
 from ruc.images.views import ViewPolicy, random_view, strong_view, to_float
+from ruc.neighbors.search import Neighbors
 from ruc.networks import ImageNetwork, ResNet, channels_last, seeded_init
 from ruc.refine.networks import Head
 from ruc.runtime import Runtime, to_device

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ruc.embed.top import top_unordered
+from ruc.neighbors.top import top_unordered
 from ruc.runtime import Runtime
 
 __all__ = ["map_positions", "principal_components"]
@@ -24,7 +24,7 @@ ROWS: Final = 65_536  # at a time
 def map_positions(features: NDArray[np.floating[Any]], seed: int = 0) -> tuple[NDArray[np.float32], str]:
     """Lay the samples out in the plane, alike ones close together.
 
-    By the layout of the neighbour graph with UMAP's forces (`ruc.cluster.layout`), and few samples by PCA.
+    By the layout of the neighbour graph with UMAP's forces (`ruc.neighbors.layout`), and few samples by PCA.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def principal_components(features: NDArray[np.floating[Any]], n_components: int)
 
 
 def _graph(features: NDArray[np.floating[Any]], seed: int) -> NDArray[np.float32]:
-    from ruc.cluster.layout import graph_layout, neighbor_graph
+    from ruc.neighbors.layout import graph_layout, neighbor_graph
 
     runtime = Runtime("cpu", seed)
     if len(features) <= MOST_FOR_GRAPH:

@@ -1,0 +1,203 @@
+"""How far a given label can be believed, from the labels of the other samples.
+
+RUC throws an unclean label away. That is right when it came from the features in the first place (k-means:
+the label knows nothing that the features don't), and wasteful when it came from elsewhere (people, another
+model): among features that tell classes apart badly, nearly every right label would be thrown away. So the
+share of wrong labels is estimated together with what the features say, and both are weighed by Bayes' rule.
+The model is that of noisy labels with a transition matrix (Patrini et al. 2017, *forward correction*), whose
+predictor never sees the label that it judges.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ruc.belief.field import fit_field
+from ruc.belief.opinion import weigh_opinions, weigh_votes_among
+from ruc.labels.clustering import UNKNOWN, Clustering
+from ruc.neighbors.propagation import find_candidates, is_large, propagate, propagate_among_candidates
+from ruc.neighbors.search import Neighbors
+from ruc.refine.settings import RefineSettings
+
+__all__ = [
+    "WELL_EXPLAINED",
+    "Evidence",
+    "gather_evidence",
+    "smooth_evidence",
+    "weigh_evidence",
+]
+
+WELL_EXPLAINED = 0.75
+FEWEST_WEIGHED = (
+    3  # labels of each cluster, in the mean: fewer can't be judged by each other (experiments/LOG.md)
+)
+MOST_WEIGHED = 100_000_000  # samples times clusters
+MADE_OF_THE_GRAPH = ("graph", "density", "spectral")  # clusterings of the neighbour graph
+SETTLED = ("graph", "density")
+MADE_OF_THE_FEATURES = (*MADE_OF_THE_GRAPH, "kmeans", "mixture")  # they can't know more than the features do
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is believed of every sample before any network is trained.
+
+    Attributes
+    ----------
+    posterior
+        (n_samples, n_clusters) float32: the probability of each cluster, from a sample's own label and from its
+        neighbours'. Where `columns` are given, (n_samples, m): of these clusters alone.
+    reliability
+        (n_clusters, n_clusters) float32: row y is how samples of cluster y are labelled. None where the labels
+        weren't weighed.
+    explained
+        Share of the labels that the features predict, relative to the best possible at this reliability.
+    settled
+        Whether networks on the same features would know no better: the labels are dense regions of the neighbour graph,
+        or what several layouts of it agree on.
+    n_clusters, columns
+        How many clusters there are, and (n_samples, m) int64 which of them the columns of `posterior` are, where a
+        full table would be too large.
+    """
+
+    posterior: NDArray[np.float32]
+    reliability: NDArray[np.float32] | None
+    explained: float = 1.0
+    settled: bool = False
+    n_clusters: int = 0
+    columns: NDArray[np.int64] | None = None
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """(n_samples,) the likeliest cluster of each sample."""
+        best = np.asarray(self.posterior.argmax(axis=1), np.int64)
+        if self.columns is None:
+            return best
+        return np.asarray(np.take_along_axis(self.columns, best[:, None], axis=1)[:, 0], np.int64)
+
+    def belief_in(self, labels: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(n_samples,) the probability of these labels, of which -1 is none."""
+        asked = np.where(labels == UNKNOWN, 0, labels)[:, None]
+        if self.columns is None:
+            belief = np.take_along_axis(self.posterior, asked, axis=1)[:, 0]
+        else:
+            belief = (self.posterior * (self.columns == asked)).sum(axis=1)
+        return np.where(labels == UNKNOWN, np.float32(0), belief)
+
+    @cached_property
+    def prior(self) -> NDArray[np.float32]:
+        """(n_clusters,) how large each cluster is believed to be, as a share of all samples."""
+        if self.columns is None:
+            return np.asarray(self.posterior.mean(axis=0, dtype=np.float64), np.float32)
+        weights = self.posterior.ravel().astype(np.float64)
+        sums = np.bincount(self.columns.ravel(), weights=weights, minlength=self.n_clusters)
+        return np.asarray(sums / len(self.posterior), np.float32)
+
+    def of(self, rows: Tensor) -> Tensor:
+        """(len(rows), n_clusters) probabilities of these samples, on their device."""
+        posterior = torch.from_numpy(self.posterior[rows.cpu().numpy()]).to(rows.device)
+        if self.columns is None:
+            return posterior
+        columns = torch.from_numpy(self.columns[rows.cpu().numpy()]).to(rows.device)
+        return posterior.new_zeros(len(rows), self.n_clusters).scatter_add_(1, columns, posterior)
+
+
+def gather_evidence(
+    base: Clustering,
+    neighbors: Neighbors | None,
+    settings: RefineSettings,
+    features: NDArray[np.floating] | None = None,
+) -> Evidence | None:
+    """What the neighbours add to the labels: weighed where these know more than the features, smoothed where not.
+
+    Labels given from outside know more than the features do, as long as there are enough of them to judge each other,
+    and so does a clustering of something else (a network on images) that the features don't explain. None where the
+    settings ask for the labels as they are, or where there are no neighbours.
+    """
+    if neighbors is None or len(np.unique(base.labels[base.labels != UNKNOWN])) < 2:
+        return None
+    large = is_large(base)
+    enough = (base.labels != UNKNOWN).sum() >= FEWEST_WEIGHED * base.n_clusters
+    can_know_more = base.name == "given" or (base.name not in MADE_OF_THE_FEATURES and not large)
+    if settings.weigh_given and can_know_more and enough:
+        too_many = len(base.labels) * base.n_clusters > MOST_WEIGHED
+        evidence = (
+            weigh_among_candidates(base, neighbors) if too_many else weigh_evidence(base, neighbors, features)
+        )
+        if base.name == "given" or evidence.explained < WELL_EXPLAINED:
+            return evidence
+    if not settings.propagation:
+        return None
+    smooth = smooth_among_candidates if large else smooth_evidence
+    evidence = smooth(base, neighbors, settings.propagation)
+    return replace(evidence, settled=base.name in SETTLED and settings.calibrate_by == "neighbors")
+
+
+def smooth_evidence(base: Clustering, neighbors: Neighbors, share: float) -> Evidence:
+    """The labels as the neighbour graph smooths them, believed as far as it agrees with itself.
+
+    A clustering of that very graph is smooth on it already: half of the belief stays with its own labels.
+    """
+    smooth = propagate(base, neighbors, share)
+    assert smooth.probabilities is not None
+    believed = smooth.probabilities
+    if base.name in MADE_OF_THE_GRAPH:
+        known = np.flatnonzero(base.labels != UNKNOWN)
+        believed[known] /= 2
+        believed[known, base.labels[known]] += 0.5
+    return Evidence(believed, None)
+
+
+def smooth_among_candidates(base: Clustering, neighbors: Neighbors, share: float) -> Evidence:
+    """As `smooth_evidence`, for so many samples and clusters that only a few clusters of each sample are looked at."""
+    columns, believed = propagate_among_candidates(base, neighbors, share)
+    if base.name in MADE_OF_THE_GRAPH:
+        known = base.labels != UNKNOWN
+        believed[known] /= 2
+        believed[known, 0] += 0.5
+    return Evidence(believed, None, n_clusters=base.n_clusters, columns=columns)
+
+
+def weigh_evidence(
+    base: Clustering, neighbors: Neighbors, features: NDArray[np.floating] | None = None
+) -> Evidence:
+    """Estimate the reliability of the labels and the probability of every cluster for every sample.
+
+    Where the features explain the labels well, each pair of clusters has its own chance to be confused (`fit_field`).
+    Where they don't, what looks like confused labels is confused features: all pairs are taken as alike, and a linear
+    classifier of the features is asked beside the neighbours (`weigh_opinions`).
+    """
+    known = base.labels != UNKNOWN
+    labels = base.labels[known]
+    field = fit_field(base, neighbors)
+    opinion, reliability = field.opinion, field.reliability
+    if _explained(opinion[known], reliability, labels) < WELL_EXPLAINED:
+        opinion, reliability = weigh_opinions(base, neighbors, features)
+    posterior = opinion.copy()
+    posterior[known] *= reliability.T[labels]
+    posterior /= np.maximum(posterior.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    return Evidence(posterior, reliability, _explained(opinion[known], reliability, labels))
+
+
+def weigh_among_candidates(base: Clustering, neighbors: Neighbors) -> Evidence:
+    """As `weigh_evidence` by the neighbours' votes, for so many samples that a few clusters of each must do."""
+    columns = find_candidates(base.labels, neighbors)
+    opinion, reliability = weigh_votes_among(base, neighbors, columns)
+    known = base.labels != UNKNOWN
+    possible = np.maximum(columns, 0)
+    posterior = opinion.copy()
+    posterior[known] *= reliability[possible[known], base.labels[known, None]]
+    posterior /= np.maximum(posterior.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    predicted = np.take_along_axis(columns, opinion.argmax(axis=1)[:, None], axis=1)[:, 0]
+    explained = (predicted == base.labels)[known].mean() / reliability.diagonal().mean()
+    return Evidence(posterior, reliability, float(explained), False, base.n_clusters, possible)
+
+
+def _explained(
+    opinion: NDArray[np.float32], reliability: NDArray[np.float32], labels: NDArray[np.int64]
+) -> float:
+    predicted = (opinion @ reliability).argmax(axis=1)
+    return float((predicted == labels).mean() / reliability.diagonal().mean())

@@ -1,0 +1,108 @@
+"""What the true labels are, taken as a hidden Markov random field on the neighbour graph.
+
+Neighbours mostly share their true label; what was given is that label, confused as a reliability matrix says. Both
+are estimated together by expectation and maximisation with a mean field (Zhang, Brady and Smith 2001, *HMRF-EM*),
+and each sample's opinion comes from labels that its own had no part in: the labels of one fold after another are
+hidden, and a sample without a label hears of all. Votes of neighbours count the noise among them; a field first
+cleans the neighbours, by their own neighbours and so on, which is what tells a class with 40% of its labels wrong
+from a class that looks like another.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from ruc.labels.clustering import UNKNOWN, Clustering
+from ruc.neighbors.search import Neighbors
+
+__all__ = ["Field", "fit_field"]
+
+N_NEIGHBORS = 15
+COUPLING = 8.0  # log odds for a label that all neighbours share
+N_FOLDS = 5
+N_ROUNDS, N_STEPS = 10, 2
+PRIOR_STRENGTH = 5.0  # so many observations of each cluster speak for its labels being right
+LEAST_CONFUSED = 1e-4
+
+
+@dataclass(frozen=True)
+class Field:
+    """What the field says of each sample without its own label.
+
+    Attributes
+    ----------
+    opinion
+        (n_samples, n_clusters) float32 probabilities of the true label.
+    reliability
+        (n_clusters, n_clusters) float32: row y is how samples of cluster y are labelled.
+    """
+
+    opinion: NDArray[np.float32]
+    reliability: NDArray[np.float32]
+
+
+def fit_field(base: Clustering, neighbors: Neighbors) -> Field:
+    """Estimate how reliable the labels are, and each sample's true label from its neighbourhood alone.
+
+    Parameters
+    ----------
+    base
+        The labels; -1 says nothing.
+    neighbors
+        Nearest neighbours of every sample.
+    """
+    n_samples, n_clusters = len(base.labels), base.n_clusters
+    graph = _mean_of_neighbors(neighbors, max(1, n_samples // (2 * n_clusters)))
+    known = base.labels != UNKNOWN
+    fold_of = np.arange(n_samples) % N_FOLDS
+    fold_of = np.random.default_rng(0).permutation(fold_of)
+    opinion = np.empty((n_samples, n_clusters), np.float32)
+    reliabilities = []
+    for fold in range(N_FOLDS):
+        hidden = fold_of == fold
+        field, reliability = _fit_mean_field(graph, base, np.flatnonzero(known & ~hidden))
+        opinion[hidden] = _softmax(field[hidden])
+        reliabilities.append(reliability)
+    if not known.all():
+        field, _ = _fit_mean_field(graph, base, np.flatnonzero(known))
+        opinion[~known] = _softmax(field[~known])
+    return Field(opinion, np.mean(reliabilities, axis=0).astype(np.float32))
+
+
+def _fit_mean_field(
+    graph: sp.csr_array, base: Clustering, seen: NDArray[np.int64]
+) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
+    """The neighbours' pull on every sample, and the reliability, from the labels of the samples seen."""
+    n_samples, n_clusters = len(base.labels), base.n_clusters
+    labels = base.labels[seen]
+    reliability = 0.7 * np.eye(n_clusters) + 0.3 / n_clusters
+    own = np.zeros((n_samples, n_clusters), np.float32)
+    belief = np.full((n_samples, n_clusters), 1 / n_clusters, np.float32)
+    for _ in range(N_ROUNDS):
+        own[seen] = np.log(reliability.T[labels])
+        for _ in range(N_STEPS):
+            belief = _softmax(own + COUPLING * (graph @ belief))
+        counts = np.full((n_clusters, n_clusters), 1e-2) + PRIOR_STRENGTH * np.eye(n_clusters)
+        np.add.at(counts.T, labels, belief[seen])
+        reliability = np.maximum(counts / counts.sum(axis=1, keepdims=True), LEAST_CONFUSED)
+    return COUPLING * (graph @ belief), reliability
+
+
+def _mean_of_neighbors(neighbors: Neighbors, at_most: int) -> sp.csr_array:
+    """(n_samples, n_samples) rows summing to 1: over those that are a neighbour, or have the sample as theirs."""
+    indices = neighbors.indices[:, : min(N_NEIGHBORS, at_most)]
+    n_samples, n_neighbors = indices.shape
+    starts = np.arange(0, n_samples * n_neighbors + 1, n_neighbors)
+    directed = sp.csr_array(
+        (np.ones(indices.size, np.float32), indices.ravel(), starts), shape=(n_samples, n_samples)
+    )
+    mutual = directed + directed.T
+    return sp.csr_array(sp.diags_array((1 / mutual.sum(axis=1)).astype(np.float32)) @ mutual)
+
+
+def _softmax(logits: NDArray[np.floating]) -> NDArray[np.float32]:
+    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares: NDArray[np.float32] = (raised / raised.sum(axis=1, keepdims=True)).astype(np.float32)
+    return shares

@@ -1,0 +1,176 @@
+"""The last word: what the trained networks say, weighed with the evidence, block after block of samples.
+
+The networks are asked once. What they said is kept, calibrated, and overwritten where the evidence is believed instead.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ruc.belief.calibration import Calibration, fit_level, fit_temperature
+from ruc.belief.evidence import WELL_EXPLAINED, Evidence
+from ruc.belief.memory import Memory, sketch
+from ruc.belief.replicate import MOST_CLUSTERS, expect
+from ruc.labels.clustering import Clustering
+from ruc.refine.refinement import PREDICT_ROWS, Epoch, Pair, Refinement
+from ruc.refine.select import CleanSelection
+from ruc.refine.settings import RefineSettings
+from ruc.refine.spaces import Space
+from ruc.refine.trust import Trust
+from ruc.runtime import Runtime
+
+__all__ = ["conclude"]
+
+GIVEN = "given"  # labels that may know more than the features
+SMALLEST = 1e-6  # probability, so that its logarithm exists
+FAR_APART = 0.25  # total variation between what is believed and what the networks say
+MOST_CALIBRATED = 20_000  # samples: more don't change a single number
+MOST_SINGLE = 250_000_000  # probabilities in float32, a gigabyte; more are kept in float16
+
+
+def conclude(
+    space: Space,
+    pair: Pair,
+    base: Clustering,
+    trust: Trust,
+    selected: CleanSelection,
+    evidence: Evidence | None,
+    features: NDArray[np.floating] | None,
+    history: list[Epoch],
+    settings: RefineSettings,
+    runtime: Runtime,
+) -> Refinement:
+    """The summed logits of the pair on the plain view, as labels and calibrated probabilities.
+
+    What is believed against the networks is remembered first, so that predicting the same samples again says the same.
+    """
+    labels, logits = _ask(space, pair, runtime)
+    # How far a clustering can be right is judged on its features, or left to the networks where there are too many
+    # clusters to judge; given labels know more than the features, and are believed as far as they were weighed.
+    judged_on = None if base.name == GIVEN else features
+    calibration = Calibration()
+    if evidence is not None:
+        if judged_on is None:
+            calibration = _fit_to_evidence(logits, evidence, settings, runtime)
+        far_apart = FAR_APART if judged_on is None else 1.0
+        memory = _remember(space, labels, logits, evidence, calibration, far_apart, runtime)
+        _recall(space, memory, labels, logits, runtime)
+        pair = replace(pair, memory=memory)
+    if judged_on is not None and pair.n_clusters <= MOST_CLUSTERS:
+        expected = expect(labels, judged_on, pair.n_clusters, runtime)
+        sample = logits[_drawn(len(labels), runtime)].float()
+        calibration = fit_level(sample, expected.accuracy, expected.shared)
+    return Refinement(
+        labels=labels,
+        probabilities=_calibrated(logits, calibration),
+        clean_since=trust.clean_since.cpu().numpy(),
+        history=tuple(history),
+        pair=pair,
+        calibration=calibration,
+        remarks=selected.remarks,
+        warnings=selected.warnings,
+    )
+
+
+def _ask(space: Space, pair: Pair, runtime: Runtime) -> tuple[NDArray[np.int64], Tensor]:
+    """What the networks say: labels, and the logits (n_samples, n_clusters) on the CPU."""
+    labels = np.empty(space.n_samples, np.int64)
+    single = space.n_samples * pair.n_clusters <= MOST_SINGLE
+    kept = torch.empty(space.n_samples, pair.n_clusters, dtype=torch.float32 if single else torch.float16)
+    for part in _blocks(space.n_samples):
+        logits = pair.logits(space.plain(_rows(part, runtime)))
+        labels[part] = logits.argmax(dim=1).cpu().numpy()
+        kept[part] = logits
+    return labels, kept
+
+
+def _calibrated(logits: Tensor, calibration: Calibration) -> NDArray[np.floating]:
+    """Probabilities, written where the logits were: there may be too many for both."""
+    for part in torch.split(logits, PREDICT_ROWS):
+        part.copy_(calibration.apply(part.float()))
+    probabilities: NDArray[np.floating] = logits.numpy()
+    return probabilities
+
+
+def _drawn(n_samples: int, runtime: Runtime) -> Tensor:
+    """The samples that a calibration is fitted to, 20,000 of them at most."""
+    if n_samples <= MOST_CALIBRATED:
+        return torch.arange(n_samples)
+    drawn = torch.randperm(n_samples, generator=runtime.generator("refine/calibration"))
+    return drawn[:MOST_CALIBRATED].sort().values
+
+
+def _blocks(n_samples: int) -> Iterator[slice]:
+    for start in range(0, n_samples, PREDICT_ROWS):
+        yield slice(start, min(start + PREDICT_ROWS, n_samples))
+
+
+def _rows(part: slice, runtime: Runtime) -> Tensor:
+    return torch.arange(part.start, part.stop, device=runtime.device)
+
+
+def _fit_to_evidence(
+    logits: Tensor, evidence: Evidence, settings: RefineSettings, runtime: Runtime
+) -> Calibration:
+    """The temperature at which the networks are as sure as the evidence."""
+    rows = _drawn(len(logits), runtime)
+    said, believed = logits[rows].float().to(runtime.device), evidence.of(rows.to(runtime.device))
+    if settings.calibrate_by == "both":
+        believed = _together(believed, said, evidence).softmax(dim=1)
+    return Calibration(fit_temperature(said, believed))
+
+
+def _remember(
+    space: Space,
+    labels: NDArray[np.int64],
+    logits: Tensor,
+    evidence: Evidence,
+    calibration: Calibration,
+    far_apart: float,
+    runtime: Runtime,
+) -> Memory:
+    """The samples of which the evidence, weighed with the networks, says something else than the networks.
+
+    Something else is another cluster than in `labels`, or probabilities that are more than `far_apart` away. Where no
+    label has arrived through the neighbours, the evidence says nothing, and the networks have the word.
+    """
+    keys, answers = [], []
+    for part in _blocks(len(labels)):
+        rows, said = _rows(part, runtime), logits[part].float().to(runtime.device)
+        believed = evidence.of(rows)
+        informed = believed.amax(dim=1) > believed.amin(dim=1)
+        if evidence.explained >= WELL_EXPLAINED and not evidence.settled:
+            believed = _together(believed, said, evidence).log_softmax(dim=1)
+        else:  # the networks know less than the labels, and have no say
+            believed = believed.clamp_min(SMALLEST).log().log_softmax(dim=1)
+        apart = (believed.exp() - (said / calibration.temperature).softmax(dim=1)).abs().sum(dim=1) / 2
+        differs = believed.argmax(dim=1) != torch.from_numpy(labels[part]).to(runtime.device)
+        kept = (informed & (differs | (apart > far_apart))).nonzero().squeeze(1)
+        keys.append(sketch(space.plain(rows[kept])))
+        answers.append((believed[kept] * calibration.temperature).to(logits.dtype))
+    return Memory(torch.cat(keys), torch.cat(answers))
+
+
+def _recall(
+    space: Space, memory: Memory, labels: NDArray[np.int64], logits: Tensor, runtime: Runtime
+) -> None:
+    """Write into labels and logits what is remembered, as `Pair.logits` will answer with this memory."""
+    for part in _blocks(len(labels)):
+        said = logits[part].float().to(runtime.device)
+        answered = memory.answer(space.plain(_rows(part, runtime)), said)
+        known = (answered != said).any(dim=1).cpu().numpy()
+        labels[part][known] = answered.argmax(dim=1).cpu().numpy()[known]
+        logits[part] = answered
+
+
+def _together(believed: Tensor, logits: Tensor, evidence: Evidence) -> Tensor:
+    """Logits of the evidence and the networks together, by Bayes' rule.
+
+    Both know how large the clusters are. That counts once: or else small clusters would lose whatever is in doubt.
+    """
+    prior = torch.from_numpy(evidence.prior).to(logits.device)
+    return believed.clamp_min(SMALLEST).log() + logits.log_softmax(dim=1) - prior.clamp_min(SMALLEST).log()

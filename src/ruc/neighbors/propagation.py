@@ -1,0 +1,147 @@
+"""Let the neighbour graph smooth a clustering before its labels are trusted.
+
+Zhou et al. 2003, *Learning with Local and Global Consistency*: each sample repeatedly takes a share of its
+neighbours' labels and keeps a share of its own. k-means and its like cut through dense regions; the graph
+doesn't. Labels that are unknown are filled in from the nearest known ones.
+"""
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from ruc.labels.clustering import UNKNOWN, Clustering
+from ruc.neighbors.search import Neighbors
+
+__all__ = ["find_candidates", "is_large", "propagate", "propagate_among_candidates"]
+
+N_NEIGHBORS = 10
+N_STEPS = 40
+MOST_DENSE = 10_000_000  # samples times clusters; beyond, a few clusters of each sample are looked at
+N_CANDIDATES = 8
+ROWS = 8192
+
+
+def is_large(base: Clustering) -> bool:
+    """Whether a number for each sample and each cluster would be too many."""
+    return len(base.labels) * base.n_clusters > MOST_DENSE
+
+
+def propagate(base: Clustering, neighbors: Neighbors, share: float) -> Clustering:
+    """Smooth labels over the graph of the 10 nearest neighbours.
+
+    Parameters
+    ----------
+    base
+        The clustering; -1 has nothing to say.
+    neighbors
+        Nearest neighbours of every sample.
+    share
+        How much of a sample's label comes from its neighbours, in [0, 1).
+
+    Returns
+    -------
+    Clustering
+        Its probabilities are the shares with which each cluster arrived; samples that no label reached stay -1.
+    """
+    start = np.zeros((len(base.labels), base.n_clusters), np.float32)
+    known = np.flatnonzero(base.labels != UNKNOWN)
+    start[known, base.labels[known]] = 1.0
+    graph = _normalized_graph(neighbors)
+    arrived = start
+    for _ in range(N_STEPS):
+        arrived = share * (graph @ arrived) + (1 - share) * start
+    total = arrived.sum(axis=1, keepdims=True)
+    reached = total[:, 0] > 0
+    probabilities = np.where(total > 0, arrived / np.where(total > 0, total, 1), 1 / base.n_clusters)
+    labels = np.where(reached, arrived.argmax(axis=1), UNKNOWN).astype(np.int64)
+    return Clustering(labels, probabilities.astype(np.float32), base.n_clusters, base.name)
+
+
+def propagate_among_candidates(
+    base: Clustering, neighbors: Neighbors, share: float
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """As `propagate`, but each sample only takes part in the clusters that are frequent around it.
+
+    What would arrive of other clusters is left out. One product of a sparse matrix over all pairs of sample and
+    candidate is a step.
+
+    Parameters
+    ----------
+    base
+        The clustering; -1 has nothing to say.
+    neighbors, share
+        As in `propagate`.
+
+    Returns
+    -------
+    candidates, probabilities
+        (n_samples, 8) int64 clusters, the sample's own first, and float32 their shares, each row summing to 1.
+        Where there are fewer candidates the rest has share 0; where no
+        label is near, all have.
+    """
+    candidates = find_candidates(base.labels, neighbors)
+    pairs = _pair_graph(_normalized_graph(neighbors), candidates)
+    start = np.zeros(candidates.shape, np.float32)
+    start[:, 0] = base.labels != UNKNOWN
+    arrived = start.ravel()
+    for _ in range(N_STEPS):
+        arrived = np.asarray(pairs @ arrived) * share + start.ravel() * (1 - share)
+    probabilities: NDArray[np.float32] = arrived.reshape(candidates.shape).astype(np.float32)
+    sums = probabilities.sum(axis=1, keepdims=True)
+    probabilities = np.where(sums > 0, probabilities / np.maximum(sums, np.finfo(np.float32).tiny), 0)
+    return np.maximum(candidates, 0), probabilities
+
+
+def find_candidates(labels: NDArray[np.int64], neighbors: Neighbors) -> NDArray[np.int64]:
+    """(n_samples, 8) the sample's own label and the most frequent others among its neighbours; -1: none left."""
+    found = np.full((len(labels), N_CANDIDATES), UNKNOWN)
+    for start in range(0, len(labels), ROWS):
+        own = labels[start : start + ROWS]
+        voters = np.sort(labels[neighbors.indices[start : start + ROWS]], axis=1)
+        is_first = np.ones(voters.shape, bool)
+        is_first[:, 1:] = voters[:, 1:] != voters[:, :-1]
+        ends = np.where(is_first, np.arange(voters.shape[1]), voters.shape[1])
+        ends = np.minimum.accumulate(ends[:, ::-1], axis=1)[
+            :, ::-1
+        ]  # where the run begins that comes next or is here
+        following = np.column_stack([ends[:, 1:], np.full(len(voters), voters.shape[1])])
+        counts = np.where(
+            is_first & (voters != own[:, None]) & (voters != UNKNOWN),
+            following - np.arange(voters.shape[1]),
+            0,
+        )
+        best = np.argsort(-counts, axis=1, kind="stable")[:, : N_CANDIDATES - 1]
+        chosen = np.where(
+            np.take_along_axis(counts, best, axis=1) > 0, np.take_along_axis(voters, best, axis=1), UNKNOWN
+        )
+        found[start : start + ROWS, 0] = own
+        found[start : start + ROWS, 1 : 1 + chosen.shape[1]] = chosen
+    return found
+
+
+def _pair_graph(graph: sp.csr_array, candidates: NDArray[np.int64]) -> sp.csr_array:
+    """The graph of pairs of sample and candidate: an edge joins the pairs of its ends that have the same cluster."""
+    n_samples, width = candidates.shape
+    parts = []
+    for start in range(0, n_samples, ROWS):
+        block = graph[start : start + ROWS].tocoo()
+        here, there = candidates[start + block.row], candidates[block.col]
+        edge, own, other = np.nonzero((here[:, :, None] == there[:, None, :]) & (here != UNKNOWN)[:, :, None])
+        shape = (min(ROWS, n_samples - start) * width, n_samples * width)
+        entries = (block.data[edge], (block.row[edge] * width + own, block.col[edge] * width + other))
+        parts.append(sp.csr_array(entries, shape=shape))
+    return sp.csr_array(sp.vstack(parts, format="csr"))
+
+
+def _normalized_graph(neighbors: Neighbors) -> sp.csr_array:
+    """Symmetric; an edge fades with its length relative to the sample's other edges."""
+    n_samples = len(neighbors.indices)
+    columns = neighbors.indices[:, :N_NEIGHBORS]
+    lengths = np.sqrt(np.maximum(2 - 2 * neighbors.similarities[:, :N_NEIGHBORS], 0))
+    scale = np.maximum(lengths.mean(axis=1, keepdims=True), np.finfo(np.float32).eps)
+    weights: NDArray[np.float32] = np.exp(-((lengths / scale) ** 2)).astype(np.float32)
+    rows = np.repeat(np.arange(n_samples), columns.shape[1])
+    graph = sp.csr_array((weights.ravel(), (rows, columns.ravel())), shape=(n_samples, n_samples))
+    graph = graph.maximum(graph.T)
+    inverse_root = sp.diags_array(1 / np.sqrt(graph.sum(axis=1)))
+    return sp.csr_array(inverse_root @ graph @ inverse_root)

@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+
+from ruc.belief.evidence import WELL_EXPLAINED, gather_evidence, weigh_evidence
+from ruc.labels.clustering import Clustering
+from ruc.neighbors.search import nearest_neighbors
+from ruc.refine.settings import RefineSettings
+from ruc.runtime import Runtime
+
+N_CLUSTERS = 4
+
+
+def sample(spread, n=800, seed=0):
+    """Classes far apart or, with a large spread, hardly told apart by the features."""
+    generator = np.random.default_rng(seed)
+    truth = np.arange(n) % N_CLUSTERS
+    features = np.eye(8)[truth] + spread * generator.standard_normal((n, 8))
+    return nearest_neighbors(features.astype(np.float32), 100, Runtime("cpu")), truth
+
+
+def with_wrong(truth, share, seed=1):
+    generator = np.random.default_rng(seed)
+    labels = truth.copy()
+    chosen = generator.choice(len(truth), round(share * len(truth)), replace=False)
+    labels[chosen] = (labels[chosen] + generator.integers(1, N_CLUSTERS, len(chosen))) % N_CLUSTERS
+    return labels
+
+
+def given(labels):
+    return Clustering(labels, None, N_CLUSTERS, "given")
+
+
+@pytest.mark.parametrize("share", [0.01, 0.2, 0.4])
+def test_wrong_labels_are_repaired_where_the_features_are_good(share):
+    neighbors, truth = sample(0.2)
+    labels = with_wrong(truth, share)
+    evidence = weigh_evidence(given(labels), neighbors)
+    repaired = evidence.posterior.argmax(axis=1)
+    assert evidence.explained > WELL_EXPLAINED
+    assert (repaired != truth).sum() <= 0.1 * (labels != truth).sum()
+    np.testing.assert_allclose(evidence.reliability.diagonal().mean(), 1 - share, atol=0.03)
+
+
+def test_labels_are_kept_where_the_features_know_less():
+    neighbors, truth = sample(1.5)
+    labels = with_wrong(truth, 0.01)
+    evidence = weigh_evidence(given(labels), neighbors)
+    assert evidence.explained < WELL_EXPLAINED
+    assert (evidence.posterior.argmax(axis=1) == labels).mean() > 0.99
+    off = evidence.reliability[~np.eye(N_CLUSTERS, dtype=bool)]
+    np.testing.assert_allclose(off, off[0], rtol=1e-5)  # all confusions alike
+
+
+def test_rows_of_the_posterior_sum_to_one_with_labels_missing():
+    neighbors, truth = sample(0.2)
+    labels = np.where(np.arange(len(truth)) % 3 == 0, -1, truth)
+    posterior = weigh_evidence(given(labels), neighbors).posterior
+    np.testing.assert_allclose(posterior.sum(axis=1), 1, rtol=1e-5)
+    assert (posterior.argmax(axis=1) == truth).mean() > 0.98
+
+
+def test_without_neighbours_or_with_one_label_nothing_is_gathered():
+    neighbors, truth = sample(0.2)
+    assert gather_evidence(given(truth), None, RefineSettings(propagation=0.9)) is None
+    assert gather_evidence(given(np.zeros_like(truth)), neighbors, RefineSettings(propagation=0.9)) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "calibrate_by", "settled"),
+    [
+        ("graph", "neighbors", True),
+        ("density", "neighbors", True),
+        ("graph", "both", False),
+        ("kmeans", "neighbors", False),
+    ],
+)
+def test_only_clusters_of_the_graph_are_settled_for_networks_on_the_same_features(
+    name, calibrate_by, settled
+):
+    neighbors, truth = sample(0.2)
+    labels = with_wrong(truth, 0.05)
+    settings = RefineSettings(propagation=0.9, calibrate_by=calibrate_by)
+    evidence = gather_evidence(Clustering(labels, None, N_CLUSTERS, name), neighbors, settings)
+    assert evidence.settled is settled
+    kept = (evidence.labels == labels).all()
+    assert kept if name in ("graph", "density") else not kept
+
+
+@pytest.mark.parametrize(("name", "weighed"), [("given", True), ("scan", True), ("mixture", False)])
+def test_a_clustering_of_the_features_cant_know_more_than_they_do(name, weighed):
+    neighbors, truth = sample(2.0)
+    base = Clustering(truth, None, N_CLUSTERS, name)
+    evidence = gather_evidence(base, neighbors, RefineSettings(propagation=0.9))
+    assert evidence is not None and (evidence.reliability is not None) is weighed
+
+
+@pytest.mark.parametrize(("n_each", "weighed"), [(1, False), (2, False), (3, True)])
+def test_labels_too_few_to_judge_each_other_are_spread_over_the_graph(n_each, weighed):
+    neighbors, truth = sample(0.2, n=200)
+    labels = np.where(np.arange(200) < n_each * N_CLUSTERS, truth, -1)
+    evidence = gather_evidence(given(labels), neighbors, RefineSettings(propagation=0.9))
+    assert (evidence.reliability is not None) == weighed
+    assert (evidence.labels == truth).mean() > 0.98

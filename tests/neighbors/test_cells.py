@@ -1,0 +1,132 @@
+import logging
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from ruc.neighbors import cells as module
+from ruc.neighbors import search
+from ruc.neighbors.cells import neighbors_in_cells
+from ruc.neighbors.search import affordable_neighbors, nearest_neighbors
+from ruc.runtime import Runtime
+
+RUNTIME = Runtime("cpu", 1)
+
+
+def features(n_samples: int = 900) -> np.ndarray:
+    generator = np.random.default_rng(0)
+    centres = generator.normal(size=(30, 16))
+    rows = centres[generator.integers(30, size=n_samples)] + 0.5 * generator.normal(size=(n_samples, 16))
+    return rows.astype(np.float32)
+
+
+def recall(found: np.ndarray, exact: np.ndarray) -> float:
+    return float(np.mean([np.isin(one, other).mean() for one, other in zip(found, exact, strict=True)]))
+
+
+@pytest.fixture(params=[None, torch.bfloat16], ids=["plain", "quick"])
+def product(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> torch.dtype | None:
+    """In what the hardware multiplies, whatever it can: without bfloat16, or with it."""
+    monkeypatch.setattr(Runtime, "autocast_dtype", request.param)
+    return request.param
+
+
+@pytest.mark.usefixtures("product")
+def test_finds_nearly_all_and_says_how_many(caplog: pytest.LogCaptureFixture) -> None:
+    rows = features() * np.linspace(0.5, 2, 900, dtype=np.float32)[:, None]  # lengths don't matter
+    exact = nearest_neighbors(rows, 10, RUNTIME)
+    with caplog.at_level(logging.INFO):
+        indices, similarities = neighbors_in_cells(rows, 10, RUNTIME)
+    assert re.search(
+        "recall (98|99|100)", caplog.text
+    )  # 99% wanted, less what half precision takes for equal
+    assert recall(indices, exact.indices) > 0.97
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    expected = np.take_along_axis(unit @ unit.T, indices, axis=1)
+    np.testing.assert_allclose(similarities, expected, atol=1e-6)
+    assert (np.diff(similarities, axis=1) <= 0).all()
+    assert (indices != np.arange(len(rows))[:, None]).all()
+    assert all(len(set(row)) == 10 for row in indices.tolist())
+
+
+@pytest.mark.usefixtures("product")
+def test_all_cells_searched_is_exact_up_to_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = features(300)
+    monkeypatch.setattr(module, "WANTED_RECALL", 1.0)
+    monkeypatch.setattr(module, "N_PROBES", 300)
+    monkeypatch.setattr(module, "BLOCK_VALUES", 1000)  # several blocks a cell
+    indices, _ = neighbors_in_cells(rows, 10, RUNTIME)
+    assert recall(indices, nearest_neighbors(rows, 10, RUNTIME).indices) > 0.999
+
+
+@pytest.mark.usefixtures("product")
+def test_cells_smaller_than_the_wanted_number_look_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WANTED_RECALL", 1e-9)  # one cell would do
+    monkeypatch.setattr(module, "BOUND_SAMPLES", 1)
+    indices, similarities = neighbors_in_cells(features(200), 60, RUNTIME)
+    assert indices.shape == (200, 60) and np.isfinite(similarities).all()
+
+
+@pytest.mark.usefixtures("product")
+def test_recall_is_that_of_what_was_returned(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = features(400)
+    monkeypatch.setattr(module, "WANTED_RECALL", 1e-9)  # one cell
+    monkeypatch.setattr(module, "BOUND_SAMPLES", 1)
+    monkeypatch.setattr(module, "N_PROBES", 400)  # all of them
+    with caplog.at_level(logging.INFO):
+        indices, _ = neighbors_in_cells(rows, 10, RUNTIME)
+    share = 100 * recall(indices, nearest_neighbors(rows, 10, RUNTIME).indices)
+    said = float(caplog.text.split("recall ")[1].split("%")[0])
+    assert share < 97
+    assert said == pytest.approx(share, abs=0.05)
+
+
+@pytest.mark.usefixtures("product")
+def test_samples_that_ask_in_several_turns_find_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = features(500)
+    at_once, _ = neighbors_in_cells(rows, 10, RUNTIME)
+    monkeypatch.setattr(module, "ASKERS", 77)  # not the end of a cell
+    in_turns, _ = neighbors_in_cells(rows, 10, RUNTIME)
+    assert recall(in_turns, at_once) > 0.999
+
+
+@pytest.mark.usefixtures("product")
+def test_more_pairs_than_are_held_leave_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = features(500)
+    rows[:200] = rows[0]  # as similar as can be: each of them finds all others
+    monkeypatch.setattr(module, "MOST_PAIRS", 8000)
+    monkeypatch.setattr(module, "BLOCK_VALUES", 2000)
+    monkeypatch.setattr(module, "SIDE", 4)
+    crowded: list[int] = []
+    keep = module._crowded
+    monkeypatch.setattr(
+        module,
+        "_crowded",
+        lambda found, *others: (crowded.append(len(found.askers)), keep(found, *others))[1],
+    )
+    indices, similarities = neighbors_in_cells(rows, 10, RUNTIME)
+    assert 8000 < max(crowded) <= 8000 + 2000
+    np.testing.assert_allclose(similarities[:200], 1, atol=1e-6)
+    assert all(len(set(row) - {asker}) == 10 for asker, row in enumerate(indices.tolist()))
+    # Where it's crowded what is better by less than the rounding of bfloat16 may be missed.
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    exact = -np.sort(-(unit @ unit.T), axis=1)[:, 1:11]
+    np.testing.assert_allclose(similarities, exact, atol=3 * module.ROUNDING)
+
+
+def test_of_many_samples_fewer_neighbours_are_asked_for_and_cells_are_searched(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert affordable_neighbors(100, 1000) == 100
+    assert affordable_neighbors(100, 70) == 69
+    assert affordable_neighbors(100, search.MOST_EXACT + 1) == 50
+    assert affordable_neighbors(10, search.MOST_EXACT + 1) == 10
+    monkeypatch.setattr(search, "MOST_EXACT", 500)
+    with caplog.at_level(logging.INFO):
+        nearest_neighbors(features(500), 5, RUNTIME)
+        assert "approximate" not in caplog.text
+        nearest_neighbors(features(501), 5, RUNTIME)
+    assert "approximate" in caplog.text
