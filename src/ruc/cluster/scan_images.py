@@ -30,6 +30,7 @@ from ruc.networks import (
     can_fuse,
     channels_last,
     set_learning_rate,
+    settle_statistics,
     shuffled_batches,
     train_epochs,
     warmup_cosine,
@@ -177,6 +178,7 @@ def fit_on_neighbors(
         on_epoch,
         resume,
     )
+    _settle(branches, images, runtime)
     probabilities = _predict(branches, images, runtime).softmax(dim=2)
     of_heads = losses_of_heads(probabilities, near, settings.entropy_weight)
     logger.info("SCAN: losses of the heads %s", ", ".join(f"{loss:.3f}" for loss in of_heads.tolist()))
@@ -204,6 +206,7 @@ def self_label_images(
     def losses(epoch: int) -> Iterator[tuple[int, Tensor]]:
         generator = runtime.generator(f"self-labelling/epoch {epoch}")
         set_learning_rate(optimizer, settings.learning_rate * warmup_cosine(epoch, settings.n_label_epochs))
+        _settle(network, images, runtime)
         confidence, targets = _predict(network, images, runtime).softmax(dim=1).max(dim=1)
         sure = _surest(confidence, targets, settings.threshold)
         sizes = torch.bincount(targets[sure])
@@ -227,6 +230,7 @@ def self_label_images(
         on_epoch,
         resume,
     )
+    _settle(network, images, runtime)
     return network
 
 
@@ -273,8 +277,19 @@ def _predict(network: nn.Module, images: Tensor, runtime: Runtime) -> Tensor:
     learning = network.training
     network.eval()
     parts = []
-    for part in torch.split(images, PREDICT_ROWS):
+    for part in _plain(images):
         with runtime.autocast():
-            parts.append(network(to_float(part).contiguous(memory_format=torch.channels_last)).float())
+            parts.append(network(part).float())
     network.train(learning)
     return torch.cat(parts, dim=-2)
+
+
+def _settle(network: nn.Module, images: Tensor, runtime: Runtime) -> None:
+    """Batch normalisation as the plain images have it, on which the clusters are predicted."""
+    settle_statistics(network, _plain(images), runtime)
+
+
+def _plain(images: Tensor) -> Iterator[Tensor]:
+    """The images as they are, in parts of nearly equal size."""
+    for part in images.tensor_split(-(-len(images) // PREDICT_ROWS)):
+        yield to_float(part).contiguous(memory_format=torch.channels_last)

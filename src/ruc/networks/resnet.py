@@ -60,6 +60,20 @@ class NetworkSettings:
         return self.width << (len(self.blocks) - 1)
 
 
+class _Shortcut(nn.Conv2d):
+    """A 1×1 convolution of every `stride`-th place.
+
+    Of few channels those places are taken first: with 8 of them in bfloat16 the strided convolution's gradient is
+    written beyond its buffers on Intel and AMD processors (oneDNN in torch 2.13), and the process ends.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.in_channels >= 16:
+            return super().forward(x)
+        across, down = self.stride
+        return functional.conv2d(x[:, :, ::across, ::down], self.weight)
+
+
 class _Block(nn.Module):
     """Two 3×3 convolutions beside a shortcut (He et al. 2016)."""
 
@@ -71,7 +85,7 @@ class _Block(nn.Module):
         self.bn2 = nn.BatchNorm2d(channels_out)
         self.downsample: nn.Module | None = None
         if stride != 1 or channels_in != channels_out:
-            shortcut = nn.Conv2d(channels_in, channels_out, 1, stride, bias=False)
+            shortcut = _Shortcut(channels_in, channels_out, 1, stride, bias=False)
             self.downsample = nn.Sequential(shortcut, nn.BatchNorm2d(channels_out))
 
     def forward(self, x: Tensor) -> Tensor:
