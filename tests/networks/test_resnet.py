@@ -76,3 +76,15 @@ def test_seeded_init_repeats_and_leaves_the_global_generator_alone() -> None:
 )
 def test_heads_map_features_to_their_outputs(head) -> None:
     assert head(torch.rand(5, 6)).shape == (5, 4)
+
+
+@pytest.mark.parametrize("channels", [8, 16])
+def test_shortcuts_of_few_channels_take_the_same_places(channels: int) -> None:
+    with seeded_init(0):
+        shortcut = ResNet(NetworkSettings(width=channels, blocks=(1, 1))).layer2[0].downsample[0]
+    x = torch.randn(3, channels, 7, 6, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    mine = shortcut(x)
+    (gradient,) = torch.autograd.grad(mine.square().sum(), x)
+    expected = torch.nn.functional.conv2d(x, shortcut.weight, stride=2)
+    torch.testing.assert_close(mine, expected)
+    torch.testing.assert_close(gradient, torch.autograd.grad(expected.square().sum(), x)[0])

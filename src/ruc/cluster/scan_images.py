@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.optim.swa_utils import update_bn
 
 from ruc.cluster.scan import ENTROPY_WEIGHT, N_NEIGHBORS, Heads, losses_of_heads, scan_loss, train_heads
 from ruc.embed.checkpoint import apply_in_batches
@@ -30,7 +31,6 @@ from ruc.networks import (
     can_fuse,
     channels_last,
     set_learning_rate,
-    settle_statistics,
     shuffled_batches,
     train_epochs,
     warmup_cosine,
@@ -255,8 +255,11 @@ def predict_images(pixels: NDArray[np.uint8], network: ImageNetwork, runtime: Ru
 def _heads_on_frozen(
     images: Tensor, backbone: ResNet, near: Tensor, n_clusters: int, runtime: Runtime, entropy_weight: float
 ) -> Heads:
-    """Heads on the features as the backbone gives them; they are fitted to standardised ones, so that is undone."""
+    """Heads on the features that training starts from; they are fitted to standardised ones, so that is undone."""
     frozen = copy.deepcopy(backbone).to(images.device)
+    _settle(
+        frozen, images, runtime
+    )  # in training the features are normalised by these images, not by those before
     features = _predict(frozen, images, runtime)
     mean, scale = features.mean(dim=0), features.std().clamp_min(1e-12)
     heads, _ = train_heads((features - mean) / scale, near, n_clusters, runtime, entropy_weight)
@@ -285,8 +288,14 @@ def _predict(network: nn.Module, images: Tensor, runtime: Runtime) -> Tensor:
 
 
 def _settle(network: nn.Module, images: Tensor, runtime: Runtime) -> None:
-    """Batch normalisation as the plain images have it, on which the clusters are predicted."""
-    settle_statistics(network, _plain(images), runtime)
+    """Batch normalisation's means and variances as the plain images have them, on which clusters are predicted.
+
+    While a network learns they are running averages over views and over weights that have changed since, and of few
+    batches when images are few: what it predicts may be far from what it learned (Wu and Johnson 2021,
+    arXiv 2105.07576, section 3).
+    """
+    with runtime.autocast():
+        update_bn(_plain(images), network)
 
 
 def _plain(images: Tensor) -> Iterator[Tensor]:

@@ -1,6 +1,5 @@
 """Networks: backbones that make features of images, heads that stand on them, and how they are trained."""
 
-from ruc.networks.batch_norm import settle_statistics
 from ruc.networks.heads import linear_head, mlp_head, projection_head, relu_layers
 from ruc.networks.image_network import ImageNetwork
 from ruc.networks.layout import channels_last
@@ -32,7 +31,6 @@ __all__ = [
     "relu_layers",
     "seeded_init",
     "set_learning_rate",
-    "settle_statistics",
     "shuffled_batches",
     "train_epochs",
     "warmup_cosine",
