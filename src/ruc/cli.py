@@ -297,16 +297,37 @@ def rename(
     _edited(run, edit_folder(run, lambda r: [Rename(find_cluster(r, cluster), name)]))
 
 
+@app.command()
+def check(
+    run: RunFolder,
+    n_asked: Annotated[int, typer.Option("--n", min=1, help="How many images to ask about.")] = 50,
+    seed: Annotated[int | None, typer.Option(help="Of the draw.  [default: the run's]")] = None,
+) -> None:
+    """Ask a person about some images, drawn by chance: their answers say how many of all are right."""
+    from ruc.check_folder import ask
+
+    asked = ask(run, n_asked, seed)
+    where = asked.page or f"{asked.table} (fill the column answer with yes or no)"
+    answers = "edits.json" if asked.page else asked.table
+    typer.echo(f"{asked.n_asked} questions: {where}")
+    typer.echo(f"then: ruc apply {run} {answers}")
+
+
 @app.command(name="apply")
 def apply_(
     run: RunFolder,
-    edits: Annotated[Path, typer.Argument(help="The edits.json that the report downloaded.")],
+    edits: Annotated[
+        Path,
+        typer.Argument(
+            help="The edits.json that report.html or check.html downloaded, or a CSV of file_name,answer (yes, no) "
+            "or file_name,label (the right cluster)."
+        ),
+    ],
 ) -> None:
-    """Put the edits made in a run's report into the run."""
-    from ruc.edit_folder import edit_folder
-    from ruc.edits import read_edits
+    """Put edits made in a run's report, or answers to `ruc check`, into the run."""
+    from ruc.edit_folder import apply_file
 
-    _edited(run, edit_folder(run, lambda r: read_edits(edits, r)))
+    _edited(run, apply_file(run, edits))
 
 
 @app.command()
@@ -360,9 +381,9 @@ def export(
 
 
 def _edited(folder: Path, run: Any, undone: bool = False) -> None:
-    from ruc.summary import sizes_line
+    from ruc.summary import edited_lines
 
-    typer.echo(sizes_line(run))
+    typer.echo("\n".join(edited_lines(run)))
     hint = "" if undone else f"   (ruc undo {folder} takes it back)"
     typer.echo(f"report: {folder / 'report.html'}{hint}")
 

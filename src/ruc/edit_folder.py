@@ -1,14 +1,21 @@
-"""A person's corrections put into a run folder: table, report and predictions follow."""
+"""A person's corrections and answers put into a run folder: table, report and predictions follow."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from ruc.edits import Edit, apply_edits, undo_edits
+from ruc.check.answer_table import read_answers
+from ruc.edits import Edit, apply_edits, read_edits, undo_edits
 from ruc.report.data import report_data
 from ruc.report.report import write_report
 from ruc.run_folder import Run, read_run, write_run
 
-__all__ = ["edit_folder", "undo_in_folder"]
+__all__ = ["apply_file", "edit_folder", "undo_in_folder"]
+
+
+def apply_file(folder: Path, path: Path) -> Run:
+    """Apply the edits.json of the report or of the questions' page, or a CSV of answers; raises as `edit_folder` does."""
+    is_json = path.suffix.lower() == ".json"
+    return edit_folder(folder, lambda run: read_edits(path, run) if is_json else read_answers(path, run))
 
 
 def edit_folder(folder: Path, edits_of: Callable[[Run], Iterable[Edit]]) -> Run:

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ruc.check.checked import checked_of
+from ruc.check.words import checked_lines
 from ruc.edits import merged_clusters
 from ruc.run_folder import Run
 
-__all__ = ["sizes_line", "summary_lines"]
+__all__ = ["edited_lines", "sizes_line", "summary_lines"]
 
 N_DOUBTFUL = 5
 N_SIZES = 10
@@ -36,6 +38,13 @@ def summary_lines(run: Run, folder: Path) -> list[str]:
         "most doubtful: " + ", ".join(f"{run.file_names[i]} (doubt {doubt[i]:.0%})" for i in doubtful),
         f"table: {folder / 'clusters.csv'}   report: {folder / 'report.html'}",
     ]
+
+
+def edited_lines(run: Run) -> list[str]:
+    """What an edited run is now: the sizes, and what answers say where there are some."""
+    checked = checked_of(run)
+    lines = [] if checked is None else checked_lines(checked, run.cluster_names)
+    return [sizes_line(run), *lines]
 
 
 def sizes_line(run: Run) -> str:

@@ -12,13 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["Calibration", "fit_level", "fit_temperature"]
+__all__ = ["Calibration", "fit_level", "fit_temperature", "pinned"]
 
 LOWEST, HIGHEST = 0.05, 20.0
 LEAST_CERTAINTY = 0.02  # keeps the order of the clusters
 N_STEPS = 60
+SMALLEST = 1e-6
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,36 @@ def fit_level(logits: Tensor, level: float, shared: float) -> Calibration:
     chance = 1 / logits.shape[1]
     certainty = (level - chance) / max(confidence(temperature) - chance, 1e-6)
     return Calibration(temperature, min(max(certainty, LEAST_CERTAINTY), 1.0))
+
+
+def pinned(
+    probabilities: NDArray[np.floating], cluster: NDArray[np.int64], confidence: NDArray[np.floating]
+) -> NDArray[np.float32]:
+    """Probabilities with the confidence at each sample's cluster; the order of the others stays.
+
+    Parameters
+    ----------
+    probabilities
+        (n_samples, n_clusters), each row summing to 1 and largest at its cluster.
+    cluster
+        (n_samples,) the cluster of each sample.
+    confidence
+        (n_samples,) in [0, 1]. What is missing is shared out evenly, what is too much goes alike from all others. A row
+        can't be lower at its largest than even: a confidence below 1 / n_clusters makes it even but for a trace.
+    """
+    even = 1 / probabilities.shape[1]
+    rows = np.arange(len(cluster))
+    own = probabilities[rows, cluster].astype(np.float64)
+    wanted = np.clip(confidence.astype(np.float64), even, 1.0)
+    raised = wanted > own
+    # Between the row and certainty, or between the row and an even one.
+    towards_certain = (1 - wanted) / np.maximum(1 - own, SMALLEST)
+    towards_even = np.maximum((wanted - even) / np.maximum(own - even, SMALLEST), LEAST_CERTAINTY)
+    kept = np.where(raised, towards_certain, towards_even).clip(0, 1).astype(np.float32)
+    out = np.asarray(probabilities, np.float32) * kept[:, None]
+    out += np.where(raised, 0, (1 - kept) * np.float32(even))[:, None]
+    out[rows, cluster] += np.where(raised, 1 - kept, 0)
+    return out
 
 
 def _falling_root(function: Callable[[float], float]) -> float:

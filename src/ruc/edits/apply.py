@@ -7,10 +7,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ruc.edits.edit import Edit, Junk, Merge, Move, Rename, Split, from_json, to_json
+from ruc.check.checked import CHECKED, check_answers, checked_of, with_answers
+from ruc.edits.edit import Answer, Edit, Junk, Merge, Move, Rename, Split, from_json, to_json
 from ruc.edits.state import EditState, Samples
 from ruc.errors import InputError
 from ruc.marks import review_rows
+from ruc.refine.calibrate import pinned
 from ruc.run_folder import Run
 
 __all__ = [
@@ -87,7 +89,9 @@ def before_edits(run: Run) -> Run:
     if BEFORE not in run.notes:
         return run
     kept = run.notes[BEFORE]
-    notes = {name: value for name, value in run.notes.items() if name not in (EDITS, BEGAN, BEFORE, JUNK)}
+    notes = {
+        name: value for name, value in run.notes.items() if name not in (EDITS, BEGAN, BEFORE, JUNK, CHECKED)
+    }
     return replace(
         run,
         cluster=np.asarray(kept["cluster"], dtype=np.int64),
@@ -143,6 +147,10 @@ def follow_edits(
         (n_samples,) and (n_samples, K as it is now).
     """
     opinion = np.array(probabilities, dtype=np.float32)
+    checked = checked_of(run)
+    if checked is not None:
+        guessed = opinion.argmax(axis=1)
+        opinion = pinned(opinion, guessed, checked.calibration(opinion.max(axis=1), guessed))
     known = None if features is None else np.asarray(features, dtype=np.float32)
     guests = Samples(opinion.argmax(axis=1).astype(np.int64), opinion, known)
     _perform(state_of(before_edits(run), guests), edits_of(run))
@@ -160,7 +168,7 @@ def initial_probabilities_of(run: Run) -> NDArray[np.float32] | None:
 
 def needs_features(run: Run) -> bool:
     """Whether new images can follow the edits by their features alone."""
-    return any(isinstance(edit, Move | Split) for edit in edits_of(run))
+    return any(isinstance(edit, Move | Split | Answer) for edit in edits_of(run))
 
 
 def merged_places(run: Run) -> tuple[int, ...]:
@@ -196,14 +204,22 @@ def _perform(state: EditState, edits: Iterable[Edit]) -> None:
                 state.move(file_names, cluster)
             case Split(cluster, parts):
                 state.split(cluster, parts)
+            case Answer(file_name, asked, right):
+                state.answer(file_name, asked, right)
 
 
 def _edited(before: Run, edits: Sequence[Edit], began: Sequence[int]) -> Run:
     """The run as it was before any edit, with these ones, of which each command's begin where `began` says."""
-    state = state_of(before)
+    answers = {
+        edit.file_name: edit.belongs for edit in edits if isinstance(edit, Answer)
+    }  # the last one counts
+    checked = check_answers(before, answers)
+    calibrated = before if checked is None else with_answers(before, checked)
+    state = state_of(calibrated)
     _perform(state, edits)
     notes = {
         **before.notes,
+        **({} if checked is None else {CHECKED: checked.to_json()}),
         EDITS: [to_json(edit) for edit in edits],
         BEGAN: list(began),
         JUNK: sorted(state.junk),
@@ -221,7 +237,7 @@ def _edited(before: Run, edits: Sequence[Edit], began: Sequence[int]) -> Run:
         before,
         cluster=state.own.cluster,
         initial_cluster=state.initial.cluster,
-        confidence=np.where(untouched, before.confidence, np.minimum(state.own.confidence, 1)),
+        confidence=np.where(untouched, calibrated.confidence, np.minimum(state.own.confidence, 1)),
         probabilities=state.own.probabilities,
         network_probabilities=before.probabilities,
         cluster_names=tuple(state.names),

@@ -1,11 +1,11 @@
-"""What a person can correct in a run: rename, merge, split, move, junk; in memory and as JSON."""
+"""What a person can say of a run: rename, merge, split, move, junk, answer; in memory and as JSON."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from ruc.errors import InputError
 
-__all__ = ["Edit", "Junk", "Merge", "Move", "Rename", "Split", "from_json", "to_json"]
+__all__ = ["Answer", "Edit", "Junk", "Merge", "Move", "Rename", "Split", "from_json", "to_json"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,32 @@ class Split:
     parts: tuple[tuple[str, ...], ...]
 
 
-Edit = Rename | Merge | Junk | Move | Split
+@dataclass(frozen=True)
+class Answer:
+    """Say whether an image belongs to the cluster that it is in.
+
+    Attributes
+    ----------
+    file_name
+        The image.
+    asked
+        The cluster that was asked about.
+    right
+        The one it belongs to: `asked` says yes, another one or None no. Without another one it goes to the likeliest
+        of the others.
+    """
+
+    file_name: str
+    asked: int
+    right: int | None
+
+    @property
+    def belongs(self) -> bool:
+        """Whether the answer was yes."""
+        return self.right == self.asked
+
+
+Edit = Rename | Merge | Junk | Move | Split | Answer
 
 
 def to_json(edit: Edit) -> dict[str, Any]:
@@ -70,6 +95,8 @@ def to_json(edit: Edit) -> dict[str, Any]:
             return {"op": "move", "file_names": list(file_names), "cluster": cluster}
         case Split(cluster, parts):
             return {"op": "split", "cluster": cluster, "parts": [list(part) for part in parts]}
+        case Answer(file_name, asked, right):
+            return {"op": "answer", "file_name": file_name, "asked": asked, "right": right}
 
 
 def from_json(record: Any) -> Edit:
@@ -87,8 +114,10 @@ def from_json(record: Any) -> Edit:
             isinstance(part, list) and _are_names(part) for part in parts
         ):
             return Split(cluster, tuple(tuple(part) for part in parts))
+        case {"op": "answer", "file_name": str(name), "asked": int(asked), "right": int() | None as right}:
+            return Answer(name, asked, right)
     raise InputError(
-        f"{str(record)[:120]} is no edit; expected op rename, merge, junk, move or split with its values"
+        f"{str(record)[:120]} is no edit; expected op rename, merge, junk, move, split or answer with its values"
     )
 
 

@@ -53,7 +53,7 @@ def read_edits(path: Path, run: Run) -> tuple[Edit, ...]:
     if content.get("run") != own:
         raise InputError(
             f"{path} was made for {content.get('run')}, but this run is {own}: another run, or edited since; "
-            "expected edits from its newest report: open report.html again and make them there"
+            "expected edits from its newest report: open report.html again and make them there (answers: `ruc check`)"
         )
     return tuple(from_json(record) for record in content["edits"])
 

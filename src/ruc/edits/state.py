@@ -165,6 +165,26 @@ class EditState:
             known, _ = _equals(_needed(self.guests), _needed(self.own)[rows])
             _place(self.guests, known, cluster)
 
+    def answer(self, file_name: str, asked: int, right: int | None) -> None:
+        """An image into the cluster where it belongs; where only that it's not `asked` is known, into the likeliest other."""
+        if right is not None:
+            self.check(asked)
+            self.move([file_name], right)
+            return
+        self.check(asked)
+        rows = self.rows([file_name])
+        others = [one for one in range(len(self.names)) if one != asked and one not in self.merged_into]
+        if not others:
+            raise InputError(
+                f"{file_name!r} doesn't belong to cluster {asked}, and there is no other; expected two clusters or "
+                "more: move it to a new one in the report"
+            )
+        self.by_hand[rows] = False
+        _expel(self.own, rows, asked, others)
+        if self.guests is not None:
+            known, _ = _equals(_needed(self.guests), _needed(self.own)[rows])
+            _expel(self.guests, known, asked, others)
+
     def check(self, cluster: int) -> None:
         """Raise `InputError` unless there is such a cluster."""
         if cluster in self.merged_into:
@@ -214,6 +234,16 @@ def _place(samples: Samples, rows: NDArray[Any], cluster: int) -> None:
     samples.probabilities[rows] = 0
     samples.probabilities[rows, cluster] = 1
     samples.cluster[rows] = cluster
+
+
+def _expel(samples: Samples, rows: NDArray[Any], cluster: int, others: Sequence[int]) -> None:
+    """Out of a cluster, into the likeliest of the others; nothing is said of how likely each of those is."""
+    samples.probabilities[rows, cluster] = 0
+    left = samples.probabilities[np.ix_(rows, others)]
+    total = left.sum(axis=1, keepdims=True)
+    left = np.where(total > 0, left / np.where(total > 0, total, 1), np.float32(1 / len(others)))
+    samples.probabilities[np.ix_(rows, others)] = left
+    samples.cluster[rows] = np.asarray(others)[left.argmax(axis=1)]
 
 
 def _nearest(features: NDArray[np.float32], means: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +30,7 @@ __all__ = [
     "check_output",
     "read_model",
     "read_run",
+    "write_check",
     "write_figures",
     "write_metrics",
     "write_report_file",
@@ -125,7 +126,7 @@ def write_run(
         write_csv(new / "review.csv", REVIEW_COLUMNS, run.review)
         columns = tuple(run.history[0]) if run.history else ("epoch",)
         write_csv(new / "history.csv", columns, [[row[c] for c in columns] for row in run.history])
-        write_json(new / NOTES, {**run.notes, "cluster_names": list(run.cluster_names)})
+        write_json(new / NOTES, _notes(run))
         if run.metrics is not None:
             write_json(new / "metrics.json", run.metrics)
         if model is not None:
@@ -149,6 +150,18 @@ def write_figures(folder: Path, figures: Mapping[str, str]) -> None:
         (new / "figures").mkdir()
         for name, svg in figures.items():
             (new / "figures" / f"{name}.svg").write_text(svg, encoding="utf-8")
+
+
+def write_check(
+    folder: Path, run: Run, columns: Sequence[str], rows: Iterable[Sequence[Any]], page: str | None
+) -> tuple[Path | None, Path]:
+    """Write questions as `check.csv`, and `check.html` where there is a page; returns where. The run's notes follow."""
+    with replacing(folder) as new:
+        write_csv(new / "check.csv", columns, rows)
+        if page is not None:
+            (new / "check.html").write_text(page, encoding="utf-8")
+        write_json(new / NOTES, _notes(run))
+    return None if page is None else folder / "check.html", folder / "check.csv"
 
 
 def write_report_file(folder: Path, report: str) -> None:
@@ -239,6 +252,10 @@ def read_model(folder: str | Path) -> "dict[str, State]":
     return parts
 
 
+def _notes(run: Run) -> dict[str, Any]:
+    return {**run.notes, "cluster_names": list(run.cluster_names)}
+
+
 def _remove_stale(folder: Path, run: Run) -> None:
     """An earlier run's optional files must not stand beside this run's."""
     optional = {
@@ -248,6 +265,9 @@ def _remove_stale(folder: Path, run: Run) -> None:
     }
     for name, value in optional.items():
         if value is None:
+            (folder / name).unlink(missing_ok=True)
+    if "asked" not in run.notes:
+        for name in ("check.html", "check.csv"):
             (folder / name).unlink(missing_ok=True)
     if run.metrics is None:
         shutil.rmtree(folder / "figures", ignore_errors=True)

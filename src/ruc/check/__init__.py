@@ -1,0 +1,1 @@
+"""Fifty questions to a person, and what their answers say of all images."""

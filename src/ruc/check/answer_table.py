@@ -1,0 +1,107 @@
+"""Answers from a table: for each image whether it belongs to its cluster, or which one is right."""
+
+import csv
+from pathlib import Path
+from typing import Final
+
+from ruc.cluster.label_matching import in_order_of
+from ruc.cluster.label_table import LabelTable
+from ruc.edits import Answer, find_cluster
+from ruc.errors import InputError
+from ruc.run_folder import Run
+
+__all__ = ["read_answers"]
+
+YES: Final = {"yes", "y", "true", "1"}
+NO: Final = {"no", "n", "false", "0"}
+
+
+def read_answers(path: Path, run: Run) -> tuple[Answer, ...]:
+    """The answers of a CSV with the columns `file_name` and `answer` (yes or no) or `label` (the right cluster).
+
+    Empty answers are open questions. Where there is a column `cluster`, as in the table that `ruc check` writes, the
+    images must still be in these.
+
+    Raises
+    ------
+    InputError
+        The table can't be read or has other columns; an image, an answer or a cluster isn't known; no answer.
+    """
+    header, rows = _read(path)
+    said = next((column for column in ("label", "answer") if column in header), None)
+    if said is None or "file_name" not in header:
+        raise InputError(
+            f"{path}: has the columns {', '.join(header)}; expected 'file_name' and 'answer' (yes or no), or 'label' "
+            "(the right cluster)"
+        )
+    places = [f"line {line}" for line, _ in rows]
+    texts = [_answer(row, header) for _, row in rows]
+    names = [row["file_name"] for _, row in rows]
+    matched = in_order_of(LabelTable(str(path), names, texts, None, None, places), run.file_names, ())
+    assert matched.labels is not None
+    if not any(matched.labels):
+        raise InputError(f"{path}: no answer is filled in; expected yes or no in the column {said!r}")
+    if "cluster" in header:
+        _check_still_there(path, rows, run)
+    return tuple(
+        Answer(run.file_names[row], int(run.cluster[row]), _right(path, matched, row, run))
+        for row, text in enumerate(matched.labels)
+        if text
+    )
+
+
+def _answer(row: dict[str, str], header: list[str]) -> str:
+    """The right cluster where it's named, as "=name", else yes or no in one way to write it, or ""."""
+    label = row["label"] if "label" in header else ""
+    if label and label != "-1":
+        return f"={label}"
+    return row["answer"].lower() if "answer" in header else ""
+
+
+def _right(path: Path, table: LabelTable, row: int, run: Run) -> int | None:
+    assert table.labels is not None
+    text, place = table.labels[row], table.places[row]
+    if text.startswith("="):
+        try:
+            return find_cluster(run, text[1:])
+        except InputError as error:
+            raise InputError(
+                f"{path}, {place}: {error}; name the clusters first (ruc rename), or answer yes and no in a column "
+                "'answer'"
+            ) from error
+    if text in YES:
+        return int(run.cluster[row])
+    if text in NO:
+        return None
+    raise InputError(f"{path}, {place}: answer {text!r}; expected yes or no, or nothing where you can't tell")
+
+
+def _check_still_there(path: Path, rows: list[tuple[int, dict[str, str]]], run: Run) -> None:
+    cluster_of = dict(zip(run.file_names, run.cluster.tolist(), strict=True))
+    for line, row in rows:
+        now = cluster_of.get(row["file_name"])
+        if now is not None and row["cluster"].isdecimal() and int(row["cluster"]) != now:
+            raise InputError(
+                f"{path}, line {line}: {row['file_name']} was asked about in cluster {row['cluster']}, and is in {now} "
+                "now; expected answers about the run as it is: if they were applied already nothing is left to do, "
+                "else ask again with `ruc check`"
+            )
+
+
+def _read(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            header = file.readline()
+            delimiter = max(",;\t", key=header.count)
+            file.seek(0)
+            reader = csv.DictReader(file, delimiter=delimiter, restval="")
+            fields = [name.strip() for name in reader.fieldnames or ()]
+            reader.fieldnames = fields
+            rows = [
+                (reader.line_num, {name: (row[name] or "").strip() for name in fields})
+                for row in reader
+                if any((row[name] or "").strip() for name in fields)
+            ]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read ({error}); expected answers as a CSV in UTF-8") from error
+    return fields, rows

@@ -1,0 +1,143 @@
+"""What the answers about a run say of it: the share that is right, each cluster's, and the confidence set to it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ruc.check.calibrate import AnswerCalibration, fit_answers
+from ruc.check.design import strata
+from ruc.check.estimate import Share, estimate_share
+from ruc.refine.calibrate import pinned
+from ruc.run_folder import Run
+
+__all__ = ["ASKED", "CHECKED", "ENOUGH", "Checked", "check_answers", "checked_of", "with_answers"]
+
+ASKED: Final = "asked"  # in the notes: the file names that were drawn, in rounds
+CHECKED: Final = "checked"
+ENOUGH: Final = 8  # answers about a cluster that are worth an interval of its own
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a person's answers say of a run, as it was before they changed it.
+
+    Attributes
+    ----------
+    accuracy
+        The share of all images that are in the right cluster.
+    clusters
+        The same of each cluster with enough answers, by its number.
+    n_yes
+        How many of the answers that count said yes.
+    n_open
+        Images that were drawn and have no answer.
+    n_beside
+        Answers about images that weren't drawn: they count for their image, and say nothing of others.
+    next_cluster
+        The one where most images are expected to be wrong.
+    expected_wrong
+        How many, there.
+    calibration
+        The confidence set to the answers.
+    """
+
+    accuracy: Share
+    clusters: dict[int, Share]
+    n_yes: int
+    n_open: int
+    n_beside: int
+    next_cluster: int
+    expected_wrong: float
+    calibration: AnswerCalibration
+
+    def to_json(self) -> dict[str, Any]:
+        """For the run's notes, and the report."""
+        shares = {str(cluster): asdict(share) for cluster, share in self.clusters.items()}
+        accuracy = asdict(self.accuracy) | {"further_to_halve": self.accuracy.further_to_halve}
+        return asdict(self) | {
+            "accuracy": accuracy, "clusters": shares, "calibration": self.calibration.to_json()
+        }  # fmt: skip
+
+    @staticmethod
+    def from_json(record: dict[str, Any]) -> "Checked":
+        """What `to_json` wrote."""
+        accuracy = {name: value for name, value in record["accuracy"].items() if name != "further_to_halve"}
+        return Checked(
+            **record
+            | {
+                "accuracy": Share(**accuracy),
+                "clusters": {int(cluster): Share(**share) for cluster, share in record["clusters"].items()},
+                "calibration": AnswerCalibration.from_json(record["calibration"]),
+            }
+        )
+
+
+def checked_of(run: Run) -> Checked | None:
+    """What the answers in a run say, or None where there are none."""
+    record = run.notes.get(CHECKED)
+    return None if record is None else Checked.from_json(record)
+
+
+def check_answers(run: Run, answers: Mapping[str, bool]) -> Checked | None:
+    """What answers say of the run, which has no edits; None where none of them counts.
+
+    Parameters
+    ----------
+    run
+        As it was before the answers.
+    answers
+        File name to whether the image belongs to its cluster. Where `ruc check` drew images, those about these count;
+        else all, as if the images had been drawn by chance.
+    """
+    row_of = {name: row for row, name in enumerate(run.file_names)}
+    drawn = {name for name in run.notes.get(ASKED, ()) if name in row_of}
+    counted = [name for name in answers if name in row_of and (not drawn or name in drawn)]
+    if not counted:
+        return None
+    rows = np.array([row_of[name] for name in counted], np.int64)
+    is_right = np.array([answers[name] for name in counted], np.bool_)
+    stratum = strata(run.confidence, len(rows))
+    sizes = np.bincount(stratum)
+    asked = np.bincount(stratum[rows], minlength=len(sizes))
+    weights = (sizes / np.maximum(asked, 1))[stratum[rows]]
+    calibration = fit_answers(
+        run.confidence[rows], run.cluster[rows], is_right, weights, len(run.cluster_names)
+    )
+    wrong = np.bincount(
+        run.cluster, weights=1 - calibration(run.confidence, run.cluster), minlength=len(run.cluster_names)
+    )
+    worst = int(wrong.argmax())
+    return Checked(
+        accuracy=estimate_share(is_right, stratum[rows], sizes),
+        clusters=_of_clusters(run.cluster, rows, is_right),
+        n_yes=int(is_right.sum()),
+        n_open=len(drawn - answers.keys()),
+        n_beside=len(answers) - len(counted),
+        next_cluster=worst,
+        expected_wrong=float(wrong[worst]),
+        calibration=calibration,
+    )
+
+
+def with_answers(run: Run, checked: Checked) -> Run:
+    """The run, which has no edits, with its confidence set to the answers; probabilities follow."""
+    confidence = checked.calibration(run.confidence, run.cluster)
+    return replace(
+        run, confidence=confidence, probabilities=pinned(run.probabilities, run.cluster, confidence)
+    )
+
+
+def _of_clusters(
+    cluster: NDArray[np.int64], rows: NDArray[np.int64], is_right: NDArray[np.bool_]
+) -> dict[int, Share]:
+    """Within a cluster the draw is nearly even over its confidence, as all answers are over all images'."""
+    shares = {}
+    for one in np.unique(cluster[rows]).tolist():
+        here = cluster[rows] == one
+        if here.sum() >= ENOUGH:
+            size = np.array([(cluster == one).sum()])
+            shares[one] = estimate_share(is_right[here], np.zeros(int(here.sum()), np.int64), size)
+    return shares
