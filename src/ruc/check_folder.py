@@ -14,8 +14,6 @@ from ruc.edits.edit import Answer
 from ruc.errors import InputError
 from ruc.run_folder import Run, read_run, write_check
 
-__all__ = ["Questions", "ask"]
-
 
 @dataclass(frozen=True)
 class Questions:

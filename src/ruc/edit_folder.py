@@ -13,7 +13,7 @@ __all__ = ["apply_file", "edit_folder", "undo_in_folder"]
 
 
 def apply_file(folder: Path, path: Path) -> Run:
-    """Apply the edits.json of the report or of the questions' page, or a CSV of answers; raises as `edit_folder` does."""
+    """Apply the edits.json that a report or a page of questions made, or a CSV of answers."""
     is_json = path.suffix.lower() == ".json"
     return edit_folder(folder, lambda run: read_edits(path, run) if is_json else read_answers(path, run))
 

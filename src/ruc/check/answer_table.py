@@ -4,13 +4,11 @@ import csv
 from pathlib import Path
 from typing import Final
 
-from ruc.cluster.label_matching import in_order_of
-from ruc.cluster.label_table import LabelTable
 from ruc.edits import Answer, find_cluster
 from ruc.errors import InputError
+from ruc.labels.matching import in_order_of
+from ruc.labels.tables import LabelTable
 from ruc.run_folder import Run
-
-__all__ = ["read_answers"]
 
 YES: Final = {"yes", "y", "true", "1"}
 NO: Final = {"no", "n", "false", "0"}

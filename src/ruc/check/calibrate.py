@@ -11,8 +11,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["AnswerCalibration", "fit_answers"]
-
 # How far levels, slopes and clusters differ between sets of images, as standard deviations of log-odds.
 LEVEL_SPREAD: Final = 1.5
 SLOPE_SPREAD: Final = 0.5

@@ -7,13 +7,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ruc.belief.calibration import pinned
 from ruc.check.calibrate import AnswerCalibration, fit_answers
 from ruc.check.design import strata
 from ruc.check.estimate import Share, estimate_share
-from ruc.refine.calibrate import pinned
 from ruc.run_folder import Run
-
-__all__ = ["ASKED", "CHECKED", "ENOUGH", "Checked", "check_answers", "checked_of", "with_answers"]
 
 ASKED: Final = "asked"  # in the notes: the file names that were drawn, in rounds
 CHECKED: Final = "checked"

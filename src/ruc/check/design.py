@@ -10,8 +10,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MOST_STRATA", "draw", "strata"]
-
 MOST_STRATA: Final = 5
 ANSWERS_PER_STRATUM: Final = 5  # fewer say nothing of how much the answers differ within one
 

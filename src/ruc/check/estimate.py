@@ -13,8 +13,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LEVEL", "Share", "estimate_share"]
-
 LEVEL: Final = 0.95
 Z: Final = 1.959964  # of the normal distribution, for that level
 BORROWED: Final = (

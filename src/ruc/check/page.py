@@ -18,8 +18,6 @@ from ruc.report.payload import as_script_json, typicality
 from ruc.report.thumbnails import encode
 from ruc.run_folder import Run
 
-__all__ = ["check_page"]
-
 N_TYPICAL: Final = 9
 ASKED_SIDE, TYPICAL_SIDE = 360, 140  # pixels of the shorter side
 MOST_OTHERS: Final = 60  # clusters to choose the right one from; of more nobody sees it at a glance

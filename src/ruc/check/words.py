@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from ruc.check.checked import Checked
 from ruc.check.estimate import Share
 
-__all__ = ["checked_lines", "share_text"]
-
 
 def checked_lines(checked: Checked, cluster_names: Sequence[str]) -> list[str]:
     """The result of a check in a few lines."""

@@ -7,12 +7,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ruc.belief.calibration import pinned
 from ruc.check.checked import CHECKED, check_answers, checked_of, with_answers
 from ruc.edits.edit import Answer, Edit, Junk, Merge, Move, Rename, Split, from_json, to_json
 from ruc.edits.state import EditState, Samples
 from ruc.errors import InputError
 from ruc.marks import review_rows
-from ruc.refine.calibrate import pinned
 from ruc.run_folder import Run
 
 __all__ = [

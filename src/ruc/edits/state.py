@@ -166,12 +166,11 @@ class EditState:
             _place(self.guests, known, cluster)
 
     def answer(self, file_name: str, asked: int, right: int | None) -> None:
-        """An image into the cluster where it belongs; where only that it's not `asked` is known, into the likeliest other."""
+        """An image into the cluster where it belongs; None: not to the one that was asked about, so to another."""
+        self.check(asked)
         if right is not None:
-            self.check(asked)
             self.move([file_name], right)
             return
-        self.check(asked)
         rows = self.rows([file_name])
         others = [one for one in range(len(self.names)) if one != asked and one not in self.merged_into]
         if not others:
@@ -239,10 +238,11 @@ def _place(samples: Samples, rows: NDArray[Any], cluster: int) -> None:
 def _expel(samples: Samples, rows: NDArray[Any], cluster: int, others: Sequence[int]) -> None:
     """Out of a cluster, into the likeliest of the others; nothing is said of how likely each of those is."""
     samples.probabilities[rows, cluster] = 0
-    left = samples.probabilities[np.ix_(rows, others)]
+    places = np.ix_(rows, np.asarray(others))
+    left = samples.probabilities[places]
     total = left.sum(axis=1, keepdims=True)
     left = np.where(total > 0, left / np.where(total > 0, total, 1), np.float32(1 / len(others)))
-    samples.probabilities[np.ix_(rows, others)] = left
+    samples.probabilities[places] = left
     samples.cluster[rows] = np.asarray(others)[left.argmax(axis=1)]
 
 
