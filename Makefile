@@ -4,13 +4,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint types docs clean
+.PHONY: demo test test-elsewhere lint types docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/ruc demo -o demo
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2
+
+# The tests that learn, as on processors without AVX-512 and without any vectors, in float32, on two threads.
+test-elsewhere: $(INSTALLED)
+	ATEN_CPU_CAPABILITY=avx2 RUC_PRECISION=float32 $(BIN)/python -m pytest -n 2 -m learns
+	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 $(BIN)/python -m pytest -m learns --threads 2
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""Small images in a folder, and one thread: two threads fight over tiny networks."""
+"""Small images in a folder, and one thread unless another number is asked for: two fight over tiny networks."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,13 @@ import pytest
 import torch
 from shapes import write_shapes
 
-torch.set_num_threads(1)
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--threads", type=int, default=1, help="threads of torch")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    torch.set_num_threads(config.getoption("--threads"))
 
 
 @pytest.fixture

@@ -32,7 +32,17 @@ def test_networks_compute_in_the_precision_that_the_hardware_has() -> None:
     assert product.dtype == (runtime.autocast_dtype or torch.float32)
 
 
+def test_the_environment_may_ask_for_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    monkeypatch.setenv("RUC_PRECISION", "float32")
+    assert Runtime("cpu").autocast_dtype is None
+    monkeypatch.setenv("RUC_PRECISION", "half")
+    with pytest.raises(InputError, match="RUC_PRECISION is 'half'; expected 'auto' or 'float32'"):
+        _ = Runtime("cpu").autocast_dtype
+
+
 def test_a_torch_that_does_not_say_has_no_bfloat16_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RUC_PRECISION", raising=False)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
     assert Runtime("cpu").autocast_dtype == torch.bfloat16
     monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported")

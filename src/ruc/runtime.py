@@ -1,5 +1,6 @@
 """Where and how the computing is done: device, precision, seeds."""
 
+import os
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,8 @@ from torch import Tensor
 from ruc.errors import InputError
 
 __all__ = ["Runtime", "to_device"]
+
+PRECISION = "RUC_PRECISION"  # the environment variable
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,11 @@ class Runtime:
     def autocast_dtype(self) -> torch.dtype | None:
         """bfloat16 where the hardware multiplies it natively, else None (float32).
 
-        Emulated bfloat16 is two orders of magnitude slower than float32 on a CPU without AVX512-BF16 or AMX.
+        Emulated bfloat16 is two orders of magnitude slower than float32 on a CPU without AVX512-BF16 or AMX. Where
+        native bfloat16 is slow too, ``RUC_PRECISION=float32`` in the environment does without.
         """
+        if _wanted_precision() == "float32":
+            return None
         if self.device.type == "cuda":
             return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else None
         if self.device.type == "cpu" and _has_bfloat16():
@@ -106,6 +112,14 @@ def to_device(device: torch.device, *tensors: Tensor) -> list[Tensor]:
     piece = (piece.pin_memory() if in_background else piece).to(device, non_blocking=in_background)
     parts = torch.split(piece, [tensor.numel() for tensor in tensors])
     return [part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
+
+
+def _wanted_precision() -> str:
+    """What the environment says of the precision; it belongs to the machine, not to a run."""
+    wanted = os.environ.get(PRECISION, "auto")
+    if wanted not in ("auto", "float32"):
+        raise InputError(f"{PRECISION} is {wanted!r}; expected 'auto' or 'float32': unset it, or set it so")
+    return wanted
 
 
 def _has_bfloat16() -> bool:

@@ -12,6 +12,8 @@ from ruc.labels.clustering import Clustering
 from ruc.neighbors.search import nearest_neighbors
 from ruc.runtime import Runtime
 
+pytestmark = pytest.mark.learns
+
 CPU = Runtime("cpu", seed=0)
 
 

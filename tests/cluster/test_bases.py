@@ -16,6 +16,8 @@ from ruc.labels.clustering import Clustering
 from ruc.neighbors.search import nearest_neighbors
 from ruc.runtime import Runtime
 
+pytestmark = pytest.mark.learns
+
 RUNTIME = Runtime("cpu")
 
 

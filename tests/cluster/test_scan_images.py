@@ -23,6 +23,8 @@ from ruc.neighbors.search import nearest_neighbors
 from ruc.networks import ImageNetwork, NetworkSettings, ResNet, State, seeded_init
 from ruc.runtime import Runtime
 
+pytestmark = pytest.mark.learns
+
 CPU = Runtime("cpu")
 POLICY = ViewPolicy(area=(0.7, 1.0), brightness=0.1, operations=1, magnitude=2, cutout=0.2)
 QUICK = ScanSettings(n_epochs=8, n_label_epochs=3, batch_size=30, learning_rate=0.01, threshold=0.8)

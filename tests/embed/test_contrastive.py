@@ -17,6 +17,8 @@ from ruc.images.views import ViewPolicy
 from ruc.networks import NetworkSettings, State
 from ruc.runtime import Runtime
 
+pytestmark = pytest.mark.learns
+
 QUICK = ContrastiveSettings(
     policy=ViewPolicy(area=(0.6, 1.0), shift=0.05, brightness=0.3),
     network=NetworkSettings(width=8, blocks=(1, 1), stem="full"),

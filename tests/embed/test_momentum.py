@@ -12,6 +12,8 @@ from ruc.images.views import ViewPolicy
 from ruc.networks import NetworkSettings, State
 from ruc.runtime import Runtime
 
+pytestmark = pytest.mark.learns
+
 CPU = Runtime("cpu")
 QUICK = MomentumSettings(
     policy=ViewPolicy(area=(0.6, 1.0), shift=0.05, brightness=0.3),

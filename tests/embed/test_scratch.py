@@ -22,6 +22,8 @@ from ruc.neighbors.modularity import coverage, modularity, neighbor_modularity
 from ruc.networks import NetworkSettings, State
 from ruc.runtime import Runtime
 
+pytestmark = pytest.mark.learns
+
 CPU = Runtime("cpu")
 QUICK = ContrastiveSettings(network=NetworkSettings(width=8, blocks=(1, 1), stem="full"), epochs=2)
 

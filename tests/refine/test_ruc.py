@@ -20,6 +20,8 @@ from ruc.refine.targets import draw_share
 from ruc.refine.trust import Trust
 from ruc.runtime import Runtime
 
+pytestmark = pytest.mark.learns
+
 CPU = Runtime("cpu", seed=3)
 
 
