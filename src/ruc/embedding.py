@@ -11,15 +11,17 @@ from numpy.typing import NDArray
 
 from ruc.embed import embedder_from_state
 from ruc.embed.checkpoint import CheckpointEmbedder
+from ruc.embed.choice import choose_embedder
 from ruc.embed.combined import CombinedEmbedder
 from ruc.embed.contrastive import ContrastiveSettings, fit_contrastive
 from ruc.embed.embedder import Embedder
+from ruc.embed.frozen import FrozenEmbedder
 from ruc.embed.momentum import MomentumSettings, fit_momentum
+from ruc.embed.packaged import PACKAGES, load_packaged
 from ruc.embed.pixels import fit_pixels
-from ruc.embed.pretrained import PretrainedEmbedder, load_pretrained
+from ruc.embed.pretrained import load_pretrained
 from ruc.embed.scratch import choose_policy, fit_scratch, suit_settings
 from ruc.embed.self_supervised import SelfSupervisedEmbedder
-from ruc.embed.weights import DEFAULT_MODEL, weights_at_hand
 from ruc.errors import InputError
 from ruc.images.load import LARGEST_SIZE, ImageSet, choose_size, load_pixels
 from ruc.images.source import ImageSource, find_images
@@ -47,7 +49,7 @@ CHUNK = 1000  # images
 MOST_WITH_VIEWS = 20_000  # images whose views are embedded: 8 times their features are kept in memory
 MOMENTUM_SIDE = 64  # of photographs, where there are many of them and a GPU
 FROM_SCRATCH = ("scratch", "contrastive", "momentum", "pixels")
-FittedEmbedder = Embedder | PretrainedEmbedder
+FittedEmbedder = Embedder | FrozenEmbedder
 
 
 @dataclass(frozen=True)
@@ -106,8 +108,8 @@ def embed_images(
     source
         The images.
     embedder
-        "auto", "scratch", "contrastive", "momentum", "pixels", a Hugging Face id, a folder with a model, or a
-        checkpoint of SCAN, SimCLR or RUC.
+        "auto", "lite0", "lite1", "lite2", "scratch", "contrastive", "momentum", "pixels", a Hugging Face id, a folder
+        with a model, or a checkpoint of SCAN, SimCLR or RUC.
     image_size
         Side for learning from scratch; None takes that of the images, within bounds, or the checkpoint's.
     max_skipped
@@ -122,14 +124,16 @@ def embed_images(
     NothingToClusterError
         Too many of the images can't be read.
     WeightsError
-        A pretrained model can't be had.
+        The weights of a packaged or a pretrained model can't be had.
     """
-    name, why = resolve(embedder)
+    name, why = (
+        (embedder, f"{embedder}, as asked") if embedder != "auto" else choose_embedder(source, runtime)
+    )
     logger.info("embedder: %s", why)
     if is_checkpoint(name):
         return _embed_by_checkpoint(source, name, image_size, max_skipped, runtime)
     if name not in FROM_SCRATCH:
-        return _embed_pretrained(source, name, why, max_skipped, runtime, kept or Checkpoints())
+        return _embed_frozen(source, name, why, max_skipped, runtime, kept or Checkpoints())
     largest = MOMENTUM_SIDE if name == "momentum" else LARGEST_SIZE
     images = load_pixels(source, image_size or choose_size(source, largest), runtime, max_skipped)
     return _embed_from_scratch(images, name, why, runtime, kept or Checkpoints())
@@ -162,7 +166,7 @@ def embed_views(embedded: Embedding, runtime: Runtime) -> NDArray[np.float32] | 
         embedded by a network.
     """
     images, embedder = embedded.images, embedded.embedder
-    if images is None or embedder is None or isinstance(embedder, PretrainedEmbedder):
+    if images is None or embedder is None or isinstance(embedder, FrozenEmbedder):
         return None
     if embedded.backbone is None or len(images.pixels) > MOST_WITH_VIEWS:
         return None
@@ -183,20 +187,10 @@ def _view(pixels: NDArray[np.uint8], policy: ViewPolicy, generator: torch.Genera
     return views
 
 
-def resolve(embedder: str) -> tuple[str, str]:
-    """What "auto" means here and now, and one line that says why."""
-    if embedder != "auto":
-        return embedder, f"{embedder}, as asked"
-    pretrained = weights_at_hand()
-    if pretrained.at_hand:
-        return DEFAULT_MODEL, pretrained.reason
-    return "scratch", f"scratch, learned from the images themselves: {pretrained.reason}"
-
-
-def _embed_pretrained(
+def _embed_frozen(
     source: ImageSource, name: str, why: str, max_skipped: float, runtime: Runtime, kept: Checkpoints
 ) -> Embedding:
-    embedder = load_pretrained(name, runtime)
+    embedder = load_packaged(name, runtime) if name in PACKAGES else load_pretrained(name, runtime)
     done = kept.load("embedding")
     if done is None:
         features, indices, skipped = embedder.embed(source, runtime, max_skipped)

@@ -239,8 +239,8 @@ class ImageClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[m
     n_clusters
         A number, "auto", or a range such as "5:50".
     embedder
-        "auto" (pretrained where the weights can be had, else "scratch"), "scratch", "contrastive", "momentum",
-        "pixels", a Hugging Face id, a folder, or a checkpoint of SCAN, SimCLR or RUC.
+        "auto" (chosen by what the images are, see `ruc.embed.choice`), "lite0", "lite1", "lite2", "scratch",
+        "contrastive", "momentum", "pixels", a Hugging Face id, a folder, or a checkpoint of SCAN, SimCLR or RUC.
     base
         The base clustering, see `ruc.cluster.auto.METHODS`, or a checkpoint of SCAN or RUC.
     space

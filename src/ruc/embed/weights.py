@@ -4,25 +4,14 @@ import logging
 import sys
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
 from pathlib import Path
 
 from ruc.errors import WeightsError
 
-__all__ = [
-    "DEFAULT_MODEL",
-    "PREPROCESSOR_FILES",
-    "WAY_OUT",
-    "Availability",
-    "first_line",
-    "model_folder",
-    "weights_at_hand",
-]
-
 logger = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "facebook/dinov2-small"
-"""What "auto" stands for: 22 million parameters, Apache 2.0, and the best features for its size."""
+"""What "auto" takes where it's in the cache: 22 million parameters, Apache 2.0, and the best features for its size."""
 
 WAY_OUT = "give a folder that holds the model, or take --embedder scratch"
 PREPROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
@@ -36,26 +25,12 @@ HUB_FILES = [
 PATIENCE_SECONDS = 5.0
 
 
-@dataclass(frozen=True)
-class Availability:
-    """Whether weights can be had, and why: one line for the log."""
-
-    at_hand: bool
-    reason: str
-
-
-def weights_at_hand(name_or_dir: str | Path = "auto") -> Availability:
-    """Whether `load_pretrained` will find its weights; decides what "auto" does. Takes seconds at most."""
-    name = DEFAULT_MODEL if str(name_or_dir) == "auto" else str(name_or_dir)
+def in_cache(name: str) -> bool:
+    """Whether a model of the hub is whole in the local cache; the hub isn't asked."""
     try:
-        folder = _local_folder(name, None)
-        if folder is None:
-            _ask_hub(name, None)
-    except WeightsError as error:
-        return Availability(False, str(error).partition(";")[0])
-    if folder is None:
-        return Availability(True, f"{name} can be downloaded from the hub")
-    return Availability(True, f"{name} is {'a folder' if Path(name).is_dir() else 'in the local cache'}")
+        return _local_folder(name, None) is not None
+    except WeightsError:
+        return False
 
 
 def model_folder(name: str, revision: str | None) -> Path:

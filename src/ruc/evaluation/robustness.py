@@ -207,17 +207,18 @@ def _pixels_and_embedding(
     state: State, images: "ImageSource", run: Run, runtime: Runtime
 ) -> tuple[NDArray[np.uint8], Model, Part]:
     """The images as the run's embedder takes them, that embedder as a function with gradient, and its backbone."""
-    if state.config["kind"] == "pretrained":
-        from ruc.embed.pretrained import load_pretrained
+    from ruc.embed import embedder_from_state, frozen_from_state, is_frozen
+
+    if is_frozen(state):
         from ruc.images.load import stream_batches
 
-        embedder = load_pretrained(state.config["name"], runtime, state.config["revision"])
+        embedder = frozen_from_state(state, runtime)
+        assert embedder.module is not None
         preprocessing = embedder.preprocessing
         batches = list(stream_batches(images, preprocessing.prepare, BATCH, preprocessing.shorter_side))
         _check_all_read(sum(len(batch.skipped) for batch in batches))
         pixels = np.concatenate([batch.images for batch in batches if len(batch.images)])
         return pixels, embedder.module, Part(embedder.module, slice(None))
-    from ruc.embed import embedder_from_state
     from ruc.images.load import load_pixels
 
     fitted = embedder_from_state(state)

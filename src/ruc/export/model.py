@@ -7,10 +7,11 @@ from torch import Tensor, nn
 
 from ruc.belief.calibration import Calibration
 from ruc.belief.memory import SAME, Memory, sketch
-from ruc.embed import embedder_from_state
+from ruc.embed import embedder_from_state, frozen_from_state, is_frozen
 from ruc.embed.embedder import Embedder
 from ruc.networks import State
 from ruc.refine.refinement import Pair
+from ruc.runtime import Runtime
 
 __all__ = ["ClusterModel", "cluster_model"]
 
@@ -63,16 +64,27 @@ class _Memory(nn.Module):
 
 
 class _Pixels(nn.Module):
-    """From uint8 pixels to what the pair takes: images in [0, 1], or their features by an embedder."""
+    """From uint8 pixels to what the pair takes: images in [0, 1], or their features."""
 
-    def __init__(self, embedder: Embedder | None) -> None:
+    def __init__(self, embed: nn.Module | None) -> None:
         super().__init__()
-        self.embedder = embedder
-        self.parts = nn.ModuleList([] if embedder is None else embedder.modules)
+        self.embed = embed
 
     def forward(self, pixels: Tensor) -> Tensor:
         images = pixels.float() / 255.0
-        return images if self.embedder is None else self.embedder.embed(images)
+        return images if self.embed is None else self.embed(images)
+
+
+class _Embedding(nn.Module):
+    """An embedder as a module."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        super().__init__()
+        self.embedder = embedder
+        self.parts = nn.ModuleList(embedder.modules)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.embedder.embed(images)
 
 
 def cluster_model(model: Mapping[str, State]) -> tuple[ClusterModel, Tensor]:
@@ -82,17 +94,19 @@ def cluster_model(model: Mapping[str, State]) -> tuple[ClusterModel, Tensor]:
     calibration = Calibration.from_config(about)
     network = about["network"]
     generator = torch.Generator().manual_seed(0)
-    if "embedder" in model and model["embedder"].config["kind"] != "pretrained":
+    if "embedder" not in model or model["embedder"].config["kind"] == "pretrained":
+        example = torch.randn((2, network["n_features"]), generator=generator)
+        return ClusterModel(pair, calibration, None).eval(), example
+    if is_frozen(model["embedder"]):
+        frozen = frozen_from_state(model["embedder"], Runtime("cpu"))
+        assert frozen.module is not None
+        shape = (2, 3, *frozen.preprocessing.crop)
+        embed: nn.Module = _Pixels(frozen.module)
+    else:
         size = int(about["image_size"])
         embedder = embedder_from_state(model["embedder"])
-        shape = (
-            2,
-            embedder.n_channels,
-            size,
-            size,
-        )  # as predicted from: networks may make colours of grey themselves
-        example = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
-        pixels = _Pixels(None if network["kind"] == "image" else embedder)
-        return ClusterModel(pair, calibration, pixels).eval(), example
-    example = torch.randn((2, network["n_features"]), generator=generator)
-    return ClusterModel(pair, calibration, None).eval(), example
+        # As predicted from: networks may make colours of grey themselves.
+        shape = (2, embedder.n_channels, size, size)
+        embed = _Pixels(None if network["kind"] == "image" else _Embedding(embedder))
+    example = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+    return ClusterModel(pair, calibration, embed).eval(), example

@@ -29,8 +29,8 @@ def export_model(model: Mapping[str, State], target: Path, labels: Sequence[str]
     """Write a run's model as ONNX.
 
     Input `pixels`, (n, channels, size, size) uint8 as `ruc predict` prepares them (shorter side resized, centre
-    cropped); or `features`, (n, n_features) float32, for a run on features or on a pretrained backbone, which is not
-    part of the file. Output `probabilities`, (n, n_clusters). Any n.
+    cropped), a packaged backbone included; or `features`, (n, n_features) float32, for a run on features or on a
+    pretrained backbone from elsewhere, which is not part of the file. Output `probabilities`, (n, n_clusters). Any n.
 
     Parameters
     ----------

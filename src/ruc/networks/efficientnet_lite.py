@@ -65,9 +65,7 @@ class Convolution(nn.Module):
         if down % 2 or across % 2:  # one more row or column at the end than at the beginning
             images = pad(images, (across // 2, across - across // 2, down // 2, down - down // 2))
             down = across = 0
-        images = conv2d(
-            images, self.weight, self.bias, stride, (down // 2, across // 2), groups=self.groups
-        )
+        images = conv2d(images, self.weight, self.bias, stride, (down // 2, across // 2), groups=self.groups)
         return images if self.linear else hardtanh(images, 0.0, 6.0, inplace=not torch.is_grad_enabled())
 
 
@@ -107,7 +105,8 @@ class EfficientNetLite(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(n, 3, side, side), each value (x - 127) / 128 of a pixel in 0 … 255, to (n, 1280): the last map's mean."""
-        return self.head(self.blocks(self.stem(images))).mean(dim=(2, 3))
+        last_map: Tensor = self.head(self.blocks(self.stem(images)))
+        return last_map.mean(dim=(2, 3), dtype=torch.float32)
 
     def logits(self, images: Tensor) -> Tensor:
         """(n, 1000) of ImageNet's classes."""

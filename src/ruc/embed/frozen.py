@@ -1,0 +1,153 @@
+"""A network that was trained elsewhere, ready to embed: images straight from the files, at the size that it takes."""
+
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from ruc.embed.preprocessing import Preprocessing
+from ruc.images.load import Skipped, check_skipped, stream_batches
+from ruc.images.source import ImageSource
+from ruc.networks import State
+from ruc.progress import progress
+from ruc.runtime import Runtime
+
+CPU_BATCH_SIZE, ACCELERATOR_BATCH_SIZE = 8, 64  # a CPU is a little faster when a batch stays in its cache
+
+
+class Backbone(nn.Module):
+    """Images in, unit-norm features out: normalisation and network in one differentiable module."""
+
+    def __init__(self, network: nn.Module, preprocessing: Preprocessing) -> None:
+        super().__init__()
+        self.network = network
+        self.scale = preprocessing.scale
+        self.mean = nn.Buffer(torch.tensor(preprocessing.mean).view(-1, 1, 1), persistent=False)
+        self.std = nn.Buffer(torch.tensor(preprocessing.std).view(-1, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(n, 3, height, width) in [0, 1] to (n, n_features) of norm 1."""
+        features = self.network((images * self.scale - self.mean) / self.std)
+        return nn.functional.normalize(features.float(), dim=1)
+
+
+class Embedded(NamedTuple):
+    """The features of a source.
+
+    Attributes
+    ----------
+    features
+        (n, n_features) float32, rows of norm 1.
+    indices
+        (n,) int64: where in the source each of them is.
+    skipped
+        The images that could not be read.
+    """
+
+    features: NDArray[np.float32]
+    indices: NDArray[np.int64]
+    skipped: tuple[Skipped, ...]
+
+
+@dataclass(frozen=True)
+class FrozenEmbedder:
+    """A frozen network with what it wants done to images.
+
+    Attributes
+    ----------
+    name
+        How it is called in settings and reports.
+    preprocessing
+        From an image to the pixels that it takes.
+    compute
+        (n, 3, height, width) uint8 to (n, n_features) float32 of norm 1.
+    origin
+        What `frozen_from_state` needs to find it again; `origin["kind"]` names where.
+    batch_size
+        How many images it's given at a time.
+    module
+        The same as `compute`, of float images in [0, 1], with gradients; None where there are none.
+    """
+
+    name: str
+    preprocessing: Preprocessing
+    compute: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+    origin: Mapping[str, Any]
+    batch_size: int = CPU_BATCH_SIZE
+    module: Backbone | None = None
+
+    def embed(
+        self, source: ImageSource, runtime: Runtime, max_skipped: float = 0.10, batch_size: int | None = None
+    ) -> Embedded:
+        """Embed all images of a source, decoding in parallel with the network; memory does not grow with them.
+
+        Raises
+        ------
+        NothingToClusterError
+            More than the share `max_skipped` of the images, or all of them, cannot be read.
+        """
+        features: list[NDArray[np.float32]] = []
+        indices: list[NDArray[np.int64]] = []
+        skipped: list[Skipped] = []
+        batches = stream_batches(
+            source, self.preprocessing.prepare, batch_size or self.batch_size, self.preprocessing.shorter_side
+        )
+        with progress("embedding", len(source), "images", runtime.verbose) as advance:
+            for batch in batches:
+                skipped.extend(batch.skipped)
+                # Once too many are lost the rest is decoded for the count alone.
+                if len(batch.indices) and len(skipped) <= max_skipped * len(source):
+                    features.append(self.compute(batch.images))
+                    indices.append(batch.indices)
+                advance(len(batch.indices) + len(batch.skipped))
+        check_skipped(skipped, len(source), max_skipped)
+        return Embedded(np.concatenate(features), np.concatenate(indices), tuple(skipped))
+
+    def transform(self, pixels: NDArray[np.uint8], runtime: Runtime) -> NDArray[np.float32]:
+        """Embed (n, C, height, width) uint8 images, C 1 or 3, that are in memory; resized where they have to be."""
+        features = []
+        for start in range(0, len(pixels), self.batch_size):
+            batch = pixels[start : start + self.batch_size]
+            features.append(
+                self.compute(np.stack([self.preprocessing.prepare(_image(each)) for each in batch]))
+            )
+        return np.concatenate(features)
+
+    def state(self) -> State:
+        """Where the weights are; they are not copied."""
+        return State(dict(self.origin), {})
+
+
+def of_module(
+    name: str,
+    network: nn.Module,
+    preprocessing: Preprocessing,
+    origin: Mapping[str, Any],
+    runtime: Runtime,
+    mixed_precision: bool,
+) -> FrozenEmbedder:
+    """The embedder of a torch network: (n, 3, height, width) normalised images to (n, n_features).
+
+    `mixed_precision`: whether it may compute in bfloat16 where the hardware multiplies that.
+    """
+    module = Backbone(network, preprocessing).eval().requires_grad_(False).to(runtime.device)
+
+    def compute(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        batch = torch.from_numpy(images).to(runtime.device).float() / 255
+        with torch.inference_mode(), runtime.autocast() if mixed_precision else nullcontext():
+            features: NDArray[np.float32] = module(batch).float().cpu().numpy()
+        return features
+
+    on_cpu = runtime.device.type == "cpu"
+    batch_size = CPU_BATCH_SIZE if on_cpu else ACCELERATOR_BATCH_SIZE
+    return FrozenEmbedder(name, preprocessing, compute, origin, batch_size, module)
+
+
+def _image(pixels: NDArray[np.uint8]) -> Image.Image:
+    return Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
