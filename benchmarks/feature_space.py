@@ -56,7 +56,7 @@ class Stages:
 
 STAGES = {
     "embed": "features", "find_neighbors": "neighbours", "initial_clustering": "base", "retrain": "refining",
-    "conclude": "marks", "write_report": "report", "write_run": "writing",
+    "as_run": "marks", "write_report": "report", "write_run": "writing",
 }  # fmt: skip
 
 

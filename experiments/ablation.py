@@ -35,10 +35,10 @@ from ruc.images.source import find_images
 from ruc.images.views import GENTLE
 from ruc.labels.clustering import Clustering
 from ruc.neighbors.search import Neighbors, nearest_neighbors
-from ruc.refine.refinement import Pair
-from ruc.refine.ruc import refine
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import FeatureSpace, ImageSpace, Space
+from ruc.refine.trained import Pair
+from ruc.repair import repair
 from ruc.runtime import Runtime
 
 PUBLISHED = {"propagation": 0.0, "weigh_given": False, "n_neighbors": 100, "turns": "pass"}
@@ -128,10 +128,10 @@ def run_variant(
 ) -> tuple[Clustering, Pair, list[float]]:
     """Refine; what it says, the networks, share of clean samples at first and seconds of processor time."""
     started = time.process_time()
-    result = refine(problem.space, problem.base, problem.neighbors, settings, Runtime("cpu", seed))
+    result = repair(problem.space, problem.base, problem.neighbors, settings, Runtime("cpu", seed))
     seconds = time.process_time() - started
     said = Clustering(result.labels, result.probabilities, problem.base.n_clusters, name)
-    return said, result.pair, [100 * float(result.was_clean.mean()), seconds]
+    return said, result.predictor.pair, [100 * float(result.was_clean.mean()), seconds]
 
 
 class Rows:

@@ -33,10 +33,9 @@ from ruc.images.load import load_pixels
 from ruc.images.source import find_images
 from ruc.labels.clustering import Clustering
 from ruc.neighbors.search import Neighbors, nearest_neighbors
-from ruc.refine.refinement import Refinement
-from ruc.refine.ruc import refine
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import FeatureSpace
+from ruc.repair import Repaired, repair
 from ruc.runtime import Runtime
 
 DATA_FOLDER = Path(os.environ.get("RUC_DATA", Path(__file__).parents[1] / "../shared/data"))  # DATA.md
@@ -100,18 +99,20 @@ def make_base(
 
 def run(
     features: NDArray[np.float32], base: Clustering, neighbors: Neighbors, settings: RefineSettings, seed: int
-) -> Refinement:
+) -> Repaired:
     """Refine in feature space, quietly."""
     runtime = Runtime("cpu", seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         space = FeatureSpace(features, neighbors, runtime)
-        return refine(space, base, neighbors, settings, runtime, features=features)
+        return repair(space, base, neighbors, settings, runtime, features=features)
 
 
-def raw_probabilities(result: Refinement, features: NDArray[np.float32]) -> NDArray[np.float32]:
+def raw_probabilities(result: Repaired, features: NDArray[np.float32]) -> NDArray[np.float32]:
     """Softmax of the networks' summed logits."""
-    probabilities: NDArray[np.float32] = result.pair.logits(torch.from_numpy(features)).softmax(dim=1).numpy()
+    probabilities: NDArray[np.float32] = (
+        result.predictor.logits(torch.from_numpy(features)).softmax(dim=1).numpy()
+    )
     return probabilities
 
 

@@ -31,10 +31,10 @@ from ruc.images.load import load_pixels
 from ruc.images.source import find_images
 from ruc.labels.clustering import Clustering
 from ruc.neighbors.search import nearest_neighbors
-from ruc.refine.refinement import Pair
-from ruc.refine.ruc import refine
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import ImageSpace
+from ruc.refine.trained import Pair
+from ruc.repair import repair
 from ruc.run_folder import read_model, read_run
 from ruc.runtime import Runtime
 
@@ -61,7 +61,7 @@ def learned_part(embedder: Embedder) -> SelfSupervisedEmbedder:
 
 def networks_alone(pair: Pair, space: ImageSpace) -> NDArray[np.int64]:
     rows = torch.arange(space.n_samples)
-    logits = [replace(pair, memory=None).logits(space.plain(part)) for part in rows.split(1000)]
+    logits = [pair.logits(space.plain(part)) for part in rows.split(1000)]
     return torch.cat(logits).argmax(dim=1).numpy()
 
 
@@ -98,9 +98,9 @@ def main() -> None:
             settings, started = replace(FORMS[form], n_epochs=options.epochs), time.process_time()
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                result = refine(space, base, neighbors, settings, seeded)
+                result = repair(space, base, neighbors, settings, seeded)
             seconds = time.process_time() - started
-            alone = networks_alone(result.pair, space)
+            alone = networks_alone(result.predictor.pair, space)
             found[form].append((100 * accuracy(result.labels, known), 100 * accuracy(alone, known), seconds))
             print(f"seed {seed} {form}: {found[form][-1]}", flush=True)
     print("| form | labels | networks alone | difference to exact: labels | networks | CPU s |")

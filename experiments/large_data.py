@@ -24,9 +24,9 @@ from ruc.belief import last_word
 from ruc.cluster import graph, kmeans
 from ruc.cluster.auto import cluster
 from ruc.neighbors import centres, propagation, search
-from ruc.refine.ruc import refine
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import FeatureSpace
+from ruc.repair import repair
 from ruc.runtime import Runtime
 
 Way = Mapping[Any, Mapping[str, float]]
@@ -79,7 +79,7 @@ def run(features: NDArray[np.float32], truth: NDArray[np.int64], base: str, seed
     k = search.affordable_neighbors(100, len(features))
     near = search.nearest_neighbors(features, k, runtime)
     start = cluster(features, int(truth.max()) + 1, base, runtime, near)
-    result = refine(FeatureSpace(features, near, runtime), start, near, RefineSettings(), runtime)
+    result = repair(FeatureSpace(features, near, runtime), start, near, RefineSettings(), runtime)
     return Outcome(score(truth, start.labels), score(truth, result.labels), result.labels, result.was_clean)
 
 

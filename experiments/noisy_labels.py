@@ -38,9 +38,9 @@ from ruc.images.load import load_pixels
 from ruc.images.source import find_images
 from ruc.labels.clustering import Clustering
 from ruc.neighbors.search import nearest_neighbors
-from ruc.refine.ruc import refine
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import FeatureSpace
+from ruc.repair import repair
 from ruc.runtime import Runtime
 
 NOISES = [("symmetric", 0.2), ("symmetric", 0.4), ("look-alike", 0.2), ("look-alike", 0.4)]
@@ -103,7 +103,7 @@ def by_ruc(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         space = FeatureSpace(features, neighbors, runtime)
-        found = refine(space, base, neighbors, settings, runtime, features=features)
+        found = repair(space, base, neighbors, settings, runtime, features=features)
     of_given = found.probabilities[np.arange(len(given)), given].astype(float)
     changed = found.labels != given
     sure = changed & (of_given < SURE)
@@ -177,8 +177,8 @@ def main() -> None:
                 if arguments.methods and name not in arguments.methods:
                     continue
                 started = time.process_time()
-                for label, repair in method(features, given, seed).items():
-                    found.setdefault(label, []).append(scores(repair, given, truth))
+                for label, repaired in method(features, given, seed).items():
+                    found.setdefault(label, []).append(scores(repaired, given, truth))
                     seconds[label] = time.process_time() - started
         for label, rows in found.items():
             mean = {key: 100 * np.mean([row[key] for row in rows]) for key in rows[0]}

@@ -65,10 +65,10 @@ from ruc.labels.clustering import Clustering
 from ruc.neighbors.search import nearest_neighbors
 from ruc.networks import ImageNetwork, NetworkSettings, State
 from ruc.refine.networks import network_from_config
-from ruc.refine.refinement import Pair
-from ruc.refine.ruc import refine
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import ImageSpace
+from ruc.refine.trained import Pair
+from ruc.repair import repair
 from ruc.runtime import Runtime
 
 TIME_IS_UP = 75  # EX_TEMPFAIL: try again
@@ -269,12 +269,12 @@ def run_chain(
     space = ImageSpace(pixels, network.backbone, policy, runtime)
 
     def retrain(on_epoch: Callable[..., None], resume: State | None) -> State:
-        result = refine(space, base, neighbors, plan.ruc, runtime, on_epoch, resume)
+        result = repair(space, base, neighbors, plan.ruc, runtime, on_epoch=on_epoch, resume=resume)
         said = {
             "labels": torch.from_numpy(result.labels),
             "probabilities": torch.from_numpy(result.probabilities),
         }
-        pair = result.pair.state()
+        pair = result.predictor.state()
         return State(pair.config, {**pair.weights, **{f"said.{key}": value for key, value in said.items()}})
 
     done = pieces.stage("RUC", retrain)
@@ -436,7 +436,7 @@ def measure(
         ImageSpace(few, network.backbone, plan.embedding.policy, runtime),
         predict_images(few, network, runtime),
     )
-    refine(space, base, neighbors, replace(plan.ruc, n_epochs=2), runtime, clock("RUC"))
+    repair(space, base, neighbors, replace(plan.ruc, n_epochs=2), runtime, on_epoch=clock("RUC"))
     small, large = np.diff(taken["embedding"])[[1, 3]]
     share = plan.embedding.small_epochs
     seconds = {stage: scale * float(np.diff(moments)[-1]) for stage, moments in taken.items()}

@@ -22,9 +22,9 @@ from ruc.cluster.inputs import unit_features
 from ruc.evaluation.metrics import accuracy, adjusted_rand_index, normalized_mutual_information
 from ruc.labels.empty_clusters import empty_clusters
 from ruc.neighbors.search import nearest_neighbors
-from ruc.refine.ruc import refine
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import FeatureSpace
+from ruc.repair import repair
 from ruc.runtime import Runtime
 
 SCORES = (accuracy, normalized_mutual_information, adjusted_rand_index)
@@ -65,7 +65,7 @@ def measure(
         base = cluster(unit, len(np.unique(classes)), method, runtime, neighbors)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = refine(FeatureSpace(unit, neighbors, runtime), base, neighbors, RefineSettings(), runtime)
+            found = repair(FeatureSpace(unit, neighbors, runtime), base, neighbors, RefineSettings(), runtime)
         rows.append(
             [100 * score(labels, classes) for labels in (base.labels, found.labels) for score in SCORES]
         )

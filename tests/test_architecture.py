@@ -26,14 +26,15 @@ MAY_IMPORT = {
     "neighbors": FOUNDATION | {"labels"},
     "embed": FOUNDATION | {"images", "networks", "neighbors"},
     "cluster": FOUNDATION | {"images", "networks", "embed", "neighbors", "labels"},
-    "refine": FOUNDATION | {"images", "networks", "neighbors", "labels", "belief"},
-    "belief": FOUNDATION | {"neighbors", "labels", "cluster", "refine"},
+    "refine": FOUNDATION | {"images", "networks", "neighbors", "labels"},
+    "belief": FOUNDATION | {"networks", "neighbors", "labels", "cluster", "refine"},
+    "repair": FOUNDATION | {"networks", "neighbors", "labels", "refine", "belief"},
     "run_folder": FOUNDATION | {"networks"},
     "evaluation": FOUNDATION | {
         "images", "networks", "neighbors", "labels", "embed", "cluster", "refine", "belief", "run_folder", "edits",
     },
 }  # fmt: skip
-METHOD = {"refine", "belief", "cluster", "labels", "neighbors", "embed", "images", "networks"}
+METHOD = {"repair", "refine", "belief", "cluster", "labels", "neighbors", "embed", "images", "networks"}
 FIT = METHOD | {"runtime", "embedding", "given_features", "initial_clustering", "pipeline", "estimators"}  # fmt: skip
 SCORING_NAMES = {
     "linear_sum_assignment", "accuracy_score", "normalized_mutual_info_score", "adjusted_rand_score",

@@ -13,10 +13,10 @@ import pytest
 import torch
 import yaml
 
+from ruc.belief.predictor import Predictor
 from ruc.cli import main
 from ruc.edits import run_id
 from ruc.export.export import DEFAULT_TARGETS
-from ruc.refine.refinement import Pair
 from ruc.run_folder import Run, read_model, read_run, write_run
 
 QUICK = ["--embedder", "pixels", "--base", "kmeans", "--epochs", "3", "--device", "cpu", "-q"]
@@ -83,9 +83,8 @@ def test_predict_raw_is_the_networks_own_confidence(tmp_path: Path) -> None:
         with output.open(newline="") as file:
             confidence.append([float(row["confidence"]) for row in csv.DictReader(file)])
     np.testing.assert_allclose(confidence[0], read_run(run).confidence, atol=1e-4)
-    logits = Pair.from_state(read_model(run)["pair"], torch.device("cpu")).logits(
-        torch.from_numpy(rows / np.linalg.norm(rows, axis=1, keepdims=True)).float()
-    )
+    predictor = Predictor.from_state(read_model(run)["pair"], torch.device("cpu"))
+    logits = predictor.logits(torch.from_numpy(read_run(run).features))
     np.testing.assert_allclose(confidence[1], logits.softmax(dim=1).amax(dim=1).numpy(), atol=1e-4)
     assert not np.allclose(confidence[0], confidence[1], atol=1e-3)
 

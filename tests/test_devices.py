@@ -16,10 +16,11 @@ from ruc.labels.clustering import Clustering
 from ruc.neighbors.search import Neighbors, nearest_neighbors
 from ruc.networks import NetworkSettings, ResNet, seeded_init
 from ruc.refine.members import make_members, passes
-from ruc.refine.ruc import refine, train_pass
+from ruc.refine.ruc import train_pass
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import FeatureSpace, ImageSpace
 from ruc.refine.trust import Trust
+from ruc.repair import repair
 from ruc.runtime import Runtime
 
 TINY = NetworkSettings(width=8, blocks=(1, 1), stem="half")
@@ -109,13 +110,13 @@ def test_no_step_of_refining_waits_for_the_device(elsewhere, pixels, neighbors, 
         if where == "image"
         else FeatureSpace(pixels.reshape(24, -1)[:, :20].astype(np.float32), neighbors, FAR)
     )
-    base = Clustering(np.arange(24) % 2, None, 2, "kmeans")
+    base = Clustering(np.arange(24) % 2, None, 2, "kmeans", "features")
     is_clean = torch.arange(24) % 3 > 0
     trust = Trust.at_start(torch.from_numpy(base.labels).to(ELSEWHERE), is_clean.to(ELSEWHERE))
     noted = []
     for n_batches in (1, 4):
         settings = RefineSettings(n_epochs=2, batch_size=24 // n_batches).filled(space.defaults)
-        (turns,) = passes(*make_members(space, base, settings, FAR), settings)
+        (turns,) = passes(*make_members(space, base.n_clusters, settings, FAR), settings)
         elsewhere.waits.clear(), elsewhere.sent.clear()
         train_pass(turns, trust, space, settings, 0, FAR, FAR.generator("test"))
         noted.append((len(elsewhere.waits), len(elsewhere.sent)))
@@ -136,7 +137,7 @@ def test_refine(elsewhere, pixels, neighbors, where, settings) -> None:
     features = pixels.reshape(24, -1)[:, :20].astype(np.float32)
     probabilities = np.full((24, 2), 0.005, np.float32)
     probabilities[np.arange(24), np.arange(24) % 2] = 0.995
-    base = Clustering(np.arange(24) % 2, probabilities, 2, "scan")
+    base = Clustering(np.arange(24) % 2, probabilities, 2, "scan", "network")
     with seeded_init(0):
         backbone = ResNet(TINY)
     space = (
@@ -145,7 +146,7 @@ def test_refine(elsewhere, pixels, neighbors, where, settings) -> None:
         else FeatureSpace(features, neighbors, FAR)
     )
     states = []
-    refine(space, base, neighbors, settings, FAR, lambda record, state: states.append(state()))
-    result = refine(space, base, neighbors, settings, FAR, resume=states[0])
+    repair(space, base, neighbors, settings, FAR, on_epoch=lambda record, state: states.append(state()))
+    result = repair(space, base, neighbors, settings, FAR, resume=states[0])
     assert result.labels.shape == (24,)
     assert next(result.pair.first.parameters()).device == ELSEWHERE

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ruc.embed.scaling import fit_scaling
 from ruc.errors import InputError
 from ruc.given_features import given_features, load_features, names_beside
 
@@ -16,26 +17,27 @@ def saved(folder: Path, features: np.ndarray) -> Path:
 
 @pytest.mark.parametrize("kind", [np.float64, np.float32, np.int64, np.uint8])
 def test_rows_of_any_kind_of_number_become_unit_rows(tmp_path: Path, kind: type) -> None:
-    embedded = given_features(load_features(saved(tmp_path, np.array([[3, 4], [0, 2], [0, 0]], kind))))
+    embedded = given_features(load_features(saved(tmp_path, np.array([[3, 4], [0, 5], [5, 0]], kind))))
     assert embedded.features.dtype == np.float32
-    np.testing.assert_allclose(embedded.features, [[0.6, 0.8], [0, 1], [0, 0]], atol=1e-6)
+    np.testing.assert_allclose(embedded.features, [[0.6, 0.8], [0, 1], [1, 0]], atol=1e-6)
     assert embedded.file_names == ("0", "1", "2")
     assert embedded.embedder is None and embedded.backbone is None
 
 
 def test_rows_whose_squares_are_too_large_become_unit_rows(tmp_path: Path) -> None:
-    embedded = given_features(load_features(saved(tmp_path, 1e30 * np.array([[3, 4], [0, 2]], np.float32))))
+    embedded = given_features(load_features(saved(tmp_path, 1e30 * np.array([[3, 4], [0, 5]], np.float32))))
     np.testing.assert_allclose(embedded.features, [[0.6, 0.8], [0, 1]], atol=1e-6)
 
 
-def test_that_lengths_do_not_count_is_said_where_they_differ(caplog: pytest.LogCaptureFixture) -> None:
+def test_that_lengths_count_is_said_where_they_differ() -> None:
     rows = np.random.default_rng(0).standard_normal((50, 8)).astype(np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    assert given_features(7 * rows).why == "features given"
-    assert not caplog.records
+    embedded = given_features(7 * rows)
+    assert embedded.why == "features given" and embedded.features.shape == (50, 8)
     rows[:25] *= 5
-    assert "lengths vary by 67%" in given_features(rows).why
-    assert "`RobustClusterer` heeds them" in caplog.text
+    embedded = given_features(rows)
+    assert embedded.why == "features given, centred and scaled: their rows differ in length"
+    np.testing.assert_array_equal(embedded.features, fit_scaling(rows)(rows))
 
 
 def test_a_large_file_is_mapped_and_copied_only_where_its_rows_are_not_of_unit_length(

@@ -35,7 +35,7 @@ def failing(*_: object, **__: object) -> None:
 
 
 @pytest.mark.usefixtures("short_training")
-@pytest.mark.parametrize("stage", ["initial_clustering", "retrain", "conclude", "write_run"])
+@pytest.mark.parametrize("stage", ["initial_clustering", "retrain", "as_run", "write_run"])
 def test_an_interrupted_run_ends_as_one_that_was_not(
     stage: str, shapes: tuple[Path, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

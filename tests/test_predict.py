@@ -7,12 +7,13 @@ import pytest
 import torch
 from PIL import Image
 
+from ruc.belief.predictor import Predictor
 from ruc.embed.pixels import fit_pixels
 from ruc.images.source import find_images
 from ruc.networks import ImageNetwork, NetworkSettings, ResNet, State, seeded_init
 from ruc.predict import predict
 from ruc.refine.networks import Head
-from ruc.refine.refinement import Pair
+from ruc.refine.trained import Pair
 from ruc.runtime import Runtime
 
 CPU = Runtime("cpu")
@@ -74,12 +75,12 @@ def test_features_may_have_any_length() -> None:
 
 def test_images_are_handed_on_as_bytes(monkeypatch) -> None:
     """A float of each value of many images would take four times the memory."""
-    model, logits, given = model_of("image", 3), Pair.logits, []
+    model, logits, given = model_of("image", 3), Predictor.logits, []
 
-    def look(pair: Pair, inputs: torch.Tensor) -> torch.Tensor:
+    def look(predictor: Predictor, inputs: torch.Tensor) -> torch.Tensor:
         given.append(inputs.dtype)
-        return logits(pair, inputs)
+        return logits(predictor, inputs)
 
-    monkeypatch.setattr(Pair, "logits", look)
+    monkeypatch.setattr(Predictor, "logits", look)
     predict(model, find_images(COLOUR), CPU)
     assert given == [torch.uint8]

@@ -20,6 +20,7 @@ from ruc.embed.momentum import MomentumSettings, fit_momentum
 from ruc.embed.packaged import PACKAGES, load_packaged
 from ruc.embed.pixels import fit_pixels
 from ruc.embed.pretrained import load_pretrained
+from ruc.embed.scaling import Scaling
 from ruc.embed.scratch import choose_policy, fit_scratch, suit_settings
 from ruc.embed.self_supervised import SelfSupervisedEmbedder
 from ruc.errors import InputError
@@ -74,6 +75,8 @@ class Embedding:
         (file_name, reason) of the others.
     why
         One line: which embedder, and why.
+    scaling
+        What made unit rows of the features that were given.
     """
 
     name: str
@@ -84,6 +87,7 @@ class Embedding:
     images: ImageSet | None = None
     skipped: tuple[tuple[str, str], ...] = ()
     why: str = ""
+    scaling: Scaling | None = None
 
     @property
     def backbone(self) -> ResNet | None:

@@ -15,7 +15,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from ruc.belief.calibration import Calibration
-from ruc.belief.opinion import MOST_NEIGHBORS
 from ruc.cluster.auto import cluster
 from ruc.cluster.inputs import check_different
 from ruc.embed.scaling import fit_scaling
@@ -26,13 +25,12 @@ from ruc.initial_clustering import choose_n_clusters
 from ruc.labels.clustering import UNKNOWN
 from ruc.labels.empty_clusters import empty_clusters
 from ruc.labels.given import given
-from ruc.neighbors.search import affordable_neighbors, nearest_neighbors
 from ruc.pipeline import run_pipeline
 from ruc.predict import predict
-from ruc.refine.refinement import Epoch
-from ruc.refine.ruc import refine
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import FeatureSpace
+from ruc.refine.trained import Epoch
+from ruc.repair import find_neighbors, repair
 from ruc.report.data import OpenThumbnail, ReportData, report_data
 from ruc.report.in_notebook import InNotebook
 from ruc.report.report import write_report
@@ -59,7 +57,7 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
     device
         "auto", "cpu", "cuda", …
     random_state
-        An integer, a `RandomState` or None; the same integer gives the same result.
+        An integer, which is the seed of all randomness; a `RandomState` or None draws one.
     verbose
         Whether progress is shown.
 
@@ -136,21 +134,21 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
         """
         values = check_array(X, dtype=[np.float64, np.float32], ensure_min_samples=2, estimator=self)
         settings = _constants(self.settings)
-        runtime = Runtime(self.device, _draw_seed(self.random_state), self.verbose)
+        runtime = Runtime(self.device, _seed(self.random_state), self.verbose)
         if initial_labels is None:
             _check_no_probabilities(initial_probabilities)
             wanted = self._wanted_clusters()
         scaling = fit_scaling(values)
         features = scaling(values)
         check_different(features)
-        neighbors = nearest_neighbors(features, affordable_neighbors(MOST_NEIGHBORS, len(features)), runtime)
+        neighbors = find_neighbors(features, settings, runtime)
         if initial_labels is None:
             n_clusters, _ = choose_n_clusters(wanted, self.base, features, neighbors, runtime)
             start, names = cluster(features, n_clusters, self.base, runtime, neighbors), None
         else:
             start, names = given(initial_labels, len(features), initial_probabilities)
         space = FeatureSpace(features, neighbors, runtime)
-        result = refine(space, start, neighbors, settings, runtime, features=features)
+        result = repair(space, start, neighbors, settings, runtime, features)
         # All at the end, so that a fit that fails leaves what was fitted before whole.
         validate_data(self, X, skip_check_array=True)  # n_features_in_ and feature_names_in_
         self.scaling_ = scaling
@@ -165,7 +163,7 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
             *result.warnings,
             *empty_clusters(start.labels, result.labels, self.classes_.tolist()),
         )
-        self.pair_, self.calibration_ = result.pair, result.calibration
+        self.predictor_ = result.predictor
         self.n_iter_ = len(result.history)
         _warn(self.warnings_)
         return self
@@ -182,7 +180,7 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
             True: what the networks say, the softmax of their summed logits.
         """
         logits = self._logits(X)
-        calibration = Calibration() if raw else self.calibration_
+        calibration = Calibration() if raw else self.predictor_.calibration
         probabilities: NDArray[np.float32] = calibration.apply(logits).numpy()
         return probabilities
 
@@ -219,7 +217,7 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
             is_clean=self.is_clean_,
             cluster_names=[str(name) for name in self.classes_],
             probabilities=self.probabilities_,
-            is_calibrated=self.calibration_ != Calibration(),
+            is_calibrated=self.predictor_.calibration != Calibration(),
             open_thumbnail=opener,
             remarks=self.remarks_,
             warnings=self.warnings_,
@@ -228,7 +226,7 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
     def _logits(self, X: ArrayLike) -> torch.Tensor:
         check_is_fitted(self)
         values = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        return self.pair_.logits(torch.from_numpy(self.scaling_(values)))
+        return self.predictor_.logits(torch.from_numpy(self.scaling_(values)))
 
 
 class ImageClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[misc]
@@ -367,7 +365,6 @@ class ImageClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[m
 
     def _settings(self, X: Images) -> Settings:
         """The same settings as the command line's; an array or a list has no path to write down."""
-        is_seed = isinstance(self.random_state, Integral)
         given = {
             "source": str(X) if isinstance(X, str | Path) else None,
             "n_clusters": self.n_clusters,
@@ -376,7 +373,7 @@ class ImageClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[m
             "space": self.space,
             "image_size": self.image_size,
             "max_skipped": self.max_skipped,
-            "seed": self.random_state if is_seed else _draw_seed(self.random_state),
+            "seed": _seed(self.random_state),
             "device": self.device,
             "refine": _constants(self.settings).to_dict(),
         }
@@ -405,8 +402,10 @@ def _constants(settings: object) -> RefineSettings:
     )
 
 
-def _draw_seed(random_state: int | np.random.RandomState | None) -> int:
-    """The seed of one fit; another for each fit where the state isn't an integer."""
+def _seed(random_state: int | np.random.RandomState | None) -> int:
+    """The seed of one fit: the integer itself; else another for each fit."""
+    if isinstance(random_state, Integral):
+        return int(random_state)
     return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
 
 

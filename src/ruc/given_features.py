@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ruc.embed.scaling import fit_scaling
 from ruc.embedding import Embedding
 from ruc.errors import InputError
 from ruc.images.source import find_images
@@ -16,11 +17,9 @@ logger = logging.getLogger(__name__)
 
 LARGE = 256 * 1024 * 1024  # bytes of features that are mapped rather than read
 ROWS = 65_536
-SURELY_UNIT = 1e-5
-MOST_UNEQUAL = 0.3  # standard deviation of the lengths, as a share of their mean
 
 
-def load_features(path: Path) -> NDArray[np.float32]:
+def load_features(path: Path) -> NDArray[np.generic]:
     """Read a matrix of features from .npy; a large one is mapped, so that only what is looked at is in memory.
 
     Raises
@@ -49,11 +48,11 @@ def load_features(path: Path) -> NDArray[np.float32]:
                 f"--features {path}: row {start + int(bad.argmax())} holds NaN, infinity, or more than a float32 can "
                 "hold; expected finite numbers"
             )
-    return features.astype(np.float32, copy=not large)
+    return features
 
 
 def given_features(
-    features: NDArray[np.float32],
+    features: NDArray[np.generic],
     file_names: tuple[str, ...] | None = None,
     row_names: tuple[str, ...] | None = None,
 ) -> Embedding:
@@ -75,8 +74,7 @@ def given_features(
     """
     if file_names is None:
         names = tuple(str(row) for row in range(len(features)))
-        unit, why = _unit(features)
-        return Embedding("given", names, unit, np.arange(len(features)), why=why)
+        return _embedding(features, names, np.arange(len(features)), ())
     names = row_names or file_names
     if len(names) != len(features):
         raise InputError(
@@ -92,8 +90,20 @@ def given_features(
         )
     rows = np.array([places[name] for name in names], dtype=np.int64)
     without = tuple((name, "no row among the features") for name in sorted(places.keys() - set(names)))
-    unit, why = _unit(features)
-    return Embedding("given", names, unit, rows, skipped=without, why=why)
+    return _embedding(features, names, rows, without)
+
+
+def _embedding(
+    features: NDArray[np.generic],
+    names: tuple[str, ...],
+    rows: NDArray[np.int64],
+    without: tuple[tuple[str, str], ...],
+) -> Embedding:
+    scaling = fit_scaling(features)
+    why = "features given"
+    if scaling.center is not None:
+        why += ", centred and scaled: their rows differ in length"
+    return Embedding("given", names, scaling(features), rows, skipped=without, why=why, scaling=scaling)
 
 
 def names_file(features: Path) -> Path:
@@ -110,27 +120,3 @@ def names_beside(path: Path, n_rows: int) -> tuple[str, ...] | None:
     return (
         tuple(named.file_names[place] for place in np.argsort(named.rows)) if len(named) == n_rows else None
     )
-
-
-def _unit(features: NDArray[np.float32]) -> tuple[NDArray[np.float32], str]:
-    """Rows of unit length, a mapped file as it is where its rows are so already; and one line about it."""
-    starts = range(0, len(features), ROWS)
-    blocks = (features[start : start + ROWS].astype(np.float64) for start in starts)
-    lengths = np.concatenate([np.linalg.norm(block, axis=1) for block in blocks])
-    why = "features given"
-    if lengths.std() > MOST_UNEQUAL * lengths.mean():
-        why += f", of which the directions count: lengths vary by {lengths.std() / lengths.mean():.0%}"
-        logger.warning(
-            "%s; embeddings are meant to be compared so, and where lengths matter, as in tables of measurements, "
-            "`RobustClusterer` heeds them",
-            why,
-        )
-    if isinstance(features, np.memmap):
-        if (np.abs(lengths - 1) < SURELY_UNIT).all():
-            return features, why
-        logger.info("features: scaled to unit length, which takes a copy of %.1f GB", features.nbytes / 1e9)
-    unit = np.empty(features.shape, np.float32)
-    for start in starts:
-        rows = slice(start, start + ROWS)
-        unit[rows] = features[rows] / np.maximum(lengths[rows, None], np.finfo(np.float32).tiny)
-    return unit, why

@@ -176,7 +176,12 @@ def _base_state(base: Base) -> State:
     weights = {"labels": torch.from_numpy(clustering.labels)}
     if clustering.probabilities is not None:
         weights["probabilities"] = torch.from_numpy(clustering.probabilities)
-    config = {"n_clusters": clustering.n_clusters, "name": clustering.name, "curve": dict(base.curve)}
+    config = {
+        "n_clusters": clustering.n_clusters,
+        "name": clustering.name,
+        "made_of": clustering.made_of,
+        "curve": dict(base.curve),
+    }
     if base.network is not None:
         network = base.network.state()
         config["network"] = network.config
@@ -191,6 +196,7 @@ def _base_from_state(state: State) -> Base:
         probabilities=None if probabilities is None else probabilities.numpy(),
         n_clusters=state.config["n_clusters"],
         name=state.config["name"],
+        made_of=state.config["made_of"],
     )
     network = None
     if "network" in state.config:

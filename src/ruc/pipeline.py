@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from ruc.belief.calibration import Calibration
-from ruc.belief.opinion import MOST_NEIGHBORS
 from ruc.cluster.inputs import check_different
 from ruc.embed.scratch import choose_policy
 from ruc.embedding import Embedding, embed_images, embed_views
@@ -28,12 +27,12 @@ from ruc.images.source import ImageSource, find_images
 from ruc.initial_clustering import Base, check_labels, initial_clustering, retrains_networks
 from ruc.labels.empty_clusters import empty_clusters
 from ruc.marks import find_marks, review_rows
-from ruc.neighbors.search import MOST_EXACT, Neighbors, affordable_neighbors, nearest_neighbors
+from ruc.neighbors.search import Neighbors
 from ruc.networks import State
 from ruc.networks.checkpoints import LARGEST_SIDE, is_checkpoint, load_checkpoint
-from ruc.refine.refinement import Epoch, Refinement
-from ruc.refine.ruc import refine
 from ruc.refine.spaces import FeatureSpace, ImageSpace, Space
+from ruc.refine.trained import Epoch
+from ruc.repair import Repaired, find_neighbors, repair
 from ruc.report.data import report_data
 from ruc.report.report import write_report
 from ruc.run_folder import Checkpoints, Run, by_file_name, check_output, checkpoints, write_run
@@ -82,12 +81,14 @@ def run_pipeline(
     kept = kept or Checkpoints()
     refuse_early(settings, source, runtime)
     embedded = embed(settings, source, runtime, kept)
-    neighbors = find_neighbors(embedded, settings, runtime)
+    check_enough(len(embedded.features), settings)
+    check_different(embedded.features)
+    neighbors = find_neighbors(embedded.features, settings.refine, runtime)
     base = initial_clustering(settings, embedded, neighbors, runtime, kept)
     space = choose_space(settings, embedded, base, neighbors, runtime)
-    refinement = retrain(settings, embedded, space, base, neighbors, runtime, kept)
+    repaired = retrain(settings, embedded, space, base, neighbors, runtime, kept)
     hashes = None if source is None else content_hashes(source.take(embedded.rows))
-    return conclude(settings, embedded, neighbors, base, space, refinement, runtime, hashes)
+    return as_run(settings, embedded, neighbors, base, space, repaired, runtime, hashes)
 
 
 def refuse_early(settings: Settings, source: ImageSource | None, runtime: Runtime) -> None:
@@ -126,17 +127,6 @@ def embed(settings: Settings, source: ImageSource | None, runtime: Runtime, kept
     return embed_images(source, embedder, size, settings.max_skipped, runtime, kept)
 
 
-def find_neighbors(embedded: Embedding, settings: Settings, runtime: Runtime) -> Neighbors:
-    """The nearest neighbours that selection, views and the graph all use."""
-    n_samples = len(embedded.features)
-    check_enough(n_samples, settings)
-    check_different(embedded.features)
-    wanted = affordable_neighbors(max(settings.refine.n_neighbors or 0, MOST_NEIGHBORS), n_samples)
-    if n_samples <= MOST_EXACT:
-        logger.info("neighbours: %d of each of %d samples, exact", wanted, n_samples)
-    return nearest_neighbors(embedded.features, wanted, runtime)
-
-
 def choose_space(
     settings: Settings, embedded: Embedding, base: Base, neighbors: Neighbors, runtime: Runtime
 ) -> Space:
@@ -162,32 +152,32 @@ def retrain(
     neighbors: Neighbors,
     runtime: Runtime,
     kept: Checkpoints,
-) -> Refinement:
-    """RUC itself."""
+) -> Repaired:
+    """The labels repaired, from the checkpoint of an interrupted training where there is one."""
 
     def keep(epoch: Epoch, snapshot: Any) -> None:
         kept.save_now_and_then("refine", snapshot)
 
     on_epoch = keep if kept.folder is not None and isinstance(space, ImageSpace) else None
-    return refine(
+    return repair(
         space,
         base.clustering,
         neighbors,
         settings.refine,
         runtime,
+        embedded.features,
         on_epoch,
         kept.load("refine"),
-        embedded.features,
     )
 
 
-def conclude(
+def as_run(
     settings: Settings,
     embedded: Embedding,
     neighbors: Neighbors,
     base: Base,
     space: Space,
-    refinement: Refinement,
+    repaired: Repaired,
     runtime: Runtime,
     hashes: list[str] | None = None,
 ) -> Outcome:
@@ -204,50 +194,48 @@ def conclude(
         "space": "image" if isinstance(space, ImageSpace) else "feature",
         **provenance(str(runtime.device)),
     }
-    confidence = refinement.probabilities.max(axis=1).astype(np.float32)
-    marks = find_marks(refinement.labels, confidence, neighbors, embedded.file_names, hashes)
+    confidence = repaired.probabilities.max(axis=1).astype(np.float32)
+    marks = find_marks(repaired.labels, confidence, neighbors, embedded.file_names, hashes)
     run = Run(
         settings=resolved,
         file_names=embedded.file_names,
-        cluster=refinement.labels,
+        cluster=repaired.labels,
         confidence=confidence,
         initial_cluster=base.clustering.labels,
-        was_clean=refinement.was_clean,
-        is_clean=refinement.is_clean,
-        probabilities=refinement.probabilities,
+        was_clean=repaired.was_clean,
+        is_clean=repaired.is_clean,
+        probabilities=repaired.probabilities,
         features=embedded.features,
         cluster_names=base.names,
         initial_probabilities=base.clustering.probabilities,
         skipped=embedded.skipped,
-        history=tuple(asdict(epoch) for epoch in refinement.history),
+        history=tuple(asdict(epoch) for epoch in repaired.history),
         review=review_rows(
             settings.review,
             marks.doubt,
             embedded.file_names,
-            refinement.labels,
-            refinement.probabilities,
+            repaired.labels,
+            repaired.probabilities,
             base.names,
         ),
-        marks={"clean_since": refinement.clean_since, **asdict(marks)},
+        marks={"clean_since": repaired.clean_since, **asdict(marks)},
         notes={
             "given_settings": settings.as_yaml_dict(),
             "embedder": embedded.why,
-            "is_calibrated": refinement.calibration != Calibration(),
-            "remarks": list(refinement.remarks),
+            "is_calibrated": repaired.predictor.calibration != Calibration(),
+            "remarks": list(repaired.remarks),
             "warnings": [
-                *refinement.warnings,
-                *empty_clusters(base.clustering.labels, refinement.labels, base.names),
+                *repaired.warnings,
+                *empty_clusters(base.clustering.labels, repaired.labels, base.names),
             ],
             "k_curve": dict(base.curve),
         },
     )
-    pair = refinement.pair.state()
-    about = {
-        "space": resolved["space"],
-        "image_size": resolved["image_size"],
-        **refinement.calibration.to_config(),
-    }
+    pair = repaired.predictor.state()
+    about = {"space": resolved["space"], "image_size": resolved["image_size"]}
     model = {"pair": replace(pair, config={**pair.config, **about})}
+    if embedded.scaling is not None:
+        model["scaling"] = embedded.scaling.state()
     if embedded.embedder is not None:
         model["embedder"] = embedded.embedder.state()
     if base.network is not None:  # what an evaluation attacks

@@ -10,14 +10,15 @@ import torch
 from numpy.typing import NDArray
 
 from ruc.belief.calibration import Calibration
+from ruc.belief.predictor import Predictor
 from ruc.edits import follow_edits, needs_features
 from ruc.embed import embedder_from_state, frozen_from_state, is_frozen
+from ruc.embed.scaling import Scaling
 from ruc.errors import InputError
 from ruc.given_features import load_features
 from ruc.images.load import load_pixels
 from ruc.images.source import ImageSource, find_images
 from ruc.networks import State
-from ruc.refine.refinement import Pair
 from ruc.run_folder import check_file, read_model, read_run, replacing, write_csv
 from ruc.runtime import Runtime
 from ruc.skipped import skipped_file, write_skipped
@@ -52,7 +53,7 @@ class Prediction:
 
 def predict(
     model: Mapping[str, State],
-    samples: ImageSource | NDArray[np.float32],
+    samples: ImageSource | NDArray[np.generic],
     runtime: Runtime,
     max_skipped: float = 0.10,
     with_features: bool = False,
@@ -63,7 +64,7 @@ def predict(
     Parameters
     ----------
     model
-        Of a finished run: "pair", and "embedder" where the run was on images.
+        Of a finished run: "pair", and "embedder" where the run was on images, "scaling" where it was on features.
     samples
         Images from `find_images`, or a matrix of features.
     runtime
@@ -83,10 +84,12 @@ def predict(
         More than `max_skipped` of the images can't be read.
     """
     about = model["pair"].config
-    pair = Pair.from_state(model["pair"], runtime.device)
-    calibration = Calibration() if raw else Calibration.from_config(about)
+    predictor = Predictor.from_state(model["pair"], runtime.device)
+    if raw:
+        predictor = replace(predictor, calibration=Calibration())
     if not isinstance(samples, ImageSource):
-        return _predict_features(samples, pair, about, calibration)
+        scaling = Scaling.from_state(model["scaling"]) if "scaling" in model else None
+        return _predict_features(samples, predictor, scaling, about)
     if "embedder" not in model:
         raise InputError("images given for a run on features; expected --features with a .npy")
     state = model["embedder"]
@@ -103,7 +106,7 @@ def predict(
             features = embedder.transform(images.pixels, runtime)
         in_images = about["space"] == "image"
         inputs = torch.from_numpy(images.pixels if in_images else features)
-    cluster, probabilities = _apply(pair, inputs, calibration)
+    cluster, probabilities = _apply(predictor, inputs)
     skipped = tuple((one.file_name, one.reason) for one in lost)
     return Prediction(names, cluster, probabilities, skipped, features)
 
@@ -149,22 +152,18 @@ def predict_to_csv(
 
 
 def _predict_features(
-    features: NDArray[np.float32], pair: Pair, about: dict[str, Any], calibration: Calibration
+    features: NDArray[np.generic], predictor: Predictor, scaling: Scaling | None, about: Mapping[str, Any]
 ) -> Prediction:
-    expected = about["network"].get("n_features")
-    if about["space"] != "feature" or features.ndim != 2 or features.shape[1] != expected:
+    scaling = scaling or Scaling(about["network"].get("n_features"))
+    if about["space"] != "feature" or features.ndim != 2 or features.shape[1] != scaling.n_features:
         raise InputError(
-            f"features of shape {features.shape} given; expected (n_samples, {expected}) as in the run"
+            f"features of shape {features.shape} given; expected (n_samples, {scaling.n_features}) as in the run"
         )
-    norms = np.linalg.norm(features, axis=1, keepdims=True)
-    unit = torch.from_numpy(features / np.maximum(norms, np.finfo(np.float32).tiny))
-    cluster, probabilities = _apply(pair, unit, calibration)
-    names = tuple(str(row) for row in range(len(features)))
-    return Prediction(names, cluster, probabilities, features=unit.numpy())
+    unit = scaling(features)
+    cluster, probabilities = _apply(predictor, torch.from_numpy(unit))
+    return Prediction(tuple(str(row) for row in range(len(unit))), cluster, probabilities, features=unit)
 
 
-def _apply(
-    pair: Pair, inputs: torch.Tensor, calibration: Calibration
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    logits = pair.logits(inputs)
-    return logits.argmax(dim=1).numpy(), calibration.apply(logits).numpy()
+def _apply(predictor: Predictor, inputs: torch.Tensor) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    logits = predictor.logits(inputs)
+    return logits.argmax(dim=1).numpy(), predictor.calibration.apply(logits).numpy()

@@ -12,9 +12,9 @@ from ruc.belief.calibration import Calibration, fit_level, fit_temperature
 from ruc.cluster.kmeans import kmeans
 from ruc.labels.clustering import Clustering
 from ruc.neighbors.search import nearest_neighbors
-from ruc.refine.ruc import refine
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import FeatureSpace
+from ruc.repair import repair
 from ruc.runtime import Runtime
 
 CPU = Runtime("cpu", seed=1)
@@ -95,7 +95,7 @@ def make_blobs(noise):
 def refined(features, base, **given):
     neighbors = nearest_neighbors(features, 50, CPU)
     space = FeatureSpace(features, neighbors, CPU, width=32)
-    return refine(space, base, neighbors, RefineSettings(n_epochs=4), CPU, features=features, **given)
+    return repair(space, base, neighbors, RefineSettings(n_epochs=4), CPU, features=features, **given)
 
 
 def test_a_clustering_without_classes_is_not_believed():
@@ -104,14 +104,14 @@ def test_a_clustering_without_classes_is_not_believed():
     cloud /= np.linalg.norm(cloud, axis=1, keepdims=True)
     result = refined(cloud, kmeans(cloud, 6, CPU))
     assert result.probabilities.max(axis=1).mean() < 0.4
-    assert (result.labels == result.pair.logits(torch.from_numpy(cloud)).argmax(1).numpy()).all()
+    assert (result.labels == result.predictor.logits(torch.from_numpy(cloud)).argmax(1).numpy()).all()
     np.testing.assert_allclose(result.probabilities.sum(axis=1), 1, atol=1e-5)
     np.testing.assert_array_equal(result.probabilities.argmax(axis=1), result.labels)
 
 
 def test_clear_clusters_are_believed():
     features, truth = make_blobs(noise=0.5)
-    result = refined(features, Clustering(truth.astype(np.int64), None, 6, "kmeans"))
+    result = refined(features, Clustering(truth.astype(np.int64), None, 6, "kmeans", "features"))
     assert (result.labels == truth).mean() > 0.98
     assert result.probabilities.max(axis=1).mean() > 0.93
 
@@ -122,6 +122,6 @@ def test_given_labels_are_believed_as_far_as_they_are_reliable():
     labels = np.where(np.random.default_rng(2).random(600) < 0.2, (truth + 1) % 6, truth)
     given = Clustering(labels, None, 6, "given")
     result = refined(features, given)
-    assert result.calibration.certainty == 1.0
+    assert result.predictor.calibration.certainty == 1.0
     accuracy, confidence = (result.labels == truth).mean(), result.probabilities.max(axis=1).mean()
     assert confidence == pytest.approx(accuracy, abs=0.05)

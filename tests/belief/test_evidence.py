@@ -65,31 +65,21 @@ def test_without_neighbours_or_with_one_label_nothing_is_gathered():
     assert gather_evidence(given(np.zeros_like(truth)), neighbors, RefineSettings(propagation=0.9)) is None
 
 
-@pytest.mark.parametrize(
-    ("name", "calibrate_by", "settled"),
-    [
-        ("graph", "neighbors", True),
-        ("density", "neighbors", True),
-        ("graph", "both", False),
-        ("kmeans", "neighbors", False),
-    ],
-)
-def test_only_clusters_of_the_graph_are_settled_for_networks_on_the_same_features(
-    name, calibrate_by, settled
-):
+@pytest.mark.parametrize("made_of", ["features", "graph", "layouts"])
+def test_clusters_of_the_graph_are_smooth_on_it_already(made_of):
     neighbors, truth = sample(0.2)
     labels = with_wrong(truth, 0.05)
-    settings = RefineSettings(propagation=0.9, calibrate_by=calibrate_by)
-    evidence = gather_evidence(Clustering(labels, None, N_CLUSTERS, name), neighbors, settings)
-    assert evidence.settled is settled
-    kept = (evidence.labels == labels).all()
-    assert kept if name in ("graph", "density") else not kept
+    base = Clustering(labels, None, N_CLUSTERS, "some", made_of)
+    evidence = gather_evidence(base, neighbors, RefineSettings(propagation=0.9))
+    assert (evidence.labels == labels).all() == (made_of != "features")
 
 
-@pytest.mark.parametrize(("name", "weighed"), [("given", True), ("scan", True), ("mixture", False)])
-def test_a_clustering_of_the_features_cant_know_more_than_they_do(name, weighed):
+@pytest.mark.parametrize(
+    ("made_of", "weighed"), [("elsewhere", True), ("network", True), ("features", False)]
+)
+def test_a_clustering_of_the_features_cant_know_more_than_they_do(made_of, weighed):
     neighbors, truth = sample(2.0)
-    base = Clustering(truth, None, N_CLUSTERS, name)
+    base = Clustering(truth, None, N_CLUSTERS, "some", made_of)
     evidence = gather_evidence(base, neighbors, RefineSettings(propagation=0.9))
     assert evidence is not None and (evidence.reliability is not None) is weighed
 

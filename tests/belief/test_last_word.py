@@ -45,8 +45,8 @@ def test_where_no_label_arrived_the_networks_have_the_word():
     space = FeatureSpace(features, Neighbors(np.ones((4, 1), np.int64), np.ones((4, 1), np.float32)), runtime)
     labels, logits = np.array([1, 1, 1, 0]), torch.tensor([[0.0, 9.0]] * 3 + [[9.0, 0.0]])
     posterior = np.array([[0.5, 0.5], [0.9, 0.1], [0.1, 0.9], [0.5, 0.5]], np.float32)
-    for settled in (True, False):
-        evidence = Evidence(posterior, None, settled=settled, n_clusters=2)
-        memory = _remember(space, labels, logits, evidence, Calibration(), 1.0, runtime)
+    evidence = Evidence(posterior, None, n_clusters=2)
+    for heard in (True, False):
+        memory = _remember(space, labels, logits, evidence, heard, Calibration(), 1.0, runtime)
         remembered = [] if len(memory.keys) == 0 else memory.keys.argmax(dim=1).tolist()
-        assert remembered == ([1] if settled else [])
+        assert remembered == ([] if heard else [1])

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from ruc.belief.memory import Memory, sketch
+from ruc.belief.predictor import Predictor
 from ruc.networks import ImageNetwork, NetworkSettings, ResNet, seeded_init
-from ruc.refine.refinement import Pair
+from ruc.refine.trained import Pair
 
 
 def images(count: int, seed: int = 0) -> torch.Tensor:
@@ -53,18 +54,18 @@ def test_the_remembered_and_they_alone_are_answered_from_memory(flat) -> None:
     assert torch.equal(memory.answer(touched.view_as(known), logits[:30]), logits[:30])
 
 
-def test_a_pair_from_a_file_with_whole_views_answers_alike() -> None:
+def test_a_predictor_from_a_file_with_whole_views_answers_alike() -> None:
     with seeded_init(0):
         networks = [
             ImageNetwork(ResNet(NetworkSettings(width=8, blocks=(1,), stem="half")), 2).eval() for _ in "ab"
         ]
     known = images(5)
     answers = torch.tensor([[9.0, -9.0]]).repeat(5, 1)
-    pair = Pair(networks[0], networks[1], Memory(sketch(known), answers))
-    state = pair.state()
+    predictor = Predictor(Pair(*networks), Memory(sketch(known), answers))
+    state = predictor.state()
     assert state.weights["memory.keys"].shape == (5, 256)
     state.weights["memory.keys"] = known.flatten(1)
-    again = Pair.from_state(state, torch.device("cpu"))
+    again = Predictor.from_state(state, torch.device("cpu"))
     assert torch.equal(again.logits(known), answers)
     other = images(5, seed=1)
-    assert torch.equal(again.logits(other), pair.logits(other))
+    assert torch.equal(again.logits(other), predictor.logits(other))

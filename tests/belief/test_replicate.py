@@ -133,7 +133,7 @@ def test_what_fits_the_graph_less_well_is_a_rival_only_where_nothing_is_real(mon
 
     def by_chance(rows, n_clusters, runtime, neighbors=None, n_restarts=1):
         labels = np.random.default_rng(len(rows)).integers(n_clusters, size=len(rows))
-        return Clustering(labels, None, n_clusters, "spectral")
+        return Clustering(labels, None, n_clusters, "spectral", "graph")
 
     monkeypatch.setattr(replicate, "spectral", by_chance)
     for real, lowest, highest in ((1.0, 1.0, 1.0), (0.0, 0.0, 0.3), (0.5, 0.5, 0.65)):

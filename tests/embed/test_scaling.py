@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ruc.embed.scaling import fit_scaling
+from ruc.embed.scaling import Scaling, fit_scaling
 
 
 def test_by_hand() -> None:
@@ -15,10 +15,23 @@ def test_by_hand() -> None:
 def test_embeddings_stay_what_they_are() -> None:
     rows = np.random.default_rng(0).standard_normal((20, 5))
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    for factor in (1, 7):  # of any one length, all that tells rows apart is their direction
+        scaling = fit_scaling(factor * rows)
+        assert scaling.center is None
+        np.testing.assert_allclose(scaling(factor * rows), rows, atol=1e-6)
+        np.testing.assert_allclose(scaling(3 * rows), rows, atol=1e-6)
+    unit = rows.astype(np.float32)
+    np.testing.assert_array_equal(fit_scaling(unit)(unit), unit)
+
+
+@pytest.mark.parametrize("embeddings", [False, True])
+def test_what_was_written_scales_alike(embeddings: bool) -> None:
+    rows = 1e5 * np.random.default_rng(4).standard_normal((30, 6))
+    rows = rows / np.linalg.norm(rows, axis=1, keepdims=True) if embeddings else rows
     scaling = fit_scaling(rows)
-    assert scaling.center is None
-    np.testing.assert_allclose(scaling(rows), rows, atol=1e-6)
-    np.testing.assert_allclose(scaling(3 * rows), rows, atol=1e-6)
+    again = Scaling.from_state(scaling.state())
+    assert again.n_features == 6
+    np.testing.assert_array_equal(again(rows), scaling(rows))
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
@@ -61,4 +74,4 @@ def test_blocks_and_equal_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     some = fit_scaling(rows)
     np.testing.assert_array_equal(some.center * some.magnitude, np.median(rows[::4], axis=0))
     same = fit_scaling(np.full((5, 2), 7.0))(np.full((5, 2), 7.0))
-    np.testing.assert_array_equal(same, np.tile([0, 0, 1], (5, 1)))
+    np.testing.assert_allclose(same, np.sqrt(0.5))

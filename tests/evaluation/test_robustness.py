@@ -17,7 +17,7 @@ from ruc.evaluation.robustness import _backbone, _differentiable, attack_run, co
 from ruc.images.views import GENTLE
 from ruc.networks import NetworkSettings, ResNet
 from ruc.refine.networks import Head
-from ruc.refine.refinement import Pair
+from ruc.refine.trained import Pair
 from ruc.run_folder import Run, read_model, read_run, write_run
 from ruc.runtime import Runtime
 

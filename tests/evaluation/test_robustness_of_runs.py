@@ -13,7 +13,7 @@ from ruc.cluster import scan_images
 from ruc.evaluation.robustness import LINEAR_HEAD, OWN_NETWORK, attack_run, corrupt_run, subjects_of
 from ruc.networks import ImageNetwork
 from ruc.pipeline import run_to_folder
-from ruc.refine.refinement import Pair
+from ruc.refine.trained import Pair
 from ruc.run_folder import Run, read_model, read_run
 from ruc.runtime import Runtime
 from ruc.settings import make_settings

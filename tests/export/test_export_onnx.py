@@ -10,10 +10,13 @@ import pytest
 import torch
 from torch import nn
 
+from ruc.belief.calibration import Calibration
 from ruc.belief.memory import Memory, sketch
+from ruc.belief.predictor import Predictor
 from ruc.embed.checkpoint import CheckpointEmbedder
 from ruc.embed.combined import CombinedEmbedder
 from ruc.embed.pixels import fit_pixels
+from ruc.embed.scaling import fit_scaling
 from ruc.embed.self_supervised import SelfSupervisedEmbedder
 from ruc.errors import InputError, RucError
 from ruc.export.onnx import export_model, export_onnx
@@ -22,7 +25,7 @@ from ruc.images.views import ViewPolicy, to_float
 from ruc.networks import ImageNetwork, NetworkSettings, ResNet, State, relu_layers
 from ruc.predict import predict
 from ruc.refine.networks import Head
-from ruc.refine.refinement import Pair
+from ruc.refine.trained import Pair
 from ruc.runtime import Runtime
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install 'ruc[onnx]'")
@@ -40,10 +43,9 @@ def pixels() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (7, 1, SIDE, SIDE), dtype=np.uint8)
 
 
-def state_of(pair: Pair, space: str) -> State:
-    state = pair.state()
-    about = {"space": space, "temperature": 0.4, "certainty": 0.8, "image_size": SIDE}
-    return replace(state, config={**state.config, **about})
+def state_of(pair: Pair, space: str, memory: Memory | None = None) -> State:
+    state = Predictor(pair, memory, Calibration(0.4, 0.8)).state()
+    return replace(state, config={**state.config, "space": space, "image_size": SIDE})
 
 
 def heads(n_features: int) -> State:
@@ -72,9 +74,9 @@ def models(pixels: np.ndarray) -> dict[str, Mapping[str, State]]:
         "pixels": {"pair": heads(5), "embedder": projection.state()},
         "scratch": {"pair": heads(SHAPE.n_features + 5), "embedder": combined.state()},
         "checkpoint": {"pair": heads(6), "embedder": simclr.state()},
-        "remembering": {"pair": state_of(replace(pair, memory=believed), "image"), "embedder": embedder},
+        "remembering": {"pair": state_of(pair, "image", believed), "embedder": embedder},
         # networks that started from a base's checkpoint make colours of grey images themselves
-        "colour": {"pair": state_of(replace(of_colour, memory=believed), "image"), "embedder": embedder},
+        "colour": {"pair": state_of(of_colour, "image", believed), "embedder": embedder},
     }
 
 
@@ -98,8 +100,12 @@ def test_images(kind: str, pixels: np.ndarray, tmp_path: Path) -> None:
         np.testing.assert_allclose(found, expected[:n_images], atol=1e-4)
 
 
-def test_features(tmp_path: Path) -> None:
+@pytest.mark.parametrize("scaled", [False, True])
+def test_features(tmp_path: Path, scaled: bool) -> None:
     model = {"pair": heads(6)}
+    if scaled:
+        values = 100 + np.random.default_rng(1).normal(size=(50, 6))
+        model = {"pair": heads(7), "scaling": fit_scaling(values).state()}
     path = export_model(model, tmp_path / "model.onnx")
     features = np.random.default_rng(0).normal(size=(9, 6)).astype(np.float32)
     expected = predict(model, features, Runtime("cpu")).probabilities

@@ -42,7 +42,7 @@ def slowly(labels, n_clusters, neighbors: Neighbors, share):
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.9])
 def test_shares_equal_slow_loops(neighbors, share):
     labels = np.random.default_rng(1).integers(0, 3, 40)
-    smooth = propagate(Clustering(labels, None, 3, "kmeans"), neighbors, share)
+    smooth = propagate(Clustering(labels, None, 3, "kmeans", "features"), neighbors, share)
     expected = slowly(labels, 3, neighbors, share)
     np.testing.assert_allclose(smooth.probabilities, expected, atol=1e-5)
     np.testing.assert_array_equal(smooth.labels, expected.argmax(axis=1))
@@ -51,7 +51,7 @@ def test_shares_equal_slow_loops(neighbors, share):
 def test_unknown_labels_are_filled_in_and_an_outvoted_one_changes(neighbors):
     labels = np.zeros(40, np.int64)
     labels[3], labels[5] = UNKNOWN, 1
-    smooth = propagate(Clustering(labels, None, 2, "density"), neighbors, 0.9)
+    smooth = propagate(Clustering(labels, None, 2, "density", "layouts"), neighbors, 0.9)
     assert smooth.labels.tolist() == [0] * 40
 
 

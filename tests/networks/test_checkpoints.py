@@ -20,11 +20,12 @@ from ruc.evaluation.robustness import _differentiable
 from ruc.images.source import find_images
 from ruc.networks import ImageNetwork
 from ruc.networks.checkpoints import is_checkpoint, load_checkpoint
-from ruc.pipeline import choose_space, embed, find_neighbors, initial_clustering
+from ruc.pipeline import choose_space, embed, initial_clustering
 from ruc.predict import predict
 from ruc.refine.checkpoint import pair_from_checkpoint
-from ruc.refine.refinement import Pair
 from ruc.refine.spaces import ImageSpace
+from ruc.refine.trained import Pair
+from ruc.repair import find_neighbors
 from ruc.run_folder import Checkpoints, read_model, read_run
 from ruc.runtime import Runtime
 from ruc.settings import make_settings
@@ -481,7 +482,7 @@ def test_base_and_embedder_start_the_image_space(tmp_path, photos) -> None:
     embedded = embed(settings, find_images(photos), RUNTIME, kept)
     assert embedded.features.shape == (24, 6)
     assert torch.equal(embedded.backbone.conv1.weight, own["backbone.conv1.weight"])
-    neighbors = find_neighbors(embedded, settings, RUNTIME)
+    neighbors = find_neighbors(embedded.features, settings.refine, RUNTIME)
     first = initial_clustering(settings, embedded, neighbors, RUNTIME, kept)
     again = initial_clustering(settings, embedded, neighbors, RUNTIME, kept)  # from what the first one left
     for found in (first, again):

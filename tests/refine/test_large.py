@@ -12,10 +12,10 @@ from ruc.labels.clustering import Clustering
 from ruc.neighbors import propagation
 from ruc.neighbors.search import Neighbors, nearest_neighbors
 from ruc.refine import select
-from ruc.refine.refinement import Pair
-from ruc.refine.ruc import refine
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import FeatureSpace
+from ruc.refine.trained import Pair
+from ruc.repair import repair
 from ruc.runtime import Runtime
 
 CPU = Runtime("cpu", seed=2)
@@ -29,7 +29,7 @@ def problem() -> tuple[np.ndarray, Neighbors, Clustering]:
     rows = generator.normal(size=(12, 10))[truth] + 0.6 * generator.normal(size=(360, 10))
     rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
     labels = np.where(generator.random(360) < 0.2, generator.integers(12, size=360), truth)
-    return rows, nearest_neighbors(rows, 20, CPU), Clustering(labels, None, 12, "kmeans")
+    return rows, nearest_neighbors(rows, 20, CPU), Clustering(labels, None, 12, "kmeans", "features")
 
 
 def test_candidates_are_the_own_label_and_the_most_frequent_around() -> None:
@@ -46,7 +46,7 @@ def test_with_room_for_all_clusters_candidates_change_nothing(
 ) -> None:
     _, neighbors, base = problem
     monkeypatch.setattr(propagation, "ROWS", 100)
-    few = Clustering(base.labels % 4, None, 4, "kmeans")
+    few = Clustering(base.labels % 4, None, 4, "kmeans", "features")
     everyone = Neighbors(
         np.column_stack([neighbors.indices, np.tile(np.arange(12), (360, 1))]),
         np.column_stack([neighbors.similarities, np.zeros((360, 12), np.float32)]),
@@ -78,17 +78,17 @@ def test_votes_are_counted_alike_in_blocks(problem: tuple, monkeypatch: pytest.M
 def test_a_large_refinement_ends_as_a_small_one(problem: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
     features, neighbors, base = problem
     space = FeatureSpace(features, neighbors, CPU, width=32)
-    small = refine(space, base, neighbors, SETTINGS, CPU)
+    small = repair(space, base, neighbors, SETTINGS, CPU)
     monkeypatch.setattr(propagation, "MOST_DENSE", 1)
     monkeypatch.setattr(last_word, "MOST_SINGLE", 1)
     monkeypatch.setattr(last_word, "MOST_CALIBRATED", 300)
-    large = refine(space, base, neighbors, SETTINGS, CPU)
+    large = repair(space, base, neighbors, SETTINGS, CPU)
     assert (small.probabilities.dtype, large.probabilities.dtype) == (np.float32, np.float16)
     assert (small.labels == large.labels).mean() > 0.97
     np.testing.assert_allclose(large.probabilities.astype(np.float32).sum(axis=1), 1, atol=5e-3)
-    again = large.pair.logits(torch.from_numpy(features)).argmax(dim=1).numpy()
+    again = large.predictor.logits(torch.from_numpy(features)).argmax(dim=1).numpy()
     np.testing.assert_array_equal(again, large.labels)
-    assert large.pair.memory is not None and large.pair.memory.logits.dtype == torch.float16
+    assert large.predictor.memory is not None and large.predictor.memory.logits.dtype == torch.float16
 
 
 def test_more_clusters_than_can_be_judged_keep_the_confidence_of_the_networks(
@@ -96,16 +96,16 @@ def test_more_clusters_than_can_be_judged_keep_the_confidence_of_the_networks(
 ) -> None:
     features, neighbors, base = problem
     monkeypatch.setattr(last_word, "MOST_CLUSTERS", 11)
-    found = refine(
+    found = repair(
         FeatureSpace(features, neighbors, CPU, width=32), base, neighbors, SETTINGS, CPU, features=features
     )
-    own = found.pair.logits(torch.from_numpy(features)).softmax(dim=1).numpy()
+    own = found.predictor.logits(torch.from_numpy(features)).softmax(dim=1).numpy()
     np.testing.assert_allclose(found.probabilities, own, atol=1e-5)
-    assert found.pair.memory is not None
+    assert found.predictor.memory is not None
     remembered = (
-        found.pair.memory.answer(torch.from_numpy(features), torch.zeros(360, 12)).abs().sum(dim=1) > 0
+        found.predictor.memory.answer(torch.from_numpy(features), torch.zeros(360, 12)).abs().sum(dim=1) > 0
     )
-    networks = replace(found.pair, memory=None).logits(torch.from_numpy(features)).argmax(dim=1)
+    networks = found.predictor.pair.logits(torch.from_numpy(features)).argmax(dim=1)
     assert (networks.numpy()[remembered] != found.labels[remembered]).all()
 
 
@@ -118,8 +118,8 @@ def test_the_trained_networks_are_asked_once_about_each_sample(
     ask = Pair.logits
     monkeypatch.setattr(Pair, "logits", lambda pair, inputs: asked.append(len(inputs)) or ask(pair, inputs))
     space = FeatureSpace(features, neighbors, CPU, width=32)
-    found = refine(space, base, neighbors, SETTINGS, CPU, features=features if judged else None)
-    assert found.pair.memory is not None and len(found.pair.memory.keys) > 0
+    found = repair(space, base, neighbors, SETTINGS, CPU, features=features if judged else None)
+    assert found.predictor.memory is not None and len(found.predictor.memory.keys) > 0
     assert sum(asked) == len(features)
 
 
@@ -176,7 +176,9 @@ def test_given_labels_are_weighed_among_candidates_as_among_all(
 def test_unknown_labels_bring_nothing_to_any_candidate(problem: tuple) -> None:
     _, neighbors, base = problem
     labels = np.where(np.arange(360) % 7 == 0, -1, base.labels)
-    among = evidence.smooth_among_candidates(Clustering(labels, None, 12, "density"), neighbors, 0.9)
-    full = evidence.smooth_evidence(Clustering(labels, None, 12, "density"), neighbors, 0.9)
+    among = evidence.smooth_among_candidates(
+        Clustering(labels, None, 12, "density", "layouts"), neighbors, 0.9
+    )
+    full = evidence.smooth_evidence(Clustering(labels, None, 12, "density", "layouts"), neighbors, 0.9)
     assert (among.labels == full.labels).mean() > 0.98
     np.testing.assert_allclose(among.posterior.sum(axis=1), 1, rtol=1e-4)

@@ -1,17 +1,19 @@
-"""Who is surer, and who draws from what."""
+"""Who is more confident, and who draws from what."""
 
 import torch
 
-from ruc.refine.members import Member, own_generators, surer
+from ruc.refine.members import Member, more_confident, own_generators
 
 
-def test_the_surer_network_decides() -> None:
+def test_the_more_confident_network_decides() -> None:
     def member(confidence: list[float], opinion: list[int]) -> Member:
         network = torch.nn.Linear(1, 1)
         optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
         return Member(network, optimizer, torch.tensor(confidence), torch.tensor(opinion))
 
-    confidence, opinion = surer(member([0.9, 0.2, 0.5], [0, 0, 0]), member([0.1, 0.8, 0.5], [1, 1, 1]))
+    confidence, opinion = more_confident(
+        member([0.9, 0.2, 0.5], [0, 0, 0]), member([0.1, 0.8, 0.5], [1, 1, 1])
+    )
     torch.testing.assert_close(confidence, torch.tensor([0.9, 0.8, 0.5]))
     assert opinion.tolist() == [0, 1, 0]
 

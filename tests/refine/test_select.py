@@ -3,11 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ruc.belief.evidence import Evidence
 from ruc.errors import InputError
 from ruc.labels.clustering import Clustering
 from ruc.neighbors.search import Neighbors
-from ruc.refine.select import choose_clean, neighbor_votes, select_clean
+from ruc.refine.select import neighbor_votes, select_clean
 from ruc.refine.settings import RefineSettings
 
 
@@ -123,61 +122,3 @@ def test_neighbors_are_needed():
         select_clean(clustering(LABELS), None, RefineSettings(selection="neighbors"))
     with pytest.raises(InputError, match="neighbours of 8 samples were given for 3 labels"):
         select_clean(clustering([0, 1, 1]), LINE, RefineSettings(selection="neighbors"))
-
-
-WEIGHED_LABELS = np.array([0, 0, 1, 1])
-POSTERIOR = np.array([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7], [0.6, 0.4]], np.float32)
-RELIABILITY = np.array([[0.8, 0.2], [0.2, 0.8]], np.float32)
-
-
-@pytest.mark.parametrize("explained", [0.4, 0.9])
-def test_that_weak_features_see_no_lookalikes_is_said(explained):
-    base = Clustering(WEIGHED_LABELS, None, 2, "given")
-    weighed = Evidence(POSTERIOR, RELIABILITY, explained)
-    selected = select_clean(base, None, RefineSettings(), weighed)
-    np.testing.assert_array_equal(selected.is_clean, [True, False, True, False])
-    assert "about 80% of them seem right, 2 of 4 are trusted" in selected.remarks[0]
-    assert [("look-alike" in remark) for remark in selected.remarks] == [False, True][
-        : 1 + (explained < 0.75)
-    ]
-
-
-@pytest.mark.parametrize(
-    ("selection", "expected"),
-    [
-        ("neighbors", [True, False, True, False]),
-        ("confidence", [True, True, False, True]),
-        ("hybrid", [True, False, False, False]),
-    ],
-)
-def test_weighing_takes_the_place_of_the_votes(selection, expected):
-    sure = np.array([[1.0, 0.0], [1.0, 0.0], [0.5, 0.5], [0.0, 1.0]], np.float32)
-    base = Clustering(WEIGHED_LABELS, sure, 2, "given")
-    settings = RefineSettings(selection=selection)
-    labels, selected = choose_clean(base, None, Evidence(POSTERIOR, RELIABILITY), settings)
-    assert labels is base.labels
-    if selection == "hybrid":  # leaves cluster 1 without a clean sample
-        (said,) = selected.warnings
-        assert said.startswith("cluster 1 has no clean sample among 2")
-        expected = [True, False, False, True]  # 0.6 + 1.0 of 0.4 + 1.0 and 0.7 + 0.5
-    np.testing.assert_array_equal(selected.is_clean, expected)
-    assert selected.selection == selection
-
-
-def test_a_cluster_whose_labels_are_all_disbelieved_trusts_its_most_typical():
-    posterior = np.array([[0.9, 0.1], [0.8, 0.2], [0.9, 0.1], [0.7, 0.3]], np.float32)
-    base = Clustering(WEIGHED_LABELS, None, 2, "given")
-    selected = select_clean(base, None, RefineSettings(), Evidence(posterior, RELIABILITY))
-    np.testing.assert_array_equal(selected.is_clean, [True, True, False, True])
-    assert "cluster 1" in selected.warnings[0]
-
-
-def test_smoothed_labels_are_not_trusted_for_the_confidence_in_others():
-    sure = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]], np.float32)
-    base = Clustering(WEIGHED_LABELS, sure, 2, "scan")
-    smoothed = np.array([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7], [0.4, 0.6]], np.float32)
-    labels, selected = choose_clean(
-        base, None, Evidence(smoothed, None), RefineSettings(selection="confidence")
-    )
-    np.testing.assert_array_equal(labels, [0, 1, 1, 1])
-    np.testing.assert_array_equal(selected.is_clean, [True, False, True, True])

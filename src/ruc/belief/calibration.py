@@ -53,7 +53,7 @@ class Calibration:
     @staticmethod
     def from_config(config: dict[str, Any]) -> "Calibration":
         """What `to_config` wrote."""
-        return Calibration(float(config["temperature"]), float(config.get("certainty", 1.0)))
+        return Calibration(float(config.get("temperature", 1.0)), float(config.get("certainty", 1.0)))
 
 
 def fit_temperature(logits: Tensor, believed: Tensor) -> float:

@@ -8,7 +8,7 @@ The model is that of noisy labels with a transition matrix (Patrini et al. 2017,
 predictor never sees the label that it judges.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -36,9 +36,7 @@ FEWEST_WEIGHED = (
     3  # labels of each cluster, in the mean: fewer can't be judged by each other (experiments/LOG.md)
 )
 MOST_WEIGHED = 100_000_000  # samples times clusters
-MADE_OF_THE_GRAPH = ("graph", "density", "spectral")  # clusterings of the neighbour graph
-SETTLED = ("graph", "density")
-MADE_OF_THE_FEATURES = (*MADE_OF_THE_GRAPH, "kmeans", "mixture")  # they can't know more than the features do
+OF_THE_GRAPH = ("graph", "layouts")  # what clusterings are made of that are smooth on it already
 
 
 @dataclass(frozen=True)
@@ -55,9 +53,6 @@ class Evidence:
         weren't weighed.
     explained
         Share of the labels that the features predict, relative to the best possible at this reliability.
-    settled
-        Whether networks on the same features would know no better: the labels are dense regions of the neighbour graph,
-        or what several layouts of it agree on.
     n_clusters, columns
         How many clusters there are, and (n_samples, m) int64 which of them the columns of `posterior` are, where a
         full table would be too large.
@@ -66,7 +61,6 @@ class Evidence:
     posterior: NDArray[np.float32]
     reliability: NDArray[np.float32] | None
     explained: float = 1.0
-    settled: bool = False
     n_clusters: int = 0
     columns: NDArray[np.int64] | None = None
 
@@ -96,6 +90,24 @@ class Evidence:
         sums = np.bincount(self.columns.ravel(), weights=weights, minlength=self.n_clusters)
         return np.asarray(sums / len(self.posterior), np.float32)
 
+    def remarks(self, base: Clustering, n_clean: int) -> tuple[str, ...]:
+        """What to say of labels that were weighed, of which so many are trusted."""
+        if self.reliability is None:
+            return ()
+        of = "the given labels" if base.made_of == "elsewhere" else f"the labels of {base.name!r}"
+        right = float(self.reliability.diagonal().mean())
+        weighed = (
+            f"{of} are weighed against the features: about {right:.0%} of them seem right, "
+            f"{n_clean} of {int((base.labels != UNKNOWN).sum())} are trusted"
+        )
+        if self.explained >= WELL_EXPLAINED:
+            return (weighed,)
+        return (
+            weighed,
+            f"the features explain {self.explained:.0%} of {of}: one that is confused with a look-alike can't be told "
+            "from a right one, and confidence takes it for right; better features would show more",
+        )
+
     def of(self, rows: Tensor) -> Tensor:
         """(len(rows), n_clusters) probabilities of these samples, on their device."""
         posterior = torch.from_numpy(self.posterior[rows.cpu().numpy()]).to(rows.device)
@@ -121,19 +133,18 @@ def gather_evidence(
         return None
     large = is_large(base)
     enough = (base.labels != UNKNOWN).sum() >= FEWEST_WEIGHED * base.n_clusters
-    can_know_more = base.name == "given" or (base.name not in MADE_OF_THE_FEATURES and not large)
+    can_know_more = base.made_of == "elsewhere" or (base.made_of == "network" and not large)
     if settings.weigh_given and can_know_more and enough:
         too_many = len(base.labels) * base.n_clusters > MOST_WEIGHED
         evidence = (
             weigh_among_candidates(base, neighbors) if too_many else weigh_evidence(base, neighbors, features)
         )
-        if base.name == "given" or evidence.explained < WELL_EXPLAINED:
+        if base.made_of == "elsewhere" or evidence.explained < WELL_EXPLAINED:
             return evidence
     if not settings.propagation:
         return None
     smooth = smooth_among_candidates if large else smooth_evidence
-    evidence = smooth(base, neighbors, settings.propagation)
-    return replace(evidence, settled=base.name in SETTLED and settings.calibrate_by == "neighbors")
+    return smooth(base, neighbors, settings.propagation)
 
 
 def smooth_evidence(base: Clustering, neighbors: Neighbors, share: float) -> Evidence:
@@ -144,7 +155,7 @@ def smooth_evidence(base: Clustering, neighbors: Neighbors, share: float) -> Evi
     smooth = propagate(base, neighbors, share)
     assert smooth.probabilities is not None
     believed = smooth.probabilities
-    if base.name in MADE_OF_THE_GRAPH:
+    if base.made_of in OF_THE_GRAPH:
         known = np.flatnonzero(base.labels != UNKNOWN)
         believed[known] /= 2
         believed[known, base.labels[known]] += 0.5
@@ -154,7 +165,7 @@ def smooth_evidence(base: Clustering, neighbors: Neighbors, share: float) -> Evi
 def smooth_among_candidates(base: Clustering, neighbors: Neighbors, share: float) -> Evidence:
     """As `smooth_evidence`, for so many samples and clusters that only a few clusters of each sample are looked at."""
     columns, believed = propagate_among_candidates(base, neighbors, share)
-    if base.name in MADE_OF_THE_GRAPH:
+    if base.made_of in OF_THE_GRAPH:
         known = base.labels != UNKNOWN
         believed[known] /= 2
         believed[known, 0] += 0.5
@@ -193,7 +204,7 @@ def weigh_among_candidates(base: Clustering, neighbors: Neighbors) -> Evidence:
     posterior /= np.maximum(posterior.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
     predicted = np.take_along_axis(columns, opinion.argmax(axis=1)[:, None], axis=1)[:, 0]
     explained = (predicted == base.labels)[known].mean() / reliability.diagonal().mean()
-    return Evidence(posterior, reliability, float(explained), False, base.n_clusters, possible)
+    return Evidence(posterior, reliability, float(explained), base.n_clusters, possible)
 
 
 def _explained(

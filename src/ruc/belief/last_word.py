@@ -4,7 +4,7 @@ The networks are asked once. What they said is kept, calibrated, and overwritten
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,66 +14,87 @@ from torch import Tensor
 from ruc.belief.calibration import Calibration, fit_level, fit_temperature
 from ruc.belief.evidence import WELL_EXPLAINED, Evidence
 from ruc.belief.memory import Memory, sketch
+from ruc.belief.predictor import Predictor
 from ruc.belief.replicate import MOST_CLUSTERS, expect
 from ruc.labels.clustering import Clustering
-from ruc.refine.refinement import PREDICT_ROWS, Epoch, Pair, Refinement
-from ruc.refine.select import CleanSelection
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import Space
-from ruc.refine.trust import Trust
+from ruc.refine.trained import PREDICT_ROWS, Pair
 from ruc.runtime import Runtime
 
-__all__ = ["conclude"]
-
-GIVEN = "given"  # labels that may know more than the features
 SMALLEST = 1e-6  # probability, so that its logarithm exists
 FAR_APART = 0.25  # total variation between what is believed and what the networks say
 MOST_CALIBRATED = 20_000  # samples: more don't change a single number
 MOST_SINGLE = 250_000_000  # probabilities in float32, a gigabyte; more are kept in float16
 
 
-def conclude(
+@dataclass(frozen=True)
+class LastWord:
+    """The clusters after all were heard.
+
+    Attributes
+    ----------
+    labels
+        (n_samples,) int64: the cluster of every sample.
+    probabilities
+        (n_samples, n_clusters) float32 (float16 beyond a quarter of a billion of them), calibrated without labels: the
+        largest of a row estimates the probability that the sample is in the right cluster.
+    predictor
+        Says the same of the same samples, and what it can of new ones.
+    """
+
+    labels: NDArray[np.int64]
+    probabilities: NDArray[np.floating]
+    predictor: Predictor
+
+
+def last_word(
     space: Space,
     pair: Pair,
     base: Clustering,
-    trust: Trust,
-    selected: CleanSelection,
     evidence: Evidence | None,
     features: NDArray[np.floating] | None,
-    history: list[Epoch],
     settings: RefineSettings,
     runtime: Runtime,
-) -> Refinement:
-    """The summed logits of the pair on the plain view, as labels and calibrated probabilities.
+) -> LastWord:
+    """What the pair says of the plain views, weighed with the evidence, as labels and calibrated probabilities.
 
     What is believed against the networks is remembered first, so that predicting the same samples again says the same.
+
+    Parameters
+    ----------
+    space, pair
+        Whose plain views the trained networks are asked about.
+    base
+        The initial clustering.
+    evidence
+        What was believed before; None: the networks alone are asked.
+    features
+        (n_samples, n_features) that the base was made from: how far it can be right is judged on them. Without them
+        the confidence is only as good as the clustering is.
+    settings
+        `calibrate_by` is used.
+    runtime
+        Device and seed.
     """
     labels, logits = _ask(space, pair, runtime)
     # How far a clustering can be right is judged on its features, or left to the networks where there are too many
-    # clusters to judge; given labels know more than the features, and are believed as far as they were weighed.
-    judged_on = None if base.name == GIVEN else features
-    calibration = Calibration()
+    # clusters to judge; labels from elsewhere know more than those, and are believed as far as they were weighed.
+    judged_on = None if base.made_of == "elsewhere" else features
+    calibration, memory = Calibration(), None
     if evidence is not None:
         if judged_on is None:
             calibration = _fit_to_evidence(logits, evidence, settings, runtime)
         far_apart = FAR_APART if judged_on is None else 1.0
-        memory = _remember(space, labels, logits, evidence, calibration, far_apart, runtime)
+        # Heads know no better than what layouts of the same neighbours agree on, nor than labels of another kind.
+        heard = evidence.explained >= WELL_EXPLAINED and (space.sees_more or base.made_of != "layouts")
+        memory = _remember(space, labels, logits, evidence, heard, calibration, far_apart, runtime)
         _recall(space, memory, labels, logits, runtime)
-        pair = replace(pair, memory=memory)
     if judged_on is not None and pair.n_clusters <= MOST_CLUSTERS:
         expected = expect(labels, judged_on, pair.n_clusters, runtime)
         sample = logits[_drawn(len(labels), runtime)].float()
         calibration = fit_level(sample, expected.accuracy, expected.shared)
-    return Refinement(
-        labels=labels,
-        probabilities=_calibrated(logits, calibration),
-        clean_since=trust.clean_since.cpu().numpy(),
-        history=tuple(history),
-        pair=pair,
-        calibration=calibration,
-        remarks=selected.remarks,
-        warnings=selected.warnings,
-    )
+    return LastWord(labels, _calibrated(logits, calibration), Predictor(pair, memory, calibration))
 
 
 def _ask(space: Space, pair: Pair, runtime: Runtime) -> tuple[NDArray[np.int64], Tensor]:
@@ -129,11 +150,12 @@ def _remember(
     labels: NDArray[np.int64],
     logits: Tensor,
     evidence: Evidence,
+    heard: bool,
     calibration: Calibration,
     far_apart: float,
     runtime: Runtime,
 ) -> Memory:
-    """The samples of which the evidence, weighed with the networks, says something else than the networks.
+    """The samples of which the evidence, weighed with the networks where they are heard, says something else.
 
     Something else is another cluster than in `labels`, or probabilities that are more than `far_apart` away. Where no
     label has arrived through the neighbours, the evidence says nothing, and the networks have the word.
@@ -143,9 +165,9 @@ def _remember(
         rows, said = _rows(part, runtime), logits[part].float().to(runtime.device)
         believed = evidence.of(rows)
         informed = believed.amax(dim=1) > believed.amin(dim=1)
-        if evidence.explained >= WELL_EXPLAINED and not evidence.settled:
+        if heard:
             believed = _together(believed, said, evidence).log_softmax(dim=1)
-        else:  # the networks know less than the labels, and have no say
+        else:
             believed = believed.clamp_min(SMALLEST).log().log_softmax(dim=1)
         apart = (believed.exp() - (said / calibration.temperature).softmax(dim=1)).abs().sum(dim=1) / 2
         differs = believed.argmax(dim=1) != torch.from_numpy(labels[part]).to(runtime.device)
@@ -158,7 +180,7 @@ def _remember(
 def _recall(
     space: Space, memory: Memory, labels: NDArray[np.int64], logits: Tensor, runtime: Runtime
 ) -> None:
-    """Write into labels and logits what is remembered, as `Pair.logits` will answer with this memory."""
+    """Write into labels and logits what is remembered, as `Predictor.logits` will answer with this memory."""
     for part in _blocks(len(labels)):
         said = logits[part].float().to(runtime.device)
         answered = memory.answer(space.plain(_rows(part, runtime)), said)

@@ -1,6 +1,7 @@
 """The door to every base clustering that works from features alone."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,7 +132,7 @@ def largest_first(found: Clustering) -> Clustering:
     probabilities = (
         None if found.probabilities is None else np.ascontiguousarray(found.probabilities[:, order])
     )
-    return Clustering(labels, probabilities, found.n_clusters, found.name)
+    return replace(found, labels=labels, probabilities=probabilities)
 
 
 def order_by_size(found: Clustering) -> NDArray[np.int64]:

@@ -55,4 +55,4 @@ def cluster_by_checkpoint(
     modules = [module for branch in branches for module in branch]
     probabilities = apply_in_batches(logits, modules, pixels, runtime, "clustering").softmax(dim=1).numpy()
     labels: NDArray[np.int64] = probabilities.argmax(axis=1)
-    return Clustering(labels, probabilities, found, str(checkpoint.path))
+    return Clustering(labels, probabilities, found, str(checkpoint.path), "network")

@@ -76,7 +76,7 @@ def density(
             n_clusters,
             n_found,
         )
-    return Clustering(labels, None, n_found, "density")
+    return Clustering(labels, None, n_found, "density", "layouts")
 
 
 def _dense_regions(positions: NDArray[np.float32], smallest_share: float) -> NDArray[np.int64]:

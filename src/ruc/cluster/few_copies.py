@@ -4,7 +4,7 @@ All have the same neighbours: in the graph these would be hubs, and what tells t
 count.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,7 @@ class FewCopies:
     def of_all(self, found: Clustering) -> Clustering:
         """The clustering of all samples from that of those kept."""
         probabilities = None if found.probabilities is None else found.probabilities[self.joined]
-        return Clustering(found.labels[self.joined], probabilities, found.n_clusters, found.name)
+        return replace(found, labels=found.labels[self.joined], probabilities=probabilities)
 
 
 def few_copies(features: NDArray[np.floating]) -> FewCopies | None:

@@ -88,7 +88,7 @@ def graph(
         [_cut(groupings, weights, n_clusters, resolution) for resolution in RESOLUTIONS], n_clusters
     )
     probabilities = _consensus(cut, affinity, n_clusters)
-    return Clustering(probabilities.argmax(axis=1), probabilities, n_clusters, "graph")
+    return Clustering(probabilities.argmax(axis=1), probabilities, n_clusters, "graph", "layouts")
 
 
 def _graph_of_part(
@@ -113,7 +113,7 @@ def _graph_of_part(
         votes /= np.maximum(votes.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
     unheard = votes.sum(axis=1) == 0
     votes[unheard] = np.bincount(found.labels, minlength=n_clusters) / len(part)
-    return Clustering(votes.argmax(axis=1), votes, n_clusters, "graph")
+    return Clustering(votes.argmax(axis=1), votes, n_clusters, "graph", "layouts")
 
 
 def _random_walk(affinity: sp.csr_array) -> sp.csr_array:

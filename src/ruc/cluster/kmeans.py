@@ -48,10 +48,10 @@ def kmeans(
         )
         centres = settle_on_all(features, centres)
         labels, _ = nearest_centres(features, centres)
-        return Clustering(labels, None, n_clusters, "kmeans")
+        return Clustering(labels, None, n_clusters, "kmeans", "features")
     unit = unit_features(features, n_clusters)
     labels = kmeans_labels(unit, n_clusters, runtime.numpy_seed("kmeans"), n_restarts)
-    return Clustering(labels, None, n_clusters, "kmeans")
+    return Clustering(labels, None, n_clusters, "kmeans", "features")
 
 
 def kmeans_labels(

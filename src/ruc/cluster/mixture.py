@@ -57,4 +57,4 @@ def mixture(
     ).fit(components)
     probabilities = model.predict_proba(components).astype(np.float32)
     probabilities /= probabilities.sum(axis=1, keepdims=True)
-    return Clustering(probabilities.argmax(axis=1), probabilities, n_clusters, "mixture")
+    return Clustering(probabilities.argmax(axis=1), probabilities, n_clusters, "mixture", "features")

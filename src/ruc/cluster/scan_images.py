@@ -249,7 +249,7 @@ def predict_images(pixels: NDArray[np.uint8], network: ImageNetwork, runtime: Ru
     """What the network says of the plain images, in full precision."""
     logits = apply_in_batches(network, (network,), pixels, runtime, "clustering")
     probabilities = logits.softmax(dim=1).numpy()
-    return Clustering(probabilities.argmax(axis=1), probabilities, probabilities.shape[1], "scan")
+    return Clustering(probabilities.argmax(axis=1), probabilities, probabilities.shape[1], "scan", "network")
 
 
 def _heads_on_frozen(

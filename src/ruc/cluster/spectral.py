@@ -65,4 +65,4 @@ def spectral(
             f"the neighbour graph of {len(unit)} samples tells fewer than {n_clusters} clusters apart; lower the "
             "number of clusters, give more samples, or take the base 'kmeans'"
         ) from error
-    return Clustering(labels, None, n_clusters, "spectral")
+    return Clustering(labels, None, n_clusters, "spectral", "graph")

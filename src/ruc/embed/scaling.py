@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-__all__ = ["Scaling", "fit_scaling"]
+from ruc.networks import State
 
 ROWS = 65_536  # at a time in double precision
 REACH = 2.0  # median distances: half as far bends what is far away, twice as far heeds outliers (experiments/LOG.md)
+ALIKE = 1e-3  # lengths that differ by less than this share of their mean say nothing: rows are directions
+SURELY_UNIT = 1e-5  # a length that differs from 1 by less does so by rounding
 
 
 @dataclass(frozen=True)
@@ -20,20 +23,28 @@ class Scaling:
 
     Attributes
     ----------
+    n_features
+        Of the rows that were fitted to.
     center
-        (n_features,) the median of the rows fitted to; None where these are embeddings already.
+        (n_features,) the median of these rows; None where these are embeddings already.
     spread
         Twice the median of their distances from it: the height to which rows are lifted.
     magnitude
         What all values are divided by first, center and spread too, so that no square overflows or vanishes.
     """
 
+    n_features: int
     center: NDArray[np.float64] | None = None
     spread: float = 1.0
     magnitude: float = 1.0
 
-    def __call__(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
-        """(n_samples, n_features) as unit rows, one coordinate wider where they aren't embeddings."""
+    def __call__(self, values: NDArray[np.generic]) -> NDArray[np.float32]:
+        """(n_samples, n_features) as unit rows, one coordinate wider where they aren't embeddings.
+
+        A mapped file of unit rows is left where it is.
+        """
+        if isinstance(values, np.memmap) and values.dtype == np.float32 and self._leaves_as_they_are(values):
+            return values
         wider = 0 if self.center is None else 1
         features = np.empty((len(values), values.shape[1] + wider), np.float32)
         for start in range(0, len(values), ROWS):
@@ -41,21 +52,52 @@ class Scaling:
             if self.center is not None:
                 rows = np.column_stack([(rows - self.center) / self.spread, np.ones(len(rows))])
             lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-            features[start : start + ROWS] = rows / np.maximum(lengths, np.finfo(np.float64).tiny)
+            unit = rows / np.maximum(lengths, np.finfo(np.float64).tiny)
+            if self.center is None:  # so that it doesn't matter whether a file is mapped
+                is_unit = np.abs(lengths * self.magnitude - 1) < SURELY_UNIT
+                unit = np.where(is_unit, values[start : start + ROWS], unit)
+            features[start : start + ROWS] = unit
         return features
 
+    def state(self) -> State:
+        """What was fitted, without pickle."""
+        center = {} if self.center is None else {"center": torch.from_numpy(self.center)}
+        about = {"n_features": self.n_features, "spread": self.spread, "magnitude": self.magnitude}
+        return State({"kind": "scaling", **about}, center)
 
-def fit_scaling(values: NDArray[np.floating]) -> Scaling:
-    """The scaling that suits (n_samples, n_features); rows of unit length are taken for embeddings as they are.
+    @staticmethod
+    def from_state(state: State) -> "Scaling":
+        """What `state` was taken of."""
+        center = state.weights["center"].numpy() if "center" in state.weights else None
+        return Scaling(state.config["n_features"], center, state.config["spread"], state.config["magnitude"])
+
+    def _leaves_as_they_are(self, values: NDArray[np.float32]) -> bool:
+        lengths = _lengths(values, 1.0)
+        return self.center is None and bool((np.abs(lengths - 1) < SURELY_UNIT).all())
+
+
+def fit_scaling(values: NDArray[np.generic]) -> Scaling:
+    """The scaling that suits (n_samples, n_features); rows of one length are taken for embeddings as they are.
 
     Medians, so that a few rows far away don't make all the others look the same; of at most 65,536 rows, evenly spread.
     """
     largest = max(float(values.max()), -float(values.min()))
-    if largest < 2 and np.allclose(np.linalg.norm(values, axis=1), 1, atol=1e-3):
-        return Scaling()
     magnitude = 2.0 ** (np.frexp(largest)[1] - 1) if largest > 0 else 1.0  # a power of two rounds nothing
+    lengths = _lengths(values, magnitude)
+    if np.allclose(lengths, lengths.mean(), rtol=ALIKE, atol=0):
+        return Scaling(values.shape[1], magnitude=magnitude)
     some = values[:: -(-len(values) // ROWS)].astype(np.float64) / magnitude
     center = np.median(some, axis=0)
     away = np.linalg.norm(some - center, axis=1)
     away = away[away > 0]
-    return Scaling(center, REACH * float(np.median(away)) if len(away) else 1.0, magnitude)
+    spread = REACH * float(np.median(away)) if len(away) else 1.0
+    return Scaling(values.shape[1], center, spread, magnitude)
+
+
+def _lengths(values: NDArray[np.generic], magnitude: float) -> NDArray[np.float64]:
+    """(n_samples,) the length of each row, over the magnitude."""
+    blocks = (
+        values[start : start + ROWS].astype(np.float64) / magnitude for start in range(0, len(values), ROWS)
+    )
+    lengths: NDArray[np.float64] = np.concatenate([np.linalg.norm(block, axis=1) for block in blocks])
+    return lengths

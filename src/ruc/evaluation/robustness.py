@@ -19,7 +19,7 @@ from ruc.evaluation.truth import Truth, read_truth
 from ruc.labels.clustering import UNKNOWN
 from ruc.networks import ImageNetwork, State
 from ruc.progress import progress
-from ruc.refine.refinement import Pair
+from ruc.refine.trained import Pair
 from ruc.run_folder import Run, read_model, read_run
 from ruc.runtime import Runtime
 

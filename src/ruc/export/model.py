@@ -5,12 +5,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from ruc.belief.calibration import Calibration
 from ruc.belief.memory import SAME, Memory, sketch
+from ruc.belief.predictor import Predictor
 from ruc.embed import embedder_from_state, frozen_from_state, is_frozen
 from ruc.embed.embedder import Embedder
+from ruc.embed.scaling import Scaling
 from ruc.networks import State
-from ruc.refine.refinement import Pair
 from ruc.runtime import Runtime
 
 __all__ = ["ClusterModel", "cluster_model"]
@@ -21,25 +21,23 @@ class ClusterModel(nn.Module):
 
     Parameters
     ----------
-    pair
-        The two networks.
-    calibration
-        From the logits to probabilities.
-    embed
-        uint8 pixels to the pair's input; None where the input is unit-norm features, or anything
-        that becomes them by division.
+    predictor
+        The two networks, what is remembered, and the calibration.
+    prepare
+        Pixels or features as they are given to the networks' input.
     """
 
-    def __init__(self, pair: Pair, calibration: Calibration, embed: nn.Module | None) -> None:
+    def __init__(self, predictor: Predictor, prepare: nn.Module) -> None:
         super().__init__()
-        self.first, self.second = pair.first, pair.second
-        self.memory = None if pair.memory is None or not len(pair.memory.keys) else _Memory(pair.memory)
-        self.calibration = calibration
-        self.embed = embed
+        self.first, self.second = predictor.pair.first, predictor.pair.second
+        memory = predictor.memory
+        self.memory = None if memory is None or not len(memory.keys) else _Memory(memory)
+        self.calibration = predictor.calibration
+        self.prepare = prepare
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(n, n_clusters) probabilities."""
-        ready = nn.functional.normalize(inputs, dim=1) if self.embed is None else self.embed(inputs)
+        ready = self.prepare(inputs)
         logits = self.first(ready) + self.second(ready)
         if self.memory is not None:
             logits = self.memory(ready, logits)
@@ -87,16 +85,35 @@ class _Embedding(nn.Module):
         return self.embedder.embed(images)
 
 
+class _Features(nn.Module):
+    """`Scaling` as a module: features of any scale as unit rows."""
+
+    def __init__(self, scaling: Scaling) -> None:
+        super().__init__()
+        self.scaling = scaling
+        self.center = nn.Buffer(
+            torch.zeros(1) if scaling.center is None else torch.from_numpy(scaling.center)
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        rows = features.double() / self.scaling.magnitude
+        if self.scaling.center is not None:
+            rows = nn.functional.pad((rows - self.center) / self.scaling.spread, (0, 1), value=1.0)
+        return nn.functional.normalize(rows, dim=1).float()
+
+
 def cluster_model(model: Mapping[str, State]) -> tuple[ClusterModel, Tensor]:
     """A run's model as one module, and an example of its input with two rows."""
     about = model["pair"].config
-    pair = Pair.from_state(model["pair"], torch.device("cpu"))
-    calibration = Calibration.from_config(about)
+    predictor = Predictor.from_state(model["pair"], torch.device("cpu"))
     network = about["network"]
     generator = torch.Generator().manual_seed(0)
     if "embedder" not in model or model["embedder"].config["kind"] == "pretrained":
-        example = torch.randn((2, network["n_features"]), generator=generator)
-        return ClusterModel(pair, calibration, None).eval(), example
+        scaling = (
+            Scaling.from_state(model["scaling"]) if "scaling" in model else Scaling(network["n_features"])
+        )
+        example = torch.randn((2, scaling.n_features), generator=generator)
+        return ClusterModel(predictor, _Features(scaling)).eval(), example
     if is_frozen(model["embedder"]):
         frozen = frozen_from_state(model["embedder"], Runtime("cpu"))
         assert frozen.module is not None
@@ -109,4 +126,4 @@ def cluster_model(model: Mapping[str, State]) -> tuple[ClusterModel, Tensor]:
         shape = (2, embedder.n_channels, size, size)
         embed = _Pixels(None if network["kind"] == "image" else _Embedding(embedder))
     example = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
-    return ClusterModel(pair, calibration, embed).eval(), example
+    return ClusterModel(predictor, embed).eval(), example

@@ -1,6 +1,7 @@
 """What every base clustering returns."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +9,8 @@ from numpy.typing import NDArray
 __all__ = ["UNKNOWN", "Clustering"]
 
 UNKNOWN = -1
+
+MadeOf = Literal["elsewhere", "features", "graph", "layouts", "network"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,9 @@ class Clustering:
         Number of clusters.
     name
         The method, for reports and logs.
+    made_of
+        What the method looked at, and so what it can know: the "features"; their neighbour "graph"; "layouts" of that
+        graph; a trained "network", which may have seen more; or "elsewhere", as with labels that were given.
     cluster_names
         What messages call the clusters; None: their numbers.
     """
@@ -32,4 +38,5 @@ class Clustering:
     probabilities: NDArray[np.float32] | None
     n_clusters: int
     name: str
+    made_of: MadeOf = "elsewhere"
     cluster_names: tuple[str, ...] | None = None

@@ -174,7 +174,7 @@ def _number(table: LabelTable, n_clusters: int | None) -> tuple[Clustering, tupl
         even = np.float32(1.0 / probabilities.shape[1])
         probabilities = np.where(np.isnan(probabilities), even, probabilities)
     names = None if classes == [str(k) for k in range(len(classes))] else tuple(classes)
-    return Clustering(labels, probabilities, len(classes), "given", names), names
+    return Clustering(labels, probabilities, len(classes), "given", cluster_names=names), names
 
 
 def _known_texts(table: LabelTable, probabilities: NDArray[np.float32] | None) -> list[str]:

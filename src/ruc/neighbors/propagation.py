@@ -5,6 +5,8 @@ neighbours' labels and keeps a share of its own. k-means and its like cut throug
 doesn't. Labels that are unknown are filled in from the nearest known ones.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
@@ -54,7 +56,7 @@ def propagate(base: Clustering, neighbors: Neighbors, share: float) -> Clusterin
     reached = total[:, 0] > 0
     probabilities = np.where(total > 0, arrived / np.where(total > 0, total, 1), 1 / base.n_clusters)
     labels = np.where(reached, arrived.argmax(axis=1), UNKNOWN).astype(np.int64)
-    return Clustering(labels, probabilities.astype(np.float32), base.n_clusters, base.name)
+    return replace(base, labels=labels, probabilities=probabilities.astype(np.float32))
 
 
 def propagate_among_candidates(

@@ -7,7 +7,7 @@ from torch import nn
 from ruc.errors import WeightsError
 from ruc.networks import ImageNetwork, ResNet
 from ruc.networks.checkpoints import FieldCheckpoint
-from ruc.refine.refinement import Pair
+from ruc.refine.trained import Pair
 
 __all__ = ["pair_from_checkpoint"]
 

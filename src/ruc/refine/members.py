@@ -5,13 +5,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ruc.labels.clustering import Clustering
 from ruc.networks import can_fuse, set_learning_rate
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import Space
 from ruc.runtime import Runtime
 
-__all__ = ["Member", "Turn", "make_members", "own_generators", "passes", "surer"]
+__all__ = ["Member", "Turn", "make_members", "more_confident", "own_generators", "passes"]
 
 
 @dataclass(eq=False)
@@ -37,11 +36,11 @@ Turn = tuple[Member, Member]  # the student, and its peer
 
 
 def make_members(
-    space: Space, base: Clustering, settings: RefineSettings, runtime: Runtime
+    space: Space, n_clusters: int, settings: RefineSettings, runtime: Runtime
 ) -> tuple[Member, Member]:
     """Two networks and their optimisers; without co-training twice the same one."""
     members = []
-    for network in space.networks(base.n_clusters, runtime):
+    for network in space.networks(n_clusters, runtime):
         optimizer = make_optimizer(network, settings)
         confidence = torch.zeros(space.n_samples, device=runtime.device)
         members.append(
@@ -59,8 +58,8 @@ def passes(first: Member, second: Member, settings: RefineSettings) -> list[list
     return [[(first, second), (second, first)]]
 
 
-def surer(first: Member, second: Member) -> tuple[Tensor, Tensor]:
-    """Confidence and opinion, for each sample, of the network that is surer of it."""
+def more_confident(first: Member, second: Member) -> tuple[Tensor, Tensor]:
+    """Confidence and opinion, for each sample, of the network that is more confident of it."""
     confidence = torch.maximum(first.confidence, second.confidence)
     return confidence, torch.where(second.confidence > first.confidence, second.opinion, first.opinion)
 

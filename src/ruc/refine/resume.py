@@ -5,7 +5,7 @@ from dataclasses import asdict
 from ruc.errors import InputError
 from ruc.networks import State, load_optimizer, optimizer_tensors
 from ruc.refine.members import Member
-from ruc.refine.refinement import Epoch
+from ruc.refine.trained import Epoch
 from ruc.refine.trust import Trust
 
 __all__ = ["restore", "snapshot"]

@@ -8,28 +8,22 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from ruc.belief.evidence import gather_evidence
-from ruc.belief.last_word import conclude
-from ruc.labels.clustering import Clustering
-from ruc.neighbors.search import Neighbors
 from ruc.networks import State
 from ruc.progress import progress
 from ruc.refine.batches import Batch, batches
 from ruc.refine.forwards import Said, learnable_logits, listen
 from ruc.refine.losses import soft_cross_entropy, squared_error
-from ruc.refine.members import Member, Turn, make_members, own_generators, passes, surer
-from ruc.refine.refinement import Epoch, Pair, Refinement
+from ruc.refine.members import Member, Turn, make_members, more_confident, own_generators, passes
 from ruc.refine.resume import restore, snapshot
-from ruc.refine.select import choose_clean
+from ruc.refine.select import CleanSelection
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import Space
 from ruc.refine.statistics import settle_statistics
 from ruc.refine.targets import guess, mix_up, one_hot, refine_labels, smooth_labels
+from ruc.refine.trained import Epoch, Pair, Trained
 from ruc.refine.trust import Trust
 from ruc.refine.warmup import warm_up_heads
 from ruc.runtime import Runtime
@@ -39,50 +33,40 @@ __all__ = ["refine"]
 
 def refine(
     space: Space,
-    base: Clustering,
-    neighbors: Neighbors | None,
+    start: CleanSelection,
     settings: RefineSettings,
     runtime: Runtime,
     on_epoch: Callable[[Epoch, Callable[[], State]], None] | None = None,
     resume: State | None = None,
-    features: NDArray[np.floating] | None = None,
-) -> Refinement:
-    """Repair a clustering: keep the labels that can be trusted, retrain two networks, let them relabel the rest.
+) -> Trained:
+    """Retrain two networks on the labels that are trusted, and let them relabel the rest.
 
     Parameters
     ----------
     space
         Supplies the two networks and the views of the samples.
-    base
-        The initial clustering; its labels are taken as noisy.
-    neighbors
-        Nearest neighbours in an independent embedding, for selection by neighbours.
+    start
+        The labels, and which of them are trusted, from `select_clean`.
     settings
-        Every constant.
+        Every constant, filled with the space's defaults.
     runtime
         Device and seed; the same seed gives the same result.
     on_epoch
         Called after each epoch with its record and a function that returns the state to resume from.
     resume
         Such a state: the run goes on where it was taken and ends as if it hadn't been interrupted.
-    features
-        (n_samples, n_features) that the base was made from: how far it can be right is judged on them. Without them
-        the confidence is only as good as the clustering is.
     """
-    settings = settings.filled(space.defaults)
-    n_epochs = settings.length
-    evidence = gather_evidence(base, neighbors, settings, features)
-    labels, selected = choose_clean(base, neighbors, evidence, settings)
     trust = Trust.at_start(
-        torch.as_tensor(labels, device=runtime.device),
-        torch.as_tensor(selected.is_clean, device=runtime.device),
+        torch.as_tensor(start.labels, device=runtime.device),
+        torch.as_tensor(start.is_clean, device=runtime.device),
     )
-    first, second = members = make_members(space, base, settings, runtime)
+    first, second = members = make_members(space, start.n_clusters, settings, runtime)
+    networks = (first.network, second.network)
     if settings.head_warmup:
-        warm_up_heads((first.network, second.network), space, trust, runtime)
+        warm_up_heads(networks, space, trust, runtime)
     history = [] if resume is None else restore(resume, members, trust)
-    with progress("refining", n_epochs - len(history), "epochs", runtime.verbose) as advance:
-        for epoch in range(len(history), n_epochs):
+    with progress("refining", settings.length - len(history), "epochs", runtime.verbose) as advance:
+        for epoch in range(len(history), settings.length):
             started, clean_before = time.monotonic(), int(trust.is_clean.sum())
             generator = runtime.generator(f"refine/epoch {epoch}")
             losses = [
@@ -90,17 +74,15 @@ def refine(
                 for turns in passes(first, second, settings)
             ]
             if settings.promotion and settings.promotion_by == "confident":
-                trust.promote(*surer(first, second), settings.promotion_threshold_at(epoch), epoch)
+                trust.promote(*more_confident(first, second), settings.promotion_threshold_at(epoch), epoch)
             record = _record(epoch, torch.stack(losses), clean_before, trust, members, settings, started)
             history.append(record)
             if on_epoch is not None:
                 on_epoch(record, lambda: snapshot(members, trust, history))
             advance(1)
     if settings.forwards == "needed":
-        networks = (first.network, second.network)
         settle_statistics(networks, space, settings.rows_per_batch, runtime)
-    pair = Pair(first.network, second.network)
-    return conclude(space, pair, base, trust, selected, evidence, features, history, settings, runtime)
+    return Trained(Pair(*networks), trust.clean_since.cpu().numpy(), tuple(history))
 
 
 def train_pass(

@@ -1,11 +1,10 @@
 """Choose the samples whose initial label is trusted (Park et al. 2021, section 3.1)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ruc.belief.evidence import WELL_EXPLAINED, Evidence
 from ruc.errors import InputError
 from ruc.labels.clustering import UNKNOWN, Clustering
 from ruc.neighbors.search import Neighbors
@@ -13,7 +12,6 @@ from ruc.refine.settings import RefineSettings
 
 __all__ = [
     "CleanSelection",
-    "choose_clean",
     "neighbor_votes",
     "select_clean",
 ]
@@ -28,49 +26,43 @@ RELAXED_SHARE = (
 
 @dataclass(frozen=True)
 class CleanSelection:
-    """Which samples are trusted at the start.
+    """The labels to start from, and which of them are trusted.
 
     Attributes
     ----------
+    labels
+        (n_samples,) int64.
+    n_clusters
+        How many clusters there are.
     is_clean
         (n_samples,) bool.
     selection
         The selection that was used, which is not the one asked for when the base has no probabilities.
     remarks
-        One line for each thing worth knowing: how the labels were weighed, why another selection was used.
+        One line for each thing worth knowing: why another selection was used.
     warnings
         A line that names the clusters of which no sample could be trusted, if there are such.
     """
 
+    labels: NDArray[np.int64]
+    n_clusters: int
     is_clean: NDArray[np.bool_]
     selection: str
     remarks: tuple[str, ...]
     warnings: tuple[str, ...] = ()
 
 
-def choose_clean(
-    base: Clustering, neighbors: Neighbors | None, evidence: Evidence | None, settings: RefineSettings
-) -> tuple[NDArray[np.int64], CleanSelection]:
-    """The labels to start from, smoothed where they were, and which of them are trusted."""
-    if evidence is None:
-        return base.labels, select_clean(base, neighbors, settings)
-    if evidence.reliability is not None:
-        return base.labels, select_clean(base, neighbors, settings, evidence)
-    labels = np.where(base.labels == UNKNOWN, UNKNOWN, evidence.labels)
-    return labels, select_clean(replace(base, labels=labels), neighbors, settings)
-
-
 def select_clean(
     base: Clustering,
     neighbors: Neighbors | None,
     settings: RefineSettings,
-    weighed: Evidence | None = None,
+    belief: NDArray[np.floating] | None = None,
 ) -> CleanSelection:
     """Trust the labels that the base is sure of, that the neighbours share, or both.
 
     *confidence* trusts `probabilities[i, labels[i]] >= confidence_threshold`; *neighbors* trusts a label that no
-    other label outvotes among the nearest neighbours in an independent, self-supervised embedding, or, where labels
-    were weighed against their neighbours', one that is more likely right than wrong; *hybrid* asks for both. A label
+    other label outvotes among the nearest neighbours in an independent, self-supervised embedding, or, where it was
+    estimated how far each can be believed, one that is more likely right than wrong; *hybrid* asks for both. A label
     of -1 is never clean. Without probabilities `neighbors` is used, with a remark. A cluster left without a clean
     sample trusts its most typical tenth, with a warning.
 
@@ -82,8 +74,8 @@ def select_clean(
         Nearest neighbours of every sample; not needed for *confidence*.
     settings
         `selection`, `confidence_threshold`, `n_neighbors`, `neighbor_agreement` and `least_clean` are used.
-    weighed
-        How far each label can be believed, where that was estimated.
+    belief
+        (n_samples,) the probability of each label, where that was estimated.
 
     Raises
     ------
@@ -96,12 +88,10 @@ def select_clean(
             f"all {len(base.labels)} initial labels are unknown (-1); expected at least one known label per "
             "cluster; give labels, or let the tool cluster"
         )
-    remarks: list[str] = []
+    remarks: tuple[str, ...] = ()
     selection = settings.selection
     if selection != "neighbors" and base.probabilities is None:
-        remarks.append(
-            f"selection is 'neighbors' instead of {selection!r}: {base.name} gives no probabilities"
-        )
+        remarks = (f"selection is 'neighbors' instead of {selection!r}: {base.name} gives no probabilities",)
         selection = "neighbors"
     is_clean = known.copy()
     typicality = np.zeros(len(known))
@@ -110,13 +100,11 @@ def select_clean(
         is_clean &= confidence >= settings.confidence_threshold
         typicality += confidence
     if selection in ("neighbors", "hybrid"):
-        agreed, agreement = _agreement(base, neighbors, settings, weighed)
+        agreed, agreement = _agreement(base, neighbors, settings, belief)
         is_clean &= agreed
         typicality += agreement
     warnings = _trust_most_typical(base, is_clean, typicality, selection)
-    if weighed is not None:
-        remarks += _about_weighing(base, weighed, int(is_clean.sum()))
-    return CleanSelection(is_clean, selection, tuple(remarks), warnings)
+    return CleanSelection(base.labels, base.n_clusters, is_clean, selection, remarks, warnings)
 
 
 def _confidence(base: Clustering) -> NDArray[np.float32]:
@@ -128,11 +116,13 @@ def _confidence(base: Clustering) -> NDArray[np.float32]:
 
 
 def _agreement(
-    base: Clustering, neighbors: Neighbors | None, settings: RefineSettings, weighed: Evidence | None
-) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    base: Clustering,
+    neighbors: Neighbors | None,
+    settings: RefineSettings,
+    belief: NDArray[np.floating] | None,
+) -> tuple[NDArray[np.bool_], NDArray[np.floating]]:
     """(n_samples,) whether the neighbours agree with each label, and how much."""
-    if weighed is not None:
-        belief = weighed.belief_in(base.labels)
+    if belief is not None:
         return belief > 0.5, belief
     own, most = _own_and_most_votes(base, neighbors, settings.n_neighbors or MOST_VOTERS)
     return (own >= most) & (own >= _agreement_needed(base, own, settings)), own
@@ -175,21 +165,6 @@ def _agreement_needed(
         reached = np.quantile(own[members], 1.0 - settings.least_clean, method="lower")
         needed[members] = np.minimum(needed[members], reached)
     return needed
-
-
-def _about_weighing(base: Clustering, weighed: Evidence, n_clean: int) -> list[str]:
-    reliable = 0.0 if weighed.reliability is None else float(weighed.reliability.diagonal().mean())
-    of = "the given labels" if base.name == "given" else f"the labels of {base.name!r}"
-    remarks = [
-        f"{of} are weighed against the features: about {reliable:.0%} of them seem right, "
-        f"{n_clean} of {int((base.labels != UNKNOWN).sum())} are trusted"
-    ]
-    if weighed.explained < WELL_EXPLAINED:
-        remarks.append(
-            f"the features explain {weighed.explained:.0%} of {of}: one that is confused with a look-alike can't be "
-            "told from a right one, and confidence takes it for right; better features would show more"
-        )
-    return remarks
 
 
 def _own_and_most_votes(

@@ -72,11 +72,10 @@ class RefineSettings:
         neighbour graph before its labels are trusted; 0: not smoothed (paper). The networks' last word is
         weighed against the outcome.
     calibrate_by
-        Whether the networks have a say beside the neighbours: "neighbors", or "both", which is right where the networks
-        have learned from something else than the neighbours' features. It decides what the confidence is fitted to
-        where labels were given from outside (elsewhere it's set by what other clusterings confirm, see
-        `replicate.expect`; more than 60 clusters keep the networks' own), and whether the networks may overrule a
-        `graph` base.
+        What the confidence is fitted to where labels were given from outside: the "neighbors", or "both" these and the
+        networks, which is right where the networks have learned from something else than the neighbours' features.
+        (Elsewhere it's set by what other clusterings confirm, see `replicate.expect`; more than 60 clusters keep the
+        networks' own.)
     weigh_given
         Whether labels that know more than the features are weighed against their neighbours', by an estimate of
         how reliable they are, and kept where they're the likelier; else they're treated like any clustering

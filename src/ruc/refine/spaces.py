@@ -26,6 +26,10 @@ class Space(Protocol):
         """Number of samples."""
 
     @property
+    def sees_more(self) -> bool:
+        """Whether networks see more of a sample here than the features that its neighbours were found by."""
+
+    @property
     def defaults(self) -> Mapping[str, Any]:
         """The settings that do best in this space, where the caller left them open."""
 
@@ -72,6 +76,8 @@ class FeatureSpace:
     n_steps_to
         To how many of the nearest neighbours a view may move.
     """
+
+    sees_more = False
 
     def __init__(
         self,
@@ -156,6 +162,8 @@ class ImageSpace:
     runtime
         The device.
     """
+
+    sees_more = True
 
     def __init__(
         self, pixels: NDArray[np.uint8], backbone: ResNet, policy: ViewPolicy, runtime: Runtime

@@ -6,7 +6,7 @@ from torch import nn
 
 from ruc.images.views import to_float
 from ruc.networks import ImageNetwork, NetworkSettings, ResNet, seeded_init
-from ruc.refine.refinement import PREDICT_ROWS, Pair
+from ruc.refine.trained import PREDICT_ROWS, Pair
 
 
 def make_pair() -> Pair:

@@ -1,5 +1,6 @@
-"""What comes out of refining: labels, probabilities, the history, and the pair of networks."""
+"""What comes out of training: the pair of networks, who became trusted when, and the history."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,13 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ruc.belief.calibration import Calibration
-from ruc.belief.memory import Memory, sketch
 from ruc.images.views import to_float
 from ruc.networks import State
 from ruc.refine.networks import network_from_config
-
-__all__ = ["PREDICT_ROWS", "Epoch", "Pair", "Refinement"]
 
 PREDICT_ROWS = 1024
 
@@ -55,11 +52,10 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Pair:
-    """The two trained networks; the prediction is the sum of their logits, or what is remembered of a sample."""
+    """The two trained networks; the prediction is the sum of their logits."""
 
     first: nn.Module
     second: nn.Module
-    memory: Memory | None = None
 
     @property
     def n_clusters(self) -> int:
@@ -67,21 +63,22 @@ class Pair:
         config: Any = self.first.config
         return int(config["n_clusters"])
 
-    @torch.no_grad()
     def logits(self, inputs: Tensor) -> Tensor:
-        """Summed logits (n, n_clusters) of plain views, on the CPU; a row's result stands alone.
+        """Summed logits (n, n_clusters) of plain views, on the CPU; a row's result stands alone."""
+        return torch.cat([logits.cpu() for _, logits in self.blocks(inputs)])
 
-        The views may be on any device, and images uint8: block after block becomes what the networks take.
+    @torch.no_grad()
+    def blocks(self, inputs: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Block after block of the plain views, as the networks take them and on their device, and the logits.
+
+        The inputs may be on any device, and images uint8.
         """
         device = next(self.first.eval().parameters()).device
         self.second.eval()
-        parts = []
         for part in torch.split(inputs, PREDICT_ROWS):
             views = part.to(device)
             views = to_float(views) if views.dtype == torch.uint8 else views
-            logits = (self.first(views) + self.second(views)).float()
-            parts.append((logits if self.memory is None else self.memory.answer(views, logits)).cpu())
-        return torch.cat(parts)
+            yield views, (self.first(views) + self.second(views)).float()
 
     def state(self) -> State:
         """Configuration and weights, without pickle."""
@@ -90,8 +87,6 @@ class Pair:
             for name, network in (("first", self.first), ("second", self.second))
             for key, value in network.state_dict().items()
         }
-        if self.memory is not None:
-            weights |= {"memory.keys": self.memory.keys.cpu(), "memory.logits": self.memory.logits.cpu()}
         return State({"kind": "pair", "network": self.first.config}, weights)
 
     @staticmethod
@@ -102,52 +97,24 @@ class Pair:
             network = network_from_config(state.config["network"])
             network.load_state_dict(state.under(name))
             networks.append(network.to(device).eval())
-        memory = None
-        if "memory.keys" in state.weights:
-            keys, logits = state.weights["memory.keys"], state.weights["memory.logits"]
-            memory = Memory(sketch(keys).to(device), logits.to(device))
-        return Pair(networks[0], networks[1], memory)
+        return Pair(networks[0], networks[1])
 
 
 @dataclass(frozen=True)
-class Refinement:
-    """Repaired clusters and what is needed to predict new samples.
+class Trained:
+    """What `refine` returns.
 
     Attributes
     ----------
-    labels
-        (n_samples,) int64: the cluster of every sample.
-    probabilities
-        (n_samples, n_clusters) float32 (float16 beyond a quarter of a billion of them), calibrated without labels: the
-        largest of a row estimates the probability that the sample is in the right cluster.
+    pair
+        The two networks.
     clean_since
         (n_samples,) int64: the epoch, counted from 1, at whose end each sample became trusted; 0: trusted from the
         start, -1: never.
     history
         One record for each epoch.
-    pair
-        The two networks.
-    calibration
-        The map from the summed logits to `probabilities`.
-    remarks, warnings
-        One line for each thing worth knowing, and for each that may need a hand.
     """
 
-    labels: NDArray[np.int64]
-    probabilities: NDArray[np.floating]
+    pair: Pair
     clean_since: NDArray[np.int64]
     history: tuple[Epoch, ...]
-    pair: Pair
-    calibration: Calibration
-    remarks: tuple[str, ...]
-    warnings: tuple[str, ...]
-
-    @property
-    def was_clean(self) -> NDArray[np.bool_]:
-        """(n_samples,) bool: trusted at the start."""
-        return np.equal(self.clean_since, 0)
-
-    @property
-    def is_clean(self) -> NDArray[np.bool_]:
-        """(n_samples,) bool: trusted at the end."""
-        return np.greater_equal(self.clean_since, 0)

@@ -1,0 +1,132 @@
+"""Repair a clustering: believe → refine → the last word.
+
+The labels are weighed against their neighbours (`belief.evidence`), two networks are retrained on those that can be
+trusted (`refine`, the paper), and what the networks say is weighed with what was believed (`belief.last_word`).
+The pipeline and the estimators both come through here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ruc.belief.evidence import Evidence, gather_evidence
+from ruc.belief.last_word import last_word
+from ruc.belief.opinion import MOST_NEIGHBORS
+from ruc.belief.predictor import Predictor
+from ruc.labels.clustering import UNKNOWN, Clustering
+from ruc.neighbors.search import Neighbors, affordable_neighbors, nearest_neighbors
+from ruc.networks import State
+from ruc.refine.ruc import refine
+from ruc.refine.select import CleanSelection, select_clean
+from ruc.refine.settings import RefineSettings
+from ruc.refine.spaces import Space
+from ruc.refine.trained import Epoch
+from ruc.runtime import Runtime
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """Repaired clusters and what is needed to predict new samples.
+
+    Attributes
+    ----------
+    labels
+        (n_samples,) int64: the cluster of every sample.
+    probabilities
+        (n_samples, n_clusters) float32 (float16 beyond a quarter of a billion of them), calibrated without labels: the
+        largest of a row estimates the probability that the sample is in the right cluster.
+    predictor
+        Says the same of the same samples, and what it can of new ones.
+    clean_since
+        (n_samples,) int64: the epoch, counted from 1, at whose end each sample became trusted; 0: trusted from the
+        start, -1: never.
+    history
+        One record for each epoch.
+    remarks, warnings
+        One line for each thing worth knowing, and for each that may need a hand.
+    """
+
+    labels: NDArray[np.int64]
+    probabilities: NDArray[np.floating]
+    predictor: Predictor
+    clean_since: NDArray[np.int64]
+    history: tuple[Epoch, ...]
+    remarks: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def was_clean(self) -> NDArray[np.bool_]:
+        """(n_samples,) bool: trusted at the start."""
+        return np.equal(self.clean_since, 0)
+
+    @property
+    def is_clean(self) -> NDArray[np.bool_]:
+        """(n_samples,) bool: trusted at the end."""
+        return np.greater_equal(self.clean_since, 0)
+
+
+def repair(
+    space: Space,
+    base: Clustering,
+    neighbors: Neighbors | None,
+    settings: RefineSettings,
+    runtime: Runtime,
+    features: NDArray[np.floating] | None = None,
+    on_epoch: Callable[[Epoch, Callable[[], State]], None] | None = None,
+    resume: State | None = None,
+) -> Repaired:
+    """Keep the labels that can be trusted, retrain two networks on them, and relabel the rest.
+
+    Parameters
+    ----------
+    space
+        Supplies the two networks and the views of the samples.
+    base
+        The initial clustering; its labels are taken as noisy.
+    neighbors
+        Nearest neighbours in an independent embedding, see `find_neighbors`; None: the base's own confidence decides.
+    settings
+        Every constant.
+    runtime
+        Device and seed; the same seed gives the same result.
+    features
+        (n_samples, n_features) that the base was made from: how far it can be right is judged on them. Without them
+        the confidence is only as good as the clustering is.
+    on_epoch, resume
+        See `refine`.
+    """
+    settings = settings.filled(space.defaults)
+    evidence = gather_evidence(base, neighbors, settings, features)
+    start = choose_start(base, neighbors, evidence, settings)
+    trained = refine(space, start, settings, runtime, on_epoch, resume)
+    word = last_word(space, trained.pair, base, evidence, features, settings, runtime)
+    return Repaired(
+        labels=word.labels,
+        probabilities=word.probabilities,
+        predictor=word.predictor,
+        clean_since=trained.clean_since,
+        history=trained.history,
+        remarks=start.remarks,
+        warnings=start.warnings,
+    )
+
+
+def choose_start(
+    base: Clustering, neighbors: Neighbors | None, evidence: Evidence | None, settings: RefineSettings
+) -> CleanSelection:
+    """The labels to start from, smoothed where they were, and which of them are trusted."""
+    if evidence is None:
+        return select_clean(base, neighbors, settings)
+    if evidence.reliability is None:
+        labels = np.where(base.labels == UNKNOWN, UNKNOWN, evidence.labels)
+        return select_clean(replace(base, labels=labels), neighbors, settings)
+    start = select_clean(base, neighbors, settings, evidence.belief_in(base.labels))
+    return replace(start, remarks=start.remarks + evidence.remarks(base, int(start.is_clean.sum())))
+
+
+def find_neighbors(features: NDArray[np.floating], settings: RefineSettings, runtime: Runtime) -> Neighbors:
+    """As many nearest neighbours of every sample as selection, evidence and views ask for, and as are affordable."""
+    wanted = affordable_neighbors(max(settings.n_neighbors or 0, MOST_NEIGHBORS), len(features))
+    return nearest_neighbors(features, wanted, runtime)
