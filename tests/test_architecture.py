@@ -15,9 +15,10 @@ MODULES = {
 
 # What each part may import of the others. A part that isn't named here joins them (the pipeline, the estimators,
 # …) and may import anything but the command line.
-FOUNDATION = {"errors", "runtime", "progress"}
+FOUNDATION = {"errors", "readers", "runtime", "progress"}
 MAY_IMPORT = {
     "errors": set(),
+    "readers": {"errors"},
     "runtime": {"errors"},
     "progress": set(),
     "images": FOUNDATION,
@@ -35,7 +36,9 @@ MAY_IMPORT = {
     },
 }  # fmt: skip
 METHOD = {"repair", "refine", "belief", "cluster", "labels", "neighbors", "embed", "images", "networks"}
-FIT = METHOD | {"runtime", "embedding", "given_features", "initial_clustering", "pipeline", "estimators"}  # fmt: skip
+FIT = METHOD | {
+    "runtime", "readers", "embedding", "given_features", "initial_clustering", "pipeline", "estimators",
+}  # fmt: skip
 SCORING_NAMES = {
     "linear_sum_assignment", "accuracy_score", "normalized_mutual_info_score", "adjusted_rand_score",
     "contingency_matrix", "confusion_matrix", "match_clusters",

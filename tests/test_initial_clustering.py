@@ -9,7 +9,7 @@ from sklearn.datasets import make_blobs
 
 from ruc.embedding import Embedding
 from ruc.errors import InputError
-from ruc.initial_clustering import check_labels, initial_clustering, retrains_networks
+from ruc.initial_clustering import check_base, given_base, initial_clustering, retrains_networks
 from ruc.neighbors.search import Neighbors, nearest_neighbors
 from ruc.networks import NetworkSettings, ResNet
 from ruc.run_folder import Checkpoints
@@ -35,16 +35,16 @@ def settings(**given: Any) -> Any:
     return make_settings({"source": "photos", **given})
 
 
-def test_labels_keep_their_names(tmp_path: Path, embedded: Embedding, neighbors: Neighbors) -> None:
+def test_labels_keep_their_names(tmp_path: Path, embedded: Embedding) -> None:
     rows = "".join(f"{name},{'cat' if row % 2 else 'dog'}\n" for row, name in enumerate(embedded.file_names))
     (tmp_path / "labels.csv").write_text(f"file_name,label\n{rows}")
     given = settings(labels=str(tmp_path / "labels.csv"))
-    base = initial_clustering(given, embedded, neighbors, CPU, Checkpoints())
-    assert base.names == ("cat", "dog")
+    base = given_base(given, embedded)
+    assert base is not None and base.names == ("cat", "dog")
     assert base.clustering.labels.tolist() == [1, 0] * 30
-    check_labels(given, embedded.file_names)
+    check_base(given, embedded.file_names)
     with pytest.raises(InputError, match=r"no image has the file name '59\.png'"):
-        check_labels(given, embedded.file_names[:-1])
+        check_base(given, embedded.file_names[:-1])
 
 
 def test_a_base_is_taken_from_its_checkpoint(
@@ -69,9 +69,27 @@ def test_an_estimated_number_brings_its_curve(embedded: Embedding, neighbors: Ne
         initial_clustering(settings(n_clusters="60:70"), embedded, neighbors, CPU, Checkpoints())
 
 
-def test_refine_without_labels_says_what_it_wants(embedded: Embedding, neighbors: Neighbors) -> None:
-    with pytest.raises(InputError, match="expected --labels"):
-        initial_clustering(settings(base="given"), embedded, neighbors, CPU, Checkpoints())
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"base": "given"}, "expected --labels"),
+        ({"base": "kmean"}, "'kmean' is unknown; expected one of auto, graph, kmeans"),
+        ({"base": "scan.pth", "embedder": "facebook/dinov2-small"}, "which keeps no images"),
+        ({"base": "scan.pth", "features": "f.npy"}, "the embedder 'given', which keeps no images"),
+        ({"space": "image", "embedder": "pixels"}, "--space image given with the embedder 'pixels'"),
+        ({"space": "image", "features": "f.npy"}, "--space image given with the embedder 'given'"),
+    ],
+)
+def test_what_cannot_go_together_is_said_at_once(given: dict[str, str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        check_base(settings(**given), None)
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"base": "scan.pth", "embedder": "pixels", "space": "image"}, {"space": "image"}]
+)
+def test_what_may_go_together_is_not_refused(given: dict[str, str]) -> None:
+    check_base(settings(**given), None)
 
 
 def test_networks_are_retrained_where_there_is_one_and_images_enough_for_it(embedded: Embedding) -> None:

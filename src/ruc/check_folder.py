@@ -12,7 +12,7 @@ from ruc.check.page import check_page
 from ruc.edits import before_edits, edits_of
 from ruc.edits.edit import Answer
 from ruc.errors import InputError
-from ruc.run_folder import Run, read_run, write_check
+from ruc.run_folder import Run, csv_text, update_run
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,33 @@ def ask(folder: Path, n_asked: int = 50, seed: int | None = None) -> Questions:
     InputError
         There is nothing left to ask about.
     """
-    run = read_run(folder)
+    run = update_run(
+        folder,
+        lambda run: _asking(run, n_asked, seed),
+        lambda run: _texts(run, n_asked),
+        f"check {n_asked} {seed}",
+    )
+    page, table = folder / "check.html", folder / "check.csv"
+    return Questions(len(_open_questions(run)[:n_asked]), page if page.exists() else None, table)
+
+
+def _asking(run: Run, n_asked: int, seed: int | None) -> Run:
+    """The run with questions drawn beside those that are open."""
     seed = int(run.settings.get("seed") or 0) if seed is None else seed
-    rows, asked = _drawn(run, n_asked, seed)
-    if not len(rows):
+    before = [name for name in run.notes.get(ASKED, ()) if isinstance(name, str)]
+    waiting = _open_questions(run)
+    may_ask = np.isin(np.asarray(run.file_names), [*before, *_answered(run)], invert=True)
+    stratum = strata(before_edits(run).confidence, n_asked)
+    new = draw(stratum, run.cluster, may_ask, max(n_asked - len(waiting), 0), seed + len(before))
+    if not len(waiting) + len(new):
         raise InputError("all images have an answer; there is nothing left to ask about")
-    page = check_page(run, rows)
-    asking = replace(run, notes={**run.notes, ASKED: asked})
+    return replace(run, notes={**run.notes, ASKED: [*before, *(run.file_names[row] for row in new)]})
+
+
+def _texts(run: Run, n_asked: int) -> dict[str, str]:
+    """The page of questions, where there are images, and the table, by cluster."""
+    rows = _open_questions(run)[:n_asked]
+    rows = rows[np.lexsort((rows, run.cluster[rows]))]
     columns = ("file_name", "cluster", *(("cluster_name",) if run.has_names else ()), "answer", "label")
     table = [
         (
@@ -73,20 +93,17 @@ def ask(folder: Path, n_asked: int = 50, seed: int | None = None) -> Questions:
         )
         for row in rows
     ]
-    written = write_check(folder, asking, columns, table, page)
-    return Questions(len(rows), *written)
+    page = check_page(run, rows)
+    return {"check.csv": csv_text(columns, table), **({} if page is None else {"check.html": page})}
 
 
-def _drawn(run: Run, n_asked: int, seed: int) -> tuple[NDArray[np.int64], list[str]]:
-    """The rows to ask about, by cluster, and the names of all that were ever drawn."""
-    before = [name for name in run.notes.get(ASKED, ()) if isinstance(name, str)]
-    answered = {edit.file_name for edit in edits_of(run) if isinstance(edit, Answer)}
+def _open_questions(run: Run) -> NDArray[np.int64]:
+    """The rows of the images that were drawn and have no answer, in the order drawn."""
     row_of = {name: row for row, name in enumerate(run.file_names)}
-    is_open = np.ones(len(run.file_names), np.bool_)
-    is_open[[row_of[name] for name in {*before, *answered} if name in row_of]] = False
-    waiting = np.array([row_of[name] for name in before if name not in answered and name in row_of], np.int64)
-    waiting = waiting[:n_asked]
-    stratum = strata(before_edits(run).confidence, n_asked)
-    new = draw(stratum, run.cluster, is_open, n_asked - len(waiting), seed + len(before))
-    rows = np.concatenate([waiting, new])
-    return rows[np.lexsort((rows, run.cluster[rows]))], [*before, *(run.file_names[row] for row in new)]
+    answered = _answered(run)
+    names = [name for name in run.notes.get(ASKED, ()) if name in row_of and name not in answered]
+    return np.array([row_of[name] for name in names], np.int64)
+
+
+def _answered(run: Run) -> set[str]:
+    return {edit.file_name for edit in edits_of(run) if isinstance(edit, Answer)}

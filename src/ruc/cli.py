@@ -267,7 +267,9 @@ def merge(
     from ruc.edit_folder import edit_folder
     from ruc.edits import Merge, find_cluster
 
-    edited = edit_folder(run, lambda r: [Merge(tuple(find_cluster(r, text) for text in clusters))])
+    edited = edit_folder(
+        run, f"merge {clusters}", lambda r: [Merge(tuple(find_cluster(r, text) for text in clusters))]
+    )
     _edited(run, edited)
 
 
@@ -281,7 +283,8 @@ def split(
     from ruc.edit_folder import edit_folder
     from ruc.edits import find_cluster, split_cluster
 
-    _edited(run, edit_folder(run, lambda r: [split_cluster(r, find_cluster(r, cluster), parts)]))
+    what = f"split {cluster!r} into {parts}"
+    _edited(run, edit_folder(run, what, lambda r: [split_cluster(r, find_cluster(r, cluster), parts)]))
 
 
 @app.command()
@@ -294,7 +297,8 @@ def rename(
     from ruc.edit_folder import edit_folder
     from ruc.edits import Rename, find_cluster
 
-    _edited(run, edit_folder(run, lambda r: [Rename(find_cluster(r, cluster), name)]))
+    what = f"rename {cluster!r} to {name!r}"
+    _edited(run, edit_folder(run, what, lambda r: [Rename(find_cluster(r, cluster), name)]))
 
 
 @app.command()

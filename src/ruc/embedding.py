@@ -29,7 +29,7 @@ from ruc.images.source import ImageSource, find_images
 from ruc.images.views import ViewPolicy, change, draw_changes, to_float
 from ruc.networks import ResNet, State
 from ruc.networks.checkpoints import LARGEST_SIDE, is_checkpoint, load_checkpoint
-from ruc.run_folder import Checkpoints, check_file, replacing, write_csv
+from ruc.run_folder import Checkpoints, check_file, new_outputs, write_csv
 from ruc.runtime import Runtime
 from ruc.settings import Settings
 from ruc.skipped import skipped_file, write_skipped
@@ -148,15 +148,16 @@ def embed_to_npy(settings: Settings, output: Path, verbose: bool) -> Embedding:
     if output.suffix != ".npy":
         raise InputError(f"-o {output} given, expected a file that ends in .npy")
     names, images = output.with_suffix(".csv"), str(settings.source)
-    for target in (output, names, skipped_file(output)):
+    beside = [names, skipped_file(output)]
+    for target in (output, *beside):
         check_file(target, [images])
     runtime = Runtime(settings.device, settings.seed, verbose)
     source = find_images(images)
     embedded = embed_images(source, settings.embedder, settings.image_size, settings.max_skipped, runtime)
-    with replacing(output.parent) as new:
+    with new_outputs(output, beside) as new:
         np.save(new / output.name, embedded.features)
         write_csv(new / names.name, ("file_name",), ((name,) for name in embedded.file_names))
-    write_skipped(output, embedded.skipped)
+        write_skipped(new / output.name, embedded.skipped)
     return embedded
 
 

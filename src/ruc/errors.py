@@ -5,15 +5,10 @@ expected, and what to do. The command line prints it and exits with status 1. Wh
 but may need a hand is a `ClusterWarning`: the estimators warn of it, the command line says it in its summary.
 """
 
-__all__ = [
-    "ClusterWarning",
-    "InputError",
-    "NothingToClusterError",
-    "RucError",
-    "RunFolderError",
-    "UnreadableImageError",
-    "WeightsError",
-]
+from pathlib import Path
+from typing import Final
+
+LONGEST: Final = 120  # characters of something that a message repeats
 
 
 class RucError(Exception):
@@ -42,3 +37,24 @@ class ClusterWarning(UserWarning):
 
 class RunFolderError(RucError):
     """A run folder cannot be read, or it, or another output, cannot or must not be written."""
+
+
+class UnreadableFileError(InputError):
+    """A file isn't there, or isn't of the kind that it has to be.
+
+    Attributes
+    ----------
+    path, kind
+        Which file, and what it was read as.
+    reason
+        Why that failed, for messages that say more.
+    """
+
+    def __init__(self, path: Path, kind: str, reason: str) -> None:
+        super().__init__(f"{shortened(str(path))} cannot be read as {kind} ({reason})")
+        self.path, self.kind, self.reason = path, kind, reason
+
+
+def shortened(text: str, longest: int = LONGEST) -> str:
+    """The text, or its beginning where it is long: what a message repeats must leave room for the message."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

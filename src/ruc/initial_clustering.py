@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ruc.cluster.auto import cluster, largest_first, order_by_size
+from ruc.cluster.auto import check_method, cluster, largest_first, order_by_size
 from ruc.cluster.checkpoint import cluster_by_checkpoint
 from ruc.cluster.n_clusters import estimate_n_clusters
 from ruc.cluster.scan_images import scan_images
@@ -25,8 +25,6 @@ from ruc.networks.checkpoints import is_checkpoint, load_checkpoint
 from ruc.run_folder import Checkpoints
 from ruc.runtime import Runtime
 from ruc.settings import Settings, cluster_range
-
-__all__ = ["Base", "check_labels", "choose_n_clusters", "initial_clustering", "retrains_networks"]
 
 logger = logging.getLogger(__name__)
 # Whole networks lost a point on 1,797 digits and gained one on 5,000 (experiments/LOG.md).
@@ -58,29 +56,71 @@ class Base:
     network: ImageNetwork | None = None
 
 
-def check_labels(settings: Settings, file_names: Sequence[str]) -> None:
-    """Raise what the labels given would be refused for, before it is known which images can be read."""
-    if settings.labels is not None:
+def check_base(settings: Settings, file_names: Sequence[str] | None) -> None:
+    """Raise what the base would be refused for, before it is known which of these images, if any, can be read."""
+    if settings.labels is None:
+        if settings.base == "given":
+            raise InputError(
+                "no labels given; expected --labels with a CSV, Parquet or .npy, or `ruc cluster` instead"
+            )
+        if not is_checkpoint(settings.base):
+            check_method(settings.base)
+        elif not _keeps_images(settings):
+            raise _without_images(settings.base, _embedder(settings))
+    elif file_names is not None:
         check_given(Path(settings.labels), file_names, *_probabilities_and_number(settings))
+    if settings.space == "image" and not (_keeps_images(settings) and _has_network(settings)):
+        raise without_network(_embedder(settings))
+
+
+def _embedder(settings: Settings) -> str:
+    return settings.embedder if settings.features is None else "given"
+
+
+def _keeps_images(settings: Settings) -> bool:
+    """Whether the images may be in memory: "auto" is settled later."""
+    return settings.features is None and (
+        settings.embedder in ("auto", *FROM_SCRATCH) or is_checkpoint(settings.embedder)
+    )
+
+
+def _has_network(settings: Settings) -> bool:
+    return settings.embedder != "pixels" or is_checkpoint(settings.base)
+
+
+def _without_images(base: str, embedder: str) -> InputError:
+    return InputError(
+        f"--base {base} given with the embedder {embedder!r}, which keeps no images; expected --embedder scratch, "
+        "contrastive, momentum, pixels or a checkpoint: omit it for the base's own"
+    )
+
+
+def without_network(embedder: str) -> InputError:
+    """What is wrong with whole networks to be retrained where there are none."""
+    return InputError(
+        f"--space image given with the embedder {embedder!r}; expected one with a network to retrain: "
+        "--embedder contrastive, or --space feature"
+    )
+
+
+def given_base(settings: Settings, embedded: Embedding) -> Base | None:
+    """The labels that were given, matched with the images that could be read; None where there are none."""
+    if settings.labels is None:
+        return None
+    clustering, names = read_given(
+        Path(settings.labels),
+        len(embedded.features),
+        embedded.file_names if settings.source else None,
+        *_probabilities_and_number(settings),
+        [file_name for file_name, _ in embedded.skipped],
+    )
+    return Base(clustering, names or _numbers(clustering.n_clusters))
 
 
 def initial_clustering(
     settings: Settings, embedded: Embedding, neighbors: Neighbors, runtime: Runtime, kept: Checkpoints
 ) -> Base:
-    """What the base clustering, or the table of labels, says about the images."""
-    if settings.labels is not None:
-        clustering, names = read_given(
-            Path(settings.labels),
-            len(embedded.features),
-            embedded.file_names if settings.source else None,
-            *_probabilities_and_number(settings),
-            [file_name for file_name, _ in embedded.skipped],
-        )
-        return Base(clustering, names or _numbers(clustering.n_clusters))
-    if settings.base == "given":
-        raise InputError(
-            "no labels given; expected --labels with a CSV, Parquet or .npy, or `ruc cluster` instead"
-        )
+    """What the base clustering says about the images."""
     if is_checkpoint(settings.base):
         return _checkpoint_base(settings, embedded, runtime, kept)
     done = kept.load("base")
@@ -117,10 +157,7 @@ def _base_clustering(
 def _checkpoint_base(settings: Settings, embedded: Embedding, runtime: Runtime, kept: Checkpoints) -> Base:
     """The clusters that somebody's trained network sees, and that network."""
     if embedded.images is None:
-        raise InputError(
-            f"--base {settings.base} given with the embedder {embedded.name!r}, which keeps no images; expected "
-            "--embedder scratch, contrastive, momentum, pixels or a checkpoint: omit it for the base's own"
-        )
+        raise _without_images(settings.base, embedded.name)
     pixels = embedded.images.pixels
     checkpoint = load_checkpoint(settings.base, pixels.shape[-1])
     done = kept.load("base")

@@ -14,7 +14,7 @@ from ruc.evaluation.runs import evaluate_run
 from ruc.evaluation.truth import read_truth
 from ruc.report.data import report_data
 from ruc.report.report import write_report
-from ruc.run_folder import check_writable, read_run, write_figures, write_metrics, write_report_file
+from ruc.run_folder import check_writable, read_run, write_evaluation
 from ruc.runtime import Runtime
 
 __all__ = ["Measured", "measure_runs"]
@@ -78,8 +78,6 @@ def measure_runs(
         figures = evaluation_figures(metrics, run.history)
         pictures = {name: figure_to_svg(figure) for name, figure in figures.items()}
         report = write_report(report_data(replace(run, metrics=metrics)))
-        write_metrics(folder, metrics)  # once all of it is made, so that no run is left half measured
-        write_figures(folder, pictures)
-        write_report_file(folder, report)
+        write_evaluation(folder, run, metrics, pictures, report)
         measured[name] = Measured(evaluation, attacked, corrupted)
     return measured

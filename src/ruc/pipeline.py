@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -24,7 +24,14 @@ from ruc.errors import InputError, NothingToClusterError
 from ruc.given_features import given_features, load_features, names_beside, names_file
 from ruc.images.load import choose_size, content_hashes
 from ruc.images.source import ImageSource, find_images
-from ruc.initial_clustering import Base, check_labels, initial_clustering, retrains_networks
+from ruc.initial_clustering import (
+    Base,
+    check_base,
+    given_base,
+    initial_clustering,
+    retrains_networks,
+    without_network,
+)
 from ruc.labels.empty_clusters import empty_clusters
 from ruc.marks import find_marks, review_rows
 from ruc.neighbors.search import Neighbors
@@ -35,13 +42,22 @@ from ruc.refine.trained import Epoch
 from ruc.repair import Repaired, find_neighbors, repair
 from ruc.report.data import report_data
 from ruc.report.report import write_report
-from ruc.run_folder import Checkpoints, Run, by_file_name, check_output, checkpoints, write_run
+from ruc.run_folder import Checkpoints, Run, by_file_name, check_output, checkpoints, finished_run, write_run
 from ruc.runtime import Runtime
 from ruc.settings import Settings, provenance
 
 __all__ = ["Outcome", "run_pipeline", "run_to_folder"]
 
 logger = logging.getLogger(__name__)
+
+LATER_FILES = ("labels", "probabilities", "base")
+AFTER_FEATURES = (
+    *LATER_FILES,
+    "n_clusters",
+    "space",
+    "refine",
+    "review",
+)  # which the embedding doesn't depend on
 
 
 @dataclass(frozen=True)
@@ -53,7 +69,9 @@ class Outcome:
 
 
 def run_to_folder(settings: Settings, overwrite: bool, verbose: bool) -> Run:
-    """Run all stages and write the run folder; when it can't be done, nothing new stays behind.
+    """Run all stages and write the run folder; when it can't be done, what was finished is kept for the next try.
+
+    A run that is there already, of the same settings, version and inputs, is only read, unless `overwrite`.
 
     Raises
     ------
@@ -68,10 +86,15 @@ def run_to_folder(settings: Settings, overwrite: bool, verbose: bool) -> Run:
     check_output(folder, _with_absolute_paths(settings), overwrite)
     runtime = Runtime(settings.device, settings.seed, verbose)
     source = find_images(settings.source) if settings.source else None
-    with checkpoints(folder, fingerprint(settings, source)) as kept:
+    inputs = fingerprint(settings, source)
+    if not overwrite and (done := finished_run(folder, inputs)) is not None:
+        logger.warning("done already: %s holds this run; --overwrite makes it again", folder)
+        return done
+    with checkpoints(folder, stage_fingerprints(settings, source)) as kept:
         outcome = run_pipeline(settings, source, runtime, kept)
-        write_run(folder, outcome.run, outcome.model, write_report(report_data(outcome.run)))
-    return outcome.run
+        run = replace(outcome.run, notes={**outcome.run.notes, "inputs": inputs})
+        write_run(folder, run, outcome.model, write_report(report_data(run)))
+    return run
 
 
 def run_pipeline(
@@ -83,8 +106,9 @@ def run_pipeline(
     embedded = embed(settings, source, runtime, kept)
     check_enough(len(embedded.features), settings)
     check_different(embedded.features)
+    given = given_base(settings, embedded)
     neighbors = find_neighbors(embedded.features, settings.refine, runtime)
-    base = initial_clustering(settings, embedded, neighbors, runtime, kept)
+    base = given or initial_clustering(settings, embedded, neighbors, runtime, kept)
     space = choose_space(settings, embedded, base, neighbors, runtime)
     repaired = retrain(settings, embedded, space, base, neighbors, runtime, kept)
     hashes = None if source is None else content_hashes(source.take(embedded.rows))
@@ -92,12 +116,11 @@ def run_pipeline(
 
 
 def refuse_early(settings: Settings, source: ImageSource | None, runtime: Runtime) -> None:
-    """Raise before the long work whatever would be raised after it: device, number of images, labels."""
+    """Raise before the long work whatever would be raised after it: device, number of images, base, labels."""
     logger.debug("device: %s", runtime.device)  # unusable ones raise here
-    if source is None:
-        return
-    check_enough(len(source), settings)
-    check_labels(settings, source.file_names)
+    if source is not None:
+        check_enough(len(source), settings)
+    check_base(settings, None if source is None else source.file_names)
 
 
 def check_enough(n_samples: int, settings: Settings) -> None:
@@ -135,10 +158,7 @@ def choose_space(
     if not retrains_networks(settings, embedded, base.backbone):
         return FeatureSpace(embedded.features, neighbors, runtime, embed_views(embedded, runtime))
     if embedded.images is None or backbone is None:
-        raise InputError(
-            f"--space image given with the embedder {embedded.name!r}; expected one with a network to retrain: "
-            "--embedder contrastive, or --space feature"
-        )
+        raise without_network(embedded.name)
     policy, why = choose_policy(embedded.images.pixels, runtime)
     logger.info("retraining whole networks: %s", why)
     return ImageSpace(embedded.images.pixels, backbone, policy, runtime)
@@ -243,11 +263,35 @@ def as_run(
     return Outcome(by_file_name(run) if settings.source else run, model)
 
 
-def fingerprint(settings: Settings, source: ImageSource | None) -> str:
-    """Changes whenever a checkpoint would no longer fit: another version, other settings, files or contents."""
+def stage_fingerprints(settings: Settings, source: ImageSource | None) -> dict[str, str]:
+    """Of each stage that leaves a checkpoint."""
+    of_all = fingerprint(settings, source)
+    of_features = fingerprint(
+        settings, source, without=AFTER_FEATURES if not is_checkpoint(settings.base) else ()
+    )
+    of_stage = dict.fromkeys(("embedding", "embedder", "learning to embed"), of_features)
+    return {**of_stage, "base": of_all, "refine": of_all}
+
+
+def fingerprint(settings: Settings, source: ImageSource | None, without: Collection[str] = ()) -> str:
+    """Changes whenever the same result is not to be expected: another version, other settings, files or contents.
+
+    Parameters
+    ----------
+    settings, source
+        What is asked for.
+    without
+        Settings that don't matter.
+    """
     given_settings = _with_absolute_paths(settings)
+    for name in ("output", *without):
+        del given_settings[name]
     digest = hashlib.sha256(json.dumps([version("ruc"), given_settings], sort_keys=True).encode())
-    given = (settings.features, settings.labels, settings.probabilities, settings.embedder, settings.base)
+    given = (
+        settings.features,
+        settings.embedder,
+        *(getattr(settings, name) for name in LATER_FILES if name not in without),
+    )
     paths = [Path(path) for path in given if path]
     if settings.features:  # which image each row is of
         paths.append(names_file(Path(settings.features)))

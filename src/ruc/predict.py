@@ -19,7 +19,7 @@ from ruc.given_features import load_features
 from ruc.images.load import load_pixels
 from ruc.images.source import ImageSource, find_images
 from ruc.networks import State
-from ruc.run_folder import check_file, read_model, read_run, replacing, write_csv
+from ruc.run_folder import check_file, new_outputs, read_run_and_model, write_csv
 from ruc.runtime import Runtime
 from ruc.skipped import skipped_file, write_skipped
 
@@ -131,23 +131,23 @@ def predict_to_csv(
     given = source if source is not None else str(features)
     for target in (output, skipped_file(output)):
         check_file(target, [given])
-    finished = read_run(run)
+    finished, model = read_run_and_model(run)
     names = finished.cluster_names
     samples = load_features(Path(given)) if source is None else find_images(source)
-    prediction = predict(read_model(run), samples, runtime, max_skipped, needs_features(finished), raw)
+    prediction = predict(model, samples, runtime, max_skipped, needs_features(finished), raw)
     cluster, probabilities = follow_edits(finished, prediction.probabilities, prediction.features)
     prediction = replace(prediction, cluster=cluster, probabilities=probabilities)
     named = finished.has_names
     confidence = probabilities[np.arange(len(cluster)), cluster].tolist()
     columns = ["file_name", "cluster", "confidence", *(["cluster_name"] if named else [])]
     rows = zip(prediction.file_names, cluster.tolist(), confidence, strict=True)
-    with replacing(output.parent) as new:
+    with new_outputs(output, [skipped_file(output)]) as new:
         write_csv(
             new / output.name,
             columns,
             ([name, number, sure, *([names[number]] if named else [])] for name, number, sure in rows),
         )
-    write_skipped(output, prediction.skipped)
+        write_skipped(new / output.name, prediction.skipped)
     return prediction
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ruc.run_folder import replacing, write_csv
+from ruc.run_folder import write_csv
 
 __all__ = ["skipped_file", "skipped_note", "write_skipped"]
 
@@ -14,13 +14,9 @@ def skipped_file(output: Path) -> Path:
 
 
 def write_skipped(output: Path, skipped: Sequence[tuple[str, str]]) -> None:
-    """Write `file_name, reason`; where nothing was skipped there is no table, nor an earlier one."""
-    table = skipped_file(output)
-    if not skipped:
-        table.unlink(missing_ok=True)
-        return
-    with replacing(table.parent) as new:
-        write_csv(new / table.name, ("file_name", "reason"), skipped)
+    """Write `file_name, reason`; where nothing was skipped there is no table."""
+    if skipped:
+        write_csv(skipped_file(output), ("file_name", "reason"), skipped)
 
 
 def skipped_note(output: Path, skipped: Sequence[tuple[str, str]]) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ruc.errors import RunFolderError
-from ruc.run_folder import check_file, check_writable, replacing
+from ruc.run_folder import check_file, check_writable
 
 
 def test_a_new_file_and_one_to_replace_may_be_written_and_nothing_is_left(tmp_path: Path) -> None:
@@ -42,12 +42,3 @@ def test_a_folder_that_cannot_be_written_to_is_said(tmp_path: Path) -> None:
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(RunFolderError, match=r"cannot write to .*file.* expected a folder to write into"):
             check_writable(folder)
-
-
-def test_an_old_file_stays_where_writing_fails(tmp_path: Path) -> None:
-    (tmp_path / "old.csv").write_text("old")
-    with pytest.raises(RunFolderError, match="cannot write"), replacing(tmp_path) as new:
-        (new / "old.csv").write_text("half")
-        raise PermissionError(13, "Permission denied")
-    assert (tmp_path / "old.csv").read_text() == "old"
-    assert [path.name for path in tmp_path.iterdir()] == ["old.csv"]

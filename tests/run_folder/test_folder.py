@@ -19,8 +19,7 @@ from ruc.run_folder import (
     checkpoints,
     read_model,
     read_run,
-    write_figures,
-    write_metrics,
+    write_evaluation,
     write_run,
 )
 
@@ -77,8 +76,7 @@ def test_who_may_read_the_table_may_read_the_model(tmp_path: Path, run: Run) -> 
 
 def test_stale_files_go_when_a_run_is_replaced(tmp_path: Path, run: Run) -> None:
     write_run(tmp_path, replace(run, initial_probabilities=run.probabilities), MODEL, "<html>")
-    write_metrics(tmp_path, {"accuracy": 1.0})
-    write_figures(tmp_path, {"reliability": "<svg/>"})
+    write_evaluation(tmp_path, read_run(tmp_path), {"accuracy": 1.0}, {"reliability": "<svg/>"}, "<html>")
     assert read_run(tmp_path).metrics == {"accuracy": 1.0}
     write_run(tmp_path, read_run(tmp_path))
     assert (tmp_path / "figures" / "reliability.svg").exists()
@@ -130,11 +128,11 @@ def test_the_same_settings_may_run_again(tmp_path: Path, run: Run) -> None:
 
 def test_a_repeat_that_was_interrupted_leaves_the_finished_run_its_checks(tmp_path: Path, run: Run) -> None:
     folder = tmp_path / "out"
-    with pytest.raises(KeyboardInterrupt), checkpoints(folder, "first"):
+    with pytest.raises(KeyboardInterrupt), checkpoints(folder, {}):
         raise KeyboardInterrupt
     check_output(folder, {"seed": 4}, overwrite=False)  # nothing was finished, and nothing is lost
     write_run(folder, run, MODEL, "<html>")
-    with pytest.raises(KeyboardInterrupt), checkpoints(folder, "repeat"):
+    with pytest.raises(KeyboardInterrupt), checkpoints(folder, {}):
         raise KeyboardInterrupt
     with pytest.raises(RunFolderError, match="other settings \\(seed\\)"):
         check_output(folder, {**run.settings, "seed": 4}, overwrite=False)
@@ -157,7 +155,7 @@ def test_reading_what_is_no_run(tmp_path: Path, run: Run) -> None:
     with pytest.raises(RunFolderError, match=r"3 rows and probabilities\.npy 2"):
         read_run(tmp_path)
     (tmp_path / "notes.json").write_text(json.dumps({"no": "names"}))
-    with pytest.raises(RunFolderError, match="cannot be read as a run"):
+    with pytest.raises(RunFolderError, match=r"notes\.json cannot be read \(cluster_names is missing\)"):
         read_run(tmp_path)
     (tmp_path / "model" / "pair.safetensors").write_bytes(b"\x80\x04pickle")
     with pytest.raises(RunFolderError, match="cannot be read"):

@@ -15,15 +15,15 @@ from ruc.run_folder import Checkpoints, Run, checkpoints, read_model, write_run
 
 def test_checkpoints_outlast_an_interruption_but_not_other_settings(tmp_path: Path) -> None:
     folder = tmp_path / "out"
-    with pytest.raises(KeyboardInterrupt), checkpoints(folder, "one") as kept:
+    with pytest.raises(KeyboardInterrupt), checkpoints(folder, {"base": "one"}) as kept:
         kept.save("base", State({"n": 2}, {"labels": torch.arange(4)}))
         raise KeyboardInterrupt
-    with pytest.raises(KeyboardInterrupt), checkpoints(folder, "one") as kept:
+    with pytest.raises(KeyboardInterrupt), checkpoints(folder, {"base": "one"}) as kept:
         state = kept.load("base")
         assert state is not None and state.config == {"n": 2}
         assert kept.load("refine") is None
         raise KeyboardInterrupt
-    with checkpoints(folder, "two") as kept:
+    with checkpoints(folder, {"base": "two"}) as kept:
         assert kept.load("base") is None
 
 
@@ -41,12 +41,36 @@ def test_a_checkpoint_that_was_cut_off_is_none(
     assert kept.load("base") == State({"n": 3}, {})
 
 
-def test_checkpoints_go_when_it_cannot_be_done(tmp_path: Path) -> None:
+def test_what_was_paid_for_outlasts_an_error(tmp_path: Path) -> None:
     folder = tmp_path / "out"
-    with pytest.raises(InputError), checkpoints(folder, "one") as kept:
+    with pytest.raises(InputError), checkpoints(folder, {"base": "one"}) as kept:
         kept.save("base", State({}, {"labels": torch.arange(4)}))
         raise InputError("no")
-    assert not folder.exists()
+    with checkpoints(folder, {"base": "one"}) as kept:
+        assert kept.load("base") is not None
+
+
+def test_nothing_stays_where_nothing_was_paid_for(tmp_path: Path) -> None:
+    with pytest.raises(InputError), checkpoints(tmp_path / "out", {}):
+        raise InputError("no")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_stage_outlasts_settings_that_it_does_not_depend_on(tmp_path: Path) -> None:
+    with pytest.raises(InputError), checkpoints(tmp_path, {"embedder": "a", "base": "k=2"}) as kept:
+        for stage in ("embedder", "base"):
+            kept.save(stage, State({}, {}))
+        raise InputError("no")
+    with checkpoints(tmp_path, {"embedder": "a", "base": "k=3"}) as kept:
+        assert kept.load("embedder") is not None and kept.load("base") is None
+
+
+def test_two_at_once_do_not_share_checkpoints(tmp_path: Path) -> None:
+    with checkpoints(tmp_path, {}) as kept:
+        kept.save("base", State({}, {}))
+        with pytest.raises(RunFolderError, match="another ruc is at work in"), checkpoints(tmp_path, {}):
+            pass
+        assert kept.load("base") is not None
 
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
@@ -87,12 +111,12 @@ def test_checkpoints_outlast_results_that_cannot_be_written(
     if existed:
         folder.mkdir()
     model = {"pair": State({}, {"w": torch.arange(3.0)})}
-    with pytest.raises(RunFolderError, match=message), checkpoints(folder, "one") as kept:
+    with pytest.raises(RunFolderError, match=message), checkpoints(folder, {"base": "one"}) as kept:
         kept.save("base", State({}, {"labels": torch.arange(4)}))
         with monkeypatch.context() as patched:
             patched.setattr(writer, full)
             write_run(folder, run, model, "<html>")
-    with checkpoints(folder, "one") as kept:
+    with checkpoints(folder, {"base": "one"}) as kept:
         state = kept.load("base")
         assert state is not None
         torch.testing.assert_close(state.weights["labels"], torch.arange(4))
@@ -115,7 +139,7 @@ def test_a_full_disk_keeps_the_checkpoint_before(tmp_path: Path, monkeypatch: py
 
 
 def test_an_error_of_reading_is_not_said_to_be_one_of_writing(tmp_path: Path) -> None:
-    with pytest.raises(PermissionError), checkpoints(tmp_path / "out", "one"):
+    with pytest.raises(PermissionError), checkpoints(tmp_path / "out", {"base": "one"}):
         raise PermissionError(errno.EACCES, "Permission denied", "labels.csv")
 
 
@@ -123,7 +147,7 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with (
         pytest.raises(RunFolderError, match=r"cannot write to .*out .*expected.*give another"),
-        checkpoints(tmp_path / "file" / "out", "one"),
+        checkpoints(tmp_path / "file" / "out", {"base": "one"}),
     ):
         pass
 
@@ -141,10 +165,10 @@ def test_what_was_loaded_does_not_keep_its_file_mapped(tmp_path: Path, run: Run)
 
 def test_checkpoints_outlast_a_failure_that_nobody_foresaw(tmp_path: Path) -> None:
     folder = tmp_path / "out"
-    with pytest.raises(MemoryError), checkpoints(folder, "one") as kept:
+    with pytest.raises(MemoryError), checkpoints(folder, {"base": "one"}) as kept:
         kept.save("base", State({}, {"labels": torch.arange(4)}))
         raise MemoryError
-    with checkpoints(folder, "one") as kept:
+    with checkpoints(folder, {"base": "one"}) as kept:
         assert kept.load("base") is not None
 
 

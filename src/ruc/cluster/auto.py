@@ -66,13 +66,18 @@ def cluster(
     InputError
         Unknown method, no number of clusters, or features that cannot be clustered.
     """
-    if method not in METHODS:
-        raise InputError(f"base clustering {method!r} is unknown; expected one of {', '.join(METHODS)}")
+    check_method(method)
     if n_clusters is None and method != "density":
         raise InputError(
             f"base clustering {method!r} needs the number of clusters; give it, or take 'density'"
         )
     return largest_first(_run(features, n_clusters, method, runtime, neighbors))
+
+
+def check_method(method: str) -> None:
+    """Raise `InputError` where there is no such method."""
+    if method not in METHODS:
+        raise InputError(f"base clustering {method!r} is unknown; expected one of {', '.join(METHODS)}")
 
 
 def _automatic(

@@ -37,7 +37,7 @@ BY_HAND: Final = "moved_by_hand"
 
 
 def apply_edits(run: Run, edits: Iterable[Edit]) -> Run:
-    """The run with more edits, after those it has already.
+    """The run with more edits, after those it has already; the run itself where they change nothing.
 
     Numbers stay: a cluster that was merged into another is empty from then on, and none takes its number.
     Probabilities follow: those of merged clusters add up, those of a divided one go to the nearest part, and what a
@@ -53,7 +53,9 @@ def apply_edits(run: Run, edits: Iterable[Edit]) -> Run:
         return run
     done = edits_of(run)
     began = (*run.notes.get(BEGAN, ()), len(done))
-    return _measured(run, _edited(before_edits(run), (*done, *edits), began))
+    edited = _edited(before_edits(run), (*done, *edits), began)
+    is_answered = all(edit in done for edit in edits if isinstance(edit, Answer))  # or each counts in a check
+    return run if is_answered and _is_same(run, edited) else _measured(run, edited)
 
 
 def undo_edits(run: Run, n_edits: int | None = None) -> Run:
@@ -243,6 +245,18 @@ def _edited(before: Run, edits: Sequence[Edit], began: Sequence[int]) -> Run:
         cluster_names=tuple(state.names),
         marks={**before.marks, BY_HAND: state.by_hand},
         notes=notes,
+    )
+
+
+def _is_same(one: Run, other: Run) -> bool:
+    """Whether two runs differ at most in their lists of edits."""
+    if one.cluster_names != other.cluster_names or junk_clusters(one) != junk_clusters(other):
+        return False
+    none = np.zeros(len(one.cluster), bool)
+    by_hand = np.array_equal(one.marks.get(BY_HAND, none), other.marks.get(BY_HAND, none))
+    return by_hand and all(
+        np.array_equal(getattr(one, name), getattr(other, name))
+        for name in ("cluster", "initial_cluster", "confidence", "probabilities")
     )
 
 

@@ -20,7 +20,7 @@ from ruc.labels.clustering import UNKNOWN
 from ruc.networks import ImageNetwork, State
 from ruc.progress import progress
 from ruc.refine.trained import Pair
-from ruc.run_folder import Run, read_model, read_run
+from ruc.run_folder import Run, read_run_and_model
 from ruc.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -115,7 +115,8 @@ def subjects_of(folder: str | Path, truth: str | Path | Truth, runtime: Runtime,
     """Make the models of a run, and read some of its images with known truth."""
     from ruc.images.source import find_images
 
-    run, model = before_edits(read_run(folder)), read_model(folder)  # networks know nothing of edits
+    edited, model = read_run_and_model(folder)
+    run = before_edits(edited)  # networks know nothing of edits
     source = run.settings.get("source")
     if source is None or "embedder" not in model:
         what = "images given in Python, which it does not keep" if "embedder" in model else "features"

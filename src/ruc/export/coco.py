@@ -8,7 +8,7 @@ from PIL import ExifTags, Image
 
 from ruc.errors import InputError
 from ruc.export.items import Items, check_new, json_ready
-from ruc.run_folder import replacing
+from ruc.run_folder import new_output
 
 __all__ = ["coco", "export_coco"]
 
@@ -34,8 +34,8 @@ def export_coco(items: Items, target: Path) -> Path:
     """
     check_new(target)
     content = json.dumps(coco(items), ensure_ascii=False)
-    with replacing(target.parent) as new:
-        (new / target.name).write_text(content, encoding="utf-8")
+    with new_output(target) as new:
+        new.write_text(content, encoding="utf-8")
     return target
 
 

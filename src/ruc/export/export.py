@@ -13,7 +13,7 @@ from ruc.export.items import items_of
 from ruc.export.label_studio import LOCAL_FILES, export_label_studio
 from ruc.export.parquet import export_parquet
 from ruc.images.source import ImageSource, find_images
-from ruc.run_folder import Run, read_model, read_run
+from ruc.run_folder import Run, read_run, read_run_and_model
 
 __all__ = ["DEFAULT_TARGETS", "FORMATS", "Format", "export_run"]
 
@@ -73,12 +73,13 @@ def export_run(
     """
     if to not in FORMATS:
         raise InputError(f"format {to!r} given; expected one of {', '.join(FORMATS)}")
-    run = read_run(folder)
     target = Path(DEFAULT_TARGETS[to] if target is None else target)
     if to == "onnx":
         from ruc.export.onnx import export_model  # torch and its exporter take seconds to import
 
-        return export_model(read_model(folder), target, network_labels(run))
+        run, model = read_run_and_model(folder)
+        return export_model(model, target, network_labels(run))
+    run = read_run(folder)
     items = items_of(run, _images(run, images, is_needed=to not in ("parquet", "label-studio")), include_junk)
     if to == "folders":
         return export_folders(items, target, how)

@@ -12,7 +12,7 @@ from typing import Final, Literal
 from ruc.errors import InputError
 from ruc.export.items import Items, check_new
 from ruc.export.names import told_apart
-from ruc.run_folder import replacing
+from ruc.run_folder import new_output
 
 __all__ = ["How", "export_folders", "folder_names", "place"]
 
@@ -51,7 +51,8 @@ def export_folders(items: Items, target: Path, how: How = "copy") -> Path:
     check_new(target, is_folder=True)
     files = items.files()
     folders = folder_names(items.labels)
-    with replacing(target) as new:
+    with new_output(target) as new:
+        new.mkdir()
         for path, name, cluster in zip(files, items.file_names, items.cluster.tolist(), strict=True):
             place(path, new / folders[cluster] / name, how)
     return target

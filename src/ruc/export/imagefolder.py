@@ -6,7 +6,7 @@ from typing import Final
 
 from ruc.export.folders import How, place
 from ruc.export.items import Items, check_new, json_ready
-from ruc.run_folder import replacing
+from ruc.run_folder import new_output
 
 __all__ = ["export_imagefolder"]
 
@@ -48,7 +48,8 @@ def export_imagefolder(items: Items, target: Path, how: How = "copy") -> Path:
     files = items.files()
     # Numbers, since `datasets` makes splits of names such as val/ and test_1.png, and loses their rows.
     numbered = [f"images/{row:06}{_suffix(path)}" for row, path in enumerate(files)]
-    with replacing(target) as new:
+    with new_output(target) as new:
+        new.mkdir()
         for path, name in zip(files, numbered, strict=True):
             place(path, new / name, how)
         with (new / "metadata.csv").open("w", newline="", encoding="utf-8") as file:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
 from ruc.export.items import Items, check_new, json_ready
-from ruc.run_folder import replacing
+from ruc.run_folder import new_output
 
 __all__ = ["export_label_studio", "label_config", "tasks"]
 
@@ -39,7 +39,8 @@ def export_label_studio(items: Items, target: Path, image_root: str = LOCAL_FILE
         `target` holds something.
     """
     check_new(target, is_folder=True)
-    with replacing(target) as new:
+    with new_output(target) as new:
+        new.mkdir()
         (new / "tasks.json").write_text(
             json.dumps(tasks(items, image_root), indent=1, ensure_ascii=False), encoding="utf-8"
         )

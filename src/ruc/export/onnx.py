@@ -16,7 +16,7 @@ from ruc.errors import InputError, RucError
 from ruc.export.items import check_new
 from ruc.export.model import cluster_model
 from ruc.networks import State
-from ruc.run_folder import replacing
+from ruc.run_folder import new_output
 
 __all__ = ["export_model", "export_onnx"]
 
@@ -95,8 +95,8 @@ def export_onnx(
     ]
     if missing:
         raise InputError(f"{', '.join(missing)} not installed; expected for ONNX: pip install 'ruc[onnx]'")
-    with replacing(target.parent) as new:
-        path = new / target.name
+    with new_output(target) as new:
+        path = new
         _write(module.eval(), example, path, input_name, metadata or {})
         _check(module, example, path, input_name)
     return target

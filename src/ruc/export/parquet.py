@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ruc.export.items import Items, check_new
 from ruc.report.layout import map_positions
-from ruc.run_folder import replacing
+from ruc.run_folder import new_output
 
 __all__ = ["export_parquet", "table_of"]
 
@@ -44,8 +44,8 @@ def export_parquet(items: Items, target: Path, seed: int = 0) -> Path:
     """
     check_new(target)
     table = table_of(items, seed)
-    with replacing(target.parent) as new:
-        parquet.write_table(table, new / target.name)
+    with new_output(target) as new:
+        parquet.write_table(table, new)
     return target
 
 

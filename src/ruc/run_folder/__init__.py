@@ -1,39 +1,44 @@
-"""The run folder: the only package that reads and writes one.
+"""The run folder: the only package that reads and writes one, and that puts outputs in place.
 
-Every file is written under a temporary name first and renamed when all are complete, so that a
-full disk or an interruption leaves what was there before.
+What is written counts as a whole or not at all, see `whole`; a full disk or an interruption leaves what was there.
 """
 
-from ruc.run_folder.files import check_file, check_writable, explained, replacing, write_csv
+from ruc.run_folder.files import check_file, check_writable, csv_text, explained, write_csv
 from ruc.run_folder.folder import (
     check_output,
+    finished_run,
     read_model,
     read_run,
-    write_check,
-    write_figures,
-    write_metrics,
-    write_report_file,
+    read_run_and_model,
+    update_run,
+    write_evaluation,
     write_run,
 )
+from ruc.run_folder.members import REPORT
 from ruc.run_folder.run import Run, by_file_name
 from ruc.run_folder.unfinished import Checkpoints, checkpoints
+from ruc.run_folder.whole import Places, new_output, new_outputs
 
 __all__ = [
+    "REPORT",
     "Checkpoints",
+    "Places",
     "Run",
     "by_file_name",
     "check_file",
     "check_output",
     "check_writable",
     "checkpoints",
+    "csv_text",
     "explained",
+    "finished_run",
+    "new_output",
+    "new_outputs",
     "read_model",
     "read_run",
-    "replacing",
-    "write_check",
+    "read_run_and_model",
+    "update_run",
     "write_csv",
-    "write_figures",
-    "write_metrics",
-    "write_report_file",
+    "write_evaluation",
     "write_run",
 ]

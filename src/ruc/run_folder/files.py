@@ -1,19 +1,18 @@
-"""Single files of a run folder: tables, JSON, arrays and tensors, all put in place at once or not at all."""
+"""Single files: whether they can be written, and tables, JSON and tensors as they are."""
 
 import csv
 import errno
+import io
 import json
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from ruc.errors import RunFolderError
@@ -23,36 +22,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, and most readers of a run do
 
     from ruc.networks import State
 
-__all__ = [
-    "check_file",
-    "check_writable",
-    "explained",
-    "load_if_there",
-    "read_csv",
-    "read_json_if_there",
-    "read_state",
-    "read_tensors",
-    "replacing",
-    "to_json",
-    "write_csv",
-    "write_json",
-    "write_state",
-    "write_tensors",
-]
-
 SYSTEM_ERROR: Final = re.compile(r"(?:os error|code:) (\d+)")  # how Rust writes its number
-
-
-@contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
-    """Yield a temporary folder; when the block ends well, its files take their places in `folder`."""
-    with explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as name:
-            new = Path(name)
-            yield new
-            for path in sorted(new.iterdir()):
-                _move(path, folder / path.name)
 
 
 @contextmanager
@@ -108,30 +78,27 @@ def check_writable(folder: Path) -> None:
             pass
 
 
-def _move(path: Path, target: Path) -> None:
-    if target.is_dir():
-        shutil.rmtree(target)
-    path.replace(target)
-
-
 def write_csv(path: Path, columns: Sequence[str], rows: Any) -> None:
     """A header and rows; floats with six significant digits."""
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows([_shorter(value) for value in row] for row in rows)
+        _write_rows(file, columns, rows)
+
+
+def csv_text(columns: Sequence[str], rows: Any) -> str:
+    """The same as text."""
+    file = io.StringIO(newline="")
+    _write_rows(file, columns, rows)
+    return file.getvalue()
+
+
+def _write_rows(file: TextIO, columns: Sequence[str], rows: Any) -> None:
+    writer = csv.writer(file)
+    writer.writerow(columns)
+    writer.writerows([_shorter(value) for value in row] for row in rows)
 
 
 def _shorter(value: Any) -> Any:
     return f"{value:.6g}" if isinstance(value, float) else value
-
-
-def read_csv(path: Path) -> list[dict[str, str]]:
-    """The rows by column name; none where there is no such file."""
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -151,32 +118,10 @@ def _as_json(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
-def read_json_if_there(path: Path) -> dict[str, Any] | None:
-    """The content, or None where there is no such file."""
-    if not path.exists():
-        return None
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
-
-
-def load_if_there(path: Path) -> NDArray[np.float32] | None:
-    """The array of a `.npy`, or None where there is no such file."""
-    return np.load(path, allow_pickle=False) if path.exists() else None
-
-
 def write_state(stem: Path, state: "State") -> None:
     """`STEM.json` and `STEM.safetensors`."""
     write_json(stem.with_name(stem.name + ".json"), state.config)
     write_tensors(stem.with_name(stem.name + ".safetensors"), state.weights)
-
-
-def read_state(stem: Path) -> "State":
-    """What `write_state` wrote."""
-    from ruc.networks import State
-
-    config = json.loads(stem.with_name(stem.name + ".json").read_text(encoding="utf-8"))
-    weights, _ = read_tensors(stem.with_name(stem.name + ".safetensors"))
-    return State(config, weights)
 
 
 def write_tensors(
@@ -197,12 +142,3 @@ def write_tensors(
         code = int(number[1])
         raise OSError(code, os.strerror(code), str(path), code) from error  # the last one counts on Windows
     path.chmod(mode)
-
-
-def read_tensors(path: Path) -> "tuple[dict[str, Tensor], dict[str, str]]":
-    """What `write_tensors` wrote, as copies: Windows replaces no file that is still mapped into memory."""
-    from safetensors import safe_open
-
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - it is no dict
-        return tensors, dict(file.metadata() or {})

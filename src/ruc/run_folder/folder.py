@@ -1,56 +1,38 @@
-"""A run as the files of its folder: refused where it must not be, written, read back."""
+"""A run as the files of its folder: refused where it must not be, written, changed, read back.
 
-import json
-import shutil
-from collections.abc import Iterable, Mapping, Sequence
+The folder changes as a whole. Readers take the old run or the new one, whatever a writer is at, or was at when it
+was stopped; writers come one after another.
+"""
+
+import stat
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
-import yaml
 
-from ruc.errors import RunFolderError
-from ruc.run_folder.files import (
-    load_if_there,
-    read_csv,
-    read_json_if_there,
-    read_state,
-    replacing,
-    write_csv,
-    write_json,
-    write_state,
-)
+from ruc.errors import RunFolderError, UnreadableFileError, shortened
+from ruc.readers import load_json, load_tensors
+from ruc.run_folder.files import explained, write_state
+from ruc.run_folder.locks import LOCK, alone_in
+from ruc.run_folder.members import CHECK, CONFIG, FIGURES, MEMBERS, MODEL, NOTES, REPORT
 from ruc.run_folder.run import Run
-from ruc.run_folder.unfinished import PLACE
+from ruc.run_folder.schema import check_run
+from ruc.run_folder.unfinished import PLACE, expect_nobody_at_work
+from ruc.run_folder.whole import Places, replacing, settled, unfinished_names
 
 if TYPE_CHECKING:
     from ruc.networks import State
 
-__all__ = [
-    "check_output",
-    "read_model",
-    "read_run",
-    "write_check",
-    "write_figures",
-    "write_metrics",
-    "write_report_file",
-    "write_run",
-]
+T = TypeVar("T")
 
-CONFIG: Final = "config.yaml"
-NOTES: Final = "notes.json"
-REVIEW_COLUMNS: Final = ("file_name", "cluster", "confidence", "doubt", "second_cluster")
-TABLE_COLUMNS: Final = (
-    "file_name",
-    "cluster",
-    "confidence",
-    "initial_cluster",
-    "was_clean",
-    "is_clean",
-    "changed",
-    "cluster_name",
-    "initial_cluster_name",
-)
+RUN: Final = "run"  # as the writer of whole outputs calls what is in a run folder
+UNFINISHED: Final = {PLACE, LOCK, *unfinished_names(RUN)}
+SUFFIXES: Final = {".json", ".safetensors", ".svg"}  # of what lies in the folders within
+TRIES: Final = 100  # to read what others keep changing
 
 
 def check_output(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> None:
@@ -64,18 +46,19 @@ def check_output(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> 
     """
     if folder.exists() and not folder.is_dir():
         raise RunFolderError(f"{folder} is a file; expected a folder for the run: give another -o")
-    if not folder.exists() or not any(folder.iterdir()):
+    if not folder.exists():
         return
-    if not (folder / CONFIG).exists():
-        if (folder / PLACE).exists():
+    places = Places.of(folder, RUN)
+    if not places.path(CONFIG).exists():
+        if all(path.name in UNFINISHED for path in folder.iterdir()):
             return  # the first run of this folder was interrupted: there is nothing to lose
         raise RunFolderError(
             f"{folder} holds other files and is no run folder; expected a new or empty one: give another -o"
         )
     if overwrite:
         return
-    resolved = _read_yaml(folder / CONFIG)
-    notes = read_json_if_there(folder / NOTES) or {}
+    resolved = _read_member(places, CONFIG)["settings"]
+    notes = _read_member(places, NOTES)["notes"]
     given = notes.get("given_settings", resolved)
     differing = {
         name
@@ -94,10 +77,20 @@ def check_output(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> 
         )
 
 
+def finished_run(folder: Path, inputs: str) -> Run | None:
+    """The run that is there, where it was made of these inputs (`notes["inputs"]`) and nobody edited it since."""
+    if not folder.exists() or not Places.of(folder, RUN).path(CONFIG).exists():
+        return None
+    with explained(folder), alone_in(folder):
+        settled(folder, RUN)
+    run = read_run(folder)
+    return run if run.notes.get("inputs") == inputs and not run.notes.get("edits") else None
+
+
 def write_run(
     folder: Path, run: Run, model: "Mapping[str, State] | None" = None, report: str | None = None
 ) -> None:
-    """Write all files of a run; those of an earlier run in the same folder are replaced.
+    """Write all files of a run; those of an earlier run in the same folder are replaced, and its checkpoints go.
 
     Parameters
     ----------
@@ -111,63 +104,64 @@ def write_run(
     report
         The text of `report.html`; None leaves the report that is there.
     """
-    with replacing(folder) as new:
-        (new / CONFIG).write_text(
-            yaml.safe_dump(run.settings, sort_keys=False, allow_unicode=True), encoding="utf-8"
-        )
-        _write_table(new, run)
-        np.save(new / "probabilities.npy", run.probabilities)
-        np.save(new / "features.npy", run.features)
-        if run.initial_probabilities is not None:
-            np.save(new / "initial_probabilities.npy", run.initial_probabilities)
-        if run.network_probabilities is not None:
-            np.save(new / "network_probabilities.npy", run.network_probabilities)
-        write_csv(new / "skipped.csv", ("file_name", "reason"), run.skipped)
-        write_csv(new / "review.csv", REVIEW_COLUMNS, run.review)
-        columns = tuple(run.history[0]) if run.history else ("epoch",)
-        write_csv(new / "history.csv", columns, [[row[c] for c in columns] for row in run.history])
-        write_json(new / NOTES, _notes(run))
-        if run.metrics is not None:
-            write_json(new / "metrics.json", run.metrics)
-        if model is not None:
-            (new / "model").mkdir()
-            for part, state in model.items():
-                write_state(new / "model" / part, state)
-        if report is not None:
-            (new / "report.html").write_text(report, encoding="utf-8")
-    _remove_stale(folder, run)
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with alone_in(folder):
+            settled(folder, RUN)
+            _write(folder, run, None, model, {} if report is None else {REPORT: report})
 
 
-def write_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
-    """Write `metrics.json` beside the run that it belongs to."""
-    with replacing(folder) as new:
-        write_json(new / "metrics.json", metrics)
+def update_run(
+    folder: Path, update: Callable[[Run], Run], texts_of: Callable[[Run], Mapping[str, str]], made_by: str
+) -> Run:
+    """Change a finished run, and write anew what changes with it; no other writer comes in between.
+
+    Parameters
+    ----------
+    folder
+        Of a finished run.
+    update
+        From the run as it is to the run as it shall be.
+    texts_of
+        What else is written of it: the texts of `report.html`, or of `check.html` and `check.csv`, by these names.
+    made_by
+        What makes the change. Where it was interrupted when it counted already, asking for it again finishes it.
+
+    Returns
+    -------
+    run
+        As it is now.
+    """
+    read_run(folder)  # or it says what there is instead
+    with alone_in(folder):
+        expect_nobody_at_work(folder)
+        is_made = settled(folder, RUN) == made_by
+        before = read_run(folder)
+        after = before if is_made else update(before)
+        if after is not before:
+            _write(folder, after, before, texts=texts_of(after), made_by=made_by)
+        return after
 
 
-def write_figures(folder: Path, figures: Mapping[str, str]) -> None:
-    """Write `figures/NAME.svg` for each name, instead of those that were there."""
-    with replacing(folder) as new:
-        (new / "figures").mkdir()
-        for name, svg in figures.items():
-            (new / "figures" / f"{name}.svg").write_text(svg, encoding="utf-8")
+def write_evaluation(
+    folder: Path, measured: Run, metrics: Mapping[str, Any], figures: Mapping[str, str], report: str
+) -> None:
+    """Write what was found of a run: `metrics.json`, `figures/NAME.svg` instead of those there, the report anew.
 
-
-def write_check(
-    folder: Path, run: Run, columns: Sequence[str], rows: Iterable[Sequence[Any]], page: str | None
-) -> tuple[Path | None, Path]:
-    """Write questions as `check.csv`, and `check.html` where there is a page; returns where. The run's notes follow."""
-    with replacing(folder) as new:
-        write_csv(new / "check.csv", columns, rows)
-        if page is not None:
-            (new / "check.html").write_text(page, encoding="utf-8")
-        write_json(new / NOTES, _notes(run))
-    return None if page is None else folder / "check.html", folder / "check.csv"
-
-
-def write_report_file(folder: Path, report: str) -> None:
-    """Write `report.html` anew, e.g. once metrics are known."""
-    with replacing(folder) as new:
-        (new / "report.html").write_text(report, encoding="utf-8")
+    Raises
+    ------
+    RunFolderError
+        The run isn't the one any more that was measured.
+    """
+    with alone_in(folder):
+        settled(folder, RUN)
+        now = read_run(folder)
+        if not _is_same(now, measured):
+            raise RunFolderError(
+                f"{folder} was changed while it was measured; expected it to stay as it was: evaluate it again"
+            )
+        pictures = {f"{FIGURES}/{name}.svg": svg for name, svg in figures.items()}
+        _write(folder, replace(now, metrics=dict(metrics)), now, texts={REPORT: report, **pictures})
 
 
 def read_run(folder: str | Path) -> Run:
@@ -178,53 +172,7 @@ def read_run(folder: str | Path) -> Run:
     RunFolderError
         The folder does not exist, holds no run, or its files do not fit together.
     """
-    import pyarrow.parquet as parquet
-
-    folder = Path(folder)
-    missing = [
-        name for name in (CONFIG, "clusters.parquet", "probabilities.npy") if not (folder / name).exists()
-    ]
-    if missing:
-        raise RunFolderError(
-            f"{folder} is not a finished run ({', '.join(missing)} not found); "
-            "expected a folder that `ruc cluster` or `ruc refine` wrote with -o"
-        )
-    try:
-        table = parquet.read_table(folder / "clusters.parquet")
-        columns = {name: table.column(name).to_numpy(zero_copy_only=False) for name in table.column_names}
-        notes = json.loads((folder / NOTES).read_text(encoding="utf-8"))
-        probabilities = np.load(folder / "probabilities.npy", allow_pickle=False)
-        run = Run(
-            settings=_read_yaml(folder / CONFIG),
-            file_names=tuple(str(name) for name in columns["file_name"]),
-            cluster=columns["cluster"].astype(np.int64),
-            confidence=columns["confidence"].astype(np.float32),
-            initial_cluster=columns["initial_cluster"].astype(np.int64),
-            was_clean=columns["was_clean"].astype(bool),
-            is_clean=columns["is_clean"].astype(bool),
-            probabilities=probabilities,
-            features=np.load(folder / "features.npy", allow_pickle=False),
-            cluster_names=tuple(notes.pop("cluster_names")),
-            initial_probabilities=load_if_there(folder / "initial_probabilities.npy"),
-            network_probabilities=load_if_there(folder / "network_probabilities.npy"),
-            skipped=tuple((row["file_name"], row["reason"]) for row in read_csv(folder / "skipped.csv")),
-            history=tuple({k: float(v) for k, v in row.items()} for row in read_csv(folder / "history.csv")),
-            marks={name: columns[name] for name in columns if name not in TABLE_COLUMNS},
-            notes=notes,
-            review=tuple(tuple(row.values()) for row in read_csv(folder / "review.csv")),
-            metrics=read_json_if_there(folder / "metrics.json"),
-        )
-    except (OSError, ValueError, KeyError) as error:
-        raise RunFolderError(
-            f"{folder} cannot be read as a run ({type(error).__name__}: {str(error).splitlines()[0]}); "
-            "expected the files as `ruc` wrote them: run it again"
-        ) from error
-    if len(run.file_names) != len(run.probabilities):
-        raise RunFolderError(
-            f"{folder}: clusters.parquet has {len(run.file_names)} rows and probabilities.npy "
-            f"{len(run.probabilities)}; expected the same number: run it again"
-        )
-    return run
+    return _at_one_moment(Path(folder), _read)
 
 
 def read_model(folder: str | Path) -> "dict[str, State]":
@@ -235,15 +183,91 @@ def read_model(folder: str | Path) -> "dict[str, State]":
     RunFolderError
         The folder holds no model, or one that cannot be read.
     """
-    from safetensors import SafetensorError
+    return _at_one_moment(Path(folder), _read_model)
 
-    model = Path(folder) / "model"
-    try:
-        parts = {path.stem: read_state(path.with_suffix("")) for path in sorted(model.glob("*.json"))}
-    except (OSError, ValueError, SafetensorError) as error:
+
+def read_run_and_model(folder: str | Path) -> "tuple[Run, dict[str, State]]":
+    """Both, of the same moment; raises as `read_run` and `read_model` do."""
+    return _at_one_moment(Path(folder), lambda places: (_read(places), _read_model(places)))
+
+
+def _at_one_moment(folder: Path, read: Callable[[Places], T]) -> T:
+    """What is read while nothing is written; readers hold no lock, since they may not be allowed to make one."""
+    for _ in range(TRIES):
+        before = _moment(folder)
+        try:
+            found = read(Places.of(folder, RUN))
+        except RunFolderError:
+            if _moment(folder) == before:
+                raise
+        except OSError as error:
+            if _moment(folder) == before:
+                raise RunFolderError(
+                    f"{folder} cannot be read ({error.strerror}); expected a folder that `ruc cluster` or `ruc refine` "
+                    "wrote with -o"
+                ) from error
+        else:
+            if _moment(folder) == before:
+                return found
+    raise RunFolderError(f"{folder} keeps changing; expected a run that somebody has finished: wait for it")
+
+
+def _moment(folder: Path) -> set[tuple[Path, int, int]]:
+    """Which files there are: each is another one once it was replaced."""
+    found = set()
+    for within in (folder, folder / MODEL, folder / f".{RUN}.pending"):
+        with suppress(OSError):
+            for path in within.iterdir():
+                status = path.lstat()
+                if stat.S_ISREG(status.st_mode):
+                    found.add((path, status.st_ino, status.st_mtime_ns))
+    return found
+
+
+def _read(places: Places) -> Run:
+    folder = places.folder
+    missing = [
+        name for name, member in MEMBERS.items() if member.is_needed and not places.path(name).exists()
+    ]
+    if missing:
         raise RunFolderError(
-            f"{model} cannot be read ({str(error).splitlines()[0]}); expected what `ruc` "
-            "wrote there: run it again"
+            f"{folder} is not a finished run ({', '.join(missing)} not found); "
+            "expected a folder that `ruc cluster` or `ruc refine` wrote with -o"
+        )
+    fields: dict[str, Any] = {}
+    for name, member in MEMBERS.items():
+        if member.read is not None and places.path(name).exists():
+            fields |= _read_member(places, name)
+    run = Run(**fields)
+    check_run(run, folder)
+    return run
+
+
+def _read_member(places: Places, name: str) -> dict[str, Any]:
+    """The fields of a run that one of its files holds."""
+    read = MEMBERS[name].read
+    assert read is not None
+    try:
+        return read(places.path(name))
+    except UnreadableFileError as error:
+        reason = error.reason
+    except KeyError as error:
+        reason = f"{error.args[0]} is missing"
+    except (ValueError, TypeError, AttributeError) as error:
+        reason = shortened(str(error))
+    raise RunFolderError(
+        f"{places.folder / name} cannot be read ({reason}); expected it as `ruc` wrote it: make the run again"
+    )
+
+
+def _read_model(places: Places) -> "dict[str, State]":
+    model = places.folder / MODEL
+    try:
+        stems = [member.removesuffix(".json") for member in places.members(MODEL, ".json")]
+        parts = {Path(stem).name: _read_state(places, stem) for stem in stems}
+    except (UnreadableFileError, ValueError) as error:
+        raise RunFolderError(
+            f"{model} cannot be read ({shortened(str(error))}); expected what `ruc` wrote there: make the run again"
         ) from error
     if "pair" not in parts:
         raise RunFolderError(
@@ -252,62 +276,61 @@ def read_model(folder: str | Path) -> "dict[str, State]":
     return parts
 
 
-def _notes(run: Run) -> dict[str, Any]:
-    return {**run.notes, "cluster_names": list(run.cluster_names)}
+def _read_state(places: Places, stem: str) -> "State":
+    from ruc.networks import State
+
+    config = load_json(places.path(f"{stem}.json"))
+    if not isinstance(config, dict):
+        raise ValueError(f"{stem}.json holds {type(config).__name__}, expected a mapping")
+    weights, _ = load_tensors(places.path(f"{stem}.safetensors"))
+    return State(config, weights)
 
 
-def _remove_stale(folder: Path, run: Run) -> None:
-    """An earlier run's optional files must not stand beside this run's."""
-    optional = {
-        "initial_probabilities.npy": run.initial_probabilities,
-        "network_probabilities.npy": run.network_probabilities,
-        "metrics.json": run.metrics,
-    }
-    for name, value in optional.items():
-        if value is None:
-            (folder / name).unlink(missing_ok=True)
-    if "asked" not in run.notes:
-        for name in ("check.html", "check.csv"):
-            (folder / name).unlink(missing_ok=True)
-    if run.metrics is None:
-        shutil.rmtree(folder / "figures", ignore_errors=True)
-    shutil.rmtree(folder / PLACE, ignore_errors=True)
+def _write(
+    folder: Path,
+    run: Run,
+    before: Run | None,
+    model: "Mapping[str, State] | None" = None,
+    texts: Mapping[str, str] = MappingProxyType({}),
+    made_by: str = "",
+) -> None:
+    """Write what differs from the run that is there, None: everything; the caller is alone in the folder."""
+    with replacing(folder, RUN, _stale(folder, run, before, model, texts), made_by) as new:
+        for name, member in MEMBERS.items():
+            is_same = before is not None and all(getattr(run, f) is getattr(before, f) for f in member.holds)
+            if not is_same and getattr(run, member.holds[0]) is not None:
+                member.write(new / name, run)
+        if model is not None:
+            (new / MODEL).mkdir()
+            for part, state in model.items():
+                write_state(new / MODEL / part, state)
+        for name, text in texts.items():
+            (new / name).parent.mkdir(exist_ok=True)
+            (new / name).write_text(text, encoding="utf-8", newline="")
 
 
-def _write_table(folder: Path, run: Run) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as parquet
-
-    names = np.asarray(run.cluster_names, dtype=np.str_)
-    initial_names = np.where(run.initial_cluster < 0, "", names[run.initial_cluster])
-    columns: dict[str, Any] = {
-        "file_name": list(run.file_names),
-        "cluster": run.cluster,
-        "confidence": run.confidence,
-        "initial_cluster": run.initial_cluster,
-        "was_clean": run.was_clean,
-        "is_clean": run.is_clean,
-        "changed": run.changed,
-        **(
-            {"cluster_name": names[run.cluster], "initial_cluster_name": initial_names}
-            if run.has_names
-            else {}
-        ),
-        **run.marks,
-    }
-    table = pa.table(columns)
-    parquet.write_table(table, folder / "clusters.parquet")
-    write_csv(
-        folder / "clusters.csv",
-        tuple(columns),
-        zip(*(table.column(c).to_pylist() for c in columns), strict=True),
-    )
+def _stale(
+    folder: Path,
+    run: Run,
+    before: Run | None,
+    model: "Mapping[str, State] | None",
+    texts: Mapping[str, str],
+) -> list[str]:
+    """What an earlier run left and this one doesn't have, those aside that are written anew."""
+    stale = [name for name, member in MEMBERS.items() if getattr(run, member.holds[0]) is None]
+    if "asked" not in run.notes or CHECK[0] in texts:
+        stale += CHECK
+    has_figures = any(name.startswith(f"{FIGURES}/") for name in texts)
+    anew = {MODEL: model is not None, FIGURES: has_figures or run.metrics is None}
+    for within, is_anew in anew.items():
+        if is_anew and not (folder / within).is_symlink():
+            stale += [
+                f"{within}/{path.name}" for path in (folder / within).glob("*") if path.suffix in SUFFIXES
+            ]
+    return stale if before is not None else [*stale, PLACE]
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(content, dict):
-        raise RunFolderError(
-            f"{path} holds {type(content).__name__}; expected settings as `name: value` lines"
-        )
-    return content
+def _is_same(one: Run, other: Run) -> bool:
+    """Whether two runs have the same clusters, by the same names, equally sure."""
+    names = ("file_names", "cluster_names", "cluster", "confidence", "probabilities")
+    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in names)

@@ -4,21 +4,20 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from safetensors import SafetensorError
-
-from ruc.errors import RucError, RunFolderError
-from ruc.run_folder.files import explained, read_tensors, replacing, to_json, write_tensors
+from ruc.errors import UnreadableFileError
+from ruc.readers import load_tensors
+from ruc.run_folder.files import explained, to_json, write_tensors
+from ruc.run_folder.locks import alone_in
+from ruc.run_folder.whole import new_file
 
 if TYPE_CHECKING:
     from ruc.networks import State
-
-__all__ = ["PLACE", "Checkpoints", "checkpoints"]
 
 logger = logging.getLogger(__name__)
 
@@ -34,21 +33,26 @@ class Checkpoints:
     ----------
     folder
         Where they are kept; None keeps nothing.
+    fits
+        Stage to a text that changes whenever what it left would no longer fit.
     """
 
     folder: Path | None = None
+    fits: Mapping[str, str] = field(default_factory=dict)
 
     def load(self, stage: str) -> "State | None":
-        """What the stage left, or None; what a loss of power cut off counts as nothing."""
+        """What the stage left, or None; what doesn't fit, and what a loss of power cut off, counts as nothing."""
         path = self._path(stage)
         if path is None or not path.exists():
             return None
         from ruc.networks import State
 
         try:
-            weights, metadata = read_tensors(path)
-            return State(json.loads(metadata["config"]), weights)
-        except (SafetensorError, OSError, ValueError, KeyError) as error:
+            weights, about = load_tensors(path)
+            if about["fits"] != self.fits.get(stage, ""):
+                return None
+            return State(json.loads(about["config"]), weights)
+        except (UnreadableFileError, ValueError, KeyError, RecursionError) as error:
             logger.warning("%s cannot be read (%s): that stage is done again", path, error)
             return None
 
@@ -58,8 +62,9 @@ class Checkpoints:
         if path is None:
             return
         # Configuration and tensors are of the same moment whenever the run is interrupted: it is one file, renamed.
-        with replacing(path.parent) as new:
-            write_tensors(new / path.name, state.weights, {"config": to_json(state.config)})
+        about = {"config": to_json(state.config), "fits": self.fits.get(stage, "")}
+        with new_file(path) as new:
+            write_tensors(new, state.weights, about)
 
     def save_now_and_then(self, stage: str, state: "Callable[[], State]") -> None:
         """Keep what a stage would go on from, unless it did so in the last ten seconds: writing takes its time too."""
@@ -73,24 +78,30 @@ class Checkpoints:
 
 
 @contextmanager
-def checkpoints(folder: Path, fingerprint: str) -> Iterator[Checkpoints]:
-    """Yield the checkpoints of a run folder; those of a run with another fingerprint are dropped first.
+def checkpoints(folder: Path, fits: Mapping[str, str]) -> Iterator[Checkpoints]:
+    """Yield the checkpoints of a run folder, in which nobody else may be at work.
 
-    They outlast an interruption, a failure that nobody foresaw, and results that couldn't be written. When the run
-    can't be done they are removed, and the folder too if it was made here.
+    They outlast an interruption and every failure: what was paid for is there when the command is repeated, or given
+    again with another setting on which the stage doesn't depend. Where there are none, nothing stays.
     """
     existed = folder.exists()
     place = folder / PLACE
-    mark = place / "fingerprint"
-    try:
-        with explained(folder):
-            if place.exists() and not (mark.exists() and mark.read_text(encoding="utf-8") == fingerprint):
-                shutil.rmtree(place)
-            place.mkdir(parents=True, exist_ok=True)
-            mark.write_text(fingerprint, encoding="utf-8")
-        yield Checkpoints(place)
-    except RucError as error:
-        is_unwritten = isinstance(error, RunFolderError) and any(place.glob("*.safetensors"))
-        if not is_unwritten:
-            shutil.rmtree(place if existed else folder, ignore_errors=True)
-        raise
+    with explained(folder):
+        place.mkdir(parents=True, exist_ok=True)
+    with alone_in(place, wait=False):
+        try:
+            yield Checkpoints(place, fits)
+        except BaseException:
+            if not any(place.glob("*.safetensors")):
+                shutil.rmtree(place, ignore_errors=True)
+                if not existed:
+                    with suppress(OSError):  # others have put something there
+                        folder.rmdir()
+            raise
+
+
+def expect_nobody_at_work(folder: Path) -> None:
+    """Raise `RunFolderError` where a run is being made that will replace the one in this folder."""
+    if (folder / PLACE).is_dir():
+        with alone_in(folder / PLACE, wait=False):
+            pass
