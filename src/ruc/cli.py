@@ -32,8 +32,6 @@ from ruc.options import (
     given_of,
 )
 
-__all__ = ["app", "main"]
-
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,

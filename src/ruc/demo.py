@@ -6,8 +6,6 @@ import numpy as np
 
 from ruc.run_folder import explained, write_csv
 
-__all__ = ["write_digits"]
-
 
 def write_digits(folder: Path) -> tuple[Path, Path]:
     """Write 1,797 scanned digits of 8 by 8 pixels as `images/*.png`, and `truth.csv` beside them.

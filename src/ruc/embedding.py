@@ -34,15 +34,6 @@ from ruc.runtime import Runtime
 from ruc.settings import Settings
 from ruc.skipped import skipped_file, write_skipped
 
-__all__ = [
-    "FROM_SCRATCH",
-    "Embedding",
-    "FittedEmbedder",
-    "embed_images",
-    "embed_to_npy",
-    "embed_views",
-]
-
 logger = logging.getLogger(__name__)
 
 N_VIEWS = 8

@@ -38,8 +38,6 @@ from ruc.run_folder import check_output, write_run
 from ruc.runtime import Runtime
 from ruc.settings import Settings, cluster_range, make_settings
 
-__all__ = ["ImageClusterer", "RobustClusterer"]
-
 Constants = RefineSettings | Literal["paper"] | None
 
 

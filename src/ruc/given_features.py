@@ -11,8 +11,6 @@ from ruc.embedding import Embedding
 from ruc.errors import InputError
 from ruc.images.source import find_images
 
-__all__ = ["given_features", "load_features", "names_beside", "names_file"]
-
 logger = logging.getLogger(__name__)
 
 LARGE = 256 * 1024 * 1024  # bytes of features that are mapped rather than read

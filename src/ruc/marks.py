@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from ruc.neighbors.search import Neighbors
 
-__all__ = ["Marks", "find_marks", "for_review", "review_rows"]
-
 N_NEAREST = 10
 OUTLIER_FENCE = 3.0
 NEAR_COPY = 0.05

@@ -17,8 +17,6 @@ from ruc.report.report import write_report
 from ruc.run_folder import check_writable, read_run, write_evaluation
 from ruc.runtime import Runtime
 
-__all__ = ["Measured", "measure_runs"]
-
 
 @dataclass(frozen=True)
 class Measured:

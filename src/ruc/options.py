@@ -5,28 +5,6 @@ from typing import Annotated, Any
 
 import typer
 
-__all__ = [
-    "Base",
-    "Clusters",
-    "Config",
-    "Device",
-    "Embedder",
-    "Epochs",
-    "MaxSkipped",
-    "Output",
-    "Overwrite",
-    "Preset",
-    "Quiet",
-    "Review",
-    "Seed",
-    "Selection",
-    "Set",
-    "Size",
-    "Space",
-    "constants_of",
-    "given_of",
-]
-
 
 def share_of(text: str) -> float:
     """Read "5%" or "0.05" as 0.05."""

@@ -46,8 +46,6 @@ from ruc.run_folder import Checkpoints, Run, by_file_name, check_output, checkpo
 from ruc.runtime import Runtime
 from ruc.settings import Settings, provenance
 
-__all__ = ["Outcome", "run_pipeline", "run_to_folder"]
-
 logger = logging.getLogger(__name__)
 
 LATER_FILES = ("labels", "probabilities", "base")

@@ -23,8 +23,6 @@ from ruc.run_folder import check_file, new_outputs, read_run_and_model, write_cs
 from ruc.runtime import Runtime
 from ruc.skipped import skipped_file, write_skipped
 
-__all__ = ["Prediction", "predict", "predict_to_csv"]
-
 
 @dataclass(frozen=True)
 class Prediction:

@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["progress"]
-
 logger = logging.getLogger(__name__)
 SECONDS_BETWEEN_LINES = 10.0
 

@@ -14,8 +14,6 @@ from torch import Tensor
 
 from ruc.errors import InputError
 
-__all__ = ["Runtime", "to_device"]
-
 PRECISION = "RUC_PRECISION"  # the environment variable
 
 

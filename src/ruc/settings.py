@@ -13,8 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from ruc.errors import InputError
 from ruc.refine.settings import RefineSettings
 
-__all__ = ["Settings", "load_config", "make_settings", "provenance"]
-
 logger = logging.getLogger(__name__)
 
 PROVENANCE = "made_with"

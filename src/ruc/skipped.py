@@ -5,8 +5,6 @@ from pathlib import Path
 
 from ruc.run_folder import write_csv
 
-__all__ = ["skipped_file", "skipped_note", "write_skipped"]
-
 
 def skipped_file(output: Path) -> Path:
     """Where they are named: `new_skipped.csv` beside `new.csv`."""

@@ -9,8 +9,6 @@ from ruc.check.words import checked_lines
 from ruc.edits import merged_clusters
 from ruc.run_folder import Run
 
-__all__ = ["edited_lines", "sizes_line", "summary_lines"]
-
 N_DOUBTFUL = 5
 N_SIZES = 10
 DOMINATING = 0.5

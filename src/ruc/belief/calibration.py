@@ -16,8 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["Calibration", "fit_level", "fit_temperature", "pinned"]
-
 LOWEST, HIGHEST = 0.05, 20.0
 LEAST_CERTAINTY = 0.02  # keeps the order of the clusters
 N_STEPS = 60

@@ -23,14 +23,6 @@ from ruc.neighbors.propagation import find_candidates, is_large, propagate, prop
 from ruc.neighbors.search import Neighbors
 from ruc.refine.settings import RefineSettings
 
-__all__ = [
-    "WELL_EXPLAINED",
-    "Evidence",
-    "gather_evidence",
-    "smooth_evidence",
-    "weigh_evidence",
-]
-
 WELL_EXPLAINED = 0.75
 FEWEST_WEIGHED = (
     3  # labels of each cluster, in the mean: fewer can't be judged by each other (experiments/LOG.md)

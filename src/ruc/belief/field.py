@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 from ruc.labels.clustering import UNKNOWN, Clustering
 from ruc.neighbors.search import Neighbors
 
-__all__ = ["Field", "fit_field"]
-
 N_NEIGHBORS = 15
 COUPLING = 8.0  # log odds for a label that all neighbours share
 N_FOLDS = 5

@@ -8,8 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["SAME", "Memory", "sketch"]
-
 N_DIRECTIONS, N_CANDIDATES = 8, 4
 SAME = 1e-3  # inputs nearer than this share of their length are the same sample, decoded or embedded again
 SKETCHED = 256  # values

@@ -16,8 +16,6 @@ from torch import Tensor
 from ruc.labels.clustering import UNKNOWN, Clustering
 from ruc.neighbors.search import Neighbors
 
-__all__ = ["MOST_NEIGHBORS", "weigh_opinions", "weigh_votes_among"]
-
 SCALES = (3, 10, 30, 100)  # how many neighbours vote; the fit weighs the scales
 MOST_NEIGHBORS = SCALES[-1]
 N_FOLDS = 5

@@ -19,8 +19,6 @@ from ruc.neighbors.modularity import modularity
 from ruc.neighbors.search import Neighbors, nearest_neighbors
 from ruc.runtime import Runtime
 
-__all__ = ["MOST_CLUSTERS", "Expectation", "confirmed", "expect", "principal_halves"]
-
 MOST_SAMPLES, MOST_IN_PARTS = 5000, 2000
 MOST_CLUSTERS = 60  # beyond, the clusterings that it takes would cost more than refining
 N_SPLITS = 6  # of the features, into two halves

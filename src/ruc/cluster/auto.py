@@ -20,8 +20,6 @@ from ruc.neighbors.modularity import coverage
 from ruc.neighbors.search import Neighbors
 from ruc.runtime import Runtime
 
-__all__ = ["METHODS", "cluster", "largest_first"]
-
 logger = logging.getLogger(__name__)
 
 FEWEST_OF_EACH = 100  # samples of each cluster for the graph to be better than k-means (experiments/LOG.md)

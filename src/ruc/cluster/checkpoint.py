@@ -11,8 +11,6 @@ from ruc.labels.clustering import Clustering
 from ruc.networks.checkpoints import FieldCheckpoint
 from ruc.runtime import Runtime
 
-__all__ = ["cluster_by_checkpoint"]
-
 
 def cluster_by_checkpoint(
     pixels: NDArray[np.uint8], checkpoint: FieldCheckpoint, n_clusters: int | None, runtime: Runtime

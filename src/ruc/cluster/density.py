@@ -12,8 +12,6 @@ from ruc.neighbors.layout import graph_layout, neighbor_graph
 from ruc.neighbors.search import Neighbors
 from ruc.runtime import Runtime
 
-__all__ = ["density"]
-
 logger = logging.getLogger(__name__)
 
 N_DIMENSIONS = 4

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from ruc.labels.clustering import Clustering
 from ruc.neighbors.copies import find_copies
 
-__all__ = ["FewCopies", "few_copies"]
-
 MOST_COPIES = 15  # as many as a sample has neighbours in the graph
 
 

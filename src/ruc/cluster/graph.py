@@ -24,8 +24,6 @@ from ruc.neighbors.search import Neighbors, nearest_neighbors
 from ruc.progress import progress
 from ruc.runtime import Runtime
 
-__all__ = ["MOST_SAMPLES", "graph", "group_layouts"]
-
 logger = logging.getLogger(__name__)
 
 LAYOUT_DIMENSIONS = (4, 8, 4, 8)  # one layout each

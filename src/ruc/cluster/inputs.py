@@ -6,8 +6,6 @@ from numpy.typing import NDArray
 from ruc.errors import InputError, NothingToClusterError
 from ruc.neighbors.search import check_features
 
-__all__ = ["check_clusterable", "check_different", "count_different", "too_few_different", "unit_features"]
-
 
 def unit_features(features: NDArray[np.floating], n_clusters: int) -> NDArray[np.float32]:
     """Return the features as float32 rows of unit length, after checking that they can be clustered.

@@ -10,8 +10,6 @@ from ruc.labels.clustering import Clustering
 from ruc.neighbors.centres import find_centres, nearest_centres, settle_on_all
 from ruc.runtime import Runtime
 
-__all__ = ["kmeans", "kmeans_labels"]
-
 MOST_WITH_RESTARTS = 5_000_000  # samples times clusters
 ROWS_PER_CLUSTER = 256  # of more samples, as many as faiss takes
 MOST_STEPS = 60  # on these; 20 lose accuracy (experiments/LOG.md)

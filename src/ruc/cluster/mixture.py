@@ -7,8 +7,6 @@ from ruc.cluster.inputs import unit_features
 from ruc.labels.clustering import Clustering
 from ruc.runtime import Runtime
 
-__all__ = ["mixture"]
-
 REGULARISATION = 1e-3  # of the covariances, where the mean variance of a component is 1
 
 

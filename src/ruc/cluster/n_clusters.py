@@ -15,8 +15,6 @@ from ruc.neighbors.search import Neighbors
 from ruc.progress import progress
 from ruc.runtime import Runtime
 
-__all__ = ["KEstimate", "estimate_n_clusters"]
-
 MOST_SAMPLES = 5_000  # of more samples a random part is looked at
 N_RESAMPLES = 4
 SHARE_OF_SAMPLES = 0.8

@@ -14,8 +14,6 @@ from ruc.neighbors.search import Neighbors, nearest_neighbors
 from ruc.progress import progress
 from ruc.runtime import Runtime
 
-__all__ = ["Heads", "losses_of_heads", "scan", "scan_loss", "self_label", "train_heads"]
-
 N_NEIGHBORS = 20
 N_HEADS = 10
 N_EPOCHS = 60

@@ -37,14 +37,6 @@ from ruc.networks import (
 )
 from ruc.runtime import Runtime, to_device
 
-__all__ = [
-    "ScanSettings",
-    "fit_on_neighbors",
-    "predict_images",
-    "scan_images",
-    "self_label_images",
-]
-
 logger = logging.getLogger(__name__)
 PREDICT_ROWS = 1000
 

@@ -11,8 +11,6 @@ from ruc.neighbors.layout import neighbor_graph, spectral_embedding
 from ruc.neighbors.search import Neighbors
 from ruc.runtime import Runtime
 
-__all__ = ["spectral"]
-
 
 def spectral(
     features: NDArray[np.floating],

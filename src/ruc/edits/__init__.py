@@ -16,28 +16,3 @@ from ruc.edits.edit import Answer, Edit, Junk, Merge, Move, Rename, Split
 from ruc.edits.find import find_cluster, split_cluster
 from ruc.edits.report_edits import read_edits, run_id
 from ruc.edits.state import UNWRITABLE
-
-__all__ = [
-    "UNWRITABLE",
-    "Answer",
-    "Edit",
-    "Junk",
-    "Merge",
-    "Move",
-    "Rename",
-    "Split",
-    "apply_edits",
-    "before_edits",
-    "edits_of",
-    "find_cluster",
-    "follow_edits",
-    "initial_probabilities_of",
-    "junk_clusters",
-    "merged_clusters",
-    "merged_places",
-    "needs_features",
-    "read_edits",
-    "run_id",
-    "split_cluster",
-    "undo_edits",
-]

@@ -15,20 +15,6 @@ from ruc.errors import InputError
 from ruc.marks import review_rows
 from ruc.run_folder import Run
 
-__all__ = [
-    "apply_edits",
-    "before_edits",
-    "edits_of",
-    "follow_edits",
-    "initial_probabilities_of",
-    "junk_clusters",
-    "merged_clusters",
-    "merged_places",
-    "needs_features",
-    "state_of",
-    "undo_edits",
-]
-
 EDITS: Final = "edits"
 BEGAN: Final = "edits_began"  # where in the list the edits of each command begin
 BEFORE: Final = "before_edits"

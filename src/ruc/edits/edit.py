@@ -5,8 +5,6 @@ from typing import Any
 
 from ruc.errors import InputError
 
-__all__ = ["Answer", "Edit", "Junk", "Merge", "Move", "Rename", "Split", "from_json", "to_json"]
-
 
 @dataclass(frozen=True)
 class Rename:

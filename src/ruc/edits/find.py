@@ -7,8 +7,6 @@ from ruc.edits.edit import Split
 from ruc.errors import InputError
 from ruc.run_folder import Run
 
-__all__ = ["find_cluster", "split_cluster"]
-
 
 def find_cluster(run: Run, text: str) -> int:
     """The number of the cluster that is called `text`, or whose number it is.

@@ -14,8 +14,6 @@ from ruc.edits.edit import Edit, from_json
 from ruc.errors import InputError
 from ruc.run_folder import Run
 
-__all__ = ["read_edits", "run_id"]
-
 FORMAT: Final = "ruc-edits"
 VERSION: Final = 1
 

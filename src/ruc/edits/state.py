@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from ruc.errors import InputError
 
-__all__ = ["UNWRITABLE", "EditState", "Samples"]
-
 # Control characters, which XML has no way to write, and halves of characters, which UTF-8 has none for.
 UNWRITABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 

@@ -1,5 +1,3 @@
 """Embedding: images in, unit-norm features out."""
 
 from ruc.embed.restore import embedder_from_state, frozen_from_state, is_frozen
-
-__all__ = ["embedder_from_state", "frozen_from_state", "is_frozen"]

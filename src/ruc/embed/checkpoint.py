@@ -14,8 +14,6 @@ from ruc.networks.checkpoints import FieldCheckpoint
 from ruc.progress import progress
 from ruc.runtime import Runtime
 
-__all__ = ["CheckpointEmbedder", "apply_in_batches", "resized"]
-
 BATCH = 250
 
 

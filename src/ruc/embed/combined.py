@@ -11,8 +11,6 @@ from ruc.embed.embedder import Embedder
 from ruc.networks import State
 from ruc.runtime import Runtime
 
-__all__ = ["CombinedEmbedder"]
-
 
 @dataclass(frozen=True)
 class CombinedEmbedder:

@@ -39,8 +39,6 @@ from ruc.networks import (
 )
 from ruc.runtime import Runtime, to_device
 
-__all__ = ["ContrastiveSettings", "batch_loss", "contrastive_loss", "fit_contrastive"]
-
 SMALL_SIDE = 16  # images below are not halved at once
 
 

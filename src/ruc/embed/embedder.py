@@ -9,8 +9,6 @@ from torch import Tensor, nn
 from ruc.networks import State
 from ruc.runtime import Runtime
 
-__all__ = ["Embedder"]
-
 
 class Embedder(Protocol):
     """A fitted embedder of images that are held as one uint8 array."""

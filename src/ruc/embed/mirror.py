@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from ruc.embed.pixels import fit_pixels
 from ruc.runtime import Runtime
 
-__all__ = ["mirrored_share"]
-
 MOST_SAMPLES = 3000
 
 

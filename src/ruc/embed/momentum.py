@@ -44,8 +44,6 @@ from ruc.networks import (
 )
 from ruc.runtime import Runtime
 
-__all__ = ["MomentumSettings", "agreement_loss", "fit_momentum"]
-
 
 @dataclass(frozen=True)
 class MomentumSettings:

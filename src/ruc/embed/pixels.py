@@ -13,8 +13,6 @@ from ruc.images.views import to_float
 from ruc.networks import State
 from ruc.runtime import Runtime
 
-__all__ = ["PixelEmbedder", "fit_pixels"]
-
 CHUNK = 4096
 
 

@@ -16,8 +16,6 @@ from PIL import Image
 from ruc.embed.weights import PREPROCESSOR_FILES, WAY_OUT, first_line
 from ruc.errors import WeightsError
 
-__all__ = ["Preprocessing", "read_preprocessing"]
-
 
 @dataclass(frozen=True)
 class Preprocessing:

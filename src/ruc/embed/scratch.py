@@ -27,8 +27,6 @@ from ruc.neighbors.modularity import neighbor_modularity
 from ruc.networks import OnEpoch, State
 from ruc.runtime import Runtime
 
-__all__ = ["Candidate", "ScratchChoice", "choose_policy", "fit_scratch", "suit_settings"]
-
 logger = logging.getLogger(__name__)
 
 MOST_MIRRORED = 0.6  # photographs: 0.5, give or take 0.04 with as few as 150; drawn things: above 0.9

@@ -1,7 +1,5 @@
 """Small views first: in the earlier epochs views have a share of the side, and cost its square."""
 
-__all__ = ["view_side"]
-
 SMALLEST = 8
 
 

@@ -14,18 +14,6 @@ from torch import Tensor, nn
 
 from ruc.errors import InputError
 
-__all__ = [
-    "ATTACKS",
-    "EPSILONS",
-    "INPUT_SCALE",
-    "AttackResult",
-    "AttackTable",
-    "attack_models",
-    "bim",
-    "check_attacks",
-    "fgsm",
-]
-
 Model = Callable[[Tensor], Tensor]
 Attack = Callable[[Model, Tensor, Tensor, float], Tensor]
 INPUT_SCALE: Final = (

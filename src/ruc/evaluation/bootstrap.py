@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from ruc.evaluation.labelling import Labelling
 
-__all__ = ["Estimate", "estimate_numbers"]
-
 SMALLEST = {"ari": -1.0}
 LARGEST = {"brier": 2.0, "nll": math.inf}
 

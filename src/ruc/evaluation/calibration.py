@@ -7,22 +7,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from ruc.errors import InputError
 
-__all__ = [
-    "N_BINS",
-    "Reliability",
-    "brier_score",
-    "brier_scores",
-    "coverage_curve",
-    "equal_mass_bins",
-    "equal_width_bins",
-    "expected_calibration_error",
-    "match_probabilities",
-    "mean_among_ties",
-    "negative_log_likelihood",
-    "negative_log_likelihoods",
-    "reliability_curve",
-]
-
 N_BINS = 15
 SMALLEST_PROBABILITY = float(np.finfo(np.float32).eps)
 

@@ -9,8 +9,6 @@ from ruc.errors import InputError
 from ruc.evaluation.metrics import as_clusters, contingency, correct_under, match_clusters, ratio
 from ruc.evaluation.truth import Truth, encode_truth
 
-__all__ = ["PrecisionRecall", "clean_by_epoch", "clean_set_scores"]
-
 
 @dataclass(frozen=True)
 class PrecisionRecall:

@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 from ruc.errors import InputError
 
-__all__ = ["CORRUPTIONS", "STRENGTHS", "CorruptionResult", "CorruptionTable", "corrupt", "corruption_table"]
-
 STRENGTHS: Final = (1, 2, 3, 4, 5)
 NOISE: Final = (0.04, 0.06, 0.08, 0.09, 0.10)  # standard deviation, of pixels in [0, 1]
 BLUR: Final = (0.4 / 32, 0.6 / 32, 0.7 / 32, 0.8 / 32, 1.0 / 32)  # standard deviation, of the side

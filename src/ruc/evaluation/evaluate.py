@@ -18,8 +18,6 @@ from ruc.evaluation.metrics import ClusterScore, as_clusters, confusion_matrix, 
 from ruc.evaluation.truth import Truth, encode_truth
 from ruc.labels.clustering import UNKNOWN
 
-__all__ = ["Changes", "Evaluation", "Scores", "evaluate"]
-
 
 @dataclass(frozen=True)
 class Scores:

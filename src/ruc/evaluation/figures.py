@@ -19,19 +19,6 @@ from ruc.evaluation.calibration import Reliability
 if TYPE_CHECKING:  # matplotlib takes half a second to import
     from matplotlib.figure import Figure
 
-__all__ = [
-    "attack_figure",
-    "clean_set_figure",
-    "confidence_figure",
-    "confusion_figure",
-    "coverage_figure",
-    "evaluation_figures",
-    "figure_to_png",
-    "figure_to_svg",
-    "reliability_figure",
-    "training_figure",
-]
-
 # Okabe and Ito's palette, with the marker and dash that each name always has
 STYLES: Final[dict[str, tuple[str, str, str]]] = {
     "base": ("#D55E00", "^", "--"),

@@ -18,8 +18,6 @@ from ruc.evaluation.metrics import ari_of_counts, contingency, correct_under, ma
 from ruc.evaluation.truth import Truth
 from ruc.labels.clustering import UNKNOWN
 
-__all__ = ["Labelling"]
-
 
 @dataclass(frozen=True)
 class Labelling:

@@ -14,23 +14,6 @@ from ruc.evaluation.truth import Truth, encode_truth
 from ruc.labels.clustering import UNKNOWN
 from ruc.labels.tables import WHOLE
 
-__all__ = [
-    "ClusterScore",
-    "accuracy",
-    "adjusted_rand_index",
-    "ari_of_counts",
-    "as_clusters",
-    "confusion_matrix",
-    "contingency",
-    "correct_under",
-    "match_clusters",
-    "nmi_of_counts",
-    "normalized_mutual_information",
-    "per_cluster_scores",
-    "purity",
-    "ratio",
-]
-
 
 @dataclass(frozen=True)
 class ClusterScore:

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from ruc.embed.embedder import Embedder
     from ruc.images.source import ImageSource
 
-__all__ = ["Part", "Subjects", "attack_run", "base_model", "corrupt_run", "subjects_of"]
-
 OWN_NETWORK: Final = "the base is the network that made the initial clusters"
 LINEAR_HEAD: Final = (
     "the base stands for a linear head, fitted to the initial clusters, on what RUC's networks started from"

@@ -13,8 +13,6 @@ from ruc.labels.clustering import UNKNOWN, Clustering
 from ruc.run_folder import Run
 from ruc.runtime import Runtime
 
-__all__ = ["evaluate_run", "selections_of"]
-
 TAKEN = ("confidence_threshold", "n_neighbors", "neighbor_agreement", "least_clean")
 
 SELECTIONS: Final[tuple[Literal["confidence", "neighbors", "hybrid"], ...]] = (

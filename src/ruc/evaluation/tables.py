@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from ruc.evaluation.bootstrap import Estimate
 from ruc.evaluation.evaluate import Evaluation, Scores
 
-__all__ = ["compare", "evaluation_lines", "evaluation_rows"]
-
 # number: (how it is called in tables, whether it is a share shown in percent)
 NUMBERS: dict[str, tuple[str, bool]] = {
     "accuracy": ("accuracy", True),

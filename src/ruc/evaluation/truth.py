@@ -14,8 +14,6 @@ from ruc.labels.clustering import UNKNOWN
 from ruc.labels.matching import say_matched_by_ending
 from ruc.labels.tables import LabelTable, label_array, label_text, plain_labels, read_table
 
-__all__ = ["Truth", "encode_truth", "read_truth"]
-
 logger = logging.getLogger(__name__)
 
 

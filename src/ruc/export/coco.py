@@ -10,8 +10,6 @@ from ruc.errors import InputError
 from ruc.export.items import Items, check_new, json_ready
 from ruc.run_folder import new_output
 
-__all__ = ["coco", "export_coco"]
-
 
 def export_coco(items: Items, target: Path) -> Path:
     """Write one JSON file that pycocotools and FiftyOne read.

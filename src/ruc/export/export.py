@@ -15,8 +15,6 @@ from ruc.export.parquet import export_parquet
 from ruc.images.source import ImageSource, find_images
 from ruc.run_folder import Run, read_run, read_run_and_model
 
-__all__ = ["DEFAULT_TARGETS", "FORMATS", "Format", "export_run"]
-
 logger = logging.getLogger(__name__)
 
 Format = Literal["folders", "imagefolder", "label-studio", "coco", "parquet", "onnx"]

@@ -14,8 +14,6 @@ from ruc.export.items import Items, check_new
 from ruc.export.names import told_apart
 from ruc.run_folder import new_output
 
-__all__ = ["How", "export_folders", "folder_names", "place"]
-
 How = Literal["copy", "symlink", "hardlink"]
 
 FORBIDDEN: Final = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')

@@ -8,8 +8,6 @@ from ruc.export.folders import How, place
 from ruc.export.items import Items, check_new, json_ready
 from ruc.run_folder import new_output
 
-__all__ = ["export_imagefolder"]
-
 COLUMNS: Final = (
     "file_name",
     "original_name",

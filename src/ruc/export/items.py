@@ -14,8 +14,6 @@ from ruc.export.names import told_apart
 from ruc.images.source import ImageSource
 from ruc.run_folder import Run, check_writable, explained
 
-__all__ = ["Items", "check_new", "items_of"]
-
 
 @dataclass(frozen=True)
 class Items:

@@ -9,8 +9,6 @@ from xml.sax.saxutils import quoteattr
 from ruc.export.items import Items, check_new, json_ready
 from ruc.run_folder import new_output
 
-__all__ = ["export_label_studio", "label_config", "tasks"]
-
 LOCAL_FILES: Final = "/data/local-files/?d="
 
 

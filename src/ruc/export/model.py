@@ -13,8 +13,6 @@ from ruc.embed.scaling import Scaling
 from ruc.networks import State
 from ruc.runtime import Runtime
 
-__all__ = ["ClusterModel", "cluster_model"]
-
 
 class ClusterModel(nn.Module):
     """Images or features in, probabilities of the clusters out.

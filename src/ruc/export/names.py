@@ -3,8 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping
 
-__all__ = ["told_apart"]
-
 
 def told_apart(names: Mapping[int, str]) -> dict[int, str]:
     """The names, those that are the same but for case with their numbers; what that makes is none of the others."""

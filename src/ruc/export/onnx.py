@@ -18,8 +18,6 @@ from ruc.export.model import cluster_model
 from ruc.networks import State
 from ruc.run_folder import new_output
 
-__all__ = ["export_model", "export_onnx"]
-
 TOLERANCE: Final = 1e-4
 N_CHECKED: Final = 5
 OPSET: Final = 18

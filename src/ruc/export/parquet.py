@@ -13,8 +13,6 @@ from ruc.export.items import Items, check_new
 from ruc.report.layout import map_positions
 from ruc.run_folder import new_output
 
-__all__ = ["export_parquet", "table_of"]
-
 N_NEIGHBORS: Final = 15
 
 

@@ -5,8 +5,6 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["LUMA", "grey", "hue_rotation", "per_image"]
-
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601
 
 

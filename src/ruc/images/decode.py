@@ -16,8 +16,6 @@ from PIL import Image, UnidentifiedImageError
 
 from ruc.errors import UnreadableImageError
 
-__all__ = ["HEADER_BYTES", "SUFFIXES", "decode", "has_image_signature", "pillow_warnings_ignored", "size_of"]
-
 SUFFIXES = frozenset(
     """.jpg .jpeg .jpe .jfif .png .apng .gif .bmp .dib .webp .tif .tiff .avif .jp2 .ppm .pgm .pbm .pnm .ico
     .heic .heif""".split()  # noqa: SIM905 - a list of words is easier to read

@@ -21,20 +21,6 @@ from ruc.progress import progress
 if TYPE_CHECKING:  # it imports torch, which takes seconds and is not needed here
     from ruc.runtime import Runtime
 
-__all__ = [
-    "LARGEST_SIZE",
-    "Batch",
-    "ImageSet",
-    "Skipped",
-    "check_skipped",
-    "choose_size",
-    "content_hashes",
-    "load_pixels",
-    "open_thumbnail",
-    "plain_view",
-    "stream_batches",
-]
-
 T = TypeVar("T")
 
 SMALLEST_SIZE = 16

@@ -4,8 +4,6 @@ import unicodedata
 from collections import Counter
 from collections.abc import Set
 
-__all__ = ["match_by_ending", "plain_name"]
-
 
 def plain_name(name: str) -> str:
     """Forward slashes, no leading "./", no spaces around it, and composed Unicode (macOS decomposes it)."""

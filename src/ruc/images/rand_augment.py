@@ -11,8 +11,6 @@ from ruc.images.colour import grey, per_image
 from ruc.images.warp import warp
 from ruc.runtime import to_device
 
-__all__ = ["rand_augment"]
-
 
 def rand_augment(images: Tensor, operations: int, magnitude: float, generator: torch.Generator) -> Tensor:
     """`operations` random changes of each image, one after the other.

@@ -4,8 +4,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool1d, interpolate
 
-__all__ = ["shrink"]
-
 
 def shrink(images: Tensor, side: int) -> Tensor:
     """Square images (n, channels, size, size) at this side where they are larger; gradients pass."""

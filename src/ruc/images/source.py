@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from ruc.errors import InputError, NothingToClusterError
 from ruc.images.decode import HEADER_BYTES, SUFFIXES, has_image_signature
 
-__all__ = ["ImageSource", "Images", "find_images"]
-
 Images = str | Path | Sequence[str | Path] | NDArray[Any]
 """What a caller may name images by, see `find_images`."""
 

@@ -19,22 +19,6 @@ from ruc.images.rand_augment import rand_augment
 from ruc.images.warp import KNOTS, warp
 from ruc.runtime import to_device
 
-__all__ = [
-    "GENTLE",
-    "PAPER",
-    "PHOTO",
-    "PLAIN",
-    "POLICIES",
-    "Changes",
-    "ViewPolicy",
-    "change",
-    "cutout",
-    "draw_changes",
-    "random_view",
-    "strong_view",
-    "to_float",
-]
-
 SHARP = 1e-3  # pixels: a blur as small as this leaves every pixel as it is
 Range = tuple[float, float]
 

@@ -4,8 +4,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["KNOTS", "warp"]
-
 KNOTS = 4  # an elastic warp is smooth: a 4 × 4 grid of displacements, interpolated
 
 

@@ -6,8 +6,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["UNKNOWN", "Clustering"]
-
 UNKNOWN = -1
 
 MadeOf = Literal["elsewhere", "features", "graph", "layouts", "network"]

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["empty_clusters"]
-
 
 def empty_clusters(
     before: NDArray[np.int64], after: NDArray[np.int64], names: Sequence[object]

@@ -23,8 +23,6 @@ from ruc.labels.tables import (
     with_probabilities,
 )
 
-__all__ = ["check_given", "given", "read_given"]
-
 logger = logging.getLogger(__name__)
 
 SUM_TOLERANCE = 1e-3  # probabilities were rounded when they were written

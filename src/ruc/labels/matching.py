@@ -11,8 +11,6 @@ from ruc.errors import InputError
 from ruc.images.names import match_by_ending, plain_name
 from ruc.labels.tables import LabelTable
 
-__all__ = ["in_order_of", "in_row_order", "say_matched_by_ending"]
-
 logger = logging.getLogger(__name__)
 
 

@@ -12,19 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from ruc.errors import InputError
 
-__all__ = [
-    "PROBABILITY",
-    "WHOLE",
-    "LabelTable",
-    "label_array",
-    "label_text",
-    "plain_labels",
-    "read_npy",
-    "read_table",
-    "table_of",
-    "with_probabilities",
-]
-
 PROBABILITY: Final = "probability_"  # prefix of the columns that hold probabilities; the class follows
 WHOLE: Final = re.compile(r"-?(0|[1-9][0-9]*)")
 WHOLE_OR_FLOAT = re.compile(rf"{WHOLE.pattern}(\.0+)?")  # as pandas writes whole numbers beside missing ones

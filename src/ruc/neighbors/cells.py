@@ -24,8 +24,6 @@ from ruc.neighbors.top import positive, top_unordered
 from ruc.progress import progress
 from ruc.runtime import Runtime
 
-__all__ = ["neighbors_in_cells"]
-
 logger = logging.getLogger(__name__)
 
 BLOCK_VALUES = 1024 * 1024  # of larger products each would be written to fresh pages

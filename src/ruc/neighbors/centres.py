@@ -11,8 +11,6 @@ from torch import Tensor
 
 from ruc.runtime import Runtime
 
-__all__ = ["find_centres", "nearest_centres", "settle_on_all"]
-
 START_ROWS_PER_CENTRE = 10
 FEWEST_ROWS = 20_000
 CHEAP = 100_000_000  # rows times centres of all starts

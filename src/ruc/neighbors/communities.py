@@ -11,8 +11,6 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-__all__ = ["Merged", "agreement", "connections", "merge_groups"]
-
 
 @dataclass(frozen=True)
 class Merged:

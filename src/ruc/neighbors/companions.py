@@ -12,8 +12,6 @@ from torch import Tensor
 from ruc.neighbors.search import nearest_neighbors
 from ruc.runtime import Runtime, to_device
 
-__all__ = ["draw_companions", "find_companions", "replace_some"]
-
 
 def find_companions(features: NDArray[np.float32], n_neighbors: int, runtime: Runtime) -> Tensor:
     """(n, n_neighbors) rows that may stand for each image: its mutual neighbours, and itself where there are fewer."""

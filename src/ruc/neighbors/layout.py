@@ -15,15 +15,6 @@ from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 from ruc.neighbors.search import Neighbors, nearest_neighbors
 from ruc.runtime import Runtime
 
-__all__ = [
-    "N_NEIGHBORS",
-    "fuzzy_graph",
-    "graph_layout",
-    "layout_start",
-    "neighbor_graph",
-    "spectral_embedding",
-]
-
 N_NEIGHBORS = 15
 N_STEPS = 200
 N_REPELLING = 100  # samples that push all others, drawn anew at each step

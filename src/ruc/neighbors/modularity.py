@@ -8,8 +8,6 @@ from scipy.sparse.linalg import eigsh
 from ruc.neighbors.search import nearest_neighbors
 from ruc.runtime import Runtime
 
-__all__ = ["coverage", "modularity", "neighbor_modularity"]
-
 MOST_SAMPLES = 5000
 
 

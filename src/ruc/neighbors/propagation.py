@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from ruc.labels.clustering import UNKNOWN, Clustering
 from ruc.neighbors.search import Neighbors
 
-__all__ = ["find_candidates", "is_large", "propagate", "propagate_among_candidates"]
-
 N_NEIGHBORS = 10
 N_STEPS = 40
 MOST_DENSE = 10_000_000  # samples times clusters; beyond, a few clusters of each sample are looked at

@@ -13,8 +13,6 @@ from ruc.neighbors.top import top
 from ruc.progress import progress
 from ruc.runtime import Runtime
 
-__all__ = ["MOST_EXACT", "Neighbors", "affordable_neighbors", "check_features", "nearest_neighbors"]
-
 MOST_EXACT = 100_000  # samples; the cost of exhaustive search grows with their square
 MOST_APPROXIMATE = 50  # neighbours of each of more samples than that
 

@@ -2,8 +2,6 @@
 
 import torch
 
-__all__ = ["positive", "top", "top_unordered"]
-
 GROUP = 32
 WORTH_IT = 3  # groups for each wanted value
 

@@ -14,24 +14,3 @@ from ruc.networks.resnet import NetworkSettings, ResNet
 from ruc.networks.seeding import seeded_init
 from ruc.networks.state import State
 from ruc.networks.training import OnEpoch, shuffled_batches, train_epochs
-
-__all__ = [
-    "ImageNetwork",
-    "NetworkSettings",
-    "OnEpoch",
-    "ResNet",
-    "State",
-    "can_fuse",
-    "channels_last",
-    "linear_head",
-    "load_optimizer",
-    "mlp_head",
-    "optimizer_tensors",
-    "projection_head",
-    "relu_layers",
-    "seeded_init",
-    "set_learning_rate",
-    "shuffled_batches",
-    "train_epochs",
-    "warmup_cosine",
-]

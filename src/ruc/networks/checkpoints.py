@@ -21,8 +21,6 @@ from ruc.networks.heads import relu_layers
 from ruc.networks.resnet import NetworkSettings, ResNet, Stem
 from ruc.networks.seeding import seeded_init
 
-__all__ = ["LARGEST_SIDE", "Dataset", "FieldCheckpoint", "is_checkpoint", "load_checkpoint"]
-
 Kind = Literal["scan", "simclr", "ruc"]
 Dataset = Literal["cifar-10", "cifar-20", "stl-10"]
 

@@ -5,8 +5,6 @@ from itertools import pairwise
 
 from torch import nn
 
-__all__ = ["linear_head", "mlp_head", "projection_head", "relu_layers"]
-
 
 def linear_head(n_features: int, n_clusters: int) -> nn.Linear:
     """One linear layer, features to logits."""

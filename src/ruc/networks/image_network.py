@@ -9,8 +9,6 @@ from ruc.networks.heads import linear_head
 from ruc.networks.resnet import NetworkSettings, ResNet
 from ruc.networks.state import State
 
-__all__ = ["ImageNetwork"]
-
 
 class ImageNetwork(nn.Module):
     """A residual backbone and a linear head.

@@ -5,8 +5,6 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-__all__ = ["channels_last"]
-
 M = TypeVar("M", bound=nn.Module)
 
 

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-__all__ = ["can_fuse", "load_optimizer", "optimizer_tensors", "set_learning_rate", "warmup_cosine"]
-
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Momentum buffers, second moments and step counts as "NUMBER.NAME", the parameters numbered in their order."""

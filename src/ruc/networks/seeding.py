@@ -5,8 +5,6 @@ from contextlib import contextmanager
 
 import torch
 
-__all__ = ["seeded_init"]
-
 
 @contextmanager
 def seeded_init(seed: int) -> Iterator[None]:

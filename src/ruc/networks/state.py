@@ -5,8 +5,6 @@ from typing import Any
 
 from torch import Tensor
 
-__all__ = ["State"]
-
 
 @dataclass(frozen=True)
 class State:

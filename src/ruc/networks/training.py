@@ -11,8 +11,6 @@ from ruc.networks.state import State
 from ruc.progress import progress
 from ruc.runtime import Runtime
 
-__all__ = ["OnEpoch", "shuffled_batches", "train_epochs"]
-
 # Called after each epoch with its number, its mean loss, and a function that returns the state to resume from.
 OnEpoch = Callable[[int, float, Callable[[], State]], None]
 

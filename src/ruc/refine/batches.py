@@ -10,8 +10,6 @@ from ruc.refine.spaces import Space
 from ruc.refine.trust import Trust
 from ruc.runtime import to_device
 
-__all__ = ["Batch", "batches"]
-
 
 class Batch(NamedTuple):
     """The samples of a batch, at which places in it there are clean and unclean ones, and views of all of them."""

@@ -9,8 +9,6 @@ from ruc.networks import ImageNetwork, ResNet
 from ruc.networks.checkpoints import FieldCheckpoint
 from ruc.refine.trained import Pair
 
-__all__ = ["pair_from_checkpoint"]
-
 
 def pair_from_checkpoint(checkpoint: FieldCheckpoint) -> Pair:
     """The two networks of a checkpoint of RUC, as `refine` would have returned them, in image space.

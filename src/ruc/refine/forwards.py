@@ -10,8 +10,6 @@ from ruc.refine.batches import Batch
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import Space
 
-__all__ = ["Said", "learnable_logits", "listen"]
-
 Asked = tuple[Tensor, Tensor]  # views of a batch, and the rows of it whose logits are wanted
 
 

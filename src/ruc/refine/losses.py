@@ -2,8 +2,6 @@
 
 from torch import Tensor
 
-__all__ = ["soft_cross_entropy", "squared_error"]
-
 
 def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """Cross-entropy against soft targets: the clean loss, and the smoothing loss."""

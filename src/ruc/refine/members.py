@@ -10,8 +10,6 @@ from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import Space
 from ruc.runtime import Runtime
 
-__all__ = ["Member", "Turn", "make_members", "more_confident", "own_generators", "passes"]
-
 
 @dataclass(eq=False)
 class Member:

@@ -7,8 +7,6 @@ from torch import Tensor, nn
 from ruc.errors import InputError
 from ruc.networks import ImageNetwork, NetworkSettings, ResNet, mlp_head
 
-__all__ = ["Head", "ImageNetwork", "network_from_config"]
-
 
 class Head(nn.Module):
     """One hidden layer on frozen features.

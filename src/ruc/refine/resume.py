@@ -8,8 +8,6 @@ from ruc.refine.members import Member
 from ruc.refine.trained import Epoch
 from ruc.refine.trust import Trust
 
-__all__ = ["restore", "snapshot"]
-
 
 def snapshot(members: tuple[Member, Member], trust: Trust, history: list[Epoch]) -> State:
     """Everything that the next epoch depends on."""

@@ -28,8 +28,6 @@ from ruc.refine.trust import Trust
 from ruc.refine.warmup import warm_up_heads
 from ruc.runtime import Runtime
 
-__all__ = ["refine"]
-
 
 def refine(
     space: Space,

@@ -10,12 +10,6 @@ from ruc.labels.clustering import UNKNOWN, Clustering
 from ruc.neighbors.search import Neighbors
 from ruc.refine.settings import RefineSettings
 
-__all__ = [
-    "CleanSelection",
-    "neighbor_votes",
-    "select_clean",
-]
-
 MOST_VOTERS = 100
 MOST_NAMED = 10  # clusters in a warning
 VOTES_AT_ONCE = 16 * 1024 * 1024

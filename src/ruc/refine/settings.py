@@ -7,8 +7,6 @@ from typing import Any, Literal, Self, TypeVar
 
 from ruc.errors import InputError
 
-__all__ = ["RefineSettings"]
-
 T = TypeVar("T")
 Selection = Literal["confidence", "neighbors", "hybrid"]
 

@@ -15,8 +15,6 @@ from ruc.networks import ImageNetwork, ResNet, channels_last, seeded_init
 from ruc.refine.networks import Head
 from ruc.runtime import Runtime, to_device
 
-__all__ = ["FeatureSpace", "ImageSpace", "Space"]
-
 
 class Space(Protocol):
     """What the algorithm asks of a space. Rows are indices on the space's device; views are on it as well."""

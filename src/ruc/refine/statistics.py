@@ -10,8 +10,6 @@ from ruc.networks import ImageNetwork
 from ruc.refine.spaces import Space
 from ruc.runtime import Runtime
 
-__all__ = ["settle_statistics"]
-
 MOST_SEEN = 20_000  # samples: more don't change the averages
 
 

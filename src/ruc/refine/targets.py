@@ -12,8 +12,6 @@ from torch import Tensor
 
 from ruc.runtime import to_device
 
-__all__ = ["guess", "mix_up", "one_hot", "refine_labels", "sharpen", "smooth_labels"]
-
 
 def sharpen(probabilities: Tensor, temperature: float) -> Tensor:
     """Make a distribution more decided: `p ** (1 / temperature)`, normalised."""

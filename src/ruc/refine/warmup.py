@@ -11,8 +11,6 @@ from ruc.refine.spaces import Space
 from ruc.refine.trust import Trust
 from ruc.runtime import Runtime
 
-__all__ = ["warm_up_heads"]
-
 ROWS = 500
 N_STEPS = 50
 SMOOTHING = 0.1

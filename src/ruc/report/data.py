@@ -16,8 +16,6 @@ from ruc.images.load import open_thumbnail
 from ruc.images.source import ImageSource, find_images
 from ruc.run_folder import Run
 
-__all__ = ["DOUBTFUL", "OpenThumbnail", "ReportData", "report_data"]
-
 DOUBTFUL: Final = 0.2
 """An image is called doubtful from this doubt on."""
 

@@ -9,8 +9,6 @@ from ruc.images.source import Images
 from ruc.report.data import ReportData
 from ruc.report.notebook import display_gallery, summary_html
 
-__all__ = ["InNotebook"]
-
 
 class InNotebook:
     """Mixed into an estimator: scikit-learn's diagram is shown before `fit`, also what came out after it."""

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from ruc.neighbors.top import top_unordered
 from ruc.runtime import Runtime
 
-__all__ = ["map_positions", "principal_components"]
-
 FEWEST_FOR_GRAPH: Final = 50  # below, neighbours say little
 MOST_FOR_GRAPH: Final = (
     20_000  # a quarter of a minute; of more samples, so many are laid out and the rest placed among them

@@ -17,8 +17,6 @@ from ruc.report.payload import typicality
 from ruc.report.thumbnails import make_thumbnails
 from ruc.run_folder import Run, read_run
 
-__all__ = ["display_gallery", "gallery_html", "show", "summary_html"]
-
 MOST_CLUSTERS: Final = 30
 SIDE: Final = 128  # twice as large as displayed, for fine screens
 BUDGET: Final = 1_500_000  # characters of pictures: notebooks are kept under version control

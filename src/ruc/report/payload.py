@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from ruc.edits import run_id
 from ruc.report.data import DOUBTFUL, ReportData
 
-__all__ = ["as_script_json", "packed", "payload", "typicality"]
-
 FINENESS: Final = 10_000  # confidences in steps of 1e-4
 MAP_EXTENT: Final = 65_535
 ROWS: Final = 65_536  # of a table of samples and clusters, at a time

@@ -15,8 +15,6 @@ from ruc.report.layout import map_positions
 from ruc.report.payload import as_script_json, payload, typicality
 from ruc.report.thumbnails import MOST_SHOWN, choose_shown, make_thumbnails
 
-__all__ = ["write_report"]
-
 SCRIPTS: Final = (
     "dom.js",
     "focus.js",

@@ -14,8 +14,6 @@ from PIL import Image
 from ruc.errors import UnreadableImageError
 from ruc.report.data import OpenThumbnail
 
-__all__ = ["Thumbnails", "choose_shown", "encode", "make_thumbnails"]
-
 MOST_SHOWN: Final = 10_000
 BUDGET: Final = 12_000_000  # characters of base64; the rest of the report stays far below the 20 MB aimed at
 SIDES: Final = (240, 192, 160, 128, 96, 80, 64, 48, 32)

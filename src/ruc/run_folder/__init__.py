@@ -18,27 +18,3 @@ from ruc.run_folder.members import REPORT
 from ruc.run_folder.run import Run, by_file_name
 from ruc.run_folder.unfinished import Checkpoints, checkpoints
 from ruc.run_folder.whole import Places, new_output, new_outputs
-
-__all__ = [
-    "REPORT",
-    "Checkpoints",
-    "Places",
-    "Run",
-    "by_file_name",
-    "check_file",
-    "check_output",
-    "check_writable",
-    "checkpoints",
-    "csv_text",
-    "explained",
-    "finished_run",
-    "new_output",
-    "new_outputs",
-    "read_model",
-    "read_run",
-    "read_run_and_model",
-    "update_run",
-    "write_csv",
-    "write_evaluation",
-    "write_run",
-]
