@@ -1,0 +1,1 @@
+"""Copies among images: the same picture in another size, encoding, light, window or orientation."""
