@@ -8,7 +8,7 @@ from ruc.copies.pairs import find_pairs
 from ruc.copies.pictures import read_pictures
 from ruc.images.load import Skipped
 from ruc.images.source import find_images
-from ruc.run_folder import check_file, read_run, replacing, write_csv
+from ruc.run_folder import check_file, new_output, read_run, write_csv
 from ruc.runtime import Runtime
 
 
@@ -68,9 +68,9 @@ def copies_to_csv(source: str, output: Path, runtime: Runtime) -> Found:
         ]
 
     columns = ["group", "file_name", "keep", "similarity", "change", "width", "height", "sharpness"]
-    with replacing(output.parent) as new:
+    with new_output(output) as new:
         write_csv(
-            new / output.name,
+            new,
             columns,
             (row for number, group in enumerate(groups) for row in rows_of(number, group)),
         )
@@ -93,8 +93,8 @@ def leaks_to_csv(train: str, test: str, output: Path, runtime: Runtime) -> Found
             pairs.first, pairs.second, pairs.similarity, pairs.change, strict=True
         )
     )
-    with replacing(output.parent) as new:
-        write_csv(new / output.name, ["train", "test", "similarity", "change"], rows)
+    with new_output(output) as new:
+        write_csv(new, ["train", "test", "similarity", "change"], rows)
     n_asked = len({*pairs.second.tolist()})
     return Found(len(asked.file_names), n_asked, len({*pairs.first.tolist()}), known.skipped + asked.skipped)
 

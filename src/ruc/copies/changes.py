@@ -33,7 +33,7 @@ def name_of(window: Tensor) -> str:
     """What one window does, for people."""
     words = [f"turned {90 * int(window[TURNS])}°"] if window[TURNS] else []
     words += ["mirrored"] if window[MIRRORED] else []
-    words += ["cropped"] if window[SCALE] < 0.97 or window[ANGLE].abs() > 0.02 else []
+    words += ["cropped"] if (window[SCALE] - 1).abs() > 0.02 or window[ANGLE].abs() > 0.02 else []
     return ", ".join(words) or "same picture"
 
 

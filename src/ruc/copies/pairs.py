@@ -94,6 +94,8 @@ def _candidates(
     mine: Tensor, theirs: Tensor, same: bool, runtime: Runtime
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Rows of pairs whose sketches are alike, the second seen through a window: of each pair the best window."""
+    if len(mine) == 0 or len(theirs) == 0:
+        return
     windows = torch.cat([turns(), crops()])
     seen = [sketches(look(theirs, window[None])) for window in windows]
     plain = sketches(mine)
@@ -110,7 +112,7 @@ def _candidates(
                 own = torch.arange(len(block))
                 best[own, own + start] = -1.0
             rows, columns = torch.nonzero(best >= MAY_BE, as_tuple=True)
-            for part in torch.arange(len(rows)).split(BLOCK):
+            for part in torch.arange(len(rows)).split(BLOCK) if len(rows) else ():
                 chosen = windows[which[rows[part], columns[part]].long()]
                 yield rows[part] + start, columns[part], chosen
             advance(len(block))
@@ -126,7 +128,7 @@ def _fitted(still: Tensor, moved: Tensor, windows: Tensor) -> tuple[Tensor, Tens
     for step in FIT_STEPS:
         for column in FITTED:
             for change in (-step, step):
-                rows = torch.nonzero((similarity >= LOOKS_LIKE) & (similarity < 0.995)).flatten()
+                rows = torch.nonzero((similarity >= LOOKS_LIKE) & (similarity < IS_COPY)).flatten()
                 if len(rows) == 0:
                     continue
                 tried = windows[rows].clone()
@@ -135,6 +137,8 @@ def _fitted(still: Tensor, moved: Tensor, windows: Tensor) -> tuple[Tensor, Tens
                 better = fits > similarity[rows]
                 similarity[rows[better]], windows[rows[better]] = fits[better], tried[better]
     likely = torch.nonzero(similarity >= IS_COPY).flatten()
+    if len(likely) == 0:
+        return similarity, windows
     locally = local_agreement(look(moved[likely], windows[likely]), still[likely])
     similarity[likely[locally < IS_COPY_LOCALLY]] = 0.0
     return similarity.clamp(max=1.0), windows
