@@ -347,6 +347,44 @@ def undo(
 
 
 @app.command()
+def copies(
+    source: Annotated[str, typer.Argument(help="Folder of images, a CSV/Parquet with file_name, or a run.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="CSV to write.")] = Path("copies.csv"),
+    quiet: Quiet = False,
+) -> None:
+    """List images that show the same picture, in groups, with the one to keep; nothing is deleted.
+
+    Copies in another size, encoding or light, mirrored, turned by quarters, framed or cropped by up to a sixth.
+    """
+    _logging(quiet)
+    from ruc.find_copies import copies_to_csv
+    from ruc.runtime import Runtime
+
+    found = copies_to_csv(source, output, Runtime("cpu", verbose=not quiet))
+    unread = f", {len(found.skipped)} could not be read" if found.skipped else ""
+    typer.echo(
+        f"{found.n_images} images{unread}: {found.n_copies} copies in {found.n_groups} groups: {output}"
+    )
+
+
+@app.command()
+def leaks(
+    train: Annotated[str, typer.Argument(help="Images that are known: a folder, a table or a run.")],
+    test: Annotated[str, typer.Argument(help="Images that shouldn't be among them.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="CSV to write.")] = Path("leaks.csv"),
+    quiet: Quiet = False,
+) -> None:
+    """List images of one folder that are (nearly) in another, as when training images leak into a test."""
+    _logging(quiet)
+    from ruc.find_copies import leaks_to_csv
+    from ruc.runtime import Runtime
+
+    found = leaks_to_csv(train, test, output, Runtime("cpu", verbose=not quiet))
+    unread = f", {len(found.skipped)} could not be read" if found.skipped else ""
+    typer.echo(f"{found.n_copies} of {found.n_images} images are in {train} too{unread}: {output}")
+
+
+@app.command()
 def export(
     run: RunFolder,
     to: Annotated[str, typer.Option(help="folders, imagefolder, label-studio, coco, parquet or onnx.")],
