@@ -79,7 +79,10 @@ def test_predict_raw_is_the_networks_own_confidence(tmp_path: Path) -> None:
     confidence = []
     for flags in ([], ["--raw"]):
         output = tmp_path / "new.csv"
-        assert ruc("predict", run, "--features", tmp_path / "f.npy", "-o", output, "-q", *flags) == 0
+        assert (
+            ruc("predict", run, "--features", tmp_path / "f.npy", "-o", output, "-q", *flags, "--overwrite")
+            == 0
+        )
         with output.open(newline="") as file:
             confidence.append([float(row["confidence"]) for row in csv.DictReader(file)])
     np.testing.assert_allclose(confidence[0], read_run(run).confidence, atol=1e-4)
@@ -233,7 +236,7 @@ def test_features_of_the_images_that_could_be_read(
         (["embed", "table.csv", "--embedder", "pixels", "-o", "table.npy"], "table.csv would be replaced"),
         (["export", "run", "--to", "parquet", "-o", "file/x.parquet"], "cannot write to file"),
         (["export", "run", "--to", "folders", "-o", "file/sorted"], "cannot write to file"),
-        (["export", "run", "--to", "coco", "-o", "pipe"], "pipe exists already"),
+        (["export", "run", "--to", "coco", "-o", "pipe"], "pipe is a folder, a link or a device"),
         (["demo", "-o", "file"], "cannot write to file"),
     ],
 )
@@ -393,5 +396,7 @@ def test_unreadable_images_are_listed_with_a_reason(
         assert list(csv.DictReader(file)) == [{"file_name": skipped[0], "reason": skipped[1]}]
     assert ruc("cluster", folder, "-k", 3, "-o", tmp_path / "run2", *QUICK, "--max-skipped", "0%") == 1
     (folder / "bad.jpg").unlink()
-    assert ruc(*predict) == 0
+    assert ruc(*predict) == 1
+    assert "new.csv exists already; expected a new file" in capsys.readouterr().err
+    assert ruc(*predict, "--overwrite") == 0
     assert not (tmp_path / "new_skipped.csv").exists()

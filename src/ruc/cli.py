@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperGroup
 
 from ruc.errors import RucError
+from ruc.last_line import last_line, readable
 from ruc.options import (
     Base,
     Clusters,
@@ -22,6 +24,7 @@ from ruc.options import (
     Overwrite,
     Preset,
     Quiet,
+    Replace,
     Review,
     Seed,
     Selection,
@@ -32,7 +35,23 @@ from ruc.options import (
     given_of,
 )
 
+
+class _Commands(TyperGroup):
+    """Every command ends in a result, or in a line that says the true cause."""
+
+    def invoke(self, ctx: Any) -> Any:
+        _logging(quiet=True)
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = readable(error.message)
+            raise
+        except (RucError, KeyboardInterrupt, MemoryError, RuntimeError, OSError) as error:
+            raise typer.Exit(_end(error, ctx.obj)) from None
+
+
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -151,6 +170,7 @@ def predict(
     ] = False,
     max_skipped: MaxSkipped = None,
     device: Device = None,
+    overwrite: Replace = False,
     quiet: Quiet = False,
 ) -> None:
     """Give new images the clusters of a finished run."""
@@ -161,7 +181,7 @@ def predict(
 
     runtime = Runtime(device or "auto", verbose=not quiet)
     lost = 0.10 if max_skipped is None else max_skipped
-    prediction = predict_to_csv(run, source, features, output, runtime, lost, raw)
+    prediction = predict_to_csv(run, source, features, output, runtime, lost, raw, overwrite)
     skipped = skipped_note(output, prediction.skipped)
     typer.echo(f"{len(prediction.file_names)} predicted{skipped}: {output}")
 
@@ -213,6 +233,7 @@ def embed(
     max_skipped: MaxSkipped = None,
     seed: Seed = None,
     device: Device = None,
+    overwrite: Replace = False,
     quiet: Quiet = False,
 ) -> None:
     """Turn images into unit-norm features, for `--features` or for other tools."""
@@ -224,7 +245,7 @@ def embed(
     given = given_of(
         source=source, embedder=embedder, image_size=image_size, seed=seed, device=device, max_skipped=max_skipped,
     )  # fmt: skip
-    embedded = embed_to_npy(make_settings(given), output, verbose=not quiet)
+    embedded = embed_to_npy(make_settings(given), output, overwrite, verbose=not quiet)
     n_images, n_features = embedded.features.shape
     skipped = skipped_note(output, embedded.skipped)
     names = output.with_suffix(".csv")
@@ -350,6 +371,7 @@ def undo(
 def copies(
     source: Annotated[str, typer.Argument(help="Folder of images, a CSV/Parquet with file_name, or a run.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="CSV to write.")] = Path("copies.csv"),
+    overwrite: Replace = False,
     quiet: Quiet = False,
 ) -> None:
     """List images that show the same picture, in groups, with the one to keep; nothing is deleted.
@@ -360,7 +382,7 @@ def copies(
     from ruc.find_copies import copies_to_csv
     from ruc.runtime import Runtime
 
-    found = copies_to_csv(source, output, Runtime("cpu", verbose=not quiet))
+    found = copies_to_csv(source, output, Runtime("cpu", verbose=not quiet), overwrite)
     unread = f", {len(found.skipped)} could not be read" if found.skipped else ""
     typer.echo(
         f"{found.n_images} images{unread}: {found.n_copies} copies in {found.n_groups} groups: {output}"
@@ -372,6 +394,7 @@ def leaks(
     train: Annotated[str, typer.Argument(help="Images that are known: a folder, a table or a run.")],
     test: Annotated[str, typer.Argument(help="Images that shouldn't be among them.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="CSV to write.")] = Path("leaks.csv"),
+    overwrite: Replace = False,
     quiet: Quiet = False,
 ) -> None:
     """List images of one folder that are (nearly) in another, as when training images leak into a test."""
@@ -379,7 +402,7 @@ def leaks(
     from ruc.find_copies import leaks_to_csv
     from ruc.runtime import Runtime
 
-    found = leaks_to_csv(train, test, output, Runtime("cpu", verbose=not quiet))
+    found = leaks_to_csv(train, test, output, Runtime("cpu", verbose=not quiet), overwrite)
     unread = f", {len(found.skipped)} could not be read" if found.skipped else ""
     typer.echo(f"{found.n_copies} of {found.n_images} images are in {train} too{unread}: {output}")
 
@@ -411,12 +434,12 @@ def export(
     include_junk: Annotated[
         bool, typer.Option("--include-junk", help="Clusters marked as junk too.")
     ] = False,
+    overwrite: Replace = False,
 ) -> None:
-    """Hand a run over to other tools; nothing that exists is overwritten."""
-    _logging(quiet=True)
+    """Hand a run over to other tools."""
     from ruc.export.export import export_run
 
-    written = export_run(run, to, output, how, images, image_root, include_junk)
+    written = export_run(run, to, output, how, images, image_root, include_junk, overwrite)
     typer.echo(f"written: {written}")
 
 
@@ -433,14 +456,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Before torch is loaded: threads that spin while they wait are ten times slower beside any other busy program.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in arguments
+    without_debug = [argument for argument in arguments if argument != "--debug"]
+    is_debugging = without_debug != arguments
     try:
-        app([argument for argument in arguments if argument != "--debug"], prog_name="ruc")
-    except RucError as error:
-        if debug:
-            raise
-        typer.echo(f"ruc: {error}", err=True)
-        sys.exit(1)
+        app(without_debug, prog_name="ruc", obj=is_debugging)
+    except OSError as error:  # of --version and --help, which are no commands
+        sys.exit(_end(error, is_debugging))
 
 
 def _run(
@@ -454,12 +475,22 @@ def _run(
     if constants:
         given["refine"] = constants
     settings = make_settings(given, config)
-    try:
-        run = run_to_folder(settings, overwrite=overwrite, verbose=not quiet)
-    except KeyboardInterrupt:
-        typer.echo("ruc: interrupted; the same command goes on where it was", err=True)
-        raise typer.Exit(130) from None
+    run = run_to_folder(settings, overwrite=overwrite, verbose=not quiet)
     typer.echo("\n".join(summary_lines(run, Path(settings.output))))
+
+
+def _end(error: BaseException, is_debugging: bool) -> int:
+    """Say why it ends, and return the exit status; raises the error where nobody foresaw it."""
+    said = last_line(error)
+    if said is None or is_debugging:
+        raise error
+    message, status = said
+    typer.echo(f"ruc: {message}", err=True)
+    try:
+        sys.stdout.flush()
+    except OSError:  # the screen is full or gone, and would be so again at the very end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return status
 
 
 def _table(rows: Sequence[Sequence[str]]) -> None:
@@ -474,6 +505,9 @@ def _logging(quiet: bool) -> None:
     for library in ("httpx", "urllib3", "fontTools", "matplotlib", "PIL", "transformers", "huggingface_hub"):
         logging.getLogger(library).setLevel(logging.ERROR)
     logging.captureWarnings(True)
+    logging.getLogger("py.warnings").setLevel(
+        logging.ERROR if quiet else logging.WARNING
+    )  # of other libraries
 
 
 if __name__ == "__main__":

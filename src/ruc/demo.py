@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ruc.run_folder import explained, write_csv
+from ruc.run_folder import explained, new_output, write_csv
 
 
 def write_digits(folder: Path) -> tuple[Path, Path]:
-    """Write 1,797 scanned digits of 8 by 8 pixels as `images/*.png`, and `truth.csv` beside them.
+    """Write 1,797 scanned digits of 8 by 8 pixels as `images/*.png`, and `truth.csv` beside them; once.
 
     Returns
     -------
@@ -20,10 +20,13 @@ def write_digits(folder: Path) -> tuple[Path, Path]:
 
     digits = load_digits()
     images, truth = folder / "images", folder / "truth.csv"
+    if truth.exists():  # which is written last
+        return images, truth
     names = [f"{row:04d}.png" for row in range(len(digits.images))]
     with explained(folder):
         images.mkdir(parents=True, exist_ok=True)
         for name, pixels in zip(names, digits.images, strict=True):
             Image.fromarray(np.round(pixels * (255 / 16)).astype(np.uint8)).save(images / name)
-        write_csv(truth, ("file_name", "label"), zip(names, digits.target.tolist(), strict=True))
+    with new_output(truth) as new:
+        write_csv(new, ("file_name", "label"), zip(names, digits.target.tolist(), strict=True))
     return images, truth

@@ -134,14 +134,14 @@ def embed_images(
     return _embed_from_scratch(images, name, why, runtime, kept or Checkpoints())
 
 
-def embed_to_npy(settings: Settings, output: Path, verbose: bool) -> Embedding:
+def embed_to_npy(settings: Settings, output: Path, overwrite: bool, verbose: bool) -> Embedding:
     """The door `ruc embed`: features as .npy, and beside it as CSV the names of its rows and what was skipped."""
     if output.suffix != ".npy":
         raise InputError(f"-o {output} given, expected a file that ends in .npy")
     names, images = output.with_suffix(".csv"), str(settings.source)
     beside = [names, skipped_file(output)]
     for target in (output, *beside):
-        check_file(target, [images])
+        check_file(target, [images], overwrite)
     runtime = Runtime(settings.device, settings.seed, verbose)
     source = find_images(images)
     embedded = embed_images(source, settings.embedder, settings.image_size, settings.max_skipped, runtime)

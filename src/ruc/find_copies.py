@@ -34,7 +34,7 @@ class Found:
     skipped: tuple[Skipped, ...]
 
 
-def copies_to_csv(source: str, output: Path, runtime: Runtime) -> Found:
+def copies_to_csv(source: str, output: Path, runtime: Runtime, overwrite: bool = False) -> Found:
     """Write `group, file_name, keep, similarity, change, width, height, sharpness`, a row an image of a group.
 
     Parameters
@@ -45,8 +45,10 @@ def copies_to_csv(source: str, output: Path, runtime: Runtime) -> Found:
         CSV to write.
     runtime
         Whether progress is shown.
+    overwrite
+        Whether a file that is there may be replaced.
     """
-    check_file(output, [source])
+    check_file(output, [source], overwrite)
     pictures = read_pictures(find_images(_images_of(source)), runtime)
     groups = make_groups(pictures, find_pairs(pictures, None, runtime))
 
@@ -78,12 +80,12 @@ def copies_to_csv(source: str, output: Path, runtime: Runtime) -> Found:
     return Found(len(pictures.file_names), n_copies, len(groups), pictures.skipped)
 
 
-def leaks_to_csv(train: str, test: str, output: Path, runtime: Runtime) -> Found:
+def leaks_to_csv(train: str, test: str, output: Path, runtime: Runtime, overwrite: bool = False) -> Found:
     """Write `train, test, similarity, change`: each image of `test` that is (nearly) in `train`, with each copy.
 
     Parameters are those of `copies_to_csv`, with two sources.
     """
-    check_file(output, [train, test])
+    check_file(output, [train, test], overwrite)
     known = read_pictures(find_images(_images_of(train)), runtime)
     asked = read_pictures(find_images(_images_of(test)), runtime)
     pairs = find_pairs(known, asked, runtime)

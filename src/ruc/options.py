@@ -72,6 +72,9 @@ Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.  [defa
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace a run with other settings, or one that was edited.")
 ]
+Replace = Annotated[
+    bool, typer.Option("--overwrite", help="Replace a file of the same name; a folder never is.")
+]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, only the result.")]
 
 

@@ -117,6 +117,7 @@ def predict_to_csv(
     runtime: Runtime,
     max_skipped: float,
     raw: bool = False,
+    overwrite: bool = False,
 ) -> Prediction:
     """The door `ruc predict`: write `file_name, cluster, confidence`, with the clusters' names where they have some.
 
@@ -128,7 +129,7 @@ def predict_to_csv(
         )
     given = source if source is not None else str(features)
     for target in (output, skipped_file(output)):
-        check_file(target, [given])
+        check_file(target, [given], overwrite)
     finished, model = read_run_and_model(run)
     names = finished.cluster_names
     samples = load_features(Path(given)) if source is None else find_images(source)

@@ -116,17 +116,17 @@ def test_nothing_is_overwritten(items: Items, tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "mine.txt").write_text("precious")
     for export in (export_folders, export_imagefolder, export_label_studio):
-        with pytest.raises(InputError, match="there exists already; expected a new name"):
+        with pytest.raises(RunFolderError, match="there exists already; expected a new folder"):
             export(items, folder)  # type: ignore[operator]
     for export in (export_coco, export_parquet):
-        with pytest.raises(InputError, match=r"mine.txt exists already"):
+        with pytest.raises(RunFolderError, match=r"mine.txt exists already"):
             export(items, folder / "mine.txt")  # type: ignore[operator]
     assert files_below(folder) == {"mine.txt"}
     assert (folder / "mine.txt").read_text() == "precious"
     empty = tmp_path / "empty"
     empty.mkdir()
     for export in (export_coco, export_parquet):  # a file would take the folder's place
-        with pytest.raises(InputError, match="empty exists already"):
+        with pytest.raises(RunFolderError, match="empty is a folder"):
             export(items, empty)  # type: ignore[operator]
     export_folders(items, empty)
 

@@ -18,7 +18,7 @@ from ruc.embed.combined import CombinedEmbedder
 from ruc.embed.pixels import fit_pixels
 from ruc.embed.scaling import fit_scaling
 from ruc.embed.self_supervised import SelfSupervisedEmbedder
-from ruc.errors import InputError, RucError
+from ruc.errors import RucError, RunFolderError
 from ruc.export.onnx import export_model, export_onnx
 from ruc.images.source import find_images
 from ruc.images.views import ViewPolicy, to_float
@@ -112,10 +112,10 @@ def test_features(tmp_path: Path, scaled: bool) -> None:
     (found,) = session_of(path).run(None, {"features": features})
     np.testing.assert_allclose(found, expected, atol=1e-4)
     assert files_in(tmp_path) == ["model.onnx"]
-    with pytest.raises(InputError, match=r"model.onnx exists already"):
+    with pytest.raises(RunFolderError, match=r"model.onnx exists already"):
         export_model(model, path)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="empty exists already"):
+    with pytest.raises(RunFolderError, match="empty is a folder"):
         export_model(model, tmp_path / "empty")
 
 

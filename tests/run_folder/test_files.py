@@ -13,8 +13,10 @@ def test_a_new_file_and_one_to_replace_may_be_written_and_nothing_is_left(tmp_pa
     (tmp_path / "old.csv").write_text("old")
     before = sorted(tmp_path.rglob("*"))
     for target in ("old.csv", "new.csv", "not/yet/there.csv"):
-        check_file(tmp_path / target, [tmp_path / "photos", "nowhere"])
+        check_file(tmp_path / target, [tmp_path / "photos", "nowhere"], overwrite=True)
     assert sorted(tmp_path.rglob("*")) == before
+    with pytest.raises(RunFolderError, match=r"old\.csv exists already; expected a new file"):
+        check_file(tmp_path / "old.csv")
 
 
 @pytest.mark.parametrize("kind", ["folder", "link", "pipe"])

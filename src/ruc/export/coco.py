@@ -11,7 +11,7 @@ from ruc.export.items import Items, check_new, json_ready
 from ruc.run_folder import new_output
 
 
-def export_coco(items: Items, target: Path) -> Path:
+def export_coco(items: Items, target: Path, overwrite: bool = False) -> Path:
     """Write one JSON file that pycocotools and FiftyOne read.
 
     Parameters
@@ -28,9 +28,11 @@ def export_coco(items: Items, target: Path) -> Path:
     Raises
     ------
     InputError
-        There are no files, one can't be read, or `target` exists.
+        There are no files, or one can't be read.
+    RunFolderError
+        `target` exists, or can't be written.
     """
-    check_new(target)
+    check_new(target, overwrite=overwrite)
     content = json.dumps(coco(items), ensure_ascii=False)
     with new_output(target) as new:
         new.write_text(content, encoding="utf-8")

@@ -9,7 +9,7 @@ from ruc.errors import InputError
 from ruc.export.coco import export_coco
 from ruc.export.folders import How, export_folders
 from ruc.export.imagefolder import export_imagefolder
-from ruc.export.items import items_of
+from ruc.export.items import check_new, items_of
 from ruc.export.label_studio import LOCAL_FILES, export_label_studio
 from ruc.export.parquet import export_parquet
 from ruc.images.source import ImageSource, find_images
@@ -37,8 +37,9 @@ def export_run(
     images: str | Path | None = None,
     image_root: str | None = None,
     include_junk: bool = False,
+    overwrite: bool = False,
 ) -> Path:
-    """Hand a finished run over to another tool; nothing that exists is overwritten.
+    """Hand a finished run over to another tool.
 
     Parameters
     ----------
@@ -56,6 +57,8 @@ def export_run(
         For Label Studio: what it finds the images under, e.g. "s3://bucket/photos/"; None: its local storage.
     include_junk
         Whether clusters that were marked as junk are handed over too.
+    overwrite
+        Whether a file that is there already may be replaced; a folder never is.
 
     Returns
     -------
@@ -65,18 +68,19 @@ def export_run(
     Raises
     ------
     InputError
-        An unknown format, no files where the format needs them, or a target that exists.
+        An unknown format, or no files where the format needs them.
     RunFolderError
-        `folder` is no finished run.
+        `folder` is no finished run, or there is something at `target`.
     """
     if to not in FORMATS:
         raise InputError(f"format {to!r} given; expected one of {', '.join(FORMATS)}")
     target = Path(DEFAULT_TARGETS[to] if target is None else target)
+    check_new(target, to in ("folders", "imagefolder", "label-studio"), overwrite)
     if to == "onnx":
         from ruc.export.onnx import export_model  # torch and its exporter take seconds to import
 
         run, model = read_run_and_model(folder)
-        return export_model(model, target, network_labels(run))
+        return export_model(model, target, network_labels(run), overwrite)
     run = read_run(folder)
     items = items_of(run, _images(run, images, is_needed=to not in ("parquet", "label-studio")), include_junk)
     if to == "folders":
@@ -86,8 +90,8 @@ def export_run(
     if to == "label-studio":
         return export_label_studio(items, target, image_root or LOCAL_FILES)
     if to == "coco":
-        return export_coco(items, target)
-    return export_parquet(items, target)
+        return export_coco(items, target, overwrite)
+    return export_parquet(items, target, overwrite=overwrite)
 
 
 def network_labels(run: Run) -> list[str]:

@@ -44,7 +44,9 @@ def export_folders(items: Items, target: Path, how: How = "copy") -> Path:
     Raises
     ------
     InputError
-        There are no files, `target` holds something, or the disk cannot make such links.
+        There are no files, or the disk cannot make such links.
+    RunFolderError
+        `target` holds something, or can't be written.
     """
     check_new(target, is_folder=True)
     files = items.files()

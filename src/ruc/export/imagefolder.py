@@ -40,7 +40,9 @@ def export_imagefolder(items: Items, target: Path, how: How = "copy") -> Path:
     Raises
     ------
     InputError
-        There are no files, or `target` holds something.
+        There are no files.
+    RunFolderError
+        `target` holds something, or can't be written.
     """
     check_new(target, is_folder=True)
     files = items.files()

@@ -33,8 +33,8 @@ def export_label_studio(items: Items, target: Path, image_root: str = LOCAL_FILE
 
     Raises
     ------
-    InputError
-        `target` holds something.
+    RunFolderError
+        `target` holds something, or can't be written.
     """
     check_new(target, is_folder=True)
     with new_output(target) as new:

@@ -23,7 +23,9 @@ N_CHECKED: Final = 5
 OPSET: Final = 18
 
 
-def export_model(model: Mapping[str, State], target: Path, labels: Sequence[str] = ()) -> Path:
+def export_model(
+    model: Mapping[str, State], target: Path, labels: Sequence[str] = (), overwrite: bool = False
+) -> Path:
     """Write a run's model as ONNX.
 
     Input `pixels`, (n, channels, size, size) uint8 as `ruc predict` prepares them (shorter side resized, centre
@@ -46,11 +48,15 @@ def export_model(model: Mapping[str, State], target: Path, labels: Sequence[str]
     Raises
     ------
     InputError
-        `target` exists, or onnx, onnxscript or onnxruntime is not installed.
+        onnx, onnxscript or onnxruntime is not installed.
+    RunFolderError
+        `target` exists, or can't be written.
     """
     module, example = cluster_model(model)
     name = "pixels" if example.dtype == torch.uint8 else "features"
-    return export_onnx(module, example, target, name, {"labels": json.dumps(list(labels)), "made_by": "ruc"})
+    return export_onnx(
+        module, example, target, name, {"labels": json.dumps(list(labels)), "made_by": "ruc"}, overwrite
+    )
 
 
 def export_onnx(
@@ -59,6 +65,7 @@ def export_onnx(
     target: Path,
     input_name: str = "inputs",
     metadata: Mapping[str, str] | None = None,
+    overwrite: bool = False,
 ) -> Path:
     """Write a module as ONNX with a dynamic batch, and check with onnxruntime that it says the same.
 
@@ -69,7 +76,7 @@ def export_onnx(
     example
         An input with at least two rows.
     target
-        A new file.
+        A new file, or with `overwrite` one to replace.
     input_name
         How the input is called in the file.
     metadata
@@ -82,21 +89,22 @@ def export_onnx(
     Raises
     ------
     InputError
-        `target` exists, or onnx, onnxscript or onnxruntime is not installed.
+        onnx, onnxscript or onnxruntime is not installed.
+    RunFolderError
+        `target` exists, or can't be written.
     RucError
         The exporter can't translate the module, or the file's probabilities differ by more than 1e-4 from the
         module's; no file is written then.
     """
-    check_new(target)
+    check_new(target, overwrite=overwrite)
     missing = [
         name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None
     ]
     if missing:
         raise InputError(f"{', '.join(missing)} not installed; expected for ONNX: pip install 'ruc[onnx]'")
     with new_output(target) as new:
-        path = new
-        _write(module.eval(), example, path, input_name, metadata or {})
-        _check(module, example, path, input_name)
+        _write(module.eval(), example, new, input_name, metadata or {})
+        _check(module, example, new, input_name)
     return target
 
 

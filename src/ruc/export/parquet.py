@@ -16,7 +16,7 @@ from ruc.run_folder import new_output
 N_NEIGHBORS: Final = 15
 
 
-def export_parquet(items: Items, target: Path, seed: int = 0) -> Path:
+def export_parquet(items: Items, target: Path, seed: int = 0, overwrite: bool = False) -> Path:
     """Write one table: an image a row, with its place on the map, its neighbours and its vector.
 
     Open it with `embedding-atlas run.parquet --x x --y y --neighbors neighbors`, or with
@@ -37,10 +37,10 @@ def export_parquet(items: Items, target: Path, seed: int = 0) -> Path:
 
     Raises
     ------
-    InputError
-        `target` exists.
+    RunFolderError
+        `target` exists, or can't be written.
     """
-    check_new(target)
+    check_new(target, overwrite=overwrite)
     table = table_of(items, seed)
     with new_output(target) as new:
         parquet.write_table(table, new)

@@ -43,8 +43,8 @@ def explained(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def check_file(target: Path, inputs: Iterable[str | Path]) -> None:
-    """Raise before the work what would keep the file `target` from being written, or replaced, after it.
+def check_file(target: Path, inputs: Iterable[str | Path] = (), overwrite: bool = False) -> None:
+    """Raise before the work what would keep the file `target` from being written after it.
 
     Parameters
     ----------
@@ -52,20 +52,26 @@ def check_file(target: Path, inputs: Iterable[str | Path]) -> None:
         The file to write.
     inputs
         What the work reads, which must not be replaced.
+    overwrite
+        Whether a file that is there may be replaced.
 
     Raises
     ------
     RunFolderError
-        `target` is no plain file, is one of the inputs, or can't be written.
+        `target` is there, or, to be replaced, is no plain file or one of the inputs; or it can't be written.
     """
     with explained(target.parent):
         if target.is_symlink() or (target.exists() and not target.is_file()):
             raise RunFolderError(
-                f"{target} is a folder, a link or a device; expected a new file, or one to replace: give another -o"
+                f"{target} is a folder, a link or a device; expected a new file: give another -o"
             )
         if target.exists() and any(Path(one).exists() and target.samefile(one) for one in inputs):
             raise RunFolderError(
                 f"{target} would be replaced, and is read from; expected another file: give another -o"
+            )
+        if target.exists() and not overwrite:
+            raise RunFolderError(
+                f"{target} exists already; expected a new file: give another -o, or --overwrite to replace it"
             )
     check_writable(target.parent)
 

@@ -33,7 +33,7 @@ def alone_in(folder: Path, wait: bool = True) -> Iterator[None]:
                 raise RunFolderError(
                     f"another ruc is at work in {folder}; expected to be alone there: wait for it, or give another -o"
                 )
-            logger.info("waiting for another ruc, which is at work in %s", folder)
+            logger.warning("waiting for another ruc, which is at work in %s", folder)
             _take(folder, held, blocking=True)
         yield
 
