@@ -1,0 +1,229 @@
+"""Different eyes: what each way of looking at the samples learns of the labels from the others, until they agree.
+
+Heads on the very features that made a clustering know nothing new of it. Another embedding does, and so do the
+eigenvectors of its neighbour graph beside the features themselves. That is RUC with a network per embedding, solved in
+closed form, and co-training in its first sense (Blum and Mitchell 1998): in each round every eye trusts the half of
+each cluster that the neighbourhoods of the *other* eyes agree with most, fits a linear head to it, and judges all
+samples by heads that didn't see their own label. The sum of what all eyes say is the next round's labels, with clusters
+held near the sizes that they had: without that large clusters would eat the small ones.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ruc.labels.clustering import UNKNOWN, Clustering
+from ruc.neighbors.layout import neighbor_graph, spectral_embedding
+from ruc.neighbors.search import Neighbors, nearest_neighbors
+from ruc.runtime import Runtime
+
+MOST_SAMPLES = 20_000  # eigenvectors of larger graphs take minutes
+MOST_CLUSTERS = 200
+
+# Set on aerial7, blood8, waste6 and stl10 (experiments/LOG.md); half or twice of each changes the mean by half a point.
+N_ROUNDS = 10
+CLEAN_SHARE = 0.5  # of each cluster is trusted
+N_VOTERS = 15
+N_COMPONENTS = 256
+N_EIGENVECTORS = 32
+PENALTY = 0.1  # of the heads, as a share of the mean variance of their inputs
+EVENNESS = 0.5  # how far the sizes of clusters are drawn towards equal ones
+TEMPERATURE = 0.05  # of the heads' summed scores, which are shares of a vote
+N_FOLDS = 5
+N_BALANCING = 30
+
+
+@dataclass(frozen=True)
+class Eye:
+    """One way of looking at the samples.
+
+    Attributes
+    ----------
+    inputs
+        (n_samples, n_inputs) float32, of mean zero: what a linear head sees.
+    voters
+        (n_samples, n_voters) int64: the nearest neighbours of each sample.
+    embedding
+        The number of the embedding that it looks at.
+    """
+
+    inputs: Tensor
+    voters: Tensor
+    embedding: int
+
+
+def open_eyes(
+    embeddings: Sequence[NDArray[np.float32]], neighbors: Sequence[Neighbors], runtime: Runtime
+) -> list[Eye]:
+    """Two eyes for each embedding: its principal components, and the eigenvectors of its neighbour graph.
+
+    Parameters
+    ----------
+    embeddings
+        (n_samples, n_features) unit-norm rows each.
+    neighbors
+        Of every sample in each embedding, at least 15 where there are so many samples.
+    runtime
+        The seed, and where to compute.
+    """
+    eyes = []
+    for number, (features, nearest) in enumerate(zip(embeddings, neighbors, strict=True)):
+        eyes.append(_eye(_principal(features, runtime), nearest, number, runtime))
+        vectors = _eigenvectors(features, nearest, runtime)
+        among = nearest_neighbors(vectors, min(N_VOTERS, len(vectors) - 1), runtime)
+        eyes.append(_eye(vectors - vectors.mean(axis=0), among, number, runtime))
+    return eyes
+
+
+def cotrain(base: Clustering, eyes: Sequence[Eye]) -> NDArray[np.float32]:
+    """What all eyes together believe of every sample, (n_samples, n_clusters) rows summing to 1.
+
+    Parameters
+    ----------
+    base
+        The labels to start from; -1 is unknown. Clusters that nobody is in stay empty.
+    eyes
+        At least two, from `open_eyes`. Those of one embedding are selected for by the eyes of the other embeddings;
+        where there is a single one, by its other eye.
+    """
+    device = eyes[0].inputs.device
+    present, labels = np.unique(base.labels, return_inverse=True)
+    if present[0] == UNKNOWN:
+        present, labels = present[1:], labels - 1
+    current = torch.from_numpy(np.asarray(labels, np.int64)).to(device)
+    n_clusters = len(present)
+    shares = torch.bincount(current[current != UNKNOWN], minlength=n_clusters).float()
+    sizes = (1 - EVENNESS) * shares / shares.sum() + EVENNESS / n_clusters
+    heads = [_Heads(eye.inputs) for eye in eyes]
+    believed = torch.empty(0)
+    for _ in range(N_ROUNDS):
+        votes = [vote(current, eye.voters, n_clusters) for eye in eyes]
+        said = torch.zeros(len(current), n_clusters, device=device)
+        for number, head in enumerate(heads):
+            agreement = torch.stack([votes[other] for other in _others(eyes, number)]).mean(dim=0)
+            said += head.judge(current, typical_half(current, agreement), n_clusters)
+        believed = balance(said / (len(eyes) * TEMPERATURE), sizes).softmax(dim=1)
+        current = believed.argmax(dim=1)
+    posterior = np.zeros((len(labels), base.n_clusters), np.float32)
+    posterior[:, present] = believed.cpu().numpy()
+    return posterior
+
+
+def vote(labels: Tensor, voters: Tensor, n_clusters: int) -> Tensor:
+    """(n_samples, n_clusters) share of the voters with each label; at most half the mean cluster size votes."""
+    n_voters = min(voters.shape[1], max(1, len(labels) // (2 * n_clusters)))
+    one_hot = _one_hot(labels, n_clusters)
+    votes = torch.zeros_like(one_hot)
+    for column in voters[:, :n_voters].T:
+        votes += one_hot[column]
+    return votes / n_voters
+
+
+def typical_half(labels: Tensor, agreement: Tensor) -> Tensor:
+    """(n_samples,) bool: of each cluster the half whose labels the others agree with most, at least one sample.
+
+    Of the equally typical those come first that are earlier in order. Unknown labels are never among them.
+
+    Parameters
+    ----------
+    labels
+        (n_samples,) int64, -1 unknown.
+    agreement
+        (n_samples, n_clusters) how much the others would give each sample each label.
+    """
+    own = agreement.gather(1, labels.clamp_min(0)[:, None])[:, 0]
+    order = torch.argsort(own, descending=True, stable=True)
+    order = order[torch.argsort(labels[order], stable=True)]
+    ordered = labels[order]
+    sizes = torch.bincount(labels + 1)  # the unknown first
+    starts = sizes.cumsum(0) - sizes
+    rank = torch.arange(len(labels), device=labels.device) - starts[ordered + 1]
+    trusted = torch.zeros_like(labels, dtype=torch.bool)
+    trusted[order] = (rank < (sizes[ordered + 1] * CLEAN_SHARE).long().clamp_min(1)) & (ordered != UNKNOWN)
+    return trusted
+
+
+def balance(logits: Tensor, sizes: Tensor) -> Tensor:
+    """The logits, shifted for each cluster so that its mean probability becomes the given share of the samples.
+
+    The alternate scaling of rows and columns of Sinkhorn and Knopp (1967).
+    """
+    shift = torch.zeros_like(sizes)
+    for _ in range(N_BALANCING):
+        found = (logits + shift).softmax(dim=1).mean(dim=0)
+        shift = shift + sizes.log() - found.clamp_min(torch.finfo(found.dtype).tiny).log()
+    return logits + shift
+
+
+class _Heads:
+    """Linear heads by least squares, one for each fold, that judge the samples of which they saw no label."""
+
+    def __init__(self, inputs: Tensor) -> None:
+        scale = inputs.square().sum(dim=1).mean().sqrt()
+        self.inputs = torch.cat([inputs, scale.expand(len(inputs), 1)], dim=1)  # the last one for the bias
+        self.ridge = PENALTY * scale.square() / self.inputs.shape[1]
+        fold_of = np.random.default_rng(0).permutation(np.arange(len(inputs)) % N_FOLDS)
+        folds = [np.flatnonzero(fold_of == fold) for fold in range(N_FOLDS)]
+        self.folds = [torch.from_numpy(fold).to(inputs.device) for fold in folds if len(fold)]
+
+    def judge(self, labels: Tensor, trusted: Tensor, n_clusters: int) -> Tensor:
+        """(n_samples, n_clusters) scores, near 1 for the cluster that a sample belongs to.
+
+        Heads are fitted to the labels that are trusted, each cluster with the same weight in all.
+        """
+        targets = _one_hot(labels, n_clusters) * trusted[:, None]
+        per_cluster = targets.sum(dim=0).clamp_min(1)
+        weights = (targets / per_cluster).sum(dim=1, keepdim=True) * per_cluster.mean()
+        weighted = self.inputs * weights
+        moments = [weighted[fold].T @ self.inputs[fold] for fold in self.folds]
+        products = [weighted[fold].T @ targets[fold] for fold in self.folds]
+        moment, product = torch.stack(moments).sum(dim=0), torch.stack(products).sum(dim=0)
+        moment = moment + torch.eye(len(moment), device=moment.device) * self.ridge * weights.sum()
+        scores = torch.empty_like(targets)
+        for fold, own_moment, own_product in zip(self.folds, moments, products, strict=True):
+            scores[fold] = self.inputs[fold] @ torch.linalg.solve(moment - own_moment, product - own_product)
+        return scores
+
+
+def _others(eyes: Sequence[Eye], number: int) -> list[int]:
+    """The eyes whose neighbourhoods select for this one."""
+    own = eyes[number].embedding
+    elsewhere = [other for other, eye in enumerate(eyes) if eye.embedding != own]
+    return elsewhere or [other for other in range(len(eyes)) if other != number]
+
+
+def _one_hot(labels: Tensor, n_clusters: int) -> Tensor:
+    """(n_samples, n_clusters) float32; rows of unknown labels are zero."""
+    known = labels != UNKNOWN
+    empty = torch.zeros(len(labels), n_clusters, device=labels.device)
+    return empty.scatter_(1, labels.clamp_min(0)[:, None], known.float()[:, None])
+
+
+def _eye(inputs: NDArray[np.float32], neighbors: Neighbors, embedding: int, runtime: Runtime) -> Eye:
+    voters = torch.from_numpy(np.ascontiguousarray(neighbors.indices[:, :N_VOTERS]))
+    return Eye(torch.from_numpy(inputs).to(runtime.device), voters.to(runtime.device), embedding)
+
+
+def _principal(features: NDArray[np.float32], runtime: Runtime) -> NDArray[np.float32]:
+    """The leading principal components, which hold what a linear head can use."""
+    n_components = min(N_COMPONENTS, *features.shape)
+    if n_components == features.shape[1]:
+        return features - features.mean(axis=0)
+    from sklearn.decomposition import PCA  # slow to import: not before the first progress bar
+
+    model = PCA(n_components, random_state=runtime.numpy_seed("cotraining"))
+    return np.asarray(model.fit_transform(features), np.float32)
+
+
+def _eigenvectors(features: NDArray[np.float32], neighbors: Neighbors, runtime: Runtime) -> NDArray[np.float32]:
+    """Unit-norm rows of the leading eigenvectors of the neighbour graph, without the first, which is the degrees."""
+    affinity = neighbor_graph(features, runtime, neighbors)
+    n_vectors = min(N_EIGENVECTORS + 1, len(features))
+    _, vectors = spectral_embedding(affinity, n_vectors, runtime)
+    rows = vectors[:, 1:] if n_vectors > 1 else vectors
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(lengths, 1e-12), np.float32)

@@ -1,0 +1,123 @@
+"""Different eyes: each step against a slow loop or an independent library, and that together they see more than one."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import Ridge
+
+from ruc.belief.cotraining import N_FOLDS, PENALTY, _Heads, balance, cotrain, open_eyes, typical_half, vote
+from ruc.labels.clustering import UNKNOWN, Clustering
+from ruc.neighbors.search import nearest_neighbors
+from ruc.runtime import Runtime
+
+CPU = Runtime("cpu", seed=0)
+
+
+def unit(rows):
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def make_two_views(seed, n_samples=400, n_clusters=4):
+    """Two embeddings with noise of their own: what is wrong in one is mostly right in the other."""
+    random = np.random.default_rng(seed)
+    truth = random.integers(0, n_clusters, n_samples)
+    views = []
+    for _ in range(2):
+        centers = random.standard_normal((n_clusters, 20))
+        views.append(unit(centers[truth] + 1.6 * random.standard_normal((n_samples, 20))))
+    return views, truth
+
+
+def eyes_of(views):
+    return open_eyes(views, [nearest_neighbors(view, 30, CPU) for view in views], CPU)
+
+
+def base_of(labels, n_clusters=4):
+    return Clustering(np.asarray(labels, np.int64), None, n_clusters, "kmeans", "features")
+
+
+def test_votes_are_the_shares_of_the_voters_labels():
+    random = np.random.default_rng(0)
+    labels = random.integers(-1, 3, 60)
+    voters = random.integers(0, 60, (60, 7))
+    expected = np.array([[np.mean(labels[row] == label) for label in range(3)] for row in voters])
+    votes = vote(torch.from_numpy(labels), torch.from_numpy(voters), 3)
+    np.testing.assert_allclose(votes, expected, atol=1e-6)
+
+
+def test_at_most_half_the_mean_cluster_size_votes():
+    labels = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
+    voters = torch.arange(7).repeat(8, 1)  # 8 samples of 2 clusters: the first two of the seven vote
+    np.testing.assert_array_equal(vote(labels, voters, 2)[0], [1, 0])
+
+
+def test_the_half_of_each_cluster_that_the_others_agree_with_most_is_trusted():
+    labels = torch.tensor([0, 0, 0, 0, 1, 1, -1, 2])
+    own = torch.tensor([0.1, 0.9, 0.5, 0.9, 0.2, 0.2, 0.0, 0.0])
+    agreement = torch.zeros(8, 3)
+    agreement[torch.arange(8), labels.clamp_min(0)] = own
+    trusted = typical_half(labels, agreement)
+    np.testing.assert_array_equal(trusted, [False, True, False, True, True, False, False, True])
+
+
+def test_balancing_gives_clusters_the_wanted_sizes_and_keeps_differences_within_one():
+    logits = torch.randn(300, 4, generator=torch.Generator().manual_seed(0)) + torch.tensor([3.0, 0, 0, -1])
+    sizes = torch.tensor([0.1, 0.2, 0.3, 0.4])
+    balanced = balance(logits, sizes)
+    np.testing.assert_allclose(balanced.softmax(dim=1).mean(dim=0), sizes, atol=1e-3)
+    shifts = balanced - logits
+    np.testing.assert_allclose(shifts, shifts[:1].expand_as(shifts), atol=1e-5)
+
+
+def test_heads_are_ridge_regressions_that_saw_no_label_of_those_they_judge():
+    random = np.random.default_rng(1)
+    inputs = random.standard_normal((90, 6)).astype(np.float32)
+    labels = random.integers(0, 3, 90)
+    trusted = random.random(90) < 0.6
+    heads = _Heads(torch.from_numpy(inputs))
+    scores = heads.judge(torch.from_numpy(labels), torch.from_numpy(trusted), 3)
+    sizes = np.bincount(labels[trusted], minlength=3)
+    weights = np.where(trusted, sizes.mean() / sizes[labels], 0)
+    length = np.sqrt((inputs**2).sum(axis=1).mean())
+    seen = np.column_stack([inputs, np.full(90, length)])
+    penalty = PENALTY * length**2 / 7 * weights.sum()
+    assert len(heads.folds) == N_FOLDS
+    for fold in heads.folds:
+        rest = np.setdiff1d(np.arange(90), fold)
+        model = Ridge(penalty, fit_intercept=False).fit(seen[rest], np.eye(3)[labels[rest]], weights[rest])
+        np.testing.assert_allclose(scores[fold], model.predict(seen[fold]), atol=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_two_embeddings_repair_what_one_clusters_wrongly(seed):
+    views, truth = make_two_views(seed)
+    random = np.random.default_rng(seed)
+    labels = truth.copy()
+    wrong = random.random(len(truth)) < 0.35
+    labels[wrong] = random.integers(0, 4, wrong.sum())
+    before = (labels == truth).mean()
+    posterior = cotrain(base_of(labels), eyes_of(views))
+    alone = cotrain(base_of(labels), eyes_of(views[:1]))
+    after, after_one = ((each.argmax(axis=1) == truth).mean() for each in (posterior, alone))
+    assert after > before + 0.1
+    assert after > after_one - 0.02
+    np.testing.assert_allclose(posterior.sum(axis=1), 1, atol=1e-5)
+
+
+def test_unknown_labels_are_filled_in_and_clusters_of_nobody_stay_empty():
+    views, truth = make_two_views(3)
+    labels = np.where(np.arange(len(truth)) % 5 == 0, UNKNOWN, truth)
+    labels = np.where(labels == 3, 4, labels)  # the fourth of five clusters is empty
+    posterior = cotrain(base_of(labels, n_clusters=5), eyes_of(views))
+    assert posterior.shape == (400, 5)
+    assert np.all(posterior[:, 3] == 0)
+    found = posterior.argmax(axis=1)
+    unknown = labels == UNKNOWN
+    assert (found[unknown] == np.where(truth == 3, 4, truth)[unknown]).mean() > 0.85
+
+
+def test_few_samples_and_features_are_enough():
+    features = unit(np.random.default_rng(0).standard_normal((7, 2)))
+    neighbors = nearest_neighbors(features, 6, CPU)
+    posterior = cotrain(base_of([0, 0, 0, 1, 1, 1, 1], 2), open_eyes([features], [neighbors], CPU))
+    assert posterior.shape == (7, 2) and np.isfinite(posterior).all()
