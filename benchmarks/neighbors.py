@@ -27,9 +27,9 @@ from ruc.belief.evidence import gather_evidence
 from ruc.cluster.kmeans import kmeans
 from ruc.neighbors.cells import neighbors_in_cells
 from ruc.neighbors.search import MOST_EXACT, Neighbors, nearest_neighbors
-from ruc.refine.select import choose_clean
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import FeatureSpace
+from ruc.repair import choose_start
 from ruc.runtime import Runtime
 
 RUNTIME = Runtime("cpu", 0)
@@ -93,8 +93,8 @@ def trusted(
     """What RUC trusts of a k-means clustering, and with which labels."""
     base = kmeans(features, n_clusters, RUNTIME, n_restarts=1)
     settings = RefineSettings().filled(FeatureSpace(features, neighbors, RUNTIME).defaults)
-    labels, selected = choose_clean(base, neighbors, gather_evidence(base, neighbors, settings), settings)
-    return selected.is_clean, labels
+    start = choose_start(base, neighbors, gather_evidence(base, neighbors, settings, RUNTIME), settings)
+    return start.is_clean, start.labels
 
 
 def main() -> None:

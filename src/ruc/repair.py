@@ -98,7 +98,7 @@ def repair(
         See `refine`.
     """
     settings = settings.filled(space.defaults)
-    evidence = gather_evidence(base, neighbors, settings, features)
+    evidence = gather_evidence(base, neighbors, settings, runtime, features)
     start = choose_start(base, neighbors, evidence, settings)
     trained = refine(space, start, settings, runtime, on_epoch, resume)
     word = last_word(space, trained.pair, base, evidence, features, settings, runtime)

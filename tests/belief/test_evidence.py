@@ -8,6 +8,7 @@ from ruc.refine.settings import RefineSettings
 from ruc.runtime import Runtime
 
 N_CLUSTERS = 4
+CPU = Runtime("cpu", seed=0)
 
 
 def sample(spread, n=800, seed=0):
@@ -61,8 +62,10 @@ def test_rows_of_the_posterior_sum_to_one_with_labels_missing():
 
 def test_without_neighbours_or_with_one_label_nothing_is_gathered():
     neighbors, truth = sample(0.2)
-    assert gather_evidence(given(truth), None, RefineSettings(propagation=0.9)) is None
-    assert gather_evidence(given(np.zeros_like(truth)), neighbors, RefineSettings(propagation=0.9)) is None
+    assert gather_evidence(given(truth), None, RefineSettings(propagation=0.9), CPU) is None
+    assert (
+        gather_evidence(given(np.zeros_like(truth)), neighbors, RefineSettings(propagation=0.9), CPU) is None
+    )
 
 
 @pytest.mark.parametrize("made_of", ["features", "graph", "layouts"])
@@ -70,7 +73,7 @@ def test_clusters_of_the_graph_are_smooth_on_it_already(made_of):
     neighbors, truth = sample(0.2)
     labels = with_wrong(truth, 0.05)
     base = Clustering(labels, None, N_CLUSTERS, "some", made_of)
-    evidence = gather_evidence(base, neighbors, RefineSettings(propagation=0.9))
+    evidence = gather_evidence(base, neighbors, RefineSettings(propagation=0.9), CPU)
     assert (evidence.labels == labels).all() == (made_of != "features")
 
 
@@ -80,14 +83,29 @@ def test_clusters_of_the_graph_are_smooth_on_it_already(made_of):
 def test_a_clustering_of_the_features_cant_know_more_than_they_do(made_of, weighed):
     neighbors, truth = sample(2.0)
     base = Clustering(truth, None, N_CLUSTERS, "some", made_of)
-    evidence = gather_evidence(base, neighbors, RefineSettings(propagation=0.9))
+    evidence = gather_evidence(base, neighbors, RefineSettings(propagation=0.9), CPU)
     assert evidence is not None and (evidence.reliability is not None) is weighed
+
+
+@pytest.mark.parametrize("made_of", ["features", "graph", "layouts", "elsewhere", "network"])
+def test_what_was_made_of_the_features_is_seen_by_other_eyes(made_of):
+    neighbors, truth = sample(0.2)
+    features = np.eye(N_CLUSTERS, dtype=np.float32)[truth]
+    base = Clustering(with_wrong(truth, 0.1), None, N_CLUSTERS, "some", made_of)
+    settings = RefineSettings(propagation=0.9)
+    with_eyes = gather_evidence(base, neighbors, settings, CPU, features)
+    without = gather_evidence(
+        base, neighbors, RefineSettings(propagation=0.9, different_eyes=False), CPU, features
+    )
+    assert (with_eyes.settled and not without.settled) == (made_of == "features")
+    if made_of == "features":
+        assert (with_eyes.labels == truth).mean() > 0.99
 
 
 @pytest.mark.parametrize(("n_each", "weighed"), [(1, False), (2, False), (3, True)])
 def test_labels_too_few_to_judge_each_other_are_spread_over_the_graph(n_each, weighed):
     neighbors, truth = sample(0.2, n=200)
     labels = np.where(np.arange(200) < n_each * N_CLUSTERS, truth, -1)
-    evidence = gather_evidence(given(labels), neighbors, RefineSettings(propagation=0.9))
+    evidence = gather_evidence(given(labels), neighbors, RefineSettings(propagation=0.9), CPU)
     assert (evidence.reliability is not None) == weighed
     assert (evidence.labels == truth).mean() > 0.98

@@ -160,9 +160,9 @@ def test_given_labels_are_weighed_among_candidates_as_among_all(
     labels = np.where(np.arange(360) % 10 == 0, -1, base.labels)
     given = Clustering(labels, None, 12, "given")
     settings = RefineSettings(propagation=0.9)
-    full = evidence.gather_evidence(given, neighbors, settings)
+    full = evidence.gather_evidence(given, neighbors, settings, CPU)
     monkeypatch.setattr(evidence, "MOST_WEIGHED", 1)
-    part = evidence.gather_evidence(given, neighbors, settings)
+    part = evidence.gather_evidence(given, neighbors, settings, CPU)
     assert full is not None and part is not None and part.columns is not None
     assert (part.labels == full.labels).mean() > 0.95
     believed = part.belief_in(labels)

@@ -16,12 +16,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ruc.belief.eyes import MOST_CLUSTERS, MOST_SAMPLES, cotrain, open_eyes
 from ruc.belief.field import fit_field
 from ruc.belief.opinion import weigh_opinions, weigh_votes_among
 from ruc.labels.clustering import UNKNOWN, Clustering
 from ruc.neighbors.propagation import find_candidates, is_large, propagate, propagate_among_candidates
 from ruc.neighbors.search import Neighbors
 from ruc.refine.settings import RefineSettings
+from ruc.runtime import Runtime
 
 WELL_EXPLAINED = 0.75
 FEWEST_WEIGHED = (
@@ -45,6 +47,8 @@ class Evidence:
         weren't weighed.
     explained
         Share of the labels that the features predict, relative to the best possible at this reliability.
+    settled
+        Whether networks on the same features would know no better.
     n_clusters, columns
         How many clusters there are, and (n_samples, m) int64 which of them the columns of `posterior` are, where a
         full table would be too large.
@@ -53,6 +57,7 @@ class Evidence:
     posterior: NDArray[np.float32]
     reliability: NDArray[np.float32] | None
     explained: float = 1.0
+    settled: bool = False
     n_clusters: int = 0
     columns: NDArray[np.int64] | None = None
 
@@ -113,13 +118,16 @@ def gather_evidence(
     base: Clustering,
     neighbors: Neighbors | None,
     settings: RefineSettings,
+    runtime: Runtime,
     features: NDArray[np.floating] | None = None,
 ) -> Evidence | None:
-    """What the neighbours add to the labels: weighed where these know more than the features, smoothed where not.
+    """What the features add to the labels: weighed where these know more than the features, else seen by other eyes.
 
     Labels given from outside know more than the features do, as long as there are enough of them to judge each other,
-    and so does a clustering of something else (a network on images) that the features don't explain. None where the
-    settings ask for the labels as they are, or where there are no neighbours.
+    and so does a clustering of something else (a network on images) that the features don't explain. What was made of
+    the features is learned from by different eyes (`belief.eyes`); what was made of their neighbour graph, and what is
+    too large for that, is smoothed over the graph. None where the settings ask for the labels as they are, or where
+    there are no neighbours.
     """
     if neighbors is None or len(np.unique(base.labels[base.labels != UNKNOWN])) < 2:
         return None
@@ -133,10 +141,18 @@ def gather_evidence(
         )
         if base.made_of == "elsewhere" or evidence.explained < WELL_EXPLAINED:
             return evidence
+    if settings.different_eyes and base.made_of == "features" and features is not None and _is_small(base):
+        eyes = open_eyes([features], [neighbors], runtime)
+        return Evidence(cotrain(base, eyes), None, settled=True)
     if not settings.propagation:
         return None
     smooth = smooth_among_candidates if large else smooth_evidence
     return smooth(base, neighbors, settings.propagation)
+
+
+def _is_small(base: Clustering) -> bool:
+    """Whether eyes can be opened for so many samples, and heads be fitted for so many clusters."""
+    return len(base.labels) <= MOST_SAMPLES and base.n_clusters <= MOST_CLUSTERS
 
 
 def smooth_evidence(base: Clustering, neighbors: Neighbors, share: float) -> Evidence:
@@ -151,7 +167,7 @@ def smooth_evidence(base: Clustering, neighbors: Neighbors, share: float) -> Evi
         known = np.flatnonzero(base.labels != UNKNOWN)
         believed[known] /= 2
         believed[known, base.labels[known]] += 0.5
-    return Evidence(believed, None)
+    return Evidence(believed, None, settled=base.made_of == "layouts")
 
 
 def smooth_among_candidates(base: Clustering, neighbors: Neighbors, share: float) -> Evidence:
@@ -161,7 +177,8 @@ def smooth_among_candidates(base: Clustering, neighbors: Neighbors, share: float
         known = base.labels != UNKNOWN
         believed[known] /= 2
         believed[known, 0] += 0.5
-    return Evidence(believed, None, n_clusters=base.n_clusters, columns=columns)
+    settled = base.made_of == "layouts"
+    return Evidence(believed, None, 1.0, settled, base.n_clusters, columns)
 
 
 def weigh_evidence(
@@ -196,7 +213,7 @@ def weigh_among_candidates(base: Clustering, neighbors: Neighbors) -> Evidence:
     posterior /= np.maximum(posterior.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
     predicted = np.take_along_axis(columns, opinion.argmax(axis=1)[:, None], axis=1)[:, 0]
     explained = (predicted == base.labels)[known].mean() / reliability.diagonal().mean()
-    return Evidence(posterior, reliability, float(explained), base.n_clusters, possible)
+    return Evidence(posterior, reliability, float(explained), False, base.n_clusters, possible)
 
 
 def _explained(

@@ -86,8 +86,9 @@ def last_word(
         if judged_on is None:
             calibration = _fit_to_evidence(logits, evidence, settings, runtime)
         far_apart = FAR_APART if judged_on is None else 1.0
-        # Heads know no better than what layouts of the same neighbours agree on, nor than labels of another kind.
-        heard = evidence.explained >= WELL_EXPLAINED and (space.sees_more or base.made_of != "layouts")
+        # Heads know no better than what different eyes or layouts of the same features agree on, nor than labels of
+        # another kind.
+        heard = evidence.explained >= WELL_EXPLAINED and (space.sees_more or not evidence.settled)
         memory = _remember(space, labels, logits, evidence, heard, calibration, far_apart, runtime)
         _recall(space, memory, labels, logits, runtime)
     if judged_on is not None and pair.n_clusters <= MOST_CLUSTERS:

@@ -89,7 +89,7 @@ def scan(
     chosen = self_label(chosen, inputs, runtime)
     probabilities = chosen.logits(inputs)[0].softmax(dim=1).cpu().numpy()
     probabilities /= probabilities.sum(axis=1, keepdims=True)
-    return Clustering(probabilities.argmax(axis=1), probabilities, n_clusters, "scan", "network")
+    return Clustering(probabilities.argmax(axis=1), probabilities, n_clusters, "scan", "features")
 
 
 def scan_loss(probabilities: Tensor, neighbor_probabilities: Tensor, entropy_weight: float) -> Tensor:

@@ -65,8 +65,12 @@ class RefineSettings:
         from each batch at the same time, from the same weak views.
     label_smoothing
         Whether the strong views of the clean samples are learned against smoothed labels.
+    different_eyes
+        Whether a clustering of the features is learned from by different eyes before its labels are trusted: by every
+        embedding that there is, and by the eigenvectors of its neighbour graph. Heads on the same features have no
+        say against the outcome.
     propagation
-        The share of a sample's label that comes from its neighbours when the clustering is smoothed over the
+        The share of a sample's label that comes from its neighbours when any other clustering is smoothed over the
         neighbour graph before its labels are trusted; 0: not smoothed (paper). The networks' last word is
         weighed against the outcome.
     calibrate_by
@@ -112,6 +116,7 @@ class RefineSettings:
     label_smoothing: bool = True
     clean_views: Literal[1, 2] | None = None
     head_warmup: bool | None = None
+    different_eyes: bool = True
     propagation: float | None = None
     calibrate_by: Literal["neighbors", "both"] | None = None
     weigh_given: bool = True
@@ -137,6 +142,7 @@ class RefineSettings:
             "neighbor_agreement": 0.0,
             "clean_views": 2,
             "head_warmup": False,
+            "different_eyes": False,
             "propagation": 0.0,
             "calibrate_by": "neighbors",
             "ramp_epochs": 200,
@@ -254,6 +260,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "co_training": _one_of(True, False),
     "turns": _one_of("pass", "batch"),
     "label_smoothing": _one_of(True, False),
+    "different_eyes": _one_of(True, False),
     "propagation": _either(_number(0, 0.999), _one_of(None)),
     "calibrate_by": _one_of("neighbors", "both", None),
     "weigh_given": _one_of(True, False),

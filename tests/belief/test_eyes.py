@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
-from ruc.belief.cotraining import N_FOLDS, PENALTY, _Heads, balance, cotrain, open_eyes, typical_half, vote
+from ruc.belief.eyes import N_FOLDS, PENALTY, _Heads, balance, cotrain, open_eyes, typical_half, vote
 from ruc.labels.clustering import UNKNOWN, Clustering
 from ruc.neighbors.search import nearest_neighbors
 from ruc.runtime import Runtime

@@ -32,6 +32,8 @@ N_COMPONENTS = 256
 N_EIGENVECTORS = 32
 PENALTY = 0.1  # of the heads, as a share of the mean variance of their inputs
 EVENNESS = 0.5  # how far the sizes of clusters are drawn towards equal ones
+# Layouts of the graph found the sizes of their clusters, and agree on most labels: these have a vote of their own.
+EVENNESS_OF_LAYOUTS, OWN_VOTE_OF_LAYOUTS = 0.25, 0.2
 TEMPERATURE = 0.05  # of the heads' summed scores, which are shares of a vote
 N_FOLDS = 5
 N_BALANCING = 30
@@ -97,7 +99,10 @@ def cotrain(base: Clustering, eyes: Sequence[Eye]) -> NDArray[np.float32]:
     current = torch.from_numpy(np.asarray(labels, np.int64)).to(device)
     n_clusters = len(present)
     shares = torch.bincount(current[current != UNKNOWN], minlength=n_clusters).float()
-    sizes = (1 - EVENNESS) * shares / shares.sum() + EVENNESS / n_clusters
+    of_layouts = base.made_of == "layouts"
+    evenness = EVENNESS_OF_LAYOUTS if of_layouts else EVENNESS
+    sizes = (1 - evenness) * shares / shares.sum() + evenness / n_clusters
+    own = _one_hot(current, n_clusters) * (OWN_VOTE_OF_LAYOUTS if of_layouts else 0.0)
     heads = [_Heads(eye.inputs) for eye in eyes]
     believed = torch.empty(0)
     for _ in range(N_ROUNDS):
@@ -106,7 +111,7 @@ def cotrain(base: Clustering, eyes: Sequence[Eye]) -> NDArray[np.float32]:
         for number, head in enumerate(heads):
             agreement = torch.stack([votes[other] for other in _others(eyes, number)]).mean(dim=0)
             said += head.judge(current, typical_half(current, agreement), n_clusters)
-        believed = balance(said / (len(eyes) * TEMPERATURE), sizes).softmax(dim=1)
+        believed = balance((said / len(eyes) + own) / TEMPERATURE, sizes).softmax(dim=1)
         current = believed.argmax(dim=1)
     posterior = np.zeros((len(labels), base.n_clusters), np.float32)
     posterior[:, present] = believed.cpu().numpy()
@@ -212,14 +217,16 @@ def _principal(features: NDArray[np.float32], runtime: Runtime) -> NDArray[np.fl
     """The leading principal components, which hold what a linear head can use."""
     n_components = min(N_COMPONENTS, *features.shape)
     if n_components == features.shape[1]:
-        return features - features.mean(axis=0)
+        return np.asarray(features - features.mean(axis=0), np.float32)
     from sklearn.decomposition import PCA  # slow to import: not before the first progress bar
 
-    model = PCA(n_components, random_state=runtime.numpy_seed("cotraining"))
+    model = PCA(n_components, random_state=runtime.numpy_seed("eyes"))
     return np.asarray(model.fit_transform(features), np.float32)
 
 
-def _eigenvectors(features: NDArray[np.float32], neighbors: Neighbors, runtime: Runtime) -> NDArray[np.float32]:
+def _eigenvectors(
+    features: NDArray[np.float32], neighbors: Neighbors, runtime: Runtime
+) -> NDArray[np.float32]:
     """Unit-norm rows of the leading eigenvectors of the neighbour graph, without the first, which is the degrees."""
     affinity = neighbor_graph(features, runtime, neighbors)
     n_vectors = min(N_EIGENVECTORS + 1, len(features))
