@@ -73,7 +73,7 @@ def test_momentum_learns_with_views_that_suit_the_images(
 ) -> None:
     tiny = NetworkSettings(width=4, blocks=(1, 1))
     quick = partial(MomentumSettings, network=tiny, n_epochs=1, n_hidden=16, n_projected=8)
-    monkeypatch.setattr(ruc.embedding, "MomentumSettings", quick)
+    monkeypatch.setattr("ruc.embed.known.MomentumSettings", quick)
     embedded = embed_images(find_images(shapes[0]), "momentum", 16, 0.1, CPU)
     assert isinstance(embedded.embedder, SelfSupervisedEmbedder)
     assert embedded.embedder.name == "momentum"

@@ -46,7 +46,7 @@ def test_an_interrupted_run_ends_as_one_that_was_not(
         with pytest.raises(KeyboardInterrupt):
             run_to_folder(settings, overwrite=False, verbose=False)
     with monkeypatch.context() as patched:
-        patched.setattr("ruc.embedding.fit_contrastive", failing)  # the embedder is there already
+        patched.setattr("ruc.embed.known.fit_contrastive", failing)  # the embedder is there already
         run_to_folder(settings, overwrite=False, verbose=False)
     np.testing.assert_array_equal(read_run(tmp_path / "run").probabilities, whole.probabilities)
     assert not (tmp_path / "run" / ".checkpoints").exists()

@@ -9,19 +9,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ruc.embed import embedder_from_state
+from ruc.embed import embedder_from_state, is_fitted_here
 from ruc.embed.checkpoint import CheckpointEmbedder
 from ruc.embed.choice import choose_embedder
 from ruc.embed.combined import CombinedEmbedder
-from ruc.embed.contrastive import ContrastiveSettings, fit_contrastive
 from ruc.embed.embedder import Embedder
 from ruc.embed.frozen import FrozenEmbedder
-from ruc.embed.momentum import MomentumSettings, fit_momentum
+from ruc.embed.known import EMBEDDERS
 from ruc.embed.packaged import PACKAGES, load_packaged
-from ruc.embed.pixels import fit_pixels
 from ruc.embed.pretrained import load_pretrained
 from ruc.embed.scaling import Scaling
-from ruc.embed.scratch import choose_policy, fit_scratch, suit_settings
+from ruc.embed.scratch import choose_policy
 from ruc.embed.self_supervised import SelfSupervisedEmbedder
 from ruc.errors import InputError
 from ruc.images.load import LARGEST_SIZE, ImageSet, choose_size, load_pixels
@@ -40,7 +38,6 @@ N_VIEWS = 8
 CHUNK = 1000  # images
 MOST_WITH_VIEWS = 20_000  # images whose views are embedded: 8 times their features are kept in memory
 MOMENTUM_SIDE = 64  # of photographs, where there are many of them and a GPU
-FROM_SCRATCH = ("scratch", "contrastive", "momentum", "pixels")
 FittedEmbedder = Embedder | FrozenEmbedder
 
 
@@ -127,7 +124,7 @@ def embed_images(
     logger.info("embedder: %s", why)
     if is_checkpoint(name):
         return _embed_by_checkpoint(source, name, image_size, max_skipped, runtime)
-    if name not in FROM_SCRATCH:
+    if not is_fitted_here(name):
         return _embed_frozen(source, name, why, max_skipped, runtime, kept or Checkpoints())
     largest = MOMENTUM_SIDE if name == "momentum" else LARGEST_SIZE
     images = load_pixels(source, image_size or choose_size(source, largest), runtime, max_skipped)
@@ -236,8 +233,8 @@ def _fit(
     pixels: NDArray[np.uint8], name: str, why: str, runtime: Runtime, kept: Checkpoints
 ) -> tuple[Embedder, str]:
     """The embedder, and one line that says why it is this one."""
-    if name == "pixels":
-        return fit_pixels(pixels), why
+    fit = EMBEDDERS[name].fit
+    assert fit is not None
 
     def keep(epoch: int, loss: float, state: Callable[[], State]) -> None:
         kept.save_now_and_then("learning to embed", state)
@@ -245,12 +242,7 @@ def _fit(
     begun = kept.load("learning to embed")
     if begun is not None:
         logger.info("embedder: learning goes on after epoch %d", begun.config["epoch"] + 1)
-    if name == "contrastive":
-        suited, reason = suit_settings(ContrastiveSettings(), pixels, runtime)
-        return fit_contrastive(pixels, runtime, suited, keep, begun), f"{why}; {reason}"
-    if name == "momentum":
-        policy, reason = choose_policy(pixels, runtime)
-        return fit_momentum(pixels, runtime, MomentumSettings(policy), keep, begun), f"{why}; {reason}"
-    choice = fit_scratch(pixels, runtime, on_epoch=keep, resume=begun)
-    logger.info("scratch: %s", choice.why)
-    return choice.embedder, f"{why}; {choice.why}"
+    fitted, reason = fit(pixels, runtime, keep, begun)
+    if reason:
+        logger.info("%s: %s", name, reason)
+    return fitted, f"{why}; {reason}" if reason else why

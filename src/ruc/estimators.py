@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from ruc.belief.calibration import Calibration
-from ruc.cluster.auto import cluster
+from ruc.cluster.auto import cluster, method_of
 from ruc.cluster.inputs import check_different
 from ruc.embed.scaling import fit_scaling
 from ruc.errors import ClusterWarning, InputError
@@ -190,7 +190,7 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
     def _wanted_clusters(self) -> int | str:
         """How many clusters to find, or "auto", or a range; raises `InputError` where it's none of these."""
         wanted = self.n_clusters
-        if wanted is None and self.base == "density":
+        if wanted is None and method_of(self.base).finds_number:
             return "auto"
         if isinstance(wanted, Integral) and not isinstance(wanted, bool):
             return int(wanted)

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ruc.cluster.auto import check_method, cluster, largest_first, order_by_size
+from ruc.cluster.auto import cluster, largest_first, method_of, order_by_size
 from ruc.cluster.checkpoint import cluster_by_checkpoint
 from ruc.cluster.n_clusters import estimate_n_clusters
-from ruc.cluster.scan_images import scan_images
+from ruc.embed import is_fitted_here
 from ruc.embed.scratch import choose_policy
-from ruc.embedding import FROM_SCRATCH, Embedding
+from ruc.embedding import Embedding
 from ruc.errors import InputError
 from ruc.labels.clustering import Clustering
 from ruc.labels.given import check_given, read_given
@@ -64,7 +64,7 @@ def check_base(settings: Settings, file_names: Sequence[str] | None) -> None:
                 "no labels given; expected --labels with a CSV, Parquet or .npy, or `ruc cluster` instead"
             )
         if not is_checkpoint(settings.base):
-            check_method(settings.base)
+            method_of(settings.base)
         elif not _keeps_images(settings):
             raise _without_images(settings.base, _embedder(settings))
     elif file_names is not None:
@@ -80,7 +80,7 @@ def _embedder(settings: Settings) -> str:
 def _keeps_images(settings: Settings) -> bool:
     """Whether the images may be in memory: "auto" is settled later."""
     return settings.features is None and (
-        settings.embedder in ("auto", *FROM_SCRATCH) or is_checkpoint(settings.embedder)
+        settings.embedder == "auto" or is_fitted_here(settings.embedder) or is_checkpoint(settings.embedder)
     )
 
 
@@ -140,13 +140,13 @@ def initial_clustering(
 def _base_clustering(
     settings: Settings, embedded: Embedding, n_clusters: int | None, neighbors: Neighbors, runtime: Runtime
 ) -> tuple[Clustering, ImageNetwork | None]:
-    """The clusters, and the network that was trained to see them: SCAN's, where networks are retrained anyway."""
+    """The clusters, and the network that was trained to see them, where there is one and networks are retrained."""
     images, backbone = embedded.images, embedded.backbone
-    on_images = settings.base == "scan" and retrains_networks(settings, embedded)
-    if not on_images or images is None or backbone is None or n_clusters is None:
+    on_images = method_of(settings.base).on_images if retrains_networks(settings, embedded) else None
+    if on_images is None or images is None or backbone is None or n_clusters is None:
         return cluster(embedded.features, n_clusters, settings.base, runtime, neighbors), None
     policy, _ = choose_policy(images.pixels, runtime)
-    clustering, network = scan_images(images.pixels, backbone, neighbors, n_clusters, policy, runtime)
+    clustering, network = on_images(images.pixels, backbone, neighbors, n_clusters, policy, runtime)
     order = torch.from_numpy(order_by_size(clustering))
     with torch.no_grad():
         for weights in network.head.parameters():
@@ -177,7 +177,7 @@ def choose_n_clusters(
     """K as given, or estimated ("auto", or within "5:50") with its curve; None where the base finds it."""
     if isinstance(wanted, int):
         return wanted, {}
-    if base == "density":
+    if method_of(base).finds_number:
         return None, {}
     low, high = (2, 60) if wanted == "auto" else cluster_range(wanted)
     if low >= len(features):
@@ -193,7 +193,7 @@ def retrains_networks(settings: Settings, embedded: Embedding, of_base: ResNet |
     """Whether whole networks are retrained: as asked; else where there is one, from images enough for it."""
     if settings.space != "auto":
         return settings.space == "image"
-    learned_here = of_base is None and embedded.name in FROM_SCRATCH
+    learned_here = of_base is None and is_fitted_here(embedded.name)
     too_few = learned_here and len(embedded.features) < ENOUGH_FOR_NETWORKS
     return (of_base or embedded.backbone) is not None and not too_few
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ruc.embed import embedder_from_state
-from ruc.embed.self_supervised import METHODS, SelfSupervisedEmbedder
+from ruc.embed.self_supervised import SelfSupervisedEmbedder
 from ruc.images.views import ViewPolicy
 from ruc.networks import NetworkSettings, ResNet, State, seeded_init
 from ruc.runtime import Runtime
@@ -14,7 +14,7 @@ from ruc.runtime import Runtime
 CPU = Runtime("cpu")
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ["contrastive", "momentum"])
 def test_state_survives_json_and_makes_the_same_embedder(method: str) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (30, 1, 12, 12), dtype=np.uint8)
     with seeded_init(0):

@@ -1,6 +1,7 @@
 """Attacks and corruptions of runs as the pipeline leaves them: SCAN's own network, heads on backbones."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 from transformers import Dinov2Config, Dinov2Model
 
 from ruc.cluster import scan_images
+from ruc.cluster.auto import METHODS
 from ruc.evaluation.robustness import LINEAR_HEAD, OWN_NETWORK, attack_run, corrupt_run, subjects_of
 from ruc.networks import ImageNetwork
 from ruc.pipeline import run_to_folder
@@ -75,7 +77,7 @@ def test_the_base_is_scans_own_network_where_it_made_the_clusters(
         with pytest.raises(KeyboardInterrupt):
             finished(images, tmp_path / "again", **given)
     with monkeypatch.context() as patched:
-        patched.setattr("ruc.initial_clustering.scan_images", failing)
+        patched.setitem(METHODS, "scan", replace(METHODS["scan"], on_images=failing))
         finished(images, tmp_path / "again", **given)
     before, after = (
         ImageNetwork.from_state(read_model(tmp_path / name)["base"]) for name in ("run", "again")

@@ -1,7 +1,9 @@
 """The door to every base clustering that works from features alone."""
 
 import logging
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +14,14 @@ from ruc.cluster.inputs import unit_features
 from ruc.cluster.kmeans import kmeans
 from ruc.cluster.mixture import mixture
 from ruc.cluster.scan import scan
+from ruc.cluster.scan_images import scan_images
 from ruc.cluster.spectral import spectral
 from ruc.errors import InputError
 from ruc.labels.clustering import Clustering
 from ruc.neighbors.layout import neighbor_graph
 from ruc.neighbors.modularity import coverage
 from ruc.neighbors.search import Neighbors
+from ruc.networks import ImageNetwork
 from ruc.runtime import Runtime
 
 logger = logging.getLogger(__name__)
@@ -25,7 +29,25 @@ logger = logging.getLogger(__name__)
 FEWEST_OF_EACH = 100  # samples of each cluster for the graph to be better than k-means (experiments/LOG.md)
 MOST_HEADS = 200  # clusters; SCAN's heads for more take minutes even on few samples
 MOST_TORN = 0.02  # of the edges: SCAN was better at up to 0.009, worse from 0.029 on (experiments/LOG.md)
-METHODS = ("auto", "graph", "kmeans", "mixture", "spectral", "density", "scan")
+
+
+@dataclass(frozen=True)
+class Method:
+    """A base clustering.
+
+    Attributes
+    ----------
+    run
+        Clusters (n_samples, n_features); the neighbours may be None, and the number of clusters where it's found.
+    finds_number
+        Whether the number of clusters is found where none is given.
+    on_images
+        The same on images, where whole networks are retrained: it returns the network that sees the clusters, too.
+    """
+
+    run: Callable[[NDArray[np.floating], Any, Runtime, Neighbors | None], Clustering]
+    finds_number: bool = False
+    on_images: Callable[..., tuple[Clustering, ImageNetwork]] | None = None
 
 
 def cluster(
@@ -46,7 +68,7 @@ def cluster(
     features
         (n_samples, n_features).
     n_clusters
-        Number of clusters; only "density" finds it itself when it's None.
+        Number of clusters; None where the method finds it.
     method
         One of `METHODS`.
     runtime
@@ -64,18 +86,20 @@ def cluster(
     InputError
         Unknown method, no number of clusters, or features that cannot be clustered.
     """
-    check_method(method)
-    if n_clusters is None and method != "density":
+    known = method_of(method)
+    if n_clusters is None and not known.finds_number:
+        finding = ", ".join(repr(name) for name, each in METHODS.items() if each.finds_number)
         raise InputError(
-            f"base clustering {method!r} needs the number of clusters; give it, or take 'density'"
+            f"base clustering {method!r} needs the number of clusters; give it, or take {finding}"
         )
-    return largest_first(_run(features, n_clusters, method, runtime, neighbors))
+    return largest_first(known.run(features, n_clusters, runtime, neighbors))
 
 
-def check_method(method: str) -> None:
-    """Raise `InputError` where there is no such method."""
-    if method not in METHODS:
-        raise InputError(f"base clustering {method!r} is unknown; expected one of {', '.join(METHODS)}")
+def method_of(name: str) -> Method:
+    """The method that is called so; raises `InputError` where there is none."""
+    if name not in METHODS:
+        raise InputError(f"base clustering {name!r} is unknown; expected one of {', '.join(METHODS)}")
+    return METHODS[name]
 
 
 def _automatic(
@@ -101,29 +125,15 @@ def _automatic(
     return taken
 
 
-def _run(
-    features: NDArray[np.floating],
-    n_clusters: int | None,
-    method: str,
-    runtime: Runtime,
-    neighbors: Neighbors | None,
-) -> Clustering:
-    if method == "density":
-        return density(features, n_clusters, runtime, neighbors)
-    k = int(n_clusters or 0)
-    match method:
-        case "kmeans":
-            return kmeans(features, k, runtime)
-        case "mixture":
-            return mixture(features, k, runtime)
-        case "spectral":
-            return spectral(features, k, runtime, neighbors)
-        case "scan":
-            return scan(features, k, runtime, neighbors)
-        case "graph":
-            return graph(features, k, runtime, neighbors)
-        case _:
-            return _automatic(features, k, runtime, neighbors)
+METHODS = {
+    "auto": Method(_automatic),
+    "graph": Method(graph),
+    "kmeans": Method(kmeans),
+    "mixture": Method(mixture),
+    "spectral": Method(spectral),
+    "density": Method(density, finds_number=True),
+    "scan": Method(scan, on_images=scan_images),
+}
 
 
 def largest_first(found: Clustering) -> Clustering:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from ruc.cluster.inputs import check_clusterable, too_few_different, unit_features
 from ruc.labels.clustering import Clustering
 from ruc.neighbors.centres import find_centres, nearest_centres, settle_on_all
+from ruc.neighbors.search import Neighbors
 from ruc.runtime import Runtime
 
 MOST_WITH_RESTARTS = 5_000_000  # samples times clusters
@@ -16,7 +17,11 @@ MOST_STEPS = 60  # on these; 20 lose accuracy (experiments/LOG.md)
 
 
 def kmeans(
-    features: NDArray[np.floating], n_clusters: int, runtime: Runtime, n_restarts: int = 10
+    features: NDArray[np.floating],
+    n_clusters: int,
+    runtime: Runtime,
+    neighbors: Neighbors | None = None,
+    n_restarts: int = 10,
 ) -> Clustering:
     """Cluster by k-means on unit-length features; the restart with the lowest inertia wins.
 
@@ -31,6 +36,8 @@ def kmeans(
         Number of clusters.
     runtime
         The seed.
+    neighbors
+        Not looked at.
     n_restarts
         How many k-means++ starts.
 

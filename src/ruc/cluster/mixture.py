@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from ruc.cluster.inputs import unit_features
 from ruc.labels.clustering import Clustering
+from ruc.neighbors.search import Neighbors
 from ruc.runtime import Runtime
 
 REGULARISATION = 1e-3  # of the covariances, where the mean variance of a component is 1
@@ -14,6 +15,7 @@ def mixture(
     features: NDArray[np.floating],
     n_clusters: int,
     runtime: Runtime,
+    neighbors: Neighbors | None = None,
     n_components: int = 32,
     n_restarts: int = 3,
 ) -> Clustering:
@@ -27,6 +29,8 @@ def mixture(
         Number of clusters.
     runtime
         The seed.
+    neighbors
+        Not looked at.
     n_components
         Principal components kept, fewer where clusters have too few samples for a covariance of that size: a
         full covariance of 512 features has 131,328 entries.

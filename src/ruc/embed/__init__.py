@@ -1,3 +1,3 @@
 """Embedding: images in, unit-norm features out."""
 
-from ruc.embed.restore import embedder_from_state, frozen_from_state, is_frozen
+from ruc.embed.known import embedder_from_state, frozen_from_state, is_fitted_here, is_frozen

@@ -32,4 +32,4 @@ class Embedder(Protocol):
         """Embed (n, channels, size, size) pixels as (n, n_features) unit-norm rows."""
 
     def state(self) -> State:
-        """What `embedder_from_state` needs to make it again; `config["kind"]` names the class."""
+        """What `embedder_from_state` needs to make it again; `config["kind"]` is its name among those known."""

@@ -14,7 +14,6 @@ from ruc.images.views import ViewPolicy, to_float
 from ruc.networks import NetworkSettings, ResNet, State, channels_last
 from ruc.runtime import Runtime
 
-METHODS = ("contrastive", "momentum")
 CHUNK = 1000
 
 
