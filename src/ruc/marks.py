@@ -1,6 +1,6 @@
 """What a person should look at: doubtful images, outliers, copies and near-copies. Nothing is dropped."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,20 +59,40 @@ def find_marks(
     """
     indices = neighbors.indices[:, :N_NEAREST]
     similarity = neighbors.similarities[:, :N_NEAREST]
-    agreement = (labels[indices] == labels[:, None]).mean(axis=1)
-    doubt = 1.0 - confidence * (0.5 + 0.5 * agreement)
     return Marks(
-        doubt=doubt.astype(np.float32),
+        doubt=doubt_of(labels, confidence, indices),
         is_outlier=_outliers(similarity.mean(axis=1)),
         copy_of=_exact_copies(file_names, hashes),
         near_copy_of=_near_copies(file_names, neighbors),
     )
 
 
-def for_review(doubt: NDArray[np.float32], share: float) -> NDArray[np.int64]:
-    """Rows most worth a person's look, most doubtful first: the given share of them, rounded up."""
+def doubt_of(
+    labels: NDArray[np.int64], confidence: NDArray[np.float32], nearest: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """How likely each cluster is wrong, for ranking: what confidence leaves open, more where neighbours are elsewhere.
+
+    Parameters
+    ----------
+    labels, confidence
+        (n_samples,).
+    nearest
+        (n_samples, m) the nearest samples of each, nearest first; the first ten count.
+    """
+    indices = nearest[:, :N_NEAREST]
+    if indices.shape[1] == 0:
+        return 1 - confidence
+    agreement = (labels[indices] == labels[:, None]).mean(axis=1)
+    return np.asarray(1.0 - confidence * (0.5 + 0.5 * agreement), np.float32)
+
+
+def for_review(
+    doubt: NDArray[np.float32], share: float, decided: NDArray[np.bool_] | None = None
+) -> NDArray[np.int64]:
+    """Rows most worth a look, most doubtful first: the given share of all, rounded up, none that is decided."""
     n = int(np.ceil(share * len(doubt)))
-    return np.argsort(-doubt, kind="stable")[:n].astype(np.int64)
+    order = np.argsort(-doubt, kind="stable")
+    return (order if decided is None else order[~decided[order]])[:n].astype(np.int64)
 
 
 def review_rows(
@@ -82,10 +102,16 @@ def review_rows(
     cluster: NDArray[np.int64],
     probabilities: NDArray[np.float32],
     names: Sequence[str],
+    decided: NDArray[np.bool_] | None = None,
+    closed: Collection[int] = (),
 ) -> tuple[tuple[Any, ...], ...]:
-    """The rows of `review.csv`: name, cluster, confidence, doubt, and the cluster that comes second."""
-    chosen = for_review(doubt, share)
+    """The rows of `review.csv`: name, cluster, confidence, doubt, and the cluster that comes second.
+
+    What a person has decided already is left out, and no `closed` cluster (merged away, or junk) comes second.
+    """
+    chosen = for_review(doubt, share, decided)
     others = probabilities[chosen].copy()
+    others[:, sorted(closed)] = -0.5
     others[np.arange(len(chosen)), cluster[chosen]] = -1.0
     return tuple(
         (
@@ -93,9 +119,9 @@ def review_rows(
             names[cluster[row]],
             float(probabilities[row, cluster[row]]),
             float(doubt[row]),
-            names[second],
+            names[second] if others[place, second] >= 0 else "",
         )
-        for row, second in zip(chosen, others.argmax(axis=1), strict=True)
+        for place, (row, second) in enumerate(zip(chosen, others.argmax(axis=1), strict=True))
     )
 
 

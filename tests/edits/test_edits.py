@@ -210,7 +210,7 @@ def test_split_keeps_the_largest_part_and_repeats() -> None:
     assert split == split_cluster(run, 0, n_parts=3) == Split(0, (("f", "g", "h"), ("i", "j")))
     edited = apply_edits(run, [split])
     assert edited.cluster.tolist() == [0] * 5 + [3] * 3 + [4] * 2
-    assert edited.confidence.tolist() == [0.5] * 10  # no person has looked at single images
+    assert edited.confidence.tolist() == [0.5] * 10  # the nearest of each is in its part
     assert edited.changed.tolist() == [False] * 9 + [True]
     np.testing.assert_allclose(
         edited.probabilities[[0, 5, 8]], [[0.5, 0.3, 0.2, 0, 0], [0, 0.3, 0.2, 0.5, 0], [0, 0.3, 0.2, 0, 0.5]]
@@ -218,6 +218,60 @@ def test_split_keeps_the_largest_part_and_repeats() -> None:
     assert same(undo_edits(edited), run)
     with pytest.raises(InputError, match="11 parts for cluster 0; expected 2 to 10"):
         split_cluster(run, 0, n_parts=11)
+
+
+def test_after_a_split_those_between_the_parts_are_less_sure() -> None:
+    """Two groups of eight on an arc, and one image between them: half of its nearest images are in the other part."""
+    angles = np.concatenate([np.linspace(0, 0.3, 8), [0.75], np.linspace(1.2, 1.5, 8)])
+    n = len(angles)
+    run = replace(
+        make_run(),
+        file_names=tuple(f"{row:02}" for row in range(n)),
+        cluster=np.zeros(n, dtype=np.int64),
+        initial_cluster=np.zeros(n, dtype=np.int64),
+        confidence=np.full(n, 0.9, dtype=np.float32),
+        was_clean=np.ones(n, dtype=bool),
+        is_clean=np.ones(n, dtype=bool),
+        probabilities=np.tile(np.array([[0.9, 0.1, 0]], dtype=np.float32), (n, 1)),
+        features=np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32),
+        marks={"doubt": np.full(n, 0.1, np.float32)},
+    )
+    edited = apply_edits(run, [Split(0, (run.file_names[9:],))])
+    # Of the seven nearest of the one between, three or four are in the other part, and it votes for its own.
+    assert edited.confidence[8] in (np.float32(0.9 * 4 / 8), np.float32(0.9 * 5 / 8))
+    np.testing.assert_allclose(edited.confidence[[0, 1, 2, 14, 15, 16]], 0.9, rtol=1e-6)
+    assert edited.marks["doubt"].argmax() == 8
+    assert edited.marks["doubt"][8] > 0.5
+    np.testing.assert_allclose(edited.probabilities.sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_array_equal(undo_edits(edited).marks["doubt"], run.marks["doubt"])
+    np.testing.assert_array_equal(undo_edits(edited).confidence, run.confidence)
+
+
+def test_a_placed_image_is_sure_and_a_merge_leaves_less_doubt() -> None:
+    run = replace(make_run(), marks={"doubt": np.array([0.2, 0.6, 0.5, 0.6, 0.4, 0.8], np.float32)})
+    placed = apply_edits(run, [Move(("f",), 0)])
+    assert placed.confidence[5] == 1
+    assert placed.marks["doubt"][5] == 0
+    merged = apply_edits(run, [Merge((0, 1))])
+    assert (merged.marks["doubt"][:4] < run.marks["doubt"][:4]).sum() == 3
+
+
+def test_two_rings_are_split_into_the_rings() -> None:
+    """Where k-means cuts both in half."""
+    rng = np.random.default_rng(0)
+    turn = np.linspace(0, 4 * np.pi, 144, endpoint=False) + rng.uniform(0, 0.05, 144)
+    height = np.repeat([0.0, 0.8], 72)[:, None]
+    rings = np.concatenate(
+        [height, np.sqrt(1 - height**2) * np.stack([np.cos(turn), np.sin(turn)], axis=1)], axis=1
+    )
+    run = replace(
+        make_run(),
+        file_names=tuple(f"{row:03}" for row in range(144)),
+        cluster=np.zeros(144, dtype=np.int64),
+        features=rings.astype(np.float32),
+    )
+    (part,) = split_cluster(run, 0).parts
+    assert set(part) in (set(run.file_names[:72]), set(run.file_names[72:]))
 
 
 def test_new_images_follow_merges() -> None:
@@ -277,9 +331,15 @@ def test_the_table_and_the_review_follow(tmp_path: Path) -> None:
     assert [row["initial_cluster_name"] for row in table] == ["dogs"] * 3 + ["2", "2", ""]
     with (tmp_path / "review.csv").open(newline="") as file:
         rows = [(row["file_name"], row["cluster"], row["second_cluster"]) for row in csv.DictReader(file)]
-    assert rows == [("b", "dogs", "2"), ("d", "dogs", "2"), ("e", "2", "dogs")]
+    # Of the five others of each, which are all equally near, as many are with it as with b: 1 - 0.7 × confidence.
+    assert rows == [("f", "2", "dogs"), ("d", "dogs", "2"), ("e", "2", "dogs")]
+    np.testing.assert_allclose(edited.marks["doubt"], [0.335, 0.37, 0, 0.51, 0.44, 0.65], rtol=1e-5)
     undone = undo_edits(read_run(tmp_path), 3)
     assert [row[0] for row in undone.review] == ["b", "c", "d"]
+    np.testing.assert_array_equal(undone.marks["doubt"], doubt)
+    thrown_away = apply_edits(read_run(tmp_path), [Junk(2)])
+    assert [row[0] for row in thrown_away.review] == ["d", "b", "a"]  # e and f are not
+    assert {row[4] for row in thrown_away.review} == {""}  # nor is one to be sent there
     assert not {"cluster_name", "initial_cluster_name"} & undone.marks.keys()
 
 

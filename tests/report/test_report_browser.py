@@ -12,7 +12,10 @@ from colours import BREAKOUT, HOSTILE, make_data
 from PIL import Image
 
 from ruc.edits import apply_edits, read_edits
+from ruc.edits.nearest import nearest_images
+from ruc.edits.suggest import suggest
 from ruc.evaluation.evaluate import evaluate
+from ruc.marks import doubt_of
 from ruc.report.data import ReportData
 from ruc.report.report import write_report
 from ruc.run_folder import Run
@@ -325,6 +328,90 @@ def test_edits_reach_the_run(visit: Visit, tmp_path: Path) -> None:
         count = int(visit.text("#images .filters .page-text").split()[0])
         assert count == (edited.cluster == cluster).sum(), cluster
     visit.requests[:] = visit.requests[-1:]  # the reload asked for the file once more
+
+
+def two_objects_in_one(n_each: int = 60) -> ReportData:
+    """Cluster 0 holds two objects; clusters 1 and 2 are the halves of one."""
+    rng = np.random.default_rng(0)
+    kind = np.repeat(np.arange(4), n_each)
+    features = np.eye(4)[np.array([0, 1, 2, 2])[kind]] + rng.normal(0, 0.1, (4 * n_each, 4))
+    cluster = np.array([0, 0, 1, 2])[kind]
+    probabilities = np.full((4 * n_each, 3), 0.05)
+    probabilities[np.arange(4 * n_each), cluster] = 0.9
+    confidence = probabilities.max(axis=1).astype(np.float32)
+    return make_data(
+        4 * n_each,
+        cluster=cluster,
+        initial_cluster=cluster,
+        probabilities=probabilities,
+        confidence=confidence,
+        features=features / np.linalg.norm(features, axis=1, keepdims=True),
+        cluster_names=["0", "1", "2"],
+        positions=None,
+        doubt=doubt_of(cluster, confidence, nearest_images(features)),
+    )
+
+
+def test_suggestions_are_accepted_by_one_key_and_taken_back(browser: Any, tmp_path: Path) -> None:
+    """And every number follows as it does in the run itself."""
+    data = two_objects_in_one()
+    visit = Visit(browser, written(tmp_path, data))
+    page = visit.page
+    found = suggest(data.cluster, data.features, nearest_images(data.features))
+    cards = page.locator(".suggestion")
+    asked = {" ".join(text.split(":")[0].split()) for text in cards.locator("h3").all_inner_texts()}
+    assert asked == {"0", "1 and 2"}
+    assert {type(one).__name__ for one in found.ranked()} == {"SuggestedMerge", "SuggestedSplit"}
+    assert len(found.ranked()) == 2
+    (split,) = [one for one in found.splits if one.cluster == 0]
+    page.locator("[data-key='two 0']").focus()
+    page.keyboard.press("y")
+    assert len(cards.all()) == 1
+    assert visit.store() == [{"op": "split", "cluster": 0, "parts": [split.rows.tolist()]}]
+    assert page.evaluate("document.activeElement.dataset.key") == "one 1 2"
+    page.keyboard.press("y")
+    assert cards.count() == 0
+    assert visit.text("#suggestions .lead").startswith("Nothing to merge or to split stands out")
+    page.locator("#cluster-1").scroll_into_view_if_needed()
+    with page.expect_download() as download:
+        page.locator(".editbar").get_by_role("button", name="Download").click()
+    download.value.save_as(tmp_path / "edits.json")
+    run = replace(as_run(data), marks={"doubt": data.doubt})
+    edited = apply_edits(run, read_edits(tmp_path / "edits.json", run))
+    assert edited.confidence[data.cluster == 1] == pytest.approx(0.95)
+    for cluster in (0, 1, 3):
+        panel = page.locator(f"#cluster-{cluster}")
+        panel.scroll_into_view_if_needed()
+        members = edited.cluster == cluster
+        numbers = panel.locator(".panel-numbers b").all_inner_texts()
+        assert numbers[0] == str(members.sum())
+        assert numbers[1] == f"{edited.confidence[members].mean():.0%}".replace("%", " %")
+        assert numbers[2] == str((edited.marks["doubt"][members] >= 0.2).sum())
+    page.keyboard.press("u")
+    page.keyboard.press("u")
+    assert cards.count() == 2
+    page.locator("[data-key='two 0']").focus()
+    page.keyboard.press("n")
+    assert cards.count() == 1
+    page.reload()
+    assert cards.count() == 1  # what was refused isn't asked again
+    visit.context.close()
+    assert visit.complaints == []
+
+
+def test_what_is_thrown_away_or_placed_is_in_no_count_and_no_review(visit: Visit) -> None:
+    page, data = visit.page, make_data()
+    page.locator("#cluster-1").scroll_into_view_if_needed()
+    page.locator("#cluster-1").get_by_role("button", name="Mark as junk").click()
+    assert visit.text(".headline").startswith("180 images in 3 clusters, and 60 thrown away as junk.")
+    page.locator("#doubtful").scroll_into_view_if_needed()
+    shown = page.locator("#doubtful .tile-open")
+    rows = [int(shown.nth(index).get_attribute("data-row")) for index in range(shown.count())]
+    assert not [row for row in rows if data.cluster[row] == 1]
+    targets = page.locator("#doubtful [data-action='second']").all_inner_texts()
+    assert targets
+    assert not [text for text in targets if text.split()[1] == "1"]  # nor is one to be sent there
+    page.keyboard.press("u")
 
 
 def test_detail_by_keyboard(visit: Visit) -> None:
@@ -726,7 +813,9 @@ def test_a_sample_says_so(browser: Any, tmp_path: Path) -> None:
     panel = visit.page.locator("#cluster-1")
     panel.scroll_into_view_if_needed()
     panel.locator(".tile").first.wait_for()
-    assert panel.locator(".page-text").inner_text() == "20 images, a sample of 150"
+    n_shown = int(panel.locator(".page-text").inner_text().split()[0])
+    assert panel.locator(".page-text").inner_text() == f"{n_shown} images, a sample of 150"
+    assert 15 <= n_shown <= 25  # a quarter of the 80, more or less
     assert panel.locator(".tile img").count() == panel.locator(".tile").count()
     assert visit.text("#clusters .sample").startswith("This file holds pictures of 80 of the 600 images")
     visit.context.close()

@@ -21,8 +21,9 @@ from ruc.errors import UnreadableImageError
 from ruc.images.source import find_images
 from ruc.report import layout
 from ruc.report.data import report_data
+from ruc.report.found import find, typicality
 from ruc.report.layout import map_positions, principal_components
-from ruc.report.payload import as_script_json, packed, payload, typicality
+from ruc.report.payload import as_script_json, packed, payload
 from ruc.report.report import write_report
 from ruc.report.thumbnails import choose_shown, encode, make_thumbnails
 from ruc.run_folder import Run
@@ -59,11 +60,12 @@ def test_second_best_is_never_the_own_cluster() -> None:
         probabilities=probabilities,
         cluster=np.array([0, 1]),
         cluster_names=["0", "1", "2"],
+        features=None,
         positions=None,
     )
-    columns = payload(data, *typicality(data), np.zeros(0, dtype=np.int64))["columns"]
-    assert unpacked(columns["second"], "<i4") == [1, 0]
-    assert unpacked(columns["secondConfidence"], "<u2") == [3000, 5000]
+    columns = payload(data, find(data), np.zeros(0, dtype=np.int64))["columns"]
+    assert unpacked(columns["others"], "<i4") == [1, 2, 0, 2]
+    assert unpacked(columns["otherShares"], "<u2") == [3000, 2000, 5000, 2000]
     assert "x" not in columns
 
 

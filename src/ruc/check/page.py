@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from ruc.edits import junk_clusters, merged_clusters, run_id
 from ruc.errors import UnreadableImageError
 from ruc.report.data import ReportData, report_data
-from ruc.report.payload import as_script_json, typicality
+from ruc.report.found import typicality
+from ruc.report.payload import as_script_json
 from ruc.report.thumbnails import encode
 from ruc.run_folder import Run
 

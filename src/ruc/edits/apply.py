@@ -12,7 +12,7 @@ from ruc.check.checked import CHECKED, check_answers, checked_of, with_answers
 from ruc.edits.edit import Answer, Edit, Junk, Merge, Move, Rename, Split, from_json, to_json
 from ruc.edits.state import EditState, Samples
 from ruc.errors import InputError
-from ruc.marks import review_rows
+from ruc.marks import N_NEAREST, doubt_of, review_rows
 from ruc.run_folder import Run
 
 EDITS: Final = "edits"
@@ -20,6 +20,7 @@ BEGAN: Final = "edits_began"  # where in the list the edits of each command begi
 BEFORE: Final = "before_edits"
 JUNK: Final = "junk_clusters"
 BY_HAND: Final = "moved_by_hand"
+DOUBT: Final = "doubt"
 
 
 def apply_edits(run: Run, edits: Iterable[Edit]) -> Run:
@@ -77,6 +78,7 @@ def before_edits(run: Run) -> Run:
     if BEFORE not in run.notes:
         return run
     kept = run.notes[BEFORE]
+    doubt = {DOUBT: np.asarray(kept[DOUBT], np.float32)} if DOUBT in kept else _kept_doubt(run)
     notes = {
         name: value for name, value in run.notes.items() if name not in (EDITS, BEGAN, BEFORE, JUNK, CHECKED)
     }
@@ -88,7 +90,7 @@ def before_edits(run: Run) -> Run:
         cluster_names=tuple(kept["cluster_names"]),
         probabilities=run.probabilities if run.network_probabilities is None else run.network_probabilities,
         network_probabilities=None,
-        marks={name: column for name, column in run.marks.items() if name != BY_HAND},
+        marks={name: column for name, column in run.marks.items() if name not in (BY_HAND, DOUBT)} | doubt,
         notes={**notes, JUNK: kept[JUNK]} if kept[JUNK] else notes,
     )
 
@@ -217,19 +219,21 @@ def _edited(before: Run, edits: Sequence[Edit], began: Sequence[int]) -> Run:
             "confidence": before.confidence.tolist(),
             "cluster_names": list(before.cluster_names),
             JUNK: sorted(junk_clusters(before)),
+            **({DOUBT: before.marks[DOUBT].tolist()} if DOUBT in before.marks else {}),
         },
     }
-    untouched = (state.own.cluster == before.cluster) & ~state.by_hand
-    untouched &= ~np.isin(state.own.cluster, list(state.merged_into.values()))
+    own = calibrated.probabilities[np.arange(len(before.cluster)), before.cluster]
+    untouched = (state.own.cluster == before.cluster) & (state.own.confidence == own)
+    confidence = np.where(untouched, calibrated.confidence, np.minimum(state.own.confidence, 1))
     return replace(
         before,
         cluster=state.own.cluster,
         initial_cluster=state.initial.cluster,
-        confidence=np.where(untouched, calibrated.confidence, np.minimum(state.own.confidence, 1)),
+        confidence=confidence,
         probabilities=state.own.probabilities,
         network_probabilities=before.probabilities,
         cluster_names=tuple(state.names),
-        marks={**before.marks, BY_HAND: state.by_hand},
+        marks={**before.marks, BY_HAND: state.by_hand} | _doubt_anew(before, state, confidence),
         notes=notes,
     )
 
@@ -257,11 +261,35 @@ def _measured(old: Run, new: Run) -> Run:
     )
 
 
+def _doubt_anew(
+    before: Run, state: EditState, confidence: NDArray[np.float32]
+) -> dict[str, NDArray[np.float32]]:
+    """Anew for images that moved or changed their confidence, or whose neighbours moved; what is placed is sure."""
+    if DOUBT not in before.marks:
+        return {}
+    cluster, doubt = state.own.cluster, before.marks[DOUBT].astype(np.float32)
+    moved = cluster != before.cluster
+    if moved.any() or not np.array_equal(confidence, before.confidence):
+        nearest = state.own.nearest
+        touched = moved | (confidence != before.confidence) | moved[nearest[:, :N_NEAREST]].any(axis=1)
+        doubt = np.where(touched, doubt_of(cluster, confidence, nearest), doubt)
+    return {DOUBT: np.where(state.by_hand, np.float32(0), doubt)}
+
+
+def _kept_doubt(run: Run) -> dict[str, NDArray[Any]]:
+    """Of a run that was edited when edits left the doubt as it was."""
+    return {DOUBT: run.marks[DOUBT]} if DOUBT in run.marks else {}
+
+
 def _review(run: Run) -> tuple[tuple[Any, ...], ...]:
-    """As many images as before; not those that a person placed."""
-    if "doubt" not in run.marks or not run.review:
+    """As many images as before; none that a person placed or threw away."""
+    if DOUBT not in run.marks or not run.review:
         return run.review
-    doubt = run.marks["doubt"].astype(np.float32)
-    doubt = np.where(run.marks.get(BY_HAND, np.zeros(len(doubt), bool)), np.float32(0), doubt)
-    share = float(run.settings["review"])
-    return review_rows(share, doubt, run.file_names, run.cluster, run.probabilities, run.cluster_names)
+    junk = junk_clusters(run)
+    by_hand = run.marks.get(BY_HAND, np.zeros(len(run.cluster), np.bool_)).astype(np.bool_)
+    decided = by_hand | np.isin(run.cluster, sorted(junk))
+    doubt, share = run.marks[DOUBT].astype(np.float32), float(run.settings["review"])
+    closed = junk | merged_clusters(run).keys()
+    return review_rows(
+        share, doubt, run.file_names, run.cluster, run.probabilities, run.cluster_names, decided, closed
+    )

@@ -43,9 +43,9 @@ class Move:
 
 @dataclass(frozen=True)
 class Split:
-    """Divide a cluster: the images of each part go into a new cluster, the others stay; each keeps its confidence.
+    """Divide a cluster: the images of each part go into a new cluster, the others stay.
 
-    New images follow to the part whose mean feature is nearest.
+    Their confidence is divided as their nearest images are, and new images follow to the part that theirs are in.
     """
 
     cluster: int

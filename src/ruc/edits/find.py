@@ -31,7 +31,7 @@ def find_cluster(run: Run, text: str) -> int:
 
 
 def split_cluster(run: Run, cluster: int, n_parts: int = 2, seed: int = 0) -> Split:
-    """Divide a cluster by k-means on the features of its images.
+    """Divide a cluster where the graph of its images' neighbours is thinnest.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def split_cluster(run: Run, cluster: int, n_parts: int = 2, seed: int = 0) -> Sp
     n_parts
         Number of parts.
     seed
-        Of k-means.
+        Of the small groups that the parts are made of.
 
     Returns
     -------
@@ -54,7 +54,8 @@ def split_cluster(run: Run, cluster: int, n_parts: int = 2, seed: int = 0) -> Sp
     InputError
         There is no such cluster, or it has fewer different images than parts.
     """
-    from sklearn.cluster import KMeans
+    from ruc.cluster.parts import divide
+    from ruc.runtime import Runtime
 
     state_of(run).check(cluster)
     members = np.flatnonzero(run.cluster == cluster)
@@ -63,11 +64,8 @@ def split_cluster(run: Run, cluster: int, n_parts: int = 2, seed: int = 0) -> Sp
         raise InputError(
             f"{n_parts} parts for cluster {cluster}; expected 2 to {n_different}, the number of its different images"
         )
-    # Until nothing moves: then each image is nearest to the mean of its own part, and `follow_edits` finds it there.
-    model = KMeans(n_parts, n_init=10, tol=0.0, max_iter=1000, random_state=seed)
-    parts = model.fit(run.features[members].astype(np.float64)).labels_
-    by_size = np.argsort(-np.bincount(parts, minlength=n_parts), kind="stable")
+    parts = divide(np.asarray(run.features[members], np.float32), n_parts, Runtime("cpu", seed))
     return Split(
         cluster,
-        tuple(tuple(run.file_names[row] for row in members[parts == part]) for part in by_size[1:]),
+        tuple(tuple(run.file_names[row] for row in members[parts == part]) for part in range(1, n_parts)),
     )

@@ -3,11 +3,13 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ruc.edits.nearest import N_NEAREST, nearest_images
 from ruc.errors import InputError
 
 # Control characters, which XML has no way to write, and halves of characters, which UTF-8 has none for.
@@ -34,6 +36,11 @@ class Samples:
     cluster: NDArray[np.int64]
     probabilities: NDArray[np.float32]
     features: NDArray[np.float32] | None
+
+    @cached_property
+    def nearest(self) -> NDArray[np.int64]:
+        """(n, 12) the nearest of the samples to each; raises `InputError` without features."""
+        return nearest_images(_needed(self))
 
     @property
     def confidence(self) -> NDArray[np.float32]:
@@ -114,9 +121,9 @@ class EditState:
                 samples.probabilities[:, other] = 0
 
     def split(self, cluster: int, parts: Sequence[Sequence[str]]) -> None:
-        """Images of the parts go into new clusters; of other samples the probability goes to the nearest part's mean.
+        """Images of the parts go into new clusters; the cluster's probability is divided as the nearest images are.
 
-        New samples that equal one of the images are in its part.
+        New samples go to the part that the nearest images are in; those that equal one of the images are in its part.
         """
         self.check(cluster)
         rows_of = [self.rows(names) for names in parts]
@@ -131,25 +138,30 @@ class EditState:
             raise InputError(
                 f"all images of cluster {cluster} to split off; expected some that stay: leave one part out"
             )
-        features = _needed(self.own)
-        means = np.stack(
-            [features[rows].mean(axis=0, dtype=np.float64) for rows in (np.flatnonzero(stayed), *rows_of)]
-        )
-        nearest = _nearest(features, means)
-        own_parts = nearest.copy()
+        n_parts, first_new = len(parts) + 1, len(self.names)
+        parts_of = np.full(len(stayed), -1)
         for number, rows in enumerate((np.flatnonzero(stayed), *rows_of)):
-            own_parts[rows] = number
-        first_new = len(self.names)
+            parts_of[rows] = number
+        features, members = _needed(self.own), np.flatnonzero(parts_of >= 0)
+        shares = np.zeros((len(stayed), n_parts), np.float32)
+        shares[members] = shares_of_members(parts_of, members, self.own.nearest, n_parts)
+        others = np.flatnonzero(parts_of < 0)
+        shares[others] = _votes(features[others], features[members], parts_of[members], n_parts)
         self._open(len(parts))
-        # A split divides the cluster before RUC as well as after it: of the images that are in it now.
-        _divide(self.initial, cluster, np.where(self.own.cluster == cluster, own_parts, 0), first_new)
-        _divide(self.own, cluster, own_parts, first_new)
+        _divide(self.own, cluster, parts_of, shares, first_new)
+        # What was in the cluster before RUC is divided as it is now, and each image whole.
+        before = np.where(parts_of >= 0, parts_of, 0)
+        _divide(self.initial, cluster, before, np.eye(n_parts, dtype=np.float32)[before], first_new)
         if self.guests is not None:
-            guest_parts = _nearest(_needed(self.guests), means)
-            elsewhere = np.flatnonzero(own_parts != nearest)
-            known, which = _equals(_needed(self.guests), features[elsewhere])
-            guest_parts[known] = own_parts[elsewhere[which]]
-            _divide(self.guests, cluster, guest_parts, first_new)
+            guests = _needed(self.guests)
+            guest_shares = _votes(guests, features[members], parts_of[members], n_parts)
+            guest_parts = guest_shares.argmax(axis=1)
+            known, which = _equals(guests, features)
+            guest_shares[known] = shares[which]
+            guest_parts[known] = np.where(
+                parts_of[which] >= 0, parts_of[which], guest_shares[known].argmax(axis=1)
+            )
+            _divide(self.guests, cluster, guest_parts, guest_shares, first_new)
 
     def move(self, file_names: Sequence[str], cluster: int) -> None:
         """Images into a cluster that is there or is the next new one, for certain; new samples that equal them too."""
@@ -217,14 +229,59 @@ class EditState:
             samples.probabilities = np.pad(samples.probabilities, ((0, 0), (0, n_new)))
 
 
-def _divide(samples: Samples, cluster: int, parts: NDArray[np.int64], first_new: int) -> None:
-    """Part 0 stays in the cluster; part i becomes cluster `first_new + i - 1`."""
-    leaving = np.flatnonzero(parts > 0)
-    target = first_new + parts[leaving] - 1
-    samples.probabilities[leaving, target] = samples.probabilities[leaving, cluster]
-    samples.probabilities[leaving, cluster] = 0
-    inside = samples.cluster[leaving] == cluster
-    samples.cluster[leaving[inside]] = target[inside]
+def shares_of_members(
+    parts_of: NDArray[np.int64], members: NDArray[np.int64], nearest: NDArray[np.int64], n_parts: int
+) -> NDArray[np.float32]:
+    """To what share each image of a cluster that is divided belongs to each part: its own vote and its nearest images'.
+
+    Of a small part as many of them vote as it could have.
+
+    Parameters
+    ----------
+    parts_of
+        (n,) the part of each image, -1 outside of the cluster.
+    members
+        Images of the cluster.
+    nearest
+        (n, m) the nearest images of each.
+    n_parts
+        How many parts there are.
+    """
+    n_votes = max(1, int(np.bincount(parts_of[members], minlength=n_parts).min()) - 1)
+    votes = (parts_of[nearest[members, :n_votes]][:, :, None] == np.arange(n_parts)).sum(axis=1)
+    votes[np.arange(len(members)), parts_of[members]] += 1
+    return np.asarray(votes / votes.sum(axis=1, keepdims=True), np.float32)
+
+
+def _votes(
+    features: NDArray[np.float32],
+    members: NDArray[np.float32],
+    parts_of_members: NDArray[np.int64],
+    n_parts: int,
+) -> NDArray[np.float32]:
+    """Of the nearest images of the divided cluster, how many are in each part: (n, n_parts) shares."""
+    n_votes = min(N_NEAREST, int(np.bincount(parts_of_members, minlength=n_parts).min()))
+    shares = np.empty((len(features), n_parts), np.float32)
+    for start in range(0, len(features), ROWS):
+        similarities = features[start : start + ROWS] @ members.T
+        nearest = np.argpartition(-similarities, n_votes - 1, axis=1)[:, :n_votes]
+        votes = (parts_of_members[nearest][:, :, None] == np.arange(n_parts)).mean(axis=1)
+        shares[start : start + ROWS] = votes
+    return shares
+
+
+def _divide(
+    samples: Samples,
+    cluster: int,
+    parts: NDArray[np.int64],
+    shares: NDArray[np.float32],
+    first_new: int,
+) -> None:
+    """Part 0 stays in the cluster, part i becomes `first_new + i - 1`; probabilities are divided by the shares."""
+    columns = [cluster, *range(first_new, first_new + shares.shape[1] - 1)]
+    samples.probabilities[:, columns] = samples.probabilities[:, [cluster]] * shares
+    inside = np.flatnonzero((samples.cluster == cluster) & (parts > 0))
+    samples.cluster[inside] = first_new + parts[inside] - 1
 
 
 def _place(samples: Samples, rows: NDArray[Any], cluster: int) -> None:
@@ -242,13 +299,6 @@ def _expel(samples: Samples, rows: NDArray[Any], cluster: int, others: Sequence[
     left = np.where(total > 0, left / np.where(total > 0, total, 1), np.float32(1 / len(others)))
     samples.probabilities[places] = left
     samples.cluster[rows] = np.asarray(others)[left.argmax(axis=1)]
-
-
-def _nearest(features: NDArray[np.float32], means: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The nearest mean of each row, as k-means assigns them."""
-    distances = np.square(means).sum(axis=1) - 2.0 * (features @ means.T)
-    nearest: NDArray[np.int64] = distances.argmin(axis=1).astype(np.int64)
-    return nearest
 
 
 def _equals(

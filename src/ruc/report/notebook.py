@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ruc.errors import InputError
 from ruc.images.source import find_images
 from ruc.report.data import DOUBTFUL, ReportData, report_data
-from ruc.report.payload import typicality
+from ruc.report.prototypes import typical_ranks
 from ruc.report.thumbnails import make_thumbnails
 from ruc.run_folder import Run, read_run
 
@@ -91,7 +91,7 @@ def display_gallery(data: ReportData, n_images: int = 12) -> None:
 
 def _rendered(data: ReportData, n_images: int, note: str) -> str:
     doubt = data.how_doubtful
-    typical, _ = typicality(data)
+    typical = -typical_ranks(data.cluster, data.features) if n_images else np.zeros(len(doubt), np.float32)
     sizes = np.bincount(data.cluster[data.cluster >= 0], minlength=data.n_clusters)
     order = [int(one) for one in np.argsort(-sizes, kind="stable") if sizes[one]]
     chosen = {

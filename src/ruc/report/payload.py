@@ -12,23 +12,23 @@ from numpy.typing import NDArray
 
 from ruc.edits import run_id
 from ruc.report.data import DOUBTFUL, ReportData
+from ruc.report.found import Found
 
 FINENESS: Final = 10_000  # confidences in steps of 1e-4
 MAP_EXTENT: Final = 65_535
+N_RUNNERS_UP: Final = 3
 ROWS: Final = 65_536  # of a table of samples and clusters, at a time
 
 
-def payload(
-    data: ReportData, typical: NDArray[np.float32], nearest: NDArray[np.int64], shown: NDArray[np.int64]
-) -> dict[str, Any]:
+def payload(data: ReportData, found: Found, shown: NDArray[np.int64]) -> dict[str, Any]:
     """Everything but the thumbnails.
 
     Parameters
     ----------
     data
         What to show.
-    typical, nearest
-        From `typicality`.
+    found
+        What was read off the features.
     shown
         Rows that have a thumbnail, in the order of the thumbnails.
     """
@@ -40,15 +40,17 @@ def payload(
         "initial": packed(data.initial_cluster, "<i4"),
         "confidence": packed(data.confidence * FINENESS, "<u2"),
         "flags": packed(flags, "u1"),
-        "typical": packed((typical + 1) / 2 * FINENESS, "<u2"),
-        "nearest": packed(nearest, "<i4"),
+        "typical": packed((found.typical + 1) / 2 * FINENESS, "<u2"),
+        "rank": packed(found.ranks * MAP_EXTENT, "<u2"),
+        "nearest": packed(found.nearest_centre, "<i4"),
+        "neighbors": packed(found.neighbors.ravel(), "<i4"),
         "doubt": packed(data.how_doubtful * FINENESS, "<u2"),
         "thumbnail": packed(thumbnail, "<i4"),
     }
     if data.probabilities is not None and data.probabilities.shape[1] > 1:
-        second, probability = _second_best(data.probabilities, data.cluster)
-        columns["second"] = packed(second, "<i4")
-        columns["secondConfidence"] = packed(probability * FINENESS, "<u2")
+        others, shares = _runners_up(data.probabilities, data.cluster)
+        columns["others"] = packed(others.ravel(), "<i4")
+        columns["otherShares"] = packed(shares.ravel() * FINENESS, "<u2")
     if data.positions is not None:
         positions = _into_square(data.positions)
         columns["x"] = packed(positions[:, 0] * MAP_EXTENT, "<u2")
@@ -69,6 +71,16 @@ def payload(
         "isCalibrated": data.is_calibrated,
         "isOnFeatures": bool(data.settings.get("features")),
         "columns": columns,
+        "nNeighbors": found.neighbors.shape[1],
+        "splits": [
+            {
+                "cluster": one.cluster,
+                "rows": one.rows.tolist(),
+                "links": one.links,
+                "foundAgain": one.found_again,
+            }
+            for one in found.suggestions.splits
+        ],
         "positionsName": data.positions_name,
         "marks": [_mark(name, values) for name, values in data.marks.items()],
         "skipped": [list(pair) for pair in data.skipped],
@@ -85,40 +97,6 @@ def payload(
         "command": data.command,
         "runFolder": shlex.quote(str(data.settings.get("output") or "run/")),
     }
-
-
-def typicality(data: ReportData) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """How close each image is to the centre of its cluster, and whose centre is nearest.
-
-    The centre is the mean feature of the cluster's trusted images (of all where none is trusted).
-
-    Returns
-    -------
-    typical, nearest
-        (n,) cosine to the own centre, in [-1, 1] (the confidence where there are no features), and
-        (n,) the cluster of the nearest centre (the own one where there are no features).
-    """
-    cluster = np.asarray(data.cluster, dtype=np.int64)
-    if data.features is None:
-        return np.asarray(data.confidence, dtype=np.float32), cluster
-    features = np.asarray(data.features, dtype=np.float32)
-    centres = np.zeros((data.n_clusters, features.shape[1]), dtype=np.float32)
-    is_empty = np.ones(data.n_clusters, dtype=bool)
-    for one in np.unique(cluster[cluster >= 0]):
-        members = cluster == one
-        trusted = members & data.is_clean
-        centre = features[trusted if trusted.any() else members].mean(axis=0)
-        centres[one] = centre / max(float(np.linalg.norm(centre)), 1e-12)
-        is_empty[one] = False
-    own = np.empty(len(cluster), np.float32)
-    nearest = np.empty(len(cluster), np.int64)
-    for start in range(0, len(cluster), ROWS):
-        part = slice(start, start + ROWS)
-        similarities = features[part] @ centres.T
-        similarities[:, is_empty] = -np.inf
-        own[part] = np.where(cluster[part] >= 0, similarities[np.arange(len(similarities)), cluster[part]], 0)
-        nearest[part] = similarities.argmax(axis=1)
-    return np.clip(own, -1, 1), nearest
 
 
 def packed(values: NDArray[Any], dtype: str) -> str:
@@ -139,21 +117,22 @@ def as_script_json(content: Any) -> str:
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def _second_best(
+def _runners_up(
     probabilities: NDArray[np.floating[Any]], cluster: NDArray[np.integer[Any]]
 ) -> tuple[NDArray[np.int64], NDArray[np.floating[Any]]]:
-    """The most probable cluster that is not the image's own."""
-    second = np.empty(len(probabilities), np.int64)
-    probability = np.empty(len(probabilities), np.float32)
-    for start in range(0, len(second), ROWS):
+    """The most probable clusters beside the image's own, and how probable: (n, 3) each or fewer, the best first."""
+    n_kept = min(N_RUNNERS_UP, probabilities.shape[1] - 1)
+    runners_up = np.empty((len(probabilities), n_kept), np.int64)
+    shares = np.empty((len(probabilities), n_kept), np.float32)
+    for start in range(0, len(probabilities), ROWS):
         part = slice(start, start + ROWS)
         others = np.array(probabilities[part], dtype=np.float32)
         own = np.asarray(cluster)[part]
         rows = np.arange(len(others))
         others[rows[own >= 0], own[own >= 0]] = -1
-        second[part] = others.argmax(axis=1)
-        probability[part] = others[rows, second[part]]
-    return second, probability
+        runners_up[part] = np.argsort(-others, axis=1, kind="stable")[:, :n_kept]
+        shares[part] = np.take_along_axis(others, runners_up[part], axis=1)
+    return runners_up, shares
 
 
 def _into_square(positions: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

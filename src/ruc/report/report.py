@@ -11,18 +11,22 @@ import numpy as np
 from markupsafe import Markup
 
 from ruc.report.data import ReportData
+from ruc.report.found import find
 from ruc.report.layout import map_positions
-from ruc.report.payload import as_script_json, payload, typicality
+from ruc.report.payload import as_script_json, payload
 from ruc.report.thumbnails import MOST_SHOWN, choose_shown, make_thumbnails
 
 SCRIPTS: Final = (
     "dom.js",
     "focus.js",
     "data.js",
+    "doubt.js",
+    "state.js",
     "edits.js",
     "gallery.js",
     "detail.js",
     "summary.js",
+    "suggestions.js",
     "clusters.js",
     "table.js",
     "map.js",
@@ -58,13 +62,13 @@ def write_report(
     if data.positions is None and data.features is not None and len(data.file_names) > 1:
         positions, name = map_positions(data.features, seed)
         data = replace(data, positions=positions, positions_name=name)
-    typical, nearest = typicality(data)
+    found = find(data, seed)
     images: tuple[str, ...] = ()
     shown = np.zeros(0, dtype=np.int64)
     if data.open_thumbnail is not None:
         chosen = choose_shown(
             data.cluster,
-            typical,
+            -found.ranks,
             data.confidence,
             data.how_doubtful,
             data.cluster != data.initial_cluster,
@@ -90,7 +94,7 @@ def write_report(
         script=Markup(script),
         style_hash=_csp_hash(style),
         script_hash=_csp_hash(script),
-        data=Markup(as_script_json(payload(data, typical, nearest, shown))),
+        data=Markup(as_script_json(payload(data, found, shown))),
         sheets=[
             Markup(as_script_json(images[start : start + IMAGES_PER_SHEET]))
             for start in range(0, len(images), IMAGES_PER_SHEET)

@@ -1,10 +1,11 @@
 // Which clusters are good: a panel each, with galleries.
 
 const orders = {
-  typical: { name: 'Typical', rows: (all) => byKey(all, (row) => -base.typical[row] - (isDoubtful(row) ? 0 : 20000)) },
-  doubtful: { name: 'Doubtful', rows: (all) => byKey(all, (row) => (isByHand(row) ? 0 : -base.doubt[row])) },
+  typical: { name: 'Typical', rows: (all) => byKey(all, (row) => base.rank[row] + (isDoubtful(row) ? 65536 : 0)) }, // of each part of it
+  doubtful: { name: 'Doubtful', rows: (all) => byKey(all, (row) => -current.doubt[row]) },
+  farthest: { name: 'Farthest', rows: (all) => byKey(all, (row) => base.typical[row]) }, // from the cluster's centre
   random: { name: 'Random', rows: (all, seed) => byKey(all, (row) => scrambled(row, seed)) },
-  joined: { name: 'Newly joined', rows: (all) => byKey(all.filter(isElsewhere), (row) => -base.confidence[row]) },
+  joined: { name: 'Newly joined', rows: (all) => byKey(all.filter(isElsewhere), (row) => -current.confidence[row]) },
 };
 
 // Of a gallery without a tile: what it lacks.
@@ -112,9 +113,9 @@ function buildDoubtful() {
   const rows = () => {
     if (cached) return cached;
     const all = [];
-    for (let row = 0; row < nRows; row++) if (!isByHand(row)) all.push(row);
+    for (let row = 0; row < nRows; row++) if (!isDecided(row)) all.push(row);
     const nDoubtful = all.reduce((count, row) => count + isDoubtful(row), 0);
-    cached = byKey(all, (row) => -base.doubt[row])
+    cached = byKey(all, (row) => -current.doubt[row])
       .slice(0, Math.max(nDoubtful, Math.ceil(nRows * data.reviewShare)));
     cached.nDoubtful = nDoubtful;
     return cached;

@@ -16,26 +16,34 @@ function column(name, Type) {
   return name in data.columns ? new Type(bytes(data.columns[name])) : null;
 }
 
+// What is sent in steps of 1e-4.
+function shares(name) {
+  const steps = column(name, Uint16Array);
+  return steps && Float32Array.from(steps, (value) => value / 10000);
+}
+
 const base = {
   cluster: column('cluster', Int32Array),
   initial: column('initial', Int32Array),
-  confidence: column('confidence', Uint16Array), // in steps of 1e-4
-  doubt: column('doubt', Uint16Array), // the same, for ranking
+  confidence: shares('confidence'),
+  doubt: shares('doubt'), // for ranking
   flags: column('flags', Uint8Array),
   typical: column('typical', Uint16Array),
   nearest: column('nearest', Int32Array),
   thumbnail: column('thumbnail', Int32Array),
-  second: column('second', Int32Array),
-  secondConfidence: column('secondConfidence', Uint16Array),
+  rank: column('rank', Uint16Array), // the most typical of a cluster lowest
+  neighbors: column('neighbors', Int32Array), // data.nNeighbors a row, nearest first
+  others: column('others', Int32Array),
+  otherShares: shares('otherShares'),
   x: column('x', Uint16Array),
   y: column('y', Uint16Array),
 };
 data.columns = null;
+const nOthers = base.others ? base.others.length / nRows : 0;
 
 const nPictured = base.thumbnail.reduce((count, position) => count + (position >= 0), 0);
 const isSample = data.hasImages && nPictured < nRows;
 
-const confidence = (row) => base.confidence[row] / 10000;
 const wasClean = (row) => (base.flags[row] & 1) !== 0;
 const isClean = (row) => (base.flags[row] & 2) !== 0;
 const isPictured = (row) => base.thumbnail[row] >= 0;

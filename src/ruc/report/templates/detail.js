@@ -28,7 +28,7 @@ function showDetail() {
   const facts = [
     ['Cluster', chip(own)],
     ['Confidence', percent(confidence(row), 1)],
-    ['Doubt', isByHand(row) ? '' : percent(base.doubt[row] / 10000, 1)],
+    ['Doubt', isByHand(row) ? '' : percent(current.doubt[row], 1)],
     ['Before RUC', current.initial[row] < 0 ? 'unknown' : chip(current.initial[row])],
     ['Trusted', `${wasClean(row) ? 'at the start' : 'not at the start'}, ${isClean(row) ? 'at the end' : 'not at the end'}`],
     second && ['Second best', [chip(second.cluster), ` ${percent(second.share, 1)}`]],

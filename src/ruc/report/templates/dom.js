@@ -87,7 +87,7 @@ function whenNear(element, action) {
 
 function section(id, title, lead, ...content) {
   const element = h('section', { id, 'aria-labelledby': `${id}-title` },
-    h('div', { class: 'section-head' }, h('h2', { id: `${id}-title` }, title), lead && h('p', { class: 'lead' }, lead)),
+    h('div', { class: 'section-head' }, h('h2', { id: `${id}-title`, tabindex: '-1' }, title), lead && h('p', { class: 'lead' }, lead)),
     content);
   document.getElementById('main').append(element);
   return element;

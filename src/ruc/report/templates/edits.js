@@ -6,51 +6,13 @@ let edits = [];
 let undone = [];
 let isStored = true; // the browser may refuse to keep anything
 const notStored = 'Not kept: download before closing.';
-let current = null; // cluster, initial, names, junk, byHand, mergedInto
+let current = null; // see state.js
 let membersOf = null;
-
-function fresh() {
-  return {
-    cluster: base.cluster.slice(),
-    initial: base.initial.slice(),
-    nearest: base.nearest.slice(),
-    names: data.names.slice(),
-    junk: new Set(data.junk),
-    byHand: base.flags.map((flags) => (flags >> 2) & 1),
-    mergedInto: new Map(data.mergedInto),
-  };
-}
-
-function perform(state, edit) {
-  if (edit.op === 'rename') {
-    state.names[edit.cluster] = edit.name;
-  } else if (edit.op === 'junk') {
-    if (edit.junk) state.junk.add(edit.cluster);
-    else state.junk.delete(edit.cluster);
-  } else if (edit.op === 'merge') {
-    const [target, ...others] = edit.clusters;
-    for (const other of others) {
-      state.mergedInto.set(other, target);
-      if (!state.names[target]) state.names[target] = state.names[other];
-      state.names[other] = '';
-      state.junk.delete(other);
-    }
-    const gone = new Set(others);
-    for (const clusters of [state.cluster, state.initial, state.nearest]) {
-      for (let row = 0; row < nRows; row++) if (gone.has(clusters[row])) clusters[row] = target;
-    }
-  } else if (edit.op === 'move') {
-    while (state.names.length <= edit.cluster) state.names.push('');
-    for (const row of edit.rows) {
-      state.cluster[row] = edit.cluster;
-      state.byHand[row] = 1;
-    }
-  }
-}
 
 function replay() {
   current = fresh();
-  for (const edit of edits) perform(current, edit);
+  for (const change of edits) perform(current, change);
+  updateDoubt(current);
 }
 
 function changedNow(message) {
@@ -72,6 +34,7 @@ function edit(change) {
   edits.push(change);
   undone = [];
   perform(current, change);
+  updateDoubt(current);
   changedNow(describe(change));
 }
 
@@ -86,6 +49,7 @@ function redo() {
   if (!undone.length) return;
   edits.push(undone.pop());
   perform(current, edits[edits.length - 1]);
+  updateDoubt(current);
   changedNow(`Done again: ${describe(edits[edits.length - 1])}`);
 }
 
@@ -100,13 +64,20 @@ function describe(change) {
   if (change.op === 'rename') return `Cluster ${change.cluster} is called “${change.name}”`;
   if (change.op === 'junk') return `Cluster ${change.cluster} is ${change.junk ? '' : 'no longer '}junk`;
   if (change.op === 'merge') return `Cluster ${change.clusters.slice(1).join(', ')} goes into ${change.clusters[0]}`;
+  if (change.op === 'split') return `Cluster ${change.cluster} is split: ${change.parts.map((rows) => plural(rows.length, noun)).join(' and ')} leave it`;
   return `${plural(change.rows.length, noun)} to cluster ${change.cluster}`;
 }
 
+// An edit with the names of files, as `ruc apply` reads it.
+function withNames(change) {
+  const namesOf = (rows) => rows.map((row) => data.fileNames[row]);
+  if (change.op === 'move') return { op: 'move', file_names: namesOf(change.rows), cluster: change.cluster };
+  if (change.op === 'split') return { op: 'split', cluster: change.cluster, parts: change.parts.map(namesOf) };
+  return change;
+}
+
 function editsFile() {
-  const written = edits.map((change) => change.op === 'move'
-    ? { op: 'move', file_names: change.rows.map((row) => data.fileNames[row]), cluster: change.cluster }
-    : change);
+  const written = edits.map(withNames);
   return JSON.stringify({ format: 'ruc-edits', version: 1, run: data.run, edits: written }, null, 1);
 }
 
@@ -138,11 +109,18 @@ function whereNow(cluster) {
   return now;
 }
 
-// The second-best cluster of an image as { cluster, share }, or null where there is none to speak of.
+// The second-best cluster of an image as { cluster, share }, or null where there is none to speak of: never what was
+// thrown away.
 function secondBest(row) {
-  if (!base.second || !base.secondConfidence[row]) return null;
-  const cluster = whereNow(base.second[row]);
-  return cluster === current.cluster[row] ? null : { cluster, share: base.secondConfidence[row] / 10000 };
+  if (!current.others) return null;
+  let best = null;
+  for (let at = row * nOthers; at < (row + 1) * nOthers; at++) {
+    const cluster = whereNow(current.others[at]);
+    const share = current.shares[at];
+    if (share < 1e-4 || cluster === current.cluster[row] || current.junk.has(cluster)) continue;
+    if (!best || share > best.share) best = { cluster, share };
+  }
+  return best;
 }
 
 function clusters() {
@@ -153,18 +131,20 @@ function clusters() {
   return all;
 }
 
-// An image that isn't where it was …
 const isElsewhere = (row) => current.cluster[row] !== current.initial[row];
 // … was placed by a person; or else RUC changed the cluster it had, or placed it where it had none.
+const confidence = (row) => current.confidence[row];
 const isByHand = (row) => current.byHand[row] === 1;
-const isPlaced = (row) => current.initial[row] < 0 && !isByHand(row);
-const isChanged = (row) => isElsewhere(row) && !isPlaced(row) && !isByHand(row);
+const isPlaced = (row) => current.initial[row] < 0 && !isDecided(row);
+const isChanged = (row) => isElsewhere(row) && current.initial[row] >= 0 && !isDecided(row);
 const changes = [
   { value: 'changed', name: 'Changed by RUC', fits: isChanged, colour: '--change' },
   base.initial.some((cluster) => cluster < 0) && { value: 'placed', name: 'Placed by RUC', fits: isPlaced, colour: '--c2' },
   { value: 'byhand', name: 'Placed by you', fits: isByHand, colour: '--trust' },
 ].filter(Boolean);
-const isDoubtful = (row) => base.doubt[row] >= data.doubtfulFrom * 10000 && !isByHand(row);
+const isJunk = (row) => current.junk.has(current.cluster[row]);
+const isDecided = (row) => isByHand(row) || isJunk(row); // a person placed it, or threw it away
+const isDoubtful = (row) => current.doubt[row] >= data.doubtfulFrom && !isDecided(row);
 const isTrusted = (row) => isClean(row) || isByHand(row);
 
 function clusterName(cluster) {

@@ -15,7 +15,7 @@ function computeStats(cluster) {
   for (const row of rows) {
     trusted += isTrusted(row);
     doubtful += isDoubtful(row);
-    sure += isByHand(row) ? 1 : confidence(row);
+    sure += confidence(row);
     nearest += isByHand(row) || current.nearest[row] === cluster;
     joined += isElsewhere(row);
     const second = secondBest(row);
@@ -51,7 +51,7 @@ function flows() {
     if (!found.has(key)) found.set(key, { key, from: current.initial[row], to: current.cluster[row], rows: [] });
     found.get(key).rows.push(row);
   }
-  for (const flow of found.values()) flow.rows = byKey(flow.rows, (row) => -base.confidence[row]);
+  for (const flow of found.values()) flow.rows = byKey(flow.rows, (row) => -current.confidence[row]);
   return [...found.values()].sort((a, b) => b.rows.length - a.rows.length || a.from - b.from || a.to - b.to);
 }
 
@@ -85,26 +85,28 @@ function buildSummary() {
         h('span', { class: 'legend' }, 'before → after')), flowList))));
 
   function updateLead() {
-    let changed = 0, placed = 0, doubtful = 0, byHand = 0, wrong = 0;
+    let changed = 0, placed = 0, doubtful = 0, byHand = 0, wrong = 0, junk = 0;
     for (let row = 0; row < nRows; row++) {
+      if (isJunk(row)) { junk += 1; continue; }
       byHand += isByHand(row);
       changed += isChanged(row);
       placed += isPlaced(row);
       doubtful += isDoubtful(row);
-      wrong += isByHand(row) ? 0 : 1 - confidence(row);
+      wrong += 1 - confidence(row);
     }
     wrong = Math.round(wrong);
-    const filled = clusters().filter((cluster) => members(cluster).length);
+    const nKept = nRows - junk;
+    const filled = clusters().filter((cluster) => members(cluster).length && !current.junk.has(cluster));
     const named = filled.length;
-    replaceChildren(lead, `${plural(nRows, noun)} in ${plural(named, 'cluster')}. `,
-      changed ? ['RUC moved ', h('b', { class: 'ink-change' }, number(changed)), ` of them (${percent(changed / nRows, 1)}) to another cluster`] : 'RUC left every one where it was',
+    replaceChildren(lead, `${plural(nKept, noun)} in ${plural(named, 'cluster')}${junk ? `, and ${number(junk)} thrown away as junk` : ''}. `,
+      changed ? ['RUC moved ', h('b', { class: 'ink-change' }, number(changed)), ` of them (${percent(changed / nKept, 1)}) to another cluster`] : 'RUC left every one where it was',
       placed ? [', placed ', h('b', null, number(placed)), ' that had no label,'] : '',
       doubtful ? [' and is in doubt about ', h('b', null, number(doubtful)), '. '] : ' and is in doubt about none. ',
       data.isCalibrated ? 'It expects ' : 'Its networks, unchecked, expect ',
-      wrong ? ['about ', h('b', null, number(wrong)), ` (${percent(wrong / nRows, 1)})`] : `no ${noun}`, ' to be in a wrong cluster.');
+      wrong ? ['about ', h('b', null, number(wrong)), ` (${percent(wrong / nKept, 1)})`] : `no ${noun}`, ' to be in a wrong cluster.');
     const shown = [
-      [number(nRows), nouns, '#images'], [number(named), 'clusters', '#clusters'],
-      [number(changed), 'changed', '#changes', changed && 'ink-change'], [percent(1 - wrong / nRows), 'expected right', '#clusters', 'ink-trust'],
+      [number(nKept), nouns, '#images'], [number(named), 'clusters', '#clusters'],
+      [number(changed), 'changed', '#changes', changed && 'ink-change'], [percent(1 - wrong / nKept), 'expected right', '#clusters', 'ink-trust'],
       [number(doubtful), 'doubtful', '#doubtful'], [number(data.skipped.length), 'skipped', data.skipped.length ? '#skipped' : null],
       byHand && [number(byHand), 'placed by you', '#images'],
     ].filter(Boolean);
@@ -115,7 +117,7 @@ function buildSummary() {
     const rows = clusters().map((cluster) => ({ cluster, ...stats(cluster) })).sort((a, b) => b.size - a.size || a.cluster - b.cluster);
     const most = Math.max(1, ...rows.map((row) => row.size));
     const face = (cluster) => {
-      const best = members(cluster).filter(isPictured).reduce((a, b) => (a === null || base.typical[b] > base.typical[a] ? b : a), null);
+      const best = members(cluster).filter(isPictured).reduce((a, b) => (a === null || base.rank[b] < base.rank[a] ? b : a), null);
       return best === null ? swatch(cluster) : picture(best, '');
     };
     replaceChildren(sizes, rows.slice(0, nSizes).map((row) => h('a', { class: `size${current.junk.has(row.cluster) ? ' is-junk' : ''}`, href: `#cluster-${row.cluster}` },

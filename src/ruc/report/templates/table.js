@@ -19,7 +19,7 @@ function buildTable() {
   const keys = {
     name: { title: 'Name', key: null },
     cluster: { title: 'Cluster', key: (row) => current.cluster[row] },
-    confidence: { title: 'Confidence', key: (row) => base.confidence[row] },
+    confidence: { title: 'Confidence', key: (row) => current.confidence[row] },
     initial: { title: 'Before', key: (row) => current.initial[row] },
     status: { title: 'Status', key: (row) => isDoubtful(row) * 2 + isElsewhere(row) },
   };

@@ -1,0 +1,113 @@
+"""The parts that the samples of one cluster fall into, by the graph of their neighbours."""
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from ruc.cluster.kmeans import kmeans_labels
+from ruc.neighbors.communities import agreement, connections, merge_groups
+from ruc.neighbors.layout import N_NEIGHBORS, neighbor_graph, spectral_embedding
+from ruc.runtime import Runtime
+
+N_DIMENSIONS = 8
+GROUPS_PER_PART, SAMPLES_PER_GROUP = 8, 6
+RESOLUTIONS = (1.0, 0.5, 0.25, 0.1)  # the lower, the more unequal the parts may be
+FEWEST_FOR_GRAPH = 12  # samples a part; the graph of fewer says less than the features do
+MOST_SAMPLES = 3_000  # of more, so many are divided, and the others join them
+N_VOTES = 10
+N_RESAMPLES, RESAMPLED = 6, 0.8
+
+
+def divide(unit: NDArray[np.float32], n_parts: int, runtime: Runtime) -> NDArray[np.int64]:
+    """Divide samples where the graph of their neighbours is thinnest, whatever shape the parts have.
+
+    Small groups of the graph's leading eigenvectors are merged along its edges, at several resolutions; the one
+    with the lowest normalised cut is taken, so that a ring or a chain stays in one piece, which k-means cuts in half.
+
+    Parameters
+    ----------
+    unit
+        (n_samples, n_features) rows of unit length, at least `n_parts` different ones.
+    n_parts
+        How many parts.
+    runtime
+        The seed, and where to compute.
+
+    Returns
+    -------
+    labels
+        (n_samples,) int64 in 0 … n_parts-1, the largest part first.
+    """
+    n_samples = len(unit)
+    if n_samples <= MOST_SAMPLES:
+        return _by_size(_divide(unit, n_parts, runtime), n_parts)
+    generator = np.random.default_rng(runtime.numpy_seed("parts"))
+    drawn = np.sort(generator.choice(n_samples, MOST_SAMPLES, replace=False))
+    labels = _majority(unit, unit[drawn], _divide(unit[drawn], n_parts, runtime), n_parts)
+    return _by_size(labels, n_parts)
+
+
+def found_again(unit: NDArray[np.float32], labels: NDArray[np.int64], runtime: Runtime) -> float:
+    """How well divisions of random parts of the samples agree with this one in two: the mean adjusted Rand index.
+
+    Of more than 3,000 samples so many are looked at.
+    """
+    generator = np.random.default_rng(runtime.numpy_seed("parts again"))
+    looked_at = generator.permutation(len(unit))[:MOST_SAMPLES]
+    agreements = []
+    for _ in range(N_RESAMPLES):
+        part = np.sort(generator.permutation(looked_at)[: int(RESAMPLED * len(looked_at))])
+        agreements.append(agreement(labels[part], _divide(unit[part], 2, runtime)))
+    return float(np.mean(agreements))
+
+
+def _divide(unit: NDArray[np.float32], n_parts: int, runtime: Runtime) -> NDArray[np.int64]:
+    seed = runtime.numpy_seed("parts")
+    if len(unit) < FEWEST_FOR_GRAPH * n_parts:
+        return kmeans_labels(unit, n_parts, seed)
+    affinity = neighbor_graph(unit, runtime, None, N_NEIGHBORS)
+    groups = _small_groups(affinity, n_parts, runtime)
+    if groups.max() + 1 < n_parts:  # the graph tells fewer apart than the features do
+        return kmeans_labels(unit, n_parts, seed)
+    weights = connections(affinity, groups)
+    divisions = [merge_groups(weights, n_parts, resolution).owners for resolution in RESOLUTIONS]
+    return min(divisions, key=lambda owners: _normalised_cut(weights, owners))[groups]
+
+
+def _normalised_cut(weights: NDArray[np.float64], owners: NDArray[np.int64]) -> float:
+    """Sum over the parts of the share of its edges that leave it (Shi and Malik 2000)."""
+    of_part = np.eye(int(owners.max()) + 1)[owners]
+    between = of_part.T @ weights @ of_part
+    return float((1 - np.diag(between) / between.sum(axis=1)).sum())
+
+
+def _small_groups(affinity: sp.csr_array, n_parts: int, runtime: Runtime) -> NDArray[np.int64]:
+    """Groups of a few samples each, which lie together in the graph's leading eigenvectors."""
+    n_samples = affinity.shape[0]
+    values, vectors = spectral_embedding(affinity, max(N_DIMENSIONS, n_parts), runtime)
+    rows = vectors * np.maximum(values, 0.0)
+    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    n_different = len(np.unique(rows.round(9), axis=0))
+    n_groups = min(GROUPS_PER_PART * n_parts, n_samples // SAMPLES_PER_GROUP, n_different)
+    return kmeans_labels(rows, max(n_groups, 1), runtime.numpy_seed("parts"), n_restarts=3)
+
+
+def _majority(
+    unit: NDArray[np.float32], drawn: NDArray[np.float32], labels: NDArray[np.int64], n_parts: int
+) -> NDArray[np.int64]:
+    """For each sample the part that most of the nearest drawn ones are in; the drawn ones vote for themselves."""
+    found = np.empty(len(unit), np.int64)
+    for start in range(0, len(unit), MOST_SAMPLES):
+        similarities = unit[start : start + MOST_SAMPLES] @ drawn.T
+        nearest = np.argpartition(-similarities, N_VOTES, axis=1)[:, :N_VOTES]
+        votes = (labels[nearest][:, :, None] == np.arange(n_parts)).sum(axis=1)
+        found[start : start + MOST_SAMPLES] = votes.argmax(axis=1)
+    return found
+
+
+def _by_size(labels: NDArray[np.int64], n_parts: int) -> NDArray[np.int64]:
+    """The same parts, numbered by size."""
+    order = np.argsort(-np.bincount(labels, minlength=n_parts), kind="stable")
+    ranks = np.empty(n_parts, np.int64)
+    ranks[order] = np.arange(n_parts)
+    return np.asarray(ranks[labels], np.int64)

@@ -1,0 +1,43 @@
+"""The nearest images of every image of a run: what doubt, suggestions and the report look at."""
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+N_NEAREST: Final = 12
+MOST_IN_FULL: Final = 20_000  # of more samples a minute: their directions of largest variance must do
+N_DIRECTIONS: Final = 64
+ROWS: Final = 65_536
+
+
+def nearest_images(features: NDArray[np.floating[Any]], seed: int = 0) -> NDArray[np.int64]:
+    """The 12 most similar other images of each, nearest first: (n_samples, 12), or all others where there are fewer.
+
+    Parameters
+    ----------
+    features
+        (n_samples, n_features); of more than 20,000 samples the 64 directions of largest variance.
+    seed
+        Of the search among very many.
+    """
+    from ruc.neighbors.search import nearest_neighbors
+    from ruc.runtime import Runtime
+
+    n_samples = len(features)
+    if n_samples < 2:
+        return np.zeros((n_samples, 0), np.int64)
+    features = np.asarray(features, np.float32)
+    if n_samples > MOST_IN_FULL and features.shape[1] > N_DIRECTIONS:
+        features = _leading_directions(features)
+    return nearest_neighbors(features, min(N_NEAREST, n_samples - 1), Runtime("cpu", seed)).indices
+
+
+def _leading_directions(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Features as seen along the directions of largest variance around zero, which keep cosines best."""
+    scatter = np.zeros((features.shape[1], features.shape[1]), np.float64)
+    for start in range(0, len(features), ROWS):
+        block = features[start : start + ROWS]
+        scatter += block.T @ block
+    _, vectors = np.linalg.eigh(scatter)
+    return np.asarray(features @ vectors[:, -N_DIRECTIONS:].astype(np.float32), np.float32)
