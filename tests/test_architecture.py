@@ -21,9 +21,10 @@ MAY_IMPORT = {
     "readers": {"errors"},
     "runtime": {"errors"},
     "progress": set(),
-    "images": FOUNDATION,
+    "tables": FOUNDATION,
+    "images": FOUNDATION | {"tables"},
     "networks": FOUNDATION,
-    "labels": FOUNDATION | {"images"},
+    "labels": FOUNDATION | {"tables"},
     "neighbors": FOUNDATION | {"labels"},
     "embed": FOUNDATION | {"images", "networks", "neighbors"},
     "cluster": FOUNDATION | {"images", "networks", "embed", "neighbors", "labels"},
@@ -33,9 +34,12 @@ MAY_IMPORT = {
     "run_folder": FOUNDATION | {"networks"},
     "evaluation": FOUNDATION | {
         "images", "networks", "neighbors", "labels", "embed", "cluster", "refine", "belief", "run_folder", "edits",
+        "tables",
     },
 }  # fmt: skip
-METHOD = {"repair", "refine", "belief", "cluster", "labels", "neighbors", "embed", "images", "networks"}
+METHOD = {
+    "tables", "repair", "refine", "belief", "cluster", "labels", "neighbors", "embed", "images", "networks",
+}  # fmt: skip
 FIT = METHOD | {
     "runtime", "readers", "embedding", "given_features", "initial_clustering", "pipeline", "estimators",
 }  # fmt: skip

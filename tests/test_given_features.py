@@ -61,7 +61,7 @@ def test_a_large_file_is_mapped_and_copied_only_where_its_rows_are_not_of_unit_l
     [
         (np.array([[1.0, 2.0], [np.nan, 0.0]]), "row 1 holds NaN, infinity, or more"),
         (np.array([[1.0, 2.0], [1e300, 0.0]]), "row 1 holds NaN, infinity, or more than a float32 can hold"),
-        (np.ones(3), r"holds shape \(3,\); expected numbers of \(n_samples, n_features\)"),
+        (np.ones(3), r"of shape \(3,\); expected numbers of \(n_samples, n_features\)"),
         (np.array([["a", "b"]]), "expected numbers"),
     ],
 )
@@ -74,9 +74,10 @@ def test_what_is_no_matrix_of_finite_numbers_is_refused(
 
 def test_a_file_that_is_no_npy_or_not_there_is_refused(tmp_path: Path) -> None:
     (tmp_path / "f.npy").write_text("1,2\n")
-    for path in (tmp_path / "f.npy", tmp_path / "none.npy"):
-        with pytest.raises(InputError, match=rf"--features {path} cannot be read"):
-            load_features(path)
+    with pytest.raises(InputError, match=r"f\.npy: is no \.npy, \.npz"):
+        load_features(tmp_path / "f.npy")
+    with pytest.raises(InputError, match=r"none\.npy: no such file"):
+        load_features(tmp_path / "none.npy")
 
 
 def test_there_is_a_row_for_each_image() -> None:
@@ -93,11 +94,16 @@ def test_rows_are_of_the_images_that_the_table_beside_them_names(tmp_path: Path)
     path = saved(tmp_path, features)
     assert names_beside(path, 2) is None
     (tmp_path / "f.csv").write_text("file_name\nd\nb\n")
-    assert names_beside(path, 3) is None
+    with pytest.raises(InputError, match=r"f\.csv: names 2 rows, and .*f\.npy has 3"):
+        names_beside(path, 3)
     assert names_beside(path, 2) == ("d", "b")
     embedded = given_features(features, ("a", "b", "c", "d"), names_beside(path, 2))
-    assert embedded.file_names == ("d", "b") and embedded.rows.tolist() == [3, 1]
-    np.testing.assert_array_equal(embedded.features, features)
+    assert embedded.file_names == ("b", "d") and embedded.rows.tolist() == [
+        1,
+        3,
+    ]  # in the order of the images
+    np.testing.assert_array_equal(embedded.features, features[::-1])
+    assert embedded.in_source == ("a", "b", "c", "d")
     assert [name for name, _ in embedded.skipped] == ["a", "c"]
     with pytest.raises(InputError, match=r"1 of the images .* the first is 'd'"):
         given_features(features, ("a", "b", "c"), names_beside(path, 2))

@@ -224,7 +224,7 @@ def embed(
         typer.Option(
             "-o",
             "--output",
-            help=".npy to write, rows sorted by file name; names go to a CSV beside it, what can't be read to "
+            help=".npy to write, rows in the order of the source; names go to a CSV beside it, what can't be read to "
             "NAME_skipped.csv.",
         ),
     ],

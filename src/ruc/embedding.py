@@ -54,7 +54,7 @@ class Embedding:
     features
         (n_samples, n_features) float32, unit-norm rows.
     rows
-        (n_samples,) int64: where each stands in the source.
+        (n_samples,) int64, ascending: where each stands in the source.
     embedder
         The fitted embedder, or None where features were given.
     images
@@ -76,6 +76,14 @@ class Embedding:
     skipped: tuple[tuple[str, str], ...] = ()
     why: str = ""
     scaling: Scaling | None = None
+
+    @property
+    def in_source(self) -> tuple[str, ...]:
+        """The names of all images in the order of the source, those skipped among them, which are in its order too."""
+        read, skipped = dict(zip(self.rows.tolist(), self.file_names, strict=True)), iter(self.skipped)
+        return tuple(
+            read[row] if row in read else next(skipped)[0] for row in range(len(read) + len(self.skipped))
+        )
 
     @property
     def backbone(self) -> ResNet | None:

@@ -319,7 +319,7 @@ class ImageClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[m
         run = outcome.run
         order = _order_given(source, run.file_names)
         read = order >= 0
-        self.file_names_ = [source.file_names[place] for place in np.argsort(source.rows)]
+        self.file_names_ = list(source.file_names)
         self.labels_ = np.where(read, run.cluster[order], UNKNOWN)
         self.was_clean_ = read & run.was_clean[order]
         self.is_clean_ = read & run.is_clean[order]
@@ -416,7 +416,7 @@ def _warn(texts: Iterable[str]) -> None:
 def _order_given(source: ImageSource, file_names: tuple[str, ...]) -> NDArray[np.int64]:
     """For each image, in the order the caller gave, its row among `file_names`; -1 where it isn't."""
     row_of = {name: row for row, name in enumerate(file_names)}
-    return np.array([row_of.get(source.file_names[place], -1) for place in np.argsort(source.rows)])
+    return np.array([row_of.get(name, -1) for name in source.file_names])
 
 
 def _in_order_given(source: ImageSource, n_expected: int) -> tuple[tuple[str, ...], OpenThumbnail]:
@@ -425,6 +425,4 @@ def _in_order_given(source: ImageSource, n_expected: int) -> tuple[tuple[str, ..
         raise InputError(
             f"{len(source)} images given for {n_expected} samples; expected one for each, in their order"
         )
-    places = np.argsort(source.rows)
-    names = tuple(source.file_names[place] for place in places)
-    return names, lambda row, size: open_thumbnail(source, int(places[row]), size)
+    return source.file_names, lambda row, size: open_thumbnail(source, row, size)

@@ -1,6 +1,8 @@
 """Features that somebody else made, in the place of an embedding."""
 
 import logging
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,9 @@ from numpy.typing import NDArray
 from ruc.embed.scaling import fit_scaling
 from ruc.embedding import Embedding
 from ruc.errors import InputError
-from ruc.images.source import find_images
+from ruc.tables.arrays import read_array
+from ruc.tables.names import column_of_names, heading_of_names, match_names
+from ruc.tables.table import read_table
 
 logger = logging.getLogger(__name__)
 
@@ -18,25 +22,18 @@ ROWS = 65_536
 
 
 def load_features(path: Path) -> NDArray[np.generic]:
-    """Read a matrix of features from .npy; a large one is mapped, so that only what is looked at is in memory.
+    """Read a matrix of features, see `read_array`; a large .npy is mapped: only what is looked at is in memory.
 
     Raises
     ------
     InputError
-        No such file, not .npy, not a finite matrix.
+        No such file, no array, not a finite matrix.
     """
-    try:
-        large = path.stat().st_size > LARGE
-        # Copy on write: nothing is ever written, but torch warns of arrays that can't be.
-        features = np.load(path, mmap_mode="c" if large else None, allow_pickle=False)
-    except (OSError, ValueError) as error:
+    features = read_array(path, LARGE)
+    if features.ndim != 2 or features.dtype.kind not in "fiu":
         raise InputError(
-            f"--features {path} cannot be read ({str(error).splitlines()[0]}); expected a .npy of numbers"
-        ) from error
-    if not isinstance(features, np.ndarray) or features.ndim != 2 or features.dtype.kind not in "fiu":
-        shape = getattr(features, "shape", None)
-        raise InputError(
-            f"--features {path} holds shape {shape}; expected numbers of (n_samples, n_features)"
+            f"--features {path} holds {features.dtype} of shape {features.shape}; expected numbers of "
+            "(n_samples, n_features)"
         )
     for start in range(0, len(features), ROWS):
         with np.errstate(over="ignore"):
@@ -51,8 +48,8 @@ def load_features(path: Path) -> NDArray[np.generic]:
 
 def given_features(
     features: NDArray[np.generic],
-    file_names: tuple[str, ...] | None = None,
-    row_names: tuple[str, ...] | None = None,
+    images: Sequence[str] | None = None,
+    row_names: Sequence[str] | None = None,
 ) -> Embedding:
     """Features that somebody else made; row numbers stand for names where there are none.
 
@@ -60,35 +57,50 @@ def given_features(
     ----------
     features
         (n_samples, n_features).
-    file_names
-        Of the images that were found, sorted; None: there are no images.
+    images
+        Names of those that were found, in their order; None: there are no images.
     row_names
-        Which image each row is of, see `names_beside`; None: a row an image, in the order of `file_names`.
+        What each row is called, see `names_beside`; None: a row an image, in their order.
+
+    Returns
+    -------
+    Embedding
+        Rows in the order of the images, where there are some, else in their own.
 
     Raises
     ------
     InputError
         It isn't known which image a row is of.
     """
-    if file_names is None:
-        names = tuple(str(row) for row in range(len(features)))
+    if images is None:
+        names = tuple(row_names or map(str, range(len(features))))
         return _embedding(features, names, np.arange(len(features)), ())
-    names = row_names or file_names
-    if len(names) != len(features):
+    if row_names is None and len(images) != len(features):
         raise InputError(
-            f"{len(file_names)} image files found, {len(features)} rows of features given; expected a row an image, "
-            "sorted by file name: or keep beside the .npy the CSV that `ruc embed` wrote, which says whose row is whose"
+            f"{len(images)} image files found, {len(features)} rows of features given; expected a row an image, in the "
+            "order of the list, or of a folder's images sorted by file name: or keep beside the .npy the CSV that "
+            "`ruc embed` wrote, which says whose row is whose"
         )
-    places = {name: place for place, name in enumerate(file_names)}
-    unknown = [name for name in names if name not in places]
+    rows = np.arange(len(images)) if row_names is None else _places(row_names, images)
+    order = np.argsort(rows)
+    without = tuple(
+        (images[row], "no row among the features") for row in np.setdiff1d(np.arange(len(images)), rows)
+    )
+    in_order = features if (order == np.arange(len(order))).all() else features[order]
+    return _embedding(in_order, tuple(images[row] for row in rows[order]), rows[order], without)
+
+
+def _places(row_names: Sequence[str], images: Sequence[str]) -> NDArray[np.int64]:
+    """Which image each row is of."""
+    image_of = match_names(row_names, images)
+    unknown = [name for name in row_names if name not in image_of]
     if unknown:
         raise InputError(
             f"{len(unknown)} of the images that the features were made of are not among those found, the first is "
             f"{unknown[0]!r}; expected the folder or table that `ruc embed` read"
         )
-    rows = np.array([places[name] for name in names], dtype=np.int64)
-    without = tuple((name, "no row among the features") for name in sorted(places.keys() - set(names)))
-    return _embedding(features, names, rows, without)
+    places = {name: place for place, name in enumerate(images)}
+    return np.array([places[image_of[name]] for name in row_names], dtype=np.int64)
 
 
 def _embedding(
@@ -109,12 +121,45 @@ def names_file(features: Path) -> Path:
     return features.with_suffix(".csv")
 
 
-def names_beside(path: Path, n_rows: int) -> tuple[str, ...] | None:
-    """Which image each row is of, by the CSV that `ruc embed` wrote beside its .npy; None where there is none."""
-    try:
-        named = find_images(names_file(path))
-    except InputError:  # not there, or a table of something else
+def names_beside(path: Path, n_rows: int, images: Sequence[str] | None = None) -> tuple[str, ...] | None:
+    """What each row of features is called, by the CSV beside them; None where there is none, or none of names.
+
+    Parameters
+    ----------
+    path
+        The file of features: `f.csv` is beside `f.npy`, as `ruc embed` writes it.
+    n_rows
+        How many rows of features there are.
+    images
+        Names of the images that the rows are of, where these were given too.
+
+    Raises
+    ------
+    InputError
+        It names another number of rows, one of them twice, or can't be read.
+    """
+    beside = names_file(path)
+    if not beside.is_file():
         return None
-    return (
-        tuple(named.file_names[place] for place in np.argsort(named.rows)) if len(named) == n_rows else None
-    )
+    table = read_table(beside)
+    columns = table.columns
+    if images is None:
+        heading = heading_of_names(columns)
+    else:
+        column = column_of_names(str(beside), columns, images)
+        heading = None if column is None else column.heading
+    if heading is None:
+        return None
+    names = tuple(name.strip() for name in columns[heading])
+    if len(names) != n_rows:
+        raise InputError(
+            f"{beside}: names {len(names)} rows, and {path} has {n_rows}; expected a name a row: make both anew, or "
+            "move the CSV away if it's about something else"
+        )
+    twice = next((name for name, n_times in Counter(names).items() if n_times > 1), None)
+    if twice is not None:
+        raise InputError(
+            f"{beside}: {twice!r} stands in more than one row; expected a name of its own for each row"
+        )
+    logger.info("features: rows are called as %s says, column %r", beside, heading)
+    return names

@@ -109,10 +109,10 @@ def given_base(settings: Settings, embedded: Embedding) -> Base | None:
         return None
     clustering, names = read_given(
         Path(settings.labels),
-        len(embedded.features),
-        embedded.file_names if settings.source else None,
+        embedded.in_source,
         *_probabilities_and_number(settings),
         [file_name for file_name, _ in embedded.skipped],
+        are_rows=settings.source is None,
     )
     return Base(clustering, names or _numbers(clustering.n_clusters))
 

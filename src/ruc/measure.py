@@ -66,7 +66,7 @@ def measure_runs(
     for name, folder in zip(names, folders, strict=True):
         run = read_run(folder)
         check_writable(folder)
-        labels = read_truth(truth, run.file_names)
+        labels = read_truth(truth, run.file_names, run.is_of_features)
         evaluation = evaluate_run(run, labels, runtime)
         attacked = attack_run(folder, labels, runtime, attacks) if attacks else None
         corrupted = corrupt_run(folder, labels, runtime) if corruptions else None

@@ -42,7 +42,7 @@ from ruc.refine.trained import Epoch
 from ruc.repair import Repaired, find_neighbors, repair
 from ruc.report.data import report_data
 from ruc.report.report import write_report
-from ruc.run_folder import Checkpoints, Run, by_file_name, check_output, checkpoints, finished_run, write_run
+from ruc.run_folder import Checkpoints, Run, check_output, checkpoints, finished_run, write_run
 from ruc.runtime import Runtime
 from ruc.settings import Settings, provenance
 
@@ -137,9 +137,8 @@ def embed(settings: Settings, source: ImageSource | None, runtime: Runtime, kept
     if settings.features is not None:
         path = Path(settings.features)
         features = load_features(path)
-        if source is None:
-            return given_features(features)
-        return given_features(features, source.file_names, names_beside(path, len(features)))
+        images = None if source is None else source.file_names
+        return given_features(features, images, names_beside(path, len(features), images))
     assert source is not None
     embedder, size = settings.embedder, settings.image_size
     if is_checkpoint(settings.base):  # its network is retrained, so the images come at the side it takes
@@ -199,7 +198,7 @@ def as_run(
     runtime: Runtime,
     hashes: list[str] | None = None,
 ) -> Outcome:
-    """Everything as one run, rows sorted by file name."""
+    """Everything as one run, rows in the order of the source."""
     resolved = {
         **_with_absolute_paths(settings),
         "n_clusters": base.clustering.n_clusters,
@@ -258,7 +257,7 @@ def as_run(
         model["embedder"] = embedded.embedder.state()
     if base.network is not None:  # what an evaluation attacks
         model["base"] = base.network.state()
-    return Outcome(by_file_name(run) if settings.source else run, model)
+    return Outcome(run, model)
 
 
 def stage_fingerprints(settings: Settings, source: ImageSource | None) -> dict[str, str]:

@@ -15,7 +15,7 @@ from ruc.edits import follow_edits, needs_features
 from ruc.embed import embedder_from_state, frozen_from_state, is_frozen
 from ruc.embed.scaling import Scaling
 from ruc.errors import InputError
-from ruc.given_features import load_features
+from ruc.given_features import load_features, names_beside
 from ruc.images.load import load_pixels
 from ruc.images.source import ImageSource, find_images
 from ruc.networks import State
@@ -134,17 +134,20 @@ def predict_to_csv(
     names = finished.cluster_names
     samples = load_features(Path(given)) if source is None else find_images(source)
     prediction = predict(model, samples, runtime, max_skipped, needs_features(finished), raw)
+    if source is None:
+        named = names_beside(Path(given), len(prediction.file_names))
+        prediction = replace(prediction, file_names=named or prediction.file_names)
     cluster, probabilities = follow_edits(finished, prediction.probabilities, prediction.features)
     prediction = replace(prediction, cluster=cluster, probabilities=probabilities)
-    named = finished.has_names
+    has_names = finished.has_names
     confidence = probabilities[np.arange(len(cluster)), cluster].tolist()
-    columns = ["file_name", "cluster", "confidence", *(["cluster_name"] if named else [])]
+    columns = ["file_name", "cluster", "confidence", *(["cluster_name"] if has_names else [])]
     rows = zip(prediction.file_names, cluster.tolist(), confidence, strict=True)
     with new_outputs(output, [skipped_file(output)]) as new:
         write_csv(
             new / output.name,
             columns,
-            ([name, number, sure, *([names[number]] if named else [])] for name, number, sure in rows),
+            ([name, number, sure, *([names[number]] if has_names else [])] for name, number, sure in rows),
         )
         write_skipped(new / output.name, prediction.skipped)
     return prediction

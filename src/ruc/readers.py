@@ -73,6 +73,28 @@ def load_parquet(path: Path) -> "pa.Table":
         return parquet.ParquetFile(path).read()
 
 
+def load_feather(path: Path) -> "pa.Table":
+    """The table of one Feather or Arrow file."""
+    import pyarrow.feather as feather
+
+    with _understood(path, "Feather"):
+        return feather.read_table(path)
+
+
+def load_npz(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of a `.npz` by name, without objects."""
+    with _understood(path, "a .npz"), np.load(path, allow_pickle=False) as archive:
+        return dict(archive)
+
+
+def load_matlab(path: Path) -> dict[str, Any]:
+    """The variables of a `.mat` before version 7.3, by name."""
+    from scipy.io import loadmat
+
+    with _understood(path, "a .mat"):
+        return {name: value for name, value in loadmat(path).items() if not name.startswith("__")}
+
+
 def load_tensors(path: Path) -> "tuple[dict[str, Tensor], dict[str, str]]":
     """Tensors and text of a safetensors file, as copies: Windows replaces no file that is still mapped into memory."""
     from safetensors import safe_open

@@ -47,7 +47,7 @@ def test_names_of_clusters_are_known(tmp_path: Path) -> None:
         (f"file_name,answer\n{FIRST},yes\n{FIRST},no\n", "stands on line 2 already"),
         (f"file_name,label\n{FIRST},aeroplane\n", "no cluster is called 'aeroplane'"),
         (f"file_name,cluster,answer\n{FIRST},2,yes\n", "was asked about in cluster 2, and is in 0 now"),
-        ("", "expected 'file_name'"),
+        ("", "is empty"),
     ],
 )
 def test_what_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -62,5 +62,5 @@ def test_what_isnt_there_or_isnt_text(tmp_path: Path) -> None:
         read_answers(tmp_path / "no.csv", RUN)
     path = tmp_path / "answers.csv"
     path.write_bytes(b"file_name,answer\n\xff\xfe,yes\n")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="isn't UTF-8"):
         read_answers(path, RUN)

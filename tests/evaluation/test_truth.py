@@ -50,7 +50,7 @@ def test_whole_numbers_are_written_alike(tmp_path):
 def test_none_is_a_class_in_a_file_as_it_is_to_a_repair(tmp_path):
     path = write(tmp_path / "t.csv", "file_name,label\na.png,None\nb/c.png,Some\nd.png,None\n")
     assert labels_of(read_truth(path, NAMES)) == ["None", "Some", "None"]
-    assert read_given(path, 3, NAMES)[1] == ("None", "Some")
+    assert read_given(path, NAMES)[1] == ("None", "Some")
 
 
 @pytest.mark.parametrize(
@@ -83,17 +83,17 @@ def test_labels_alone_are_in_row_order(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("t.csv", "name,class\na.png,1\n", "columns name, class; expected 'file_name' and 'label'"),
+        ("t.csv", "name,class\na.png,1\n", "columns 'name', 'class'; expected 'file_name' and 'label'"),
         ("t.csv", "", "is empty; expected a header line"),
         ("t.csv", "file_name,label\na.png,1\nd.png,2\na.png,3\n", "line 4: 'a.png' has the label '3' after '1'"),
         ("t.csv", "file_name,label\nx.png,1\n", "none of the run's 3 images: it has 'x.png', the run has 'a.png'"),
-        ("t.csv", "label\n1\n2\n", "2 labels without file names for 3 images"),
+        ("t.csv", "label\n1\n2\n", "2 labels for 3 samples"),
         ("t.csv", "file_name,label\na.png,1,2\n", "line 2: "),
         ("t.csv", "file_name,label\na.png\n", "line 2: "),
         ("t.csv", "file_name,probability_x\na.png,1\n", "has no column 'label'"),
         ("t.xlsx", "a", "type '.xlsx'; expected .csv, .parquet or .npy"),
         ("t.parquet", "no parquet", "cannot be read as Parquet"),
-        ("t.npy", "no array", "cannot be read as .npy"),
+        ("t.npy", "no array", "is no .npy, .npz"),
     ],
 )  # fmt: skip
 def test_a_file_that_cannot_be_used_says_where_and_what_to_do(tmp_path, name, text, message):

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from ruc.errors import InputError
 from ruc.labels.given import check_given, given, read_given
 
+ROWS = ["0", "1", "2", "3"]  # what samples without names are called
 NAMES = ["a/1.png", "a/2.png", "b/1.png", "b/2.png"]
 
 
@@ -22,7 +23,7 @@ def write(path: Path, text: str) -> Path:
 
 def test_integers_in_any_row_order(tmp_path: Path) -> None:
     path = write(tmp_path / "l.csv", "file_name,label\nb/2.png,1\na/1.png,0\nb/1.png,1\na/2.png,0\n")
-    clustering, names = read_given(path, 4, NAMES)
+    clustering, names = read_given(path, NAMES)
     assert clustering.labels.tolist() == [0, 0, 1, 1]
     assert clustering.labels.dtype == np.int64
     assert (clustering.n_clusters, clustering.name, clustering.probabilities, names) == (
@@ -37,7 +38,7 @@ def test_text_stays_text(tmp_path: Path) -> None:
     path = write(
         tmp_path / "l.csv", 'file_name,label\na/1.png,"cat, big"\na/2.png,été\nb/1.png,\nb/2.png,-1\n'
     )
-    clustering, names = read_given(path, 4, NAMES)
+    clustering, names = read_given(path, NAMES)
     assert clustering.labels.tolist() == [0, 1, -1, -1]
     assert names == clustering.cluster_names == ("cat, big", "été")
 
@@ -45,20 +46,20 @@ def test_text_stays_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["label\n3\n7\n\n3\n", "label\n3.0\n7.0\n\n3.0\n"])
 def test_integers_with_gaps_keep_their_names(tmp_path: Path, text: str) -> None:
     path = write(tmp_path / "l.csv", text)
-    clustering, names = read_given(path, 4)
+    clustering, names = read_given(path, ROWS[:4])
     assert clustering.labels.tolist() == [0, 1, -1, 0]
     assert names == ("3", "7")
 
 
 def test_leading_zeros_are_text(tmp_path: Path) -> None:
-    _, names = read_given(write(tmp_path / "l.csv", "label\n00\n01\n"), 2)
+    _, names = read_given(write(tmp_path / "l.csv", "label\n00\n01\n"), ROWS[:2])
     assert names == ("00", "01")
 
 
 def test_missing_images_are_unknown_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = write(tmp_path / "l.csv", "file_name,label\na/1.png,x\nb/1.png,y\nbroken.png,y\n")
     with caplog.at_level(logging.WARNING):
-        clustering, _ = read_given(path, 4, NAMES, skipped={"broken.png"})
+        clustering, _ = read_given(path, [*NAMES, "broken.png"], skipped={"broken.png"})
     assert clustering.labels.tolist() == [0, -1, 1, -1]
     assert "2 of 4 images" in caplog.text
     assert "l.csv, line 2, line 3: no other sample has the label 'x', 'y'" in caplog.text
@@ -66,7 +67,7 @@ def test_missing_images_are_unknown_and_said(tmp_path: Path, caplog: pytest.LogC
 
 def test_probability_columns(tmp_path: Path) -> None:
     text = "file_name,label,probability_b,probability_a\na/1.png,a,0.2,0.8\nb/1.png,b,1,0\na/2.png,,,\n"
-    clustering, names = read_given(write(tmp_path / "l.csv", text), 4, NAMES)
+    clustering, names = read_given(write(tmp_path / "l.csv", text), NAMES)
     assert names == ("a", "b")
     assert clustering.labels.tolist() == [0, -1, 1, -1]
     assert clustering.probabilities is not None
@@ -76,7 +77,7 @@ def test_probability_columns(tmp_path: Path) -> None:
 
 def test_probability_columns_alone_give_labels(tmp_path: Path) -> None:
     text = "probability_0,probability_1,probability_2\n.1,.2,.7\n.6,.2,.2\n"
-    clustering, names = read_given(write(tmp_path / "l.csv", text), 2)
+    clustering, names = read_given(write(tmp_path / "l.csv", text), ROWS[:2])
     assert clustering.labels.tolist() == [2, 0]
     assert clustering.n_clusters == 3
     assert names is None
@@ -85,7 +86,7 @@ def test_probability_columns_alone_give_labels(tmp_path: Path) -> None:
 def test_ten_columns_are_in_the_order_of_numbers(tmp_path: Path) -> None:
     header = ",".join(f"probability_{k}" for k in range(11))
     rows = "\n".join(",".join("1" if k == row else "0" for k in range(11)) for row in (10, 2))
-    clustering, _ = read_given(write(tmp_path / "l.csv", f"{header}\n{rows}\n"), 2)
+    clustering, _ = read_given(write(tmp_path / "l.csv", f"{header}\n{rows}\n"), ROWS[:2])
     assert clustering.labels.tolist() == [10, 2]
 
 
@@ -114,7 +115,7 @@ def test_own_result_reads_back(tmp_path: Path) -> None:
         csv.writer(file).writerows(
             [["file_name", "label", "confidence"], ["a/1.png", "x", 1], ["a/2.png", "y", 0.5]]
         )
-    assert read_given(tmp_path / "c.csv", 2, NAMES[:2])[0].labels.tolist() == [0, 1]
+    assert read_given(tmp_path / "c.csv", NAMES[:2])[0].labels.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -131,12 +132,12 @@ def test_own_result_reads_back(tmp_path: Path) -> None:
         ("file_name,label\na/1.png,0,1\n", "line 2: 3 values for 2 columns"),
         (
             "file_name,class\na/1.png,0\n",
-            "has the columns file_name, class; expected 'file_name' and 'label'",
+            "has the columns 'file_name', 'class'; expected 'file_name' and 'label'",
         ),
         ("file_name,label\na/1.png,0\na/2.png,0\n", "every known label is '0'; expected at least two"),
         ("file_name,label\na/1.png,\na/2.png,-1\n", "no label is known"),
-        ("file_name,label\na/1.png,0\na/2.png,-3\n", "line 3: label -3"),
-        ("label\n0\n1\n", "holds 2 labels for 4 images; add a column 'file_name'"),
+        ("file_name,label\na/1.png,0\na/2.png,-4\n", "line 3: label -4"),
+        ("label\n0\n1\n", "holds 2 labels for 4 samples; add a column 'file_name'"),
         ("", "is empty"),
         (
             "file_name,label,probability_x,probability_y\na/1.png,x,0.5,0.6\na/2.png,y,0,1\n",
@@ -160,7 +161,7 @@ def test_own_result_reads_back(tmp_path: Path) -> None:
 def test_errors_name_file_row_and_remedy(tmp_path: Path, text: str, message: str) -> None:
     path = write(tmp_path / "labels.csv", text)
     with pytest.raises(InputError, match=message) as caught:
-        read_given(path, 4, NAMES)
+        read_given(path, NAMES)
     assert str(caught.value).startswith(str(path))
     assert "\n" not in str(caught.value)
 
@@ -200,7 +201,7 @@ def test_unknown_is_the_same_in_every_type(array: ArrayLike) -> None:
 def test_probabilities_npy_follow_the_rows_of_the_labels(tmp_path: Path) -> None:
     path = write(tmp_path / "l.csv", "file_name,label\nb/1.png,dog\na/1.png,cat\n")
     np.save(tmp_path / "p.npy", np.array([[0.1, 0.9], [0.7, 0.3]]))
-    clustering, names = read_given(path, 2, ["a/1.png", "b/1.png"], tmp_path / "p.npy")
+    clustering, names = read_given(path, ["a/1.png", "b/1.png"], tmp_path / "p.npy")
     assert names == ("cat", "dog")
     np.testing.assert_allclose(clustering.probabilities, [[0.7, 0.3], [0.1, 0.9]], rtol=1e-6)
 
@@ -221,4 +222,4 @@ def test_a_check_raises_what_reading_would_and_says_nothing(
 def test_columns_of_floats_are_text(tmp_path: Path) -> None:
     text = "label,probability_0.0,probability_1.0\n0,1,0\n1,0,1\n"
     with pytest.raises(InputError, match="line 2: label '0' has no column 'probability_0'"):
-        read_given(write(tmp_path / "l.csv", text), 2)
+        read_given(write(tmp_path / "l.csv", text), ROWS[:2])

@@ -11,7 +11,8 @@ from ruc.labels.tables import LabelTable
 def table(labels: str, file_names: str = "", probabilities: np.ndarray | None = None) -> LabelTable:
     """A label a letter, and a name a letter."""
     places = [f"row {row}" for row in range(len(labels))]
-    return LabelTable("t", list(file_names) or None, list(labels), probabilities, None, places)
+    columns = {"file_name": list(file_names)} if file_names else {}
+    return LabelTable("t", columns, list(labels), probabilities, None, places)
 
 
 def test_rows_follow_the_names() -> None:
@@ -24,7 +25,7 @@ def test_rows_follow_the_names() -> None:
 
 
 def test_images_without_a_row_are_unknown_and_rows_of_skipped_ones_passed_over() -> None:
-    matched = in_order_of(table("xy", "cs", np.eye(2)), ["a", "c"], ["s"])
+    matched = in_order_of(table("xy", "cs", np.eye(2)), ["a", "c", "s"], ["s"])
     assert matched.labels == ["", "x"]
     assert matched.places == ["image 'a'", "row 0"]
     np.testing.assert_array_equal(matched.probabilities, [[np.nan, np.nan], [1, 0]])
@@ -32,25 +33,29 @@ def test_images_without_a_row_are_unknown_and_rows_of_skipped_ones_passed_over()
 
 
 def test_names_match_across_systems() -> None:
-    given = LabelTable("t", [".\\e\u0301\\1.png", "./b.png"], ["0", "1"], None, None, ["row 0", "row 1"])
+    given = LabelTable(
+        "t", {"file_name": [".\\e\u0301\\1.png", "./b.png"]}, ["0", "1"], None, None, ["row 0", "row 1"]
+    )
     assert in_order_of(given, ["b.png", "\u00e9/1.png"], ()).labels == ["1", "0"]
 
 
 def test_names_match_by_a_unique_ending() -> None:
-    given = LabelTable("t", ["1.png", "b/2.png", "b/3.png"], ["x", "y", "z"], None, None, ["0", "1", "2"])
+    given = LabelTable(
+        "t", {"file_name": ["1.png", "b/2.png", "b/3.png"]}, ["x", "y", "z"], None, None, ["0", "1", "2"]
+    )
     matched = in_order_of(given, ["a/1.png", "a/b/2.png", "a/4.png", "b/3.png"], ())
     assert matched.labels == ["x", "y", "", "z"]
     assert matched.by_ending == {"a/1.png": "1.png", "a/b/2.png": "b/2.png"}
-    twice = LabelTable("t", ["1.png", "2.png"], ["x", "y"], None, None, ["row 0", "row 1"])
+    twice = LabelTable("t", {"file_name": ["1.png", "2.png"]}, ["x", "y"], None, None, ["row 0", "row 1"])
     with pytest.raises(InputError, match=r"row 0: no image has the file name '1.png' \(1 such rows of 2\)"):
         in_order_of(twice, ["a/1.png", "b/1.png", "a/2.png"], ())
 
 
 def test_rows_without_names_may_count_the_skipped() -> None:
-    assert in_order_of(table("01"), ["a", "c"], ["b"]).labels == ["0", "1"]
-    assert in_order_of(table("012"), ["a", "c"], ["b"]).labels == ["0", "2"]
-    with pytest.raises(InputError, match="holds 4 labels for 2 images"):
-        in_order_of(table("0123"), ["a", "c"], ["b"])
+    assert in_order_of(table("01"), ["a", "b", "c"], ["b"]).labels == ["0", "1"]
+    assert in_order_of(table("012"), ["a", "b", "c"], ["b"]).labels == ["0", "2"]
+    with pytest.raises(InputError, match="holds 4 labels for 2 samples"):
+        in_order_of(table("0123"), ["a", "b", "c"], ["b"])
 
 
 def test_unknown_and_repeated_names_are_named() -> None:

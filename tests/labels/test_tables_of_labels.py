@@ -15,7 +15,7 @@ from ruc.labels.tables import (
     label_array,
     label_text,
     plain_labels,
-    read_table,
+    read_labels,
     table_of,
     with_probabilities,
 )
@@ -30,32 +30,32 @@ def write(path: Path, text: str) -> Path:
 def test_any_delimiter_after_a_byte_order_mark(tmp_path: Path, delimiter: str) -> None:
     lines = [["file_name", "label", "note"], ["a/1.png", " x ", ""], ["a/2.png", "", "?"]]
     path = write(tmp_path / "l.csv", "\ufeff" + "\n".join(delimiter.join(line) for line in lines))
-    table = read_table(path)
-    assert (table.file_names, table.labels) == (["a/1.png", "a/2.png"], ["x", ""])
+    table = read_labels(path)
+    assert (table.columns["file_name"], table.labels) == (["a/1.png", "a/2.png"], ["x", ""])
     assert table.places == ["line 2", "line 3"]
 
 
 def test_lines_are_counted_as_an_editor_does(tmp_path: Path) -> None:
     path = write(tmp_path / "l.csv", 'file_name,label\na,0\n\n"b",1\n')  # the blank line is no row
-    assert read_table(path).places == ["line 2", "line 4"]
+    assert read_labels(path).places == ["line 2", "line 4"]
 
 
 def test_blank_lines_among_labels_alone_are_unknown_and_at_the_end_nothing(tmp_path: Path) -> None:
-    table = read_table(write(tmp_path / "l.csv", "\nlabel\n0\n\n\n1\n\n\n"))
+    table = read_labels(write(tmp_path / "l.csv", "\nlabel\n0\n\n\n1\n\n\n"))
     assert table.labels == ["0", "", "", "1"]
     assert table.places == ["line 3", "line 4", "line 5", "line 6"]
 
 
 def test_a_quoted_empty_label_is_unknown_and_a_line_of_commas_is_no_row(tmp_path: Path) -> None:
-    assert read_table(write(tmp_path / "pandas.csv", 'label\n0\n""\n1\n')).labels == ["0", "", "1"]
-    assert read_table(write(tmp_path / "sheet.csv", "file_name,label\na,0\n,\n")).labels == ["0"]
+    assert read_labels(write(tmp_path / "pandas.csv", 'label\n0\n""\n1\n')).labels == ["0", "", "1"]
+    assert read_labels(write(tmp_path / "sheet.csv", "file_name,label\na,0\n,\n")).labels == ["0"]
 
 
 def test_parquet(tmp_path: Path) -> None:
     columns = {"file_name": ["a", "b", "c"], "label": pa.array([1, None, -1]), "other": [{"x": 1}] * 3}
     pq.write_table(pa.table(columns), tmp_path / "l.parquet")
-    table = read_table(tmp_path / "l.parquet")
-    assert (table.file_names, table.labels) == (["a", "b", "c"], ["1", "", "-1"])
+    table = read_labels(tmp_path / "l.parquet")
+    assert (table.columns["file_name"], table.labels) == (["a", "b", "c"], ["1", "", "-1"])
     assert table.places == ["row 0", "row 1", "row 2"]
 
 
@@ -63,13 +63,13 @@ def test_parquet_with_categories(tmp_path: Path) -> None:
     pq.write_table(
         pa.table({"label": pa.array(["x", "y", None]).dictionary_encode()}), tmp_path / "l.parquet"
     )
-    assert read_table(tmp_path / "l.parquet").labels == ["x", "y", ""]
+    assert read_labels(tmp_path / "l.parquet").labels == ["x", "y", ""]
 
 
 def test_npy_and_an_array_are_the_same(tmp_path: Path) -> None:
     array = np.array([0.0, 1.0, np.nan])
     np.save(tmp_path / "l.npy", array)
-    assert read_table(tmp_path / "l.npy").labels == table_of(array, "labels").labels == ["0", "1", ""]
+    assert read_labels(tmp_path / "l.npy").labels == table_of(array, "labels").labels == ["0", "1", ""]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_probabilities_come_from_one_place_and_row_by_row() -> None:
 
 
 def test_columns_of_probabilities(tmp_path: Path) -> None:
-    table: LabelTable = read_table(
+    table: LabelTable = read_labels(
         write(tmp_path / "l.csv", "probability_b,probability_a\n.25,.75\n,\n0,1\n")
     )
     assert (table.labels, table.classes) == (None, ["b", "a"])
@@ -118,19 +118,19 @@ def test_columns_of_probabilities(tmp_path: Path) -> None:
 
 def test_unreadable_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
-        read_table(tmp_path / "none.csv")
+        read_labels(tmp_path / "none.csv")
     with pytest.raises(InputError, match=r"type '.xlsx'"):
-        read_table(write(tmp_path / "l.xlsx", "x"))
+        read_labels(write(tmp_path / "l.xlsx", "x"))
     with pytest.raises(InputError, match="Parquet"):
-        read_table(write(tmp_path / "l.parquet", "x"))
+        read_labels(write(tmp_path / "l.parquet", "x"))
     with pytest.raises(InputError, match="npy"):
-        read_table(write(tmp_path / "l.npy", "x"))
+        read_labels(write(tmp_path / "l.npy", "x"))
     (tmp_path / "l.csv").write_bytes(b"label\n\xe9t\xe9\n")
     with pytest.raises(InputError, match="UTF-8"):
-        read_table(tmp_path / "l.csv")
+        read_labels(tmp_path / "l.csv")
     np.save(tmp_path / "o.npy", np.array([{}, 1], dtype=object), allow_pickle=True)
-    with pytest.raises(InputError, match="not as objects"):
-        read_table(tmp_path / "o.npy")
+    with pytest.raises(InputError, match="holds Python objects"):
+        read_labels(tmp_path / "o.npy")
 
 
 def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,4 +140,4 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytes
     path = write(tmp_path / "l.csv", "label\n0\n1\n")
     monkeypatch.setattr(Path, "open", forbidden)
     with pytest.raises(InputError, match=r"l\.csv: cannot be read \(Permission denied\); expected"):
-        read_table(path)
+        read_labels(path)

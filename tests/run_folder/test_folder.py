@@ -14,7 +14,6 @@ from ruc.errors import RunFolderError
 from ruc.networks import State
 from ruc.run_folder import (
     Run,
-    by_file_name,
     check_output,
     checkpoints,
     read_model,
@@ -52,7 +51,7 @@ def test_written_run_is_read_back(tmp_path: Path, run: Run) -> None:
 
 
 def test_folder_holds_what_the_contract_names(tmp_path: Path, run: Run) -> None:
-    write_run(tmp_path, by_file_name(run), MODEL, "<html>")
+    write_run(tmp_path, run, MODEL, "<html>")
     expected = {
         "config.yaml", "clusters.csv", "clusters.parquet", "probabilities.npy", "features.npy", "skipped.csv",
         "history.csv", "review.csv", "model", "report.html", "notes.json",
@@ -60,10 +59,10 @@ def test_folder_holds_what_the_contract_names(tmp_path: Path, run: Run) -> None:
     assert {path.name for path in tmp_path.iterdir()} == expected
     lines = (tmp_path / "clusters.csv").read_text(encoding="utf-8").splitlines()
     assert lines[0].startswith("file_name,cluster,confidence,initial_cluster,was_clean,is_clean,changed")
-    assert lines[1].startswith("a.png,0,0.5,1,False,True,True")
-    assert lines[3].startswith('"c,d.png",1,0.75,1,True,True,False')
+    assert lines[1].startswith('"c,d.png",1,0.75,1,True,True,False')  # in the order of the run
+    assert lines[2].startswith("a.png,0,0.5,1,False,True,True")
     assert parquet.read_table(tmp_path / "clusters.parquet").column("file_name").to_pylist() == [
-        "a.png", "b é.png", "c,d.png",
+        "c,d.png", "a.png", "b é.png",
     ]  # fmt: skip
     assert {path.suffix for path in (tmp_path / "model").iterdir()} == {".json", ".safetensors"}
 

@@ -1,6 +1,5 @@
 """Answers from a table: for each image whether it belongs to its cluster, or which one is right."""
 
-import csv
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +8,7 @@ from ruc.errors import InputError
 from ruc.labels.matching import in_order_of
 from ruc.labels.tables import LabelTable
 from ruc.run_folder import Run
+from ruc.tables.table import read_table
 
 YES: Final = {"yes", "y", "true", "1"}
 NO: Final = {"no", "n", "false", "0"}
@@ -32,10 +32,12 @@ def read_answers(path: Path, run: Run) -> tuple[Answer, ...]:
             f"{path}: has the columns {', '.join(header)}; expected 'file_name' and 'answer' (yes or no), or 'label' "
             "(the right cluster)"
         )
-    places = [f"line {line}" for line, _ in rows]
+    places = [place for place, _ in rows]
     texts = [_answer(row, header) for _, row in rows]
     names = [row["file_name"] for _, row in rows]
-    matched = in_order_of(LabelTable(str(path), names, texts, None, None, places), run.file_names, ())
+    matched = in_order_of(
+        LabelTable(str(path), {"file_name": names}, texts, None, None, places), run.file_names
+    )
     assert matched.labels is not None
     if not any(matched.labels):
         raise InputError(f"{path}: no answer is filled in; expected yes or no in the column {said!r}")
@@ -74,32 +76,24 @@ def _right(path: Path, table: LabelTable, row: int, run: Run) -> int | None:
     raise InputError(f"{path}, {place}: answer {text!r}; expected yes or no, or nothing where you can't tell")
 
 
-def _check_still_there(path: Path, rows: list[tuple[int, dict[str, str]]], run: Run) -> None:
+def _check_still_there(path: Path, rows: list[tuple[str, dict[str, str]]], run: Run) -> None:
     cluster_of = dict(zip(run.file_names, run.cluster.tolist(), strict=True))
-    for line, row in rows:
+    for place, row in rows:
         now = cluster_of.get(row["file_name"])
         if now is not None and row["cluster"].isdecimal() and int(row["cluster"]) != now:
             raise InputError(
-                f"{path}, line {line}: {row['file_name']} was asked about in cluster {row['cluster']}, and is in {now} "
+                f"{path}, {place}: {row['file_name']} was asked about in cluster {row['cluster']}, and is in {now} "
                 "now; expected answers about the run as it is: if they were applied already nothing is left to do, "
                 "else ask again with `ruc check`"
             )
 
 
-def _read(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            header = file.readline()
-            delimiter = max(",;\t", key=header.count)
-            file.seek(0)
-            reader = csv.DictReader(file, delimiter=delimiter, restval="")
-            fields = [name.strip() for name in reader.fieldnames or ()]
-            reader.fieldnames = fields
-            rows = [
-                (reader.line_num, {name: (row[name] or "").strip() for name in fields})
-                for row in reader
-                if any((row[name] or "").strip() for name in fields)
-            ]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read ({error}); expected answers as a CSV in UTF-8") from error
-    return fields, rows
+def _read(path: Path) -> tuple[list[str], list[tuple[str, dict[str, str]]]]:
+    """The headings, and of each row that has something where it stands and its values."""
+    table = read_table(path)
+    headings = list(table.columns)
+    cells = zip(*([cell.strip() for cell in column] for column in table.columns.values()), strict=True)
+    rows = [
+        (place, dict(zip(headings, row, strict=True))) for place, row in zip(table.places, cells, strict=True)
+    ]
+    return headings, [(place, row) for place, row in rows if any(row.values())]

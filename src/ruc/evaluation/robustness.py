@@ -122,7 +122,7 @@ def subjects_of(folder: str | Path, truth: str | Path | Truth, runtime: Runtime,
             f"{folder} is a run on {what}; expected one on a folder or a table of images to attack or corrupt: "
             "omit --attack and --corruptions"
         )
-    labels = truth if isinstance(truth, Truth) else read_truth(truth, run.file_names)
+    labels = truth if isinstance(truth, Truth) else read_truth(truth, run.file_names, run.is_of_features)
     known = np.flatnonzero(labels.is_known)
     if len(known) == 0:
         raise InputError("the truth has no known label for the run's images; expected at least one")

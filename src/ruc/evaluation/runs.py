@@ -53,7 +53,7 @@ def evaluate_run(
             clean_sets |= {f"by {name}": mask for name, mask in selections_of(run, runtime).items()}
     return evaluate(
         run.cluster,
-        truth if isinstance(truth, Truth) else read_truth(truth, run.file_names),
+        truth if isinstance(truth, Truth) else read_truth(truth, run.file_names, run.is_of_features),
         probabilities=run.probabilities,
         confidence=run.confidence,
         initial_clusters=run.initial_cluster if has_base else None,

@@ -2,17 +2,25 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ruc.errors import InputError
-from ruc.images.names import match_by_ending, plain_name
 from ruc.labels.clustering import UNKNOWN
-from ruc.labels.matching import say_matched_by_ending
-from ruc.labels.tables import LabelTable, label_array, label_text, plain_labels, read_table
+from ruc.labels.matching import in_row_order, not_exactly, say_how_matched
+from ruc.labels.tables import (
+    WHOLE,
+    LabelTable,
+    label_array,
+    plain_labels,
+    read_labels,
+    say_what_labels_mean,
+    table_of,
+)
+from ruc.tables.names import Names, column_of_names, plain_name
 
 logger = logging.getLogger(__name__)
 
@@ -49,24 +57,28 @@ def encode_truth(labels: ArrayLike | Sequence[object]) -> Truth:
         class.
     """
     values = label_array(labels)
-    if values.ndim != 1:
-        raise InputError(
-            f"truth has the shape {values.shape}; expected one label per image: a flat list or array"
-        )
-    if np.issubdtype(values.dtype, np.integer):
-        numbers, inverse = np.unique(np.maximum(values.astype(np.int64), UNKNOWN), return_inverse=True)
-        n_unknown = int(len(numbers) > 0 and numbers[0] == UNKNOWN)
-        return Truth(
-            inverse.astype(np.int64) - n_unknown, tuple(str(number) for number in numbers[n_unknown:])
-        )
-    texts = plain_labels([label_text(value) for value in values.tolist()])
+    if values.ndim == 1 and values.dtype.kind in "iu" and len(values) and int(values.min()) >= UNKNOWN:
+        numbers, inverse = np.unique(values, return_inverse=True)
+        n_unknown = int(numbers[0] == UNKNOWN)
+        codes = inverse.astype(np.int64) - n_unknown
+        return Truth(codes, tuple(str(number) for number in numbers[n_unknown:]))
+    return _encoded(table_of(values, "truth"))
+
+
+def _encoded(table: LabelTable) -> Truth:
+    texts = plain_labels(table.labels or ())
+    for text, place in zip(texts, table.places, strict=True):
+        if WHOLE.fullmatch(text) and text.startswith("-"):
+            raise InputError(
+                f"{table.source}, {place}: label {text}; expected 0, 1, 2, … or -1 for unknown: give others names"
+            )
     names = sorted(set(texts) - {""}, key=_numbers_first)
     index = {name: code for code, name in enumerate(names)}
     codes = np.fromiter((index.get(text, UNKNOWN) for text in texts), dtype=np.int64, count=len(texts))
     return Truth(codes, tuple(names))
 
 
-def read_truth(path: str | Path, file_names: Sequence[str]) -> Truth:
+def read_truth(path: str | Path, file_names: Sequence[str], are_rows: bool = False) -> Truth:
     """Read true labels and put them in the order of a run's images.
 
     Unlike labels that are to be repaired, a truth may be about more images than the run: those are left out.
@@ -74,13 +86,14 @@ def read_truth(path: str | Path, file_names: Sequence[str]) -> Truth:
     Parameters
     ----------
     path
-        CSV or Parquet with the columns `file_name` and `label`, in any order and with further columns; or with
-        `label` alone, or a .npy of labels, one for each image in the order of the run. A label that is empty
-        or -1, and an image that isn't named, is unknown. Names of other images are left out. A name that is no image's
-        counts as that of the one image whose path ends with it, or with which it ends: `000.jpg` for
-        `images/000.jpg`.
+        A table with the images' names and the column `label`, in any order and with further columns; or, where
+        nothing has names, labels alone or a .npy of them, one for each image in the order of the run. A label that is
+        empty or -1, and an image that isn't named, is unknown. Names of other images are left out; names count as
+        `match_names` matches them.
     file_names
         The images of the run.
+    are_rows
+        Whether the run is of features, whose rows have numbers for names too.
 
     Raises
     ------
@@ -88,42 +101,41 @@ def read_truth(path: str | Path, file_names: Sequence[str]) -> Truth:
         A file that cannot be read, columns or rows that are missing, a name given twice with different labels,
         or no name in common. The message names the file, the row and the remedy.
     """
-    table = read_table(Path(path))
+    table = read_labels(Path(path))
     if table.labels is None:
         raise InputError(f"{path}: has no column 'label'; expected the true labels in it")
-    labels = plain_labels(table.labels)
-    if table.file_names is None:
-        if len(labels) != len(file_names):
-            raise InputError(
-                f"{path} has {len(labels)} labels without file names for {len(file_names)} images; expected one "
-                "per image in the order of the run: give the column file_name too"
-            )
-        return encode_truth(labels)
-    label_of = _labels_by_name(table, [plain_name(name) for name in table.file_names], labels)
-    images = [plain_name(name) for name in file_names]
-    by_ending = match_by_ending(set(label_of).difference(images), set(images).difference(label_of))
-    say_matched_by_ending(table.source, by_ending)
-    label_of |= {image: label_of[name] for image, name in by_ending.items()}
-    n_unnamed = sum(name not in label_of for name in images)
-    if n_unnamed == len(images):
-        example = f"{table.file_names[0]!r}" if table.file_names else "nothing"
+    say_what_labels_mean(table.source, table.labels)
+    names = column_of_names(table.source, table.columns, file_names, are_rows)
+    if names is None:
+        return _encoded(in_row_order(table, len(file_names)))
+    label_of = _labels_by_image(table, names)
+    n_unnamed = len(file_names) - len(label_of)
+    if not label_of:
+        example = repr(names.cells[0]) if names.cells else "nothing"
         raise InputError(
             f"{path} names none of the run's {len(file_names)} images: it has {example}, the run has "
             f"{file_names[0]!r}; expected file_name as in clusters.csv"
         )
+    say_how_matched(table.source, names.heading, not_exactly(names.image_of))
     if n_unnamed:
-        logger.info("%s: no row for %d of %d images; they are left out", table.source, n_unnamed, len(images))
-    return encode_truth([label_of.get(name, "") for name in images])
+        logger.info(
+            "%s: no row for %d of %d images; they are left out", table.source, n_unnamed, len(file_names)
+        )
+    places = [f"image {name!r}" for name in file_names]
+    return _encoded(replace(table, labels=[label_of.get(name, "") for name in file_names], places=places))
 
 
-def _labels_by_name(table: LabelTable, names: list[str], labels: list[str]) -> dict[str, str]:
-    """The label of each name; a row may stand twice, but with one label."""
+def _labels_by_image(table: LabelTable, names: Names) -> dict[str, str]:
+    """The label of each image; a row may stand twice, but with one label."""
     label_of: dict[str, str] = {}
-    for name, label, place in zip(names, labels, table.places, strict=True):
-        before = label_of.setdefault(name, label)
+    for name, label, place in zip(names.cells, table.labels or (), table.places, strict=True):
+        image = names.image_of.get(name)
+        if image is None:
+            continue
+        before = label_of.setdefault(image, label)
         if before != label:
             raise InputError(
-                f"{table.source}, {place}: {name!r} has the label {label!r} after {before!r} above; "
+                f"{table.source}, {place}: {plain_name(name)!r} has the label {label!r} after {before!r} above; "
                 "expected one label per image: remove one of the rows"
             )
     return label_of

@@ -1,5 +1,6 @@
 """Which images there are, and what they are called: a folder, a list, a table, an array."""
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -12,11 +13,15 @@ from numpy.typing import NDArray
 
 from ruc.errors import InputError, NothingToClusterError
 from ruc.images.decode import HEADER_BYTES, SUFFIXES, has_image_signature
+from ruc.tables.names import FILE_NAME, heading_of_names
+from ruc.tables.table import Table, is_table, read_table
 
 Images = str | Path | Sequence[str | Path] | NDArray[Any]
 """What a caller may name images by, see `find_images`."""
 
-TABLES = (".csv", ".parquet")
+logger = logging.getLogger(__name__)
+
+FILES_LOOKED_AT = 100  # of a column, to see whether it holds files
 
 
 @dataclass(frozen=True)
@@ -26,18 +31,14 @@ class ImageSource:
     Attributes
     ----------
     file_names
-        What each image is called in every table: a path with forward slashes, sorted; for an array the
-        row number, in row order.
+        What each image is called in every table: a path with forward slashes; for an array the row number. In the
+        order given, that of a folder being by name.
     items
         What `decode` reads: a path each, or the array itself, one row an image.
-    rows
-        (n_images,) int64: where each image stood in the list, table or array that was given, so that
-        `result[np.argsort(rows)]` is in the order given. For a folder 0 … n_images-1.
     """
 
     file_names: tuple[str, ...]
     items: tuple[Path, ...] | NDArray[Any]
-    rows: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.file_names)
@@ -50,7 +51,7 @@ class ImageSource:
             if isinstance(self.items, np.ndarray)
             else tuple(self.items[i] for i in positions)
         )
-        return ImageSource(tuple(self.file_names[i] for i in positions), items, self.rows[positions])
+        return ImageSource(tuple(self.file_names[i] for i in positions), items)
 
 
 def find_images(source: Images | ImageSource) -> ImageSource:
@@ -62,9 +63,10 @@ def find_images(source: Images | ImageSource) -> ImageSource:
         - a folder: all image files in it and below, known by their suffix, or by their first bytes where
           the suffix is missing or unknown. Hidden files are left out, and so are links that lead out of the
           folder and links to folders;
-        - a list of files; names are relative to the folder they have in common, or as given when all are
-          relative;
-        - a CSV or Parquet file with a column `file_name`, relative to the table's folder;
+        - a list of files, in its order; names are relative to the folder they have in common, or as given when all
+          are relative;
+        - a CSV, Parquet or other table with a column `file_name`, or another of which each value is a file, relative
+          to the table's folder and in its order;
         - an array, (n, H, W) or (n, H, W, C) with C in 1, 3, 4: uint8, uint16, bool, or float in [0, 1].
 
     Raises
@@ -82,8 +84,8 @@ def find_images(source: Images | ImageSource) -> ImageSource:
         return _from_list(source)
     path = Path(source)
     if path.is_dir():
-        return _from_folder(path)
-    if path.suffix.lower() in TABLES and path.is_file():
+        return _from_table(path) if is_table(path) else _from_folder(path)
+    if is_table(path) and path.is_file():
         return _from_table(path)
     what = "is a file" if path.exists() else "does not exist"
     raise InputError(
@@ -147,36 +149,42 @@ def _from_list(paths: Sequence[str | Path]) -> ImageSource:
     return _from_paths([path.relative_to(common).as_posix() for path in absolute], absolute)
 
 
-def _from_table(table: Path) -> ImageSource:
-    names = _read_file_names(table)
-    empty = next((row for row, name in enumerate(names) if not name), None)
+def _from_table(path: Path) -> ImageSource:
+    table = read_table(path)
+    folder = path.resolve().parent
+    heading = _heading(table, folder)
+    names = [name.strip() for name in table.columns[heading]]
+    filled = [
+        row for row, name in enumerate(names) if name or any(cells[row] for cells in table.columns.values())
+    ]
+    empty = next((row for row in filled if not names[row]), None)
     if empty is not None:
-        raise InputError(f"{str(table)!r} has no file_name in row {empty + 1}; expected one in every row")
-    folder = table.resolve().parent
-    return _from_paths([PurePosixPath(name).as_posix() for name in names], [folder / name for name in names])
+        raise InputError(f"{str(path)!r}, {table.places[empty]}: has no {heading}; expected one in every row")
+    names = [PurePosixPath(names[row].replace("\\", "/")).as_posix() for row in filled]
+    return _from_paths(names, [folder / name for name in names])
 
 
-def _read_file_names(table: Path) -> list[str]:
-    import pyarrow as pa
-    import pyarrow.csv
-    import pyarrow.parquet
-
-    try:
-        if table.suffix.lower() == ".csv":
-            # As text, or "000" would become 0.
-            options = pa.csv.ConvertOptions(
-                column_types={"file_name": pa.string()}, strings_can_be_null=False
-            )
-            content = pa.csv.read_csv(table, convert_options=options)
-        else:
-            content = pa.parquet.read_table(table)
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{str(table)!r} cannot be read as a table: {str(error).splitlines()[0]}") from error
-    if "file_name" not in content.column_names:
+def _heading(table: Table, folder: Path) -> str:
+    """`file_name`, or the one column of which each value is a file."""
+    if FILE_NAME in table.columns:
+        return FILE_NAME
+    files = [heading for heading, cells in table.columns.items() if _are_files(cells, folder)]
+    chosen = heading_of_names(files) or (files[0] if len(files) == 1 else None)
+    if chosen is None:
         raise InputError(
-            f"{str(table)!r} has the columns {content.column_names}; expected one called file_name"
+            f"{table.source!r} has the columns {list(table.columns)}; expected one called file_name, or one whose "
+            "values are files, relative to the table's folder"
         )
-    return [str(name) if name is not None else "" for name in content["file_name"].to_pylist()]
+    logger.info("%s: the column %r is taken for file_name, since its values are files", table.source, chosen)
+    return chosen
+
+
+def _are_files(cells: Sequence[str], folder: Path) -> bool:
+    """Whether most of them are; the others may be gone."""
+    names = [cell.strip() for cell in cells if cell.strip()]
+    some = names[:: max(1, len(names) // FILES_LOOKED_AT)]
+    n_there = sum((folder / name.replace("\\", "/")).is_file() for name in some)
+    return bool(some) and n_there > len(some) / 2
 
 
 def _from_paths(names: list[str], paths: list[Path]) -> ImageSource:
@@ -189,10 +197,7 @@ def _from_paths(names: list[str], paths: list[Path]) -> ImageSource:
         raise InputError(
             f"{len(twice)} images are listed more than once: {shown}; expected each of them once"
         )
-    order = sorted(range(len(names)), key=names.__getitem__)
-    return ImageSource(
-        tuple(names[i] for i in order), tuple(paths[i] for i in order), np.asarray(order, dtype=np.int64)
-    )
+    return ImageSource(tuple(names), tuple(paths))
 
 
 def _printable(name: str) -> str:
@@ -216,11 +221,27 @@ def _from_array(array: NDArray[Any]) -> ImageSource:
         low, high = float(array.min()), float(array.max())
         if not (low >= 0 and high <= 1):  # also when there is a NaN
             raise InputError(f"an array of float images spans [{low:g}, {high:g}]; expected values in [0, 1]")
-    elif array.dtype not in (np.uint8, np.uint16, np.bool_):
+    elif array.dtype.kind == "u" and array.dtype.itemsize == 2:
+        array = array.astype(
+            np.uint16, copy=False
+        )  # of this machine's byte order: FITS, IDX and HDF5 have the other
+    elif array.dtype not in (np.uint8, np.bool_):
         raise InputError(
             f"an array of images has the type {array.dtype}; expected uint8, uint16, bool or float in [0, 1]: "
-            "array.astype(np.uint8)"
+            f"{_remedy(array)}"
         )
-    return ImageSource(
-        tuple(str(row) for row in range(len(array))), array, np.arange(len(array), dtype=np.int64)
+    return ImageSource(tuple(str(row) for row in range(len(array))), array)
+
+
+def _remedy(array: NDArray[Any]) -> str:
+    """What keeps the values: to cast those beyond 255 to uint8 would wrap them round."""
+    if array.dtype.kind not in "iu":
+        return "convert it to one of these"
+    low, high = int(array.min()), int(array.max())
+    for kind in (np.uint8, np.uint16):
+        if low >= 0 and high <= np.iinfo(kind).max:
+            return f"its values, {low} to {high}, fit into array.astype(np.{kind.__name__})"
+    return (
+        f"its values are {low} to {high}; bring them to 0 … 1 by what they mean, as "
+        f"((array - {low}) / {high - low}).astype(np.float32)"
     )

@@ -10,18 +10,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from ruc.errors import InputError
 from ruc.labels.clustering import UNKNOWN, Clustering
-from ruc.labels.matching import in_order_of, in_row_order, say_matched_by_ending
+from ruc.labels.matching import in_order_of, in_row_order, say_how_matched
 from ruc.labels.tables import (
     PROBABILITY,
     WHOLE,
     LabelTable,
     label_array,
     plain_labels,
-    read_npy,
-    read_table,
+    read_labels,
+    say_what_labels_mean,
     table_of,
     with_probabilities,
 )
+from ruc.tables.arrays import read_array
+from ruc.tables.names import column_of_names
 
 logger = logging.getLogger(__name__)
 
@@ -67,27 +69,24 @@ def given(
 
 def read_given(
     path: Path,
-    n_samples: int,
-    file_names: Sequence[str] | None = None,
+    file_names: Sequence[str],
     probabilities: Path | None = None,
     n_clusters: int | None = None,
     skipped: Collection[str] = (),
+    are_rows: bool = False,
 ) -> tuple[Clustering, tuple[str, ...] | None]:
-    """Read labels from CSV, Parquet or `.npy`, and match them with the samples.
+    """Read labels from a table or an array, and match them with the samples.
 
-    CSV and Parquet have a column `label`, for images a column `file_name` too, and may have columns of
-    probabilities `probability_<class>`; without `label` the most probable class is the label. Without `file_name`,
-    and in `.npy`, rows are in the order of the samples: images sorted by file name. Images that aren't in the file
-    have an unknown label.
+    A table has a column `label`, for images one with their names too, and may have columns of probabilities
+    `probability_<class>`; without `label` the most probable class is the label. Where nothing has names, as in
+    `.npy`, rows are in the order of the samples. Samples that aren't in the file have an unknown label.
 
     Parameters
     ----------
     path
         The file of labels.
-    n_samples
-        How many samples there are.
     file_names
-        Of the images, in the order of the samples; None for features.
+        Of all images in the order of their source, those skipped among them; row numbers where samples have no names.
     probabilities
         A `.npy` of probabilities (n_rows, n_clusters), its rows in the order of the file of labels, its columns in
         the sorted order of the classes.
@@ -95,11 +94,13 @@ def read_given(
         Number of clusters; by default as many as there are classes.
     skipped
         File names of images that couldn't be read: their labels are passed over.
+    are_rows
+        Whether the samples are rows of features, which have numbers for names too.
 
     Returns
     -------
     clustering
-        Named "given".
+        Named "given"; without those skipped.
     class_names
         The name of each cluster: None where labels were the integers 0 … n_clusters-1 already.
 
@@ -108,11 +109,7 @@ def read_given(
     InputError
         Anything that doesn't fit, with the file, the row and what to do about it.
     """
-    table = _read(path, probabilities)
-    matched = (
-        in_row_order(table, n_samples) if file_names is None else in_order_of(table, file_names, skipped)
-    )
-    return _said(matched, n_clusters)
+    return _said(in_order_of(_read(path, probabilities), file_names, skipped, are_rows), n_clusters)
 
 
 def check_given(
@@ -123,28 +120,30 @@ def check_given(
 ) -> None:
     """Raise what `read_given` would, as far as can be told before it is known which images can be read.
 
-    Parameters are those of `read_given`; `file_names` are those of all images, readable or not.
+    Parameters are those of `read_given`.
     """
     table = _read(path, probabilities)
-    if table.file_names is not None:  # else rows are in the order of images that are still to be read
+    if column_of_names(table.source, table.columns, file_names) is not None:
+        # Else rows may be those of images that are still to be read.
         _number(in_order_of(table, file_names, ()), n_clusters)
 
 
 def _read(path: Path, probabilities: Path | None) -> LabelTable:
-    table = read_table(Path(path))
+    table = read_labels(Path(path))
     if probabilities is None:
         return table
-    return with_probabilities(table, read_npy(Path(probabilities)), str(probabilities))
+    return with_probabilities(table, read_array(Path(probabilities)), str(probabilities))
 
 
 def _said(table: LabelTable, n_clusters: int | None) -> tuple[Clustering, tuple[str, ...] | None]:
     """Numbered, with a warning of each thing in it that the user may not have meant."""
     clustering, names = _number(table, n_clusters)
-    say_matched_by_ending(table.source, table.by_ending)
+    say_how_matched(table.source, table.names_from, table.by_ending)
     if table.n_unnamed:
         logger.warning(
             "%s has no label for %d of %d images: unknown", table.source, table.n_unnamed, len(table.places)
         )
+    say_what_labels_mean(table.source, table.labels or ())
     _warn_of_small_classes(table, clustering, names or [str(k) for k in range(clustering.n_clusters)])
     if clustering.probabilities is not None:
         most_probable = clustering.probabilities.argmax(axis=1)

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from ruc.errors import InputError
-from ruc.images.names import match_by_ending, plain_name
 from ruc.labels.tables import LabelTable
+from ruc.tables.names import FILE_NAME, Names, column_of_names, plain_name
 
 logger = logging.getLogger(__name__)
 
@@ -24,28 +24,35 @@ def in_row_order(table: LabelTable, n_samples: int) -> LabelTable:
     return table
 
 
-def in_order_of(table: LabelTable, file_names: Sequence[str], skipped: Collection[str]) -> LabelTable:
-    """The rows in the order of the images, by file name; where rows have none, they are sorted by it.
+def in_order_of(
+    table: LabelTable, file_names: Sequence[str], skipped: Collection[str] = (), are_rows: bool = False
+) -> LabelTable:
+    """The rows in the order of the samples, by name; by their place where nothing has names.
 
     Parameters
     ----------
     table
-        Rows in any order. An image without one is unknown. A name that is no image's counts as that of the one image
-        whose path ends with it, or with which it ends: `000.jpg` for `images/000.jpg`.
+        Rows in any order. A sample without one is unknown. Names count as `match_names` matches them.
     file_names
-        Of the images.
+        Of all samples in the order of their source, those skipped among them; row numbers where they have no names.
     skipped
         File names of images that couldn't be read: their rows are passed over.
+    are_rows
+        Whether the samples are rows of features, which have numbers for names too.
 
     Raises
     ------
     InputError
         Names that no image has, that stand twice, or another number of rows without names than of images.
     """
-    wanted = [plain_name(name) for name in file_names]
-    passed_over = {plain_name(name) for name in skipped}
-    found = _names_of_rows(table, wanted, passed_over)
-    row_of, by_ending = _rows_by_name(table, found, {*wanted, *passed_over})
+    passed_over = set(skipped)
+    wanted = [name for name in file_names if name not in passed_over]
+    names = column_of_names(table.source, table.columns, file_names, are_rows)
+    row_of = (
+        _rows_by_place(table, file_names, wanted)
+        if names is None
+        else _rows_by_name(table, names, file_names)
+    )
     rows = [row_of.get(name) for name in wanted]
     probabilities = None
     if table.probabilities is not None:
@@ -55,63 +62,87 @@ def in_order_of(table: LabelTable, file_names: Sequence[str], skipped: Collectio
                 probabilities[sample] = table.probabilities[row]
     return replace(
         table,
-        file_names=list(file_names),
+        columns={},
         labels=None if table.labels is None else ["" if row is None else table.labels[row] for row in rows],
         probabilities=probabilities,
         places=[
-            f"image {name!r}" if row is None else table.places[row]
+            f"image {plain_name(name)!r}" if row is None else table.places[row]
             for name, row in zip(wanted, rows, strict=True)
         ],
         n_unnamed=rows.count(None),
-        by_ending=by_ending,
+        names_from=None if names is None else names.heading,
+        by_ending={} if names is None else not_exactly(names.image_of),
     )
 
 
-def say_matched_by_ending(source: str, by_ending: Mapping[str, str]) -> None:
-    """Log that names of a table, image to name, count as those of images whose names end alike."""
+def say_how_matched(source: str, heading: str | None, by_ending: Mapping[str, str]) -> None:
+    """Log which column of a table counts as that of the names, and names, image to name, that aren't quite the same."""
+    if heading is not None and heading != FILE_NAME:
+        logger.info(
+            "%s: the column %r is taken for file_name, since its values are names of the images",
+            source,
+            heading,
+        )
     if by_ending:
         image, name = next(iter(by_ending.items()))
         logger.info("%s: %d names matched by their ending, as %r for %r", source, len(by_ending), name, image)
 
 
-def _names_of_rows(table: LabelTable, wanted: list[str], passed_over: set[str]) -> list[str]:
-    """The file name of each row; without names there is a row for each image, those skipped included or not."""
-    if table.file_names is not None:
-        return [plain_name(name) for name in table.file_names]
-    for names in (sorted([*wanted, *passed_over]), wanted):
+def not_exactly(image_of: Mapping[str, str]) -> dict[str, str]:
+    """Image to name, of those of a table that aren't the image's but for how a system writes it."""
+    return {
+        image: plain_name(name) for name, image in image_of.items() if plain_name(name) != plain_name(image)
+    }
+
+
+def _rows_by_place(table: LabelTable, file_names: Sequence[str], wanted: Sequence[str]) -> dict[str, int]:
+    """Without names there is a row for each image, those skipped included or not."""
+    for names in (file_names, wanted):
         if len(table.places) == len(names):
-            return names
+            return {name: row for row, name in enumerate(names)}
     raise InputError(
-        f"{table.source}: holds {len(table.places)} labels for {len(wanted)} images; add a column "
-        "'file_name', or give one row an image, sorted by file name"
+        f"{table.source}: holds {len(table.places)} labels for {len(wanted)} samples; add a column 'file_name', or "
+        "give a row a sample, in the order of a list, or of a folder's images sorted by file name"
     )
 
 
-def _rows_by_name(
-    table: LabelTable, found: list[str], images: set[str]
-) -> tuple[dict[str, int], dict[str, str]]:
-    """The row of each image that has one, and the names of those that were matched by their ending.
+def _rows_by_name(table: LabelTable, column: Names, file_names: Sequence[str]) -> dict[str, int]:
+    """The row of each image that has one.
 
-    Every name must be an image's, and stand once.
+    Every name must be an image's, and stand once; rows without name and label are a spreadsheet's.
     """
+    names = column.cells
+    filled = [row for row, name in enumerate(names) if name.strip()]
+    _refuse_labels_without_name(table, names)
     rows: dict[str, int] = {}
-    for row, name in enumerate(found):
-        if name in rows:
+    unknown: list[int] = []
+    for row in filled:
+        image = column.image_of.get(names[row])
+        if image is None:
+            unknown.append(row)
+        elif image in rows:
             raise InputError(
-                f"{table.source}, {table.places[row]}: file name {name!r} stands on {table.places[rows[name]]} "
-                "already; keep one of the two"
+                f"{table.source}, {table.places[row]}: file name {plain_name(names[row])!r} stands on "
+                f"{table.places[rows[image]]} already; keep one of the two"
             )
-        rows[name] = row
-    by_ending = match_by_ending(rows.keys() - images, images - rows.keys())
-    for image, name in by_ending.items():
-        rows[image] = rows.pop(name)
-    unknown = [name for name in found if name in rows and name not in images]
+        else:
+            rows[image] = row
     if unknown:
-        close = difflib.get_close_matches(unknown[0], list(images)[:10_000], n=1, cutoff=0.0)
+        first = plain_name(names[unknown[0]])
+        close = difflib.get_close_matches(first, list(file_names)[:10_000], n=1, cutoff=0.0)
         example = f"; the closest image is {close[0]!r}" if close else ""
         raise InputError(
-            f"{table.source}, {table.places[rows[unknown[0]]]}: no image has the file name {unknown[0]!r} "
-            f"({len(unknown)} such rows of {len(found)}){example}; give names relative to the folder of images, "
+            f"{table.source}, {table.places[unknown[0]]}: no image has the file name {first!r} "
+            f"({len(unknown)} such rows of {len(filled)}){example}; give names relative to the folder of images, "
             "or remove these rows"
         )
-    return rows, by_ending
+    return rows
+
+
+def _refuse_labels_without_name(table: LabelTable, names: Sequence[str]) -> None:
+    for row, name in enumerate(names):
+        if not name.strip() and table.labels is not None and table.labels[row]:
+            raise InputError(
+                f"{table.source}, {table.places[row]}: the label {table.labels[row]!r} has no file name; expected one "
+                "in every row"
+            )

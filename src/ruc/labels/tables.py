@@ -1,9 +1,12 @@
 """Labels as they stand in a file or an array, before they are matched with samples and numbered."""
 
-import csv
+import logging
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from itertools import compress
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,10 +14,24 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ruc.errors import InputError
+from ruc.tables.arrays import read_array
+from ruc.tables.delimited import MISSING
+from ruc.tables.kinds import kind_of
+from ruc.tables.names import heading_of_names, plain_heading
+from ruc.tables.table import Table, cell_text, is_table, read_table
 
+logger = logging.getLogger(__name__)
+
+LABEL: Final = "label"
 PROBABILITY: Final = "probability_"  # prefix of the columns that hold probabilities; the class follows
 WHOLE: Final = re.compile(r"-?(0|[1-9][0-9]*)")
-WHOLE_OR_FLOAT = re.compile(rf"{WHOLE.pattern}(\.0+)?")  # as pandas writes whole numbers beside missing ones
+WHOLE_OR_FLOAT = re.compile(
+    rf"{WHOLE.pattern}(\.0+|,0)?"
+)  # as pandas writes whole numbers beside missing ones
+MINUS: Final = re.compile(r"^\N{MINUS SIGN}(?=[0-9])")  # as some spreadsheets and languages write it
+NOISE: Final = ("-1", "-2", "-3")  # scikit-learn's HDBSCAN: noise, infinite and missing values
+PLAIN: Final = (str, bytes, bool, int, float, Decimal)
+NUMBERS_OR_TEXT: Final = "biufUSOT"  # kinds of NumPy's types
 
 
 @dataclass(frozen=True)
@@ -25,8 +42,8 @@ class LabelTable:
     ----------
     source
         The file, or "labels", for messages.
-    file_names
-        Of the images, or None where rows have none.
+    columns
+        The other columns by their headings, one of which may name the images.
     labels
         As text, "" where unknown; None where there are probabilities alone.
     probabilities
@@ -39,52 +56,47 @@ class LabelTable:
         The file of probabilities, where it is another.
     n_unnamed
         Samples that no row names.
+    names_from
+        Heading of the column by which the rows were matched, or None.
     by_ending
         Images whose row has another name, by how either ends: image to name.
     """
 
     source: str
-    file_names: list[str] | None
+    columns: Mapping[str, list[str]]
     labels: list[str] | None
     probabilities: NDArray[np.float64] | None
     classes: list[str] | None
     places: list[str]
     probability_source: str = ""
     n_unnamed: int = 0
+    names_from: str | None = None
     by_ending: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_table(path: Path) -> LabelTable:
-    """The labels of a CSV, Parquet or `.npy` file.
+def read_labels(path: Path) -> LabelTable:
+    """The labels of a table (CSV, Parquet, …) or of an array (`.npy`, …).
 
     Raises
     ------
     InputError
         The file isn't there, can't be read, or holds no labels; with the row and what to do about it.
     """
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"{path}: no such file of labels; expected a CSV, Parquet or .npy file")
-    match path.suffix.lower():
-        case ".npy":
-            return table_of(read_npy(path), str(path))
-        case ".parquet" | ".pq":
-            return _read_parquet(path)
-        case ".csv" | ".tsv" | ".txt":
-            return _read_csv(path)
-    raise InputError(f"{path}: labels in a file of type {path.suffix!r}; expected .csv, .parquet or .npy")
-
-
-def read_npy(path: Path) -> NDArray[np.generic]:
-    """The array of a `.npy`, which must not hold objects."""
+    if is_table(path) or path.is_dir():
+        return _labels_of(read_table(path))
     try:
-        array: NDArray[np.generic] = np.load(path, allow_pickle=False)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file; expected a .npy file") from error
-    except (ValueError, OSError, EOFError) as error:
+        kind = kind_of(path)
+    except OSError as error:
         raise InputError(
-            f"{path}: cannot be read as .npy ({error}); save it by numpy.save as numbers or text, not as objects"
+            f"{path}: cannot be read ({error.strerror}); expected a file that you may read"
         ) from error
-    return array
+    if kind is None and path.suffix.lower() != ".npy":
+        raise InputError(f"{path}: labels in a file of type {path.suffix!r}; expected .csv, .parquet or .npy")
+    if kind in ("Parquet", "Feather") or (kind is not None and "Excel" in kind):
+        return _labels_of(read_table(path))
+    return table_of(read_array(path), str(path))
 
 
 def table_of(array: NDArray[np.generic], source: str) -> LabelTable:
@@ -93,76 +105,33 @@ def table_of(array: NDArray[np.generic], source: str) -> LabelTable:
         raise InputError(
             f"{source}: labels have shape {array.shape}; expected one label a sample, (n_samples,)"
         )
-    labels = [label_text(value) for value in array.tolist()]
-    return LabelTable(source, None, labels, None, None, [f"row {row}" for row in range(len(labels))])
-
-
-def _read_csv(path: Path) -> LabelTable:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            header = file.readline()
-            delimiter = max(",;\t", key=header.count)
-            file.seek(0)
-            reader = csv.reader(file, delimiter=delimiter)
-            rows = _rows_among([(reader.line_num, row) for row in reader])
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: isn't UTF-8 text ({error.reason}); save it as UTF-8") from error
-    except csv.Error as error:
-        raise InputError(f"{path}: cannot be read as CSV ({error})") from error
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror}); expected a file of labels that you may read"
-        ) from error
-    if not rows:
-        raise InputError(f"{path}: is empty; expected a header line with the columns file_name,label")
-    columns = [column.strip() for column in rows[0][1]]
-    # Spreadsheets append lines of commas; without names such a row is an unknown label.
-    if "file_name" in columns:
-        rows = [(line, row) for line, row in rows if any(row)]
-    for line, row in rows[1:]:
-        if len(row) != len(columns):
+    if array.dtype.kind not in NUMBERS_OR_TEXT:
+        raise InputError(f"{source}: labels have the type {array.dtype}; expected integers or text")
+    labels = []
+    for row, value in enumerate(array.tolist()):
+        text = label_text(value)
+        if text and not isinstance(value.item() if isinstance(value, np.generic) else value, PLAIN):
             raise InputError(
-                f"{path}, line {line}: {len(row)} values for {len(columns)} columns; put values that hold a "
-                f"{delimiter!r} in double quotes"
+                f"{source}, row {row}: a label is a {type(value).__name__} ({str(value)[:40]}); expected one number or "
+                "text"
             )
-    values = {column: [row[i].strip() for _, row in rows[1:]] for i, column in enumerate(columns)}
-    if len(values) < len(columns):
-        raise InputError(f"{path}: two columns have the same name among {', '.join(columns)}; rename one")
-    return _from_columns(str(path), values, [f"line {line}" for line, _ in rows[1:]])
+        labels.append(text)
+    return LabelTable(source, {}, labels, None, None, [f"row {row}" for row in range(len(labels))])
 
 
-def _rows_among(lines: list[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
-    """The lines that aren't empty; of a single column also empty ones between them, which hold unknown labels."""
-    filled = [place for place, (_, row) in enumerate(lines) if row]
-    if filled and len(lines[filled[0]][1]) == 1:
-        return [(line, row or [""]) for line, row in lines[filled[0] : filled[-1] + 1]]
-    return [lines[place] for place in filled]
-
-
-def _read_parquet(path: Path) -> LabelTable:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: cannot be read as Parquet ({str(error).splitlines()[0]})") from error
-    wanted = [
-        name for name in table.column_names if name in ("file_name", "label") or name.startswith(PROBABILITY)
-    ]
-    values = {name: [label_text(value) for value in table.column(name).to_pylist()] for name in wanted}
-    if not wanted:
-        values = {name: [] for name in table.column_names}
-    return _from_columns(str(path), values, [f"row {row}" for row in range(table.num_rows)])
-
-
-def _from_columns(source: str, columns: dict[str, list[str]], places: list[str]) -> LabelTable:
-    """Pick the columns that matter."""
+def _labels_of(table: Table) -> LabelTable:
+    """Pick the columns that matter, and the rows: spreadsheets append some without anything."""
+    columns, source, places = table.columns, table.source, table.places
+    if heading_of_names(columns) is not None:
+        filled = [any(cell.strip() for cell in row) for row in zip(*columns.values(), strict=True)]
+        columns = {name: list(compress(cells, filled)) for name, cells in columns.items()}
+        places = list(compress(places, filled))
     probability_columns = [name for name in columns if name.startswith(PROBABILITY)]
-    if "label" not in columns and not probability_columns:
+    label = _label_column(table)
+    if label is None and not probability_columns:
         raise InputError(
-            f"{source}: has the columns {', '.join(columns)}; expected 'file_name' and 'label'; rename the column "
-            "that holds the labels to 'label'"
+            f"{source}: has the columns {', '.join(map(repr, columns))}; expected 'file_name' and 'label' as headings "
+            "in the first line; rename the column that holds the labels to 'label'"
         )
     probabilities = None
     if probability_columns:
@@ -170,13 +139,31 @@ def _from_columns(source: str, columns: dict[str, list[str]], places: list[str])
         for k, name in enumerate(probability_columns):
             for row, value in enumerate(columns[name]):
                 try:
-                    probabilities[row, k] = float(value) if value else np.nan
+                    # Where a semicolon separates columns a comma may separate decimals.
+                    probabilities[row, k] = float(value.replace(",", ".")) if value.strip() else np.nan
                 except ValueError as error:
                     raise InputError(
                         f"{source}, {places[row]}: {name} is {value!r}; expected a number between 0 and 1"
                     ) from error
     classes = [name.removeprefix(PROBABILITY) for name in probability_columns] or None
-    return LabelTable(source, columns.get("file_name"), columns.get("label"), probabilities, classes, places)
+    others = {name: cells for name, cells in columns.items() if name not in (label, *probability_columns)}
+    labels = None if label is None else [text.strip() for text in columns[label]]
+    return LabelTable(source, others, labels, probabilities, classes, places)
+
+
+def _label_column(table: Table) -> str | None:
+    headings = [*table.columns, *table.unusable]
+    found = [each for each in headings if plain_heading(each) == LABEL]
+    label = LABEL if LABEL in found else found[0] if len(found) == 1 else None
+    if len(found) > 1 and label is None:
+        raise InputError(
+            f"{table.source}: the columns {', '.join(map(repr, found))} may all be the label; keep one"
+        )
+    if label in table.unusable:
+        raise InputError(
+            f"{table.source}: the column {label!r} holds {table.unusable[label]}; expected one number or text a row"
+        )
+    return label
 
 
 def with_probabilities(table: LabelTable, array: NDArray[np.generic], source: str) -> LabelTable:
@@ -198,35 +185,64 @@ def with_probabilities(table: LabelTable, array: NDArray[np.generic], source: st
 
 
 def plain_labels(labels: Sequence[str]) -> list[str]:
-    """The labels with "" for -1 and NaN, which mean unknown too; where all are whole numbers, these written alike."""
-    texts = ["" if text in ("-1", "-1.0") or text.lower() == "nan" else text for text in labels]
-    if all(WHOLE_OR_FLOAT.fullmatch(text) for text in texts if text):
-        return [text.split(".")[0] for text in texts]
-    return texts
+    """Labels that mean the same written alike, and "" for those that mean that nothing is known.
+
+    -1 and NaN are unknown; where all others are whole numbers, so are -2 and -3 (scikit-learn's HDBSCAN) and what
+    programs write where there is no value (NA, null, …), which among other texts may be a class. Whole numbers are
+    written as such: 2.0 is 2, where all are whole numbers or there is a 2 as well. Text is composed Unicode.
+    """
+    texts = [MINUS.sub("-", unicodedata.normalize("NFC", text)) for text in labels]
+    texts = ["" if text in ("-1", "-1.0", "-1,0") or text.lower() == "nan" else text for text in texts]
+    known = {text for text in texts if text}
+    whole = {text for text in known if WHOLE_OR_FLOAT.fullmatch(text)}
+    if whole and known - whole <= MISSING:
+        as_whole = {text: _integer(text) for text in whole}
+        return ["" if as_whole.get(text, "") in NOISE else as_whole.get(text, "") for text in texts]
+    alike = {text: _integer(text) for text in whole if _integer(text) in known}
+    return [alike.get(text, text) for text in texts]
+
+
+def _integer(text: str) -> str:
+    return str(int(re.split("[.,]", text)[0]))
+
+
+def say_what_labels_mean(source: str, labels: Sequence[str]) -> None:
+    """Warn of texts that may or do count as no label, and of classes whose names look alike."""
+    texts = plain_labels(labels)
+    names = sorted(set(texts) - {""})
+    for name in MISSING.intersection(names):
+        logger.warning(
+            "%s: %d labels are %r, taken for a class of that name; leave them empty where the label isn't known",
+            source,
+            texts.count(name),
+            name,
+        )
+    unsaid = {text for text, plain in zip(labels, texts, strict=True) if text and not plain} - {"-1", "-1.0"}
+    if unsaid:
+        count, which = sum(text in unsaid for text in labels), " or ".join(map(repr, sorted(unsaid)))
+        logger.warning("%s: %d labels are %s, taken for unknown", source, count, which)
+    first: dict[str, str] = {}
+    for name in names:
+        like = first.setdefault(" ".join(name.casefold().split()), name)
+        if like != name:
+            logger.warning(
+                "%s: the labels %r and %r count as two classes; write one alike", source, like, name
+            )
 
 
 def label_text(value: object) -> str:
     """A label as text; "" where the value, not what it would be written as, says that it's unknown."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if _is_missing(value):
-        return ""
-    if isinstance(value, bytes):
-        return value.decode(errors="replace")
-    if isinstance(value, float) and value.is_integer():  # 6.0 is called as 6 is
-        return str(int(value))
-    return str(value).strip()
+    return cell_text(value).strip()
 
 
 def label_array(labels: ArrayLike | Sequence[object]) -> NDArray[Any]:
     """Labels each as the value that it is: of numbers, NaN and text together NumPy would make text alone."""
-    array = np.asarray(labels)
-    return np.asarray(labels, dtype=object) if array.dtype.kind in "US" else array
-
-
-def _is_missing(value: object) -> bool:
-    """Whether it is None, NaN, or what pandas calls NaT or NA."""
+    if isinstance(labels, np.ma.MaskedArray):  # else what is masked would count
+        filled: NDArray[Any] = np.asarray(labels.data, dtype=object)
+        filled[np.ma.getmaskarray(labels)] = None
+        return filled
     try:
-        return value is None or bool(value != value)  # which is so of NaN and NaT alone
-    except TypeError:  # pandas.NA is neither equal nor unequal
-        return True
+        array = np.asarray(labels)
+    except ValueError as error:  # lists of several lengths
+        raise InputError("labels are lists of several lengths; expected one label a sample") from error
+    return np.asarray(labels, dtype=object) if array.dtype.kind in "US" else array

@@ -15,6 +15,6 @@ from ruc.run_folder.folder import (
     write_run,
 )
 from ruc.run_folder.members import REPORT
-from ruc.run_folder.run import Run, by_file_name
+from ruc.run_folder.run import Run
 from ruc.run_folder.unfinished import Checkpoints, checkpoints
 from ruc.run_folder.whole import Places, new_output, new_outputs

@@ -1,7 +1,7 @@
 """What a finished run knows, in memory."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -73,6 +73,11 @@ class Run:
         return (self.initial_cluster >= 0) & np.not_equal(self.cluster, self.initial_cluster)
 
     @property
+    def is_of_features(self) -> bool:
+        """Whether its samples are rows of features or of an array, so that their numbers name them too."""
+        return self.settings.get("source") is None
+
+    @property
     def has_names(self) -> bool:
         """Whether a cluster is called something else than its number."""
         return self.cluster_names != tuple(str(number) for number in range(len(self.cluster_names)))
@@ -81,22 +86,3 @@ class Run:
     def n_clusters(self) -> int:
         """K, counting clusters that are empty."""
         return int(self.probabilities.shape[1])
-
-
-def by_file_name(run: Run) -> Run:
-    """The same run with all its rows sorted by file name."""
-    order = np.argsort(np.asarray(run.file_names, dtype=object), kind="stable")
-    rows: dict[str, Any] = {
-        name: getattr(run, name)[order]
-        for name in (
-            "cluster", "confidence", "initial_cluster", "was_clean", "is_clean", "probabilities", "features",
-            "initial_probabilities", "network_probabilities",
-        )
-        if getattr(run, name) is not None
-    }  # fmt: skip
-    return replace(
-        run,
-        file_names=tuple(run.file_names[i] for i in order),
-        marks={name: column[order] for name, column in run.marks.items()},
-        **rows,
-    )
