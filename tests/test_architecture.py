@@ -15,12 +15,13 @@ MODULES = {
 
 # What each part may import of the others. A part that isn't named here joins them (the pipeline, the estimators,
 # …) and may import anything but the command line.
-FOUNDATION = {"errors", "readers", "runtime", "progress"}
+FOUNDATION = {"errors", "readers", "runtime", "progress", "side_by_side"}
 MAY_IMPORT = {
     "errors": set(),
     "readers": {"errors"},
     "runtime": {"errors"},
     "progress": set(),
+    "side_by_side": {"errors"},
     "tables": FOUNDATION,
     "images": FOUNDATION | {"tables"},
     "networks": FOUNDATION,

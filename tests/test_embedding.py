@@ -63,7 +63,7 @@ def test_views_are_made_of_a_few_images_at_a_time(
 
 def test_no_views_without_a_network_or_without_images(shapes: tuple[Path, dict[str, str]]) -> None:
     assert embed_views(given_features(np.eye(5, dtype=np.float32)), CPU) is None
-    pixels = embed_images(find_images(shapes[0]), "pixels", None, 0.1, CPU)
+    pixels = embed_images(find_images(shapes[0]), ["pixels"], None, 0.1, CPU)
     assert isinstance(pixels.embedder, type(fit_pixels(np.zeros((3, 1, 8, 8), np.uint8))))
     assert embed_views(pixels, CPU) is None
 
@@ -74,7 +74,7 @@ def test_momentum_learns_with_views_that_suit_the_images(
     tiny = NetworkSettings(width=4, blocks=(1, 1))
     quick = partial(MomentumSettings, network=tiny, n_epochs=1, n_hidden=16, n_projected=8)
     monkeypatch.setattr("ruc.embed.known.MomentumSettings", quick)
-    embedded = embed_images(find_images(shapes[0]), "momentum", 16, 0.1, CPU)
+    embedded = embed_images(find_images(shapes[0]), ["momentum"], 16, 0.1, CPU)
     assert isinstance(embedded.embedder, SelfSupervisedEmbedder)
     assert embedded.embedder.name == "momentum"
     assert "views" in embedded.why

@@ -19,6 +19,7 @@ from ruc.options import (
     Device,
     Embedder,
     Epochs,
+    Features,
     MaxSkipped,
     Output,
     Overwrite,
@@ -92,7 +93,7 @@ def cluster(
     ] = None,
     n_clusters: Clusters = None,
     output: Output = None,
-    features: Annotated[str | None, typer.Option(help="A .npy of features instead of images.")] = None,
+    features: Features = None,
     embedder: Embedder = None,
     base: Base = None,
     space: Space = None,
@@ -128,9 +129,7 @@ def refine(
     probabilities: Annotated[
         str | None, typer.Option(help="Their probabilities: .npy (n_samples, n_clusters).")
     ] = None,
-    features: Annotated[
-        str | None, typer.Option(help="A .npy of features, instead of images or beside them.")
-    ] = None,
+    features: Features = None,
     output: Output = None,
     embedder: Embedder = None,
     space: Space = None,
@@ -164,7 +163,7 @@ def predict(
         Path,
         typer.Option("-o", "--output", help="CSV to write; what can't be read goes to NAME_skipped.csv."),
     ] = Path("predictions.csv"),
-    features: Annotated[str | None, typer.Option(help="A .npy of features, for a run on features.")] = None,
+    features: Features = None,
     raw: Annotated[
         bool, typer.Option("--raw", help="Confidence as the networks say it, instead of calibrated.")
     ] = False,

@@ -1,8 +1,8 @@
 """The stage that turns images into features: which embedder, and what it makes of the images."""
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from ruc.embed.pretrained import load_pretrained
 from ruc.embed.scaling import Scaling
 from ruc.embed.scratch import choose_policy
 from ruc.embed.self_supervised import SelfSupervisedEmbedder
+from ruc.embed.several import SeveralEmbedders, side_by_side
 from ruc.errors import InputError
 from ruc.images.load import LARGEST_SIZE, ImageSet, choose_size, load_pixels
 from ruc.images.source import ImageSource, find_images
@@ -30,6 +31,7 @@ from ruc.networks.checkpoints import LARGEST_SIDE, is_checkpoint, load_checkpoin
 from ruc.run_folder import Checkpoints, check_file, new_outputs, write_csv
 from ruc.runtime import Runtime
 from ruc.settings import Settings
+from ruc.side_by_side import columns, part, short_names
 from ruc.skipped import skipped_file, write_skipped
 
 logger = logging.getLogger(__name__)
@@ -38,7 +40,7 @@ N_VIEWS = 8
 CHUNK = 1000  # images
 MOST_WITH_VIEWS = 20_000  # images whose views are embedded: 8 times their features are kept in memory
 MOMENTUM_SIDE = 64  # of photographs, where there are many of them and a GPU
-FittedEmbedder = Embedder | FrozenEmbedder
+FittedEmbedder = Embedder | FrozenEmbedder | SeveralEmbedders
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,11 @@ class Embedding:
         (file_name, reason) of the others.
     why
         One line: which embedder, and why.
-    scaling
-        What made unit rows of the features that were given.
+    scalings
+        What made unit rows of the features that were given, one for each file; empty of images.
+    embeddings
+        Of several embeddings, whose columns stand side by side in `features`, the number of features of each by its
+        name; empty of a single one.
     """
 
     name: str
@@ -75,7 +80,15 @@ class Embedding:
     images: ImageSet | None = None
     skipped: tuple[tuple[str, str], ...] = ()
     why: str = ""
-    scaling: Scaling | None = None
+    scalings: tuple[Scaling, ...] = ()
+    embeddings: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> tuple[NDArray[np.float32], ...]:
+        """The features of each of several embeddings, unit-norm rows; of a single one these."""
+        if not self.embeddings:
+            return (self.features,)
+        return tuple(part(self.features, where) for where in columns(self.embeddings).values())
 
     @property
     def in_source(self) -> tuple[str, ...]:
@@ -95,7 +108,7 @@ class Embedding:
 
 def embed_images(
     source: ImageSource,
-    embedder: str,
+    embedders: Sequence[str],
     image_size: int | None,
     max_skipped: float,
     runtime: Runtime,
@@ -107,9 +120,9 @@ def embed_images(
     ----------
     source
         The images.
-    embedder
-        "auto", "lite0", "lite1", "lite2", "scratch", "contrastive", "momentum", "pixels", a Hugging Face id, a folder
-        with a model, or a checkpoint of SCAN, SimCLR or RUC.
+    embedders
+        One or several of "lite0", "lite1", "lite2", "scratch", "contrastive", "momentum", "pixels", a Hugging Face id,
+        a folder with a model, or a checkpoint of SCAN, SimCLR or RUC; or "auto".
     image_size
         Side for learning from scratch; None takes that of the images, within bounds, or the checkpoint's.
     max_skipped
@@ -126,17 +139,74 @@ def embed_images(
     WeightsError
         The weights of a packaged or a pretrained model can't be had.
     """
-    name, why = (
-        (embedder, f"{embedder}, as asked") if embedder != "auto" else choose_embedder(source, runtime)
-    )
+    kept = kept or Checkpoints()
+    names, why = tuple(embedders), f"{'+'.join(embedders)}, as asked"
+    if names == ("auto",):
+        names, why = choose_embedder(source, runtime)
     logger.info("embedder: %s", why)
+    if len(names) == 1:
+        return _embed_by(source, names[0], why, image_size, max_skipped, runtime, kept)
+    short = short_names(names)
+    each = [
+        _embed_by(source, name, f"{name}, one of several", image_size, max_skipped, runtime, kept.of(stage))
+        for name, stage in zip(names, short, strict=True)
+    ]
+    return several(each, short, why)
+
+
+def several(each: Sequence[Embedding], short: Sequence[str], why: str) -> Embedding:
+    """Embeddings of the same images, or of as many samples, as one; of the samples that all of them have.
+
+    Parameters
+    ----------
+    each
+        At least two; with rows in rising order.
+    short
+        What each is called in the run's folder.
+    why
+        One line about them.
+    """
+    features, rows = side_by_side([one.features for one in each], [one.rows for one in each])
+    names = dict(zip(each[0].rows.tolist(), each[0].file_names, strict=True))
+    fitted = [one.embedder for one in each]
+    single = [part for part in fitted if part is not None and not isinstance(part, SeveralEmbedders)]
+    sizes = tuple(None if one.images is None else int(one.images.pixels.shape[-1]) for one in each)
+    widths = tuple(one.features.shape[1] for one in each)
+    return Embedding(
+        name="+".join(one.name for one in each),
+        file_names=tuple(names[row] for row in rows.tolist()),
+        features=features,
+        rows=rows,
+        embedder=SeveralEmbedders(tuple(single), sizes, widths) if len(single) == len(each) else None,
+        skipped=_skipped_by_any(each),
+        why=why,
+        embeddings=dict(zip(short, widths, strict=True)),
+    )
+
+
+def _skipped_by_any(each: Sequence[Embedding]) -> tuple[tuple[str, str], ...]:
+    """What some embedder couldn't read, in the order of the source, with the reason of the first."""
+    lost = {name: reason for one in reversed(each) for name, reason in one.skipped}
+    return tuple((name, lost[name]) for name in each[0].in_source if name in lost)
+
+
+def _embed_by(
+    source: ImageSource,
+    name: str,
+    why: str,
+    image_size: int | None,
+    max_skipped: float,
+    runtime: Runtime,
+    kept: Checkpoints,
+) -> Embedding:
+    """By a single embedder."""
     if is_checkpoint(name):
         return _embed_by_checkpoint(source, name, image_size, max_skipped, runtime)
     if not is_fitted_here(name):
-        return _embed_frozen(source, name, why, max_skipped, runtime, kept or Checkpoints())
+        return _embed_frozen(source, name, why, max_skipped, runtime, kept)
     largest = MOMENTUM_SIDE if name == "momentum" else LARGEST_SIZE
     images = load_pixels(source, image_size or choose_size(source, largest), runtime, max_skipped)
-    return _embed_from_scratch(images, name, why, runtime, kept or Checkpoints())
+    return _embed_from_scratch(images, name, why, runtime, kept)
 
 
 def embed_to_npy(settings: Settings, output: Path, overwrite: bool, verbose: bool) -> Embedding:
@@ -149,7 +219,7 @@ def embed_to_npy(settings: Settings, output: Path, overwrite: bool, verbose: boo
         check_file(target, [images], overwrite)
     runtime = Runtime(settings.device, settings.seed, verbose)
     source = find_images(images)
-    embedded = embed_images(source, settings.embedder, settings.image_size, settings.max_skipped, runtime)
+    embedded = embed_images(source, settings.embedders, settings.image_size, settings.max_skipped, runtime)
     with new_outputs(output, beside) as new:
         np.save(new / output.name, embedded.features)
         write_csv(new / names.name, ("file_name",), ((name,) for name in embedded.file_names))
@@ -167,7 +237,7 @@ def embed_views(embedded: Embedding, runtime: Runtime) -> NDArray[np.float32] | 
         embedded by a network.
     """
     images, embedder = embedded.images, embedded.embedder
-    if images is None or embedder is None or isinstance(embedder, FrozenEmbedder):
+    if images is None or embedder is None or isinstance(embedder, FrozenEmbedder | SeveralEmbedders):
         return None
     if embedded.backbone is None or len(images.pixels) > MOST_WITH_VIEWS:
         return None

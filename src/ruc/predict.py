@@ -1,6 +1,6 @@
 """New images, or new features, into the clusters of a finished run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from ruc.belief.calibration import Calibration
 from ruc.belief.predictor import Predictor
 from ruc.edits import follow_edits, needs_features
-from ruc.embed import embedder_from_state, frozen_from_state, is_frozen
-from ruc.embed.scaling import Scaling
+from ruc.embed import embedder_from_state
+from ruc.embed.scaling import Scaling, scalings_of
+from ruc.embed.several import embed_source, fitted_from_state
 from ruc.errors import InputError
 from ruc.given_features import load_features, names_beside
 from ruc.images.load import load_pixels
@@ -21,6 +22,7 @@ from ruc.images.source import ImageSource, find_images
 from ruc.networks import State
 from ruc.run_folder import check_file, new_outputs, read_run_and_model, write_csv
 from ruc.runtime import Runtime
+from ruc.side_by_side import join
 from ruc.skipped import skipped_file, write_skipped
 
 
@@ -51,7 +53,7 @@ class Prediction:
 
 def predict(
     model: Mapping[str, State],
-    samples: ImageSource | NDArray[np.generic],
+    samples: ImageSource | NDArray[np.generic] | Sequence[NDArray[np.generic]],
     runtime: Runtime,
     max_skipped: float = 0.10,
     with_features: bool = False,
@@ -64,7 +66,7 @@ def predict(
     model
         Of a finished run: "pair", and "embedder" where the run was on images, "scaling" where it was on features.
     samples
-        Images from `find_images`, or a matrix of features.
+        Images from `find_images`, or a matrix of features, or one of each of several embeddings.
     runtime
         Where to compute, and whether to show progress.
     max_skipped
@@ -86,24 +88,24 @@ def predict(
     if raw:
         predictor = replace(predictor, calibration=Calibration())
     if not isinstance(samples, ImageSource):
-        scaling = Scaling.from_state(model["scaling"]) if "scaling" in model else None
-        return _predict_features(samples, predictor, scaling, about)
+        several = [samples] if isinstance(samples, np.ndarray) else samples
+        return _predict_features(several, predictor, scalings_of(model), about)
     if "embedder" not in model:
         raise InputError("images given for a run on features; expected --features with a .npy")
     state = model["embedder"]
     features: NDArray[np.float32] | None = None
-    if is_frozen(state):
-        features, indices, lost = frozen_from_state(state, runtime).embed(samples, runtime, max_skipped)
-        names = tuple(samples.file_names[index] for index in indices)
-        inputs = torch.from_numpy(features)
-    else:
+    if about["space"] == "image":
         embedder = embedder_from_state(state)
         images = load_pixels(samples, about["image_size"], runtime, max_skipped, embedder.n_channels)
         names, lost = images.file_names, images.skipped
-        if about["space"] == "feature" or with_features:
+        if with_features:
             features = embedder.transform(images.pixels, runtime)
-        in_images = about["space"] == "image"
-        inputs = torch.from_numpy(images.pixels if in_images else features)
+        inputs = torch.from_numpy(images.pixels)
+    else:
+        fitted, size = fitted_from_state(state, runtime, about["image_size"])
+        features, indices, lost = embed_source(fitted, samples, size, runtime, max_skipped)
+        names = tuple(samples.file_names[index] for index in indices)
+        inputs = torch.from_numpy(features)
     cluster, probabilities = _apply(predictor, inputs)
     skipped = tuple((one.file_name, one.reason) for one in lost)
     return Prediction(names, cluster, probabilities, skipped, features)
@@ -112,7 +114,7 @@ def predict(
 def predict_to_csv(
     run: Path,
     source: str | None,
-    features: str | None,
+    features: Sequence[str] | None,
     output: Path,
     runtime: Runtime,
     max_skipped: float,
@@ -123,20 +125,25 @@ def predict_to_csv(
 
     What was skipped is named in a table beside it.
     """
-    if (source is None) == (features is None):
+    if (source is None) == (not features):
         raise InputError(
             "expected either new images or --features, and one of them: ruc predict run/ new_photos/"
         )
-    given = source if source is not None else str(features)
+    given = [source] if source is not None else list(features or ())
     for target in (output, skipped_file(output)):
-        check_file(target, [given], overwrite)
+        check_file(target, given, overwrite)
     finished, model = read_run_and_model(run)
     names = finished.cluster_names
-    samples = load_features(Path(given)) if source is None else find_images(source)
+    samples = [load_features(Path(path)) for path in given] if source is None else find_images(source)
     prediction = predict(model, samples, runtime, max_skipped, needs_features(finished), raw)
     if source is None:
-        named = names_beside(Path(given), len(prediction.file_names))
-        prediction = replace(prediction, file_names=named or prediction.file_names)
+        n_rows = len(prediction.file_names)
+        named = {found for path in given if (found := names_beside(Path(path), n_rows))}
+        if len(named) > 1:
+            raise InputError(
+                f"{' and '.join(given)} name their rows differently; expected the same samples in the same order"
+            )
+        prediction = replace(prediction, file_names=next(iter(named), prediction.file_names))
     cluster, probabilities = follow_edits(finished, prediction.probabilities, prediction.features)
     prediction = replace(prediction, cluster=cluster, probabilities=probabilities)
     has_names = finished.has_names
@@ -154,14 +161,21 @@ def predict_to_csv(
 
 
 def _predict_features(
-    features: NDArray[np.generic], predictor: Predictor, scaling: Scaling | None, about: Mapping[str, Any]
+    features: Sequence[NDArray[np.generic]],
+    predictor: Predictor,
+    scalings: Sequence[Scaling],
+    about: Mapping[str, Any],
 ) -> Prediction:
-    scaling = scaling or Scaling(about["network"].get("n_features"))
-    if about["space"] != "feature" or features.ndim != 2 or features.shape[1] != scaling.n_features:
-        raise InputError(
-            f"features of shape {features.shape} given; expected (n_samples, {scaling.n_features}) as in the run"
-        )
-    unit = scaling(features)
+    scalings = scalings or [Scaling(about["network"].get("n_features"))]
+    widths = [scaling.n_features for scaling in scalings]
+    if about["space"] != "feature" or [each.shape[1:] for each in features] != [(width,) for width in widths]:
+        given = " and ".join(str(each.shape) for each in features)
+        expected = " and ".join(f"(n_samples, {width})" for width in widths)
+        raise InputError(f"features of shape {given} given; expected {expected} as in the run")
+    if len({len(each) for each in features}) > 1:
+        rows = ", ".join(str(len(each)) for each in features)
+        raise InputError(f"features of {rows} rows given; expected as many in each: of the same samples")
+    unit = join([scaling(each) for scaling, each in zip(scalings, features, strict=True)])
     cluster, probabilities = _apply(predictor, torch.from_numpy(unit))
     return Prediction(tuple(str(row) for row in range(len(unit))), cluster, probabilities, features=unit)
 

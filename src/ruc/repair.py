@@ -5,7 +5,7 @@ trusted (`refine`, the paper), and what the networks say is weighed with what wa
 The pipeline and the estimators both come through here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -126,7 +126,18 @@ def choose_start(
     return replace(start, remarks=start.remarks + evidence.remarks(base, int(start.is_clean.sum())))
 
 
-def find_neighbors(features: NDArray[np.floating], settings: RefineSettings, runtime: Runtime) -> Neighbors:
-    """As many nearest neighbours of every sample as selection, evidence and views ask for, and as are affordable."""
+def find_neighbors(
+    features: NDArray[np.floating],
+    settings: RefineSettings,
+    runtime: Runtime,
+    parts: Sequence[NDArray[np.floating]] = (),
+) -> Neighbors:
+    """As many nearest neighbours of every sample as selection, evidence and views ask for, and as are affordable.
+
+    `parts`: of several embeddings side by side the features of each, in which neighbours are found as well.
+    """
     wanted = affordable_neighbors(max(settings.n_neighbors or 0, MOST_NEIGHBORS), len(features))
-    return nearest_neighbors(features, wanted, runtime)
+    found = nearest_neighbors(features, wanted, runtime)
+    if len(parts) < 2:
+        return found
+    return replace(found, parts=tuple(nearest_neighbors(part, wanted, runtime) for part in parts))

@@ -2,7 +2,7 @@
 
 import logging
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ruc.errors import InputError
 from ruc.refine.settings import RefineSettings
+from ruc.side_by_side import split_names
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +28,10 @@ class Settings(BaseModel):
         None,
         description="Folder of images, or a CSV/Parquet table with `file_name`; none of an array or a list.",
     )
-    features: str | None = Field(None, description="A .npy of (n_samples, n_features) instead of images.")
+    features: str | list[str] | None = Field(
+        None,
+        description="A .npy of (n_samples, n_features) instead of images; or several, of the same samples.",
+    )
     labels: str | None = Field(
         None, description="Labels to start from: CSV or Parquet of file_name,label, or .npy."
     )
@@ -36,10 +40,10 @@ class Settings(BaseModel):
     )
     output: str = Field("ruc_run", description="The run folder.")
     n_clusters: int | str = Field("auto", description="A number, 'auto', or a range such as '5:50'.")
-    embedder: str = Field(
+    embedder: str | list[str] = Field(
         "auto",
         description="auto, lite0, lite1, lite2, scratch, contrastive, momentum, pixels, a Hugging Face id, a folder or "
-        "a checkpoint.",
+        "a checkpoint; or several, as a list or joined by +.",
     )
     image_size: int | None = Field(
         None, ge=8, le=1024, description="Side in pixels for learning from scratch."
@@ -53,6 +57,32 @@ class Settings(BaseModel):
     max_skipped: float = Field(0.10, ge=0, le=1, description="Largest share of unreadable images to accept.")
     seed: int = Field(0, ge=0, description="Seed of all randomness.")
     device: str = Field("auto", description="auto, cpu, cuda, mps.")
+
+    @property
+    def embedders(self) -> tuple[str, ...]:
+        """The embedders, one or several."""
+        return (self.embedder,) if isinstance(self.embedder, str) else tuple(self.embedder)
+
+    @property
+    def feature_files(self) -> tuple[Path, ...]:
+        """The files of features, none, one or several."""
+        given = self.features or []
+        return tuple(Path(path) for path in ([given] if isinstance(given, str) else given))
+
+    @field_validator("embedder", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        names = split_names(value) if isinstance(value, str) else value
+        if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names) or not names:
+            raise ValueError(f"{value!r} given, expected a name such as lite0, or several: lite0+lite2")
+        if "auto" in names and len(names) > 1:
+            raise ValueError(f"{value!r} given, expected names of embedders; auto stands alone")
+        return names[0] if len(names) == 1 else list(names)
+
+    @field_validator("features", mode="after")
+    @classmethod
+    def _none_one_or_several(cls, value: str | list[str] | None) -> str | list[str] | None:
+        return value if not isinstance(value, list) or len(value) > 1 else (value[0] if value else None)
 
     @field_validator("n_clusters")
     @classmethod

@@ -126,14 +126,14 @@ class Fickle(nn.Module):
         super().__init__()
         self.n_calls = 0
 
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
         self.n_calls += 1
-        return torch.softmax(inputs * self.n_calls, dim=1)
+        return torch.softmax(inputs[0] * self.n_calls, dim=1)
 
 
 def test_a_file_that_says_something_else_is_not_kept(tmp_path: Path) -> None:
     with pytest.raises(RucError, match=r"differ by .* expected at most 0.0001"):
-        export_onnx(Fickle(), torch.randn(2, 3), tmp_path / "model.onnx")
+        export_onnx(Fickle(), {"inputs": torch.randn(2, 3)}, tmp_path / "model.onnx")
     assert files_in(tmp_path) == []
 
 
@@ -143,7 +143,7 @@ def test_what_the_exporter_cannot_translate_is_said(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(torch.onnx, "export", too_old)
     with pytest.raises(RucError, match=r"as ONNX \(No ONNX function found\); expected .*: pip install -U"):
-        export_onnx(Fickle(), torch.randn(2, 3), tmp_path / "model.onnx")
+        export_onnx(Fickle(), {"inputs": torch.randn(2, 3)}, tmp_path / "model.onnx")
     assert files_in(tmp_path) == []
 
 

@@ -502,7 +502,7 @@ def test_grey_images_are_what_its_colours_make_of_them(tmp_path) -> None:
     """As many channels as the network has: later images, grey or not, are taken as these were."""
     grey = np.random.default_rng(0).integers(0, 256, (3, 32, 32), dtype=np.uint8)
     checkpoint = str(saved(tmp_path / "simclr.pth.tar", simclr_state()))
-    embedded = embed_images(find_images(grey), checkpoint, None, 0.1, RUNTIME)
+    embedded = embed_images(find_images(grey), [checkpoint], None, 0.1, RUNTIME)
     assert embedded.images.pixels.shape[1] == embedded.embedder.n_channels == 3
 
 

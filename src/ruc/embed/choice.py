@@ -22,18 +22,20 @@ logger = logging.getLogger(__name__)
 N_LOOKED_AT = 1000  # images
 
 
-def choose_embedder(source: ImageSource, runtime: Runtime) -> tuple[str, str]:
-    """The name of an embedder, and one line that says why it is this one."""
+def choose_embedder(source: ImageSource, runtime: Runtime) -> tuple[tuple[str, ...], str]:
+    """The name of an embedder, or of several, and one line that says why it is this one."""
     if in_cache(DEFAULT_MODEL):
-        return DEFAULT_MODEL, f"{DEFAULT_MODEL}, which is in the local cache"
+        return (DEFAULT_MODEL,), f"{DEFAULT_MODEL}, which is in the local cache"
     if weights_file(DEFAULT) is None:
         missing = PACKAGES[DEFAULT].distribution
-        return "scratch", f"scratch, learned from the images themselves, as {missing} isn't installed"
+        return ("scratch",), f"scratch, learned from the images themselves, as {missing} isn't installed"
     some = source.take(np.unique(np.linspace(0, len(source) - 1, N_LOOKED_AT).astype(int)))
     share = mirrored_share(load_pixels(some, choose_size(some), runtime, max_skipped=1.0).pixels, runtime)
     if share > MOST_MIRRORED:
-        return "scratch", f"scratch, as {share:.0%} of the mirror images are unlike the images: drawn things"
+        return (
+            "scratch",
+        ), f"scratch, as {share:.0%} of the mirror images are unlike the images: drawn things"
     return (
-        DEFAULT,
+        (DEFAULT,),
         f"{DEFAULT}, as mirror images are like the images ({share:.0%} are farther off): photographs",
     )

@@ -1,5 +1,6 @@
 """Rows of any scale as an embedding: unit length, and alike where the rows are near each other."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,3 +102,15 @@ def _lengths(values: NDArray[np.generic], magnitude: float) -> NDArray[np.float6
     )
     lengths: NDArray[np.float64] = np.concatenate([np.linalg.norm(block, axis=1) for block in blocks])
     return lengths
+
+
+def scaling_states(scalings: Sequence[Scaling]) -> dict[str, State]:
+    """The scalings of one or several arrays of features, as parts of a run's model by name."""
+    names = ["scaling"] if len(scalings) == 1 else [f"scaling_{number}" for number in range(len(scalings))]
+    return {name: scaling.state() for name, scaling in zip(names, scalings, strict=True)}
+
+
+def scalings_of(model: Mapping[str, State]) -> tuple[Scaling, ...]:
+    """The scalings that `scaling_states` put into a run's model, in their order; none of a run on images."""
+    names = ["scaling"] if "scaling" in model else [f"scaling_{number}" for number in range(len(model))]
+    return tuple(Scaling.from_state(model[name]) for name in names if name in model)

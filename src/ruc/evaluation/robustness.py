@@ -207,6 +207,12 @@ def _pixels_and_embedding(
 ) -> tuple[NDArray[np.uint8], Model, Part]:
     """The images as the run's embedder takes them, that embedder as a function with gradient, and its backbone."""
     from ruc.embed import embedder_from_state, frozen_from_state, is_frozen
+    from ruc.embed.several import KIND
+
+    if state.config["kind"] == KIND:
+        raise InputError(
+            "an attack on a run with several embeddings given; expected a run with one: each embedder sees other pixels"
+        )
 
     if is_frozen(state):
         from ruc.images.load import stream_batches

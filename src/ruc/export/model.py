@@ -1,6 +1,6 @@
 """All that `ruc predict` does after decoding, as one torch module."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,8 @@ from ruc.belief.memory import SAME, Memory, sketch
 from ruc.belief.predictor import Predictor
 from ruc.embed import embedder_from_state, frozen_from_state, is_frozen
 from ruc.embed.embedder import Embedder
-from ruc.embed.scaling import Scaling
+from ruc.embed.scaling import Scaling, scalings_of
+from ruc.embed.several import KIND, parts_of
 from ruc.networks import State
 from ruc.runtime import Runtime
 
@@ -22,20 +23,21 @@ class ClusterModel(nn.Module):
     predictor
         The two networks, what is remembered, and the calibration.
     prepare
-        Pixels or features as they are given to the networks' input.
+        For each input, pixels or features, what makes of it the networks' input; of several embeddings their columns.
     """
 
-    def __init__(self, predictor: Predictor, prepare: nn.Module) -> None:
+    def __init__(self, predictor: Predictor, prepare: Sequence[nn.Module]) -> None:
         super().__init__()
         self.first, self.second = predictor.pair.first, predictor.pair.second
         memory = predictor.memory
         self.memory = None if memory is None or not len(memory.keys) else _Memory(memory)
         self.calibration = predictor.calibration
-        self.prepare = prepare
+        self.prepare = nn.ModuleList(prepare)
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, *inputs: Tensor) -> Tensor:
         """(n, n_clusters) probabilities."""
-        ready = self.prepare(inputs)
+        parts = [prepare(each) for prepare, each in zip(self.prepare, inputs, strict=True)]
+        ready = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1) / len(parts) ** 0.5
         logits = self.first(ready) + self.second(ready)
         if self.memory is not None:
             logits = self.memory(ready, logits)
@@ -100,28 +102,52 @@ class _Features(nn.Module):
         return nn.functional.normalize(rows, dim=1).float()
 
 
-def cluster_model(model: Mapping[str, State]) -> tuple[ClusterModel, Tensor]:
-    """A run's model as one module, and an example of its input with two rows."""
+def cluster_model(model: Mapping[str, State]) -> tuple[ClusterModel, dict[str, Tensor]]:
+    """A run's model as one module, and an example of each of its inputs with two rows, by its name.
+
+    A single input is called "pixels" or "features"; of several embeddings each has its own, "pixels_0", "features_1" …
+    """
     about = model["pair"].config
     predictor = Predictor.from_state(model["pair"], torch.device("cpu"))
     network = about["network"]
-    generator = torch.Generator().manual_seed(0)
-    if "embedder" not in model or model["embedder"].config["kind"] == "pretrained":
-        scaling = (
-            Scaling.from_state(model["scaling"]) if "scaling" in model else Scaling(network["n_features"])
-        )
-        example = torch.randn((2, scaling.n_features), generator=generator)
-        return ClusterModel(predictor, _Features(scaling)).eval(), example
-    if is_frozen(model["embedder"]):
-        frozen = frozen_from_state(model["embedder"], Runtime("cpu"))
-        assert frozen.module is not None
-        shape = (2, 3, *frozen.preprocessing.crop)
-        embed: nn.Module = _Pixels(frozen.module)
-    else:
+    state = model.get("embedder")
+    each: list[tuple[nn.Module, Tensor]]
+    if state is None:
+        each = [_given(scaling) for scaling in scalings_of(model) or [Scaling(network["n_features"])]]
+    elif state.config["kind"] == KIND:
+        each = [_embedding(*part) for part in parts_of(state)]
+    elif network["kind"] != "image":
+        each = [_embedding(state, about.get("image_size"), network["n_features"])]
+    else:  # networks of images: the embedder says how many channels these have
         size = int(about["image_size"])
-        embedder = embedder_from_state(model["embedder"])
         # As predicted from: networks may make colours of grey themselves.
-        shape = (2, embedder.n_channels, size, size)
-        embed = _Pixels(None if network["kind"] == "image" else _Embedding(embedder))
-    example = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
-    return ClusterModel(predictor, embed).eval(), example
+        each = [(_Pixels(None), _pixels(embedder_from_state(state).n_channels, size, size))]
+    prepare, examples = zip(*each, strict=True)
+    names = ["pixels" if example.dtype == torch.uint8 else "features" for example in examples]
+    if len(names) > 1:
+        names = [f"{name}_{number}" for number, name in enumerate(names)]
+    return ClusterModel(predictor, prepare).eval(), dict(zip(names, examples, strict=True))
+
+
+def _given(scaling: Scaling) -> tuple[nn.Module, Tensor]:
+    """Features as they are given, to unit rows; and an example of them."""
+    generator = torch.Generator().manual_seed(0)
+    return _Features(scaling), torch.randn((2, scaling.n_features), generator=generator)
+
+
+def _embedding(state: State, image_size: int | None, n_features: int) -> tuple[nn.Module, Tensor]:
+    """From pixels to features where the embedder can be part of the file, else from features; and an example."""
+    if is_frozen(state):
+        if state.config["kind"] != "packaged":
+            return _given(Scaling(n_features))
+        frozen = frozen_from_state(state, Runtime("cpu"))
+        assert frozen.module is not None
+        return _Pixels(frozen.module), _pixels(3, *frozen.preprocessing.crop)
+    embedder = embedder_from_state(state)
+    assert image_size is not None
+    return _Pixels(_Embedding(embedder)), _pixels(embedder.n_channels, image_size, image_size)
+
+
+def _pixels(n_channels: int, height: int, width: int) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (2, n_channels, height, width), dtype=torch.uint8, generator=generator)

@@ -30,7 +30,8 @@ def export_model(
 
     Input `pixels`, (n, channels, size, size) uint8 as `ruc predict` prepares them (shorter side resized, centre
     cropped), a packaged backbone included; or `features`, (n, n_features) float32, for a run on features or on a
-    pretrained backbone from elsewhere, which is not part of the file. Output `probabilities`, (n, n_clusters). Any n.
+    pretrained backbone from elsewhere, which is not part of the file. Of several embeddings each has its own input,
+    numbered in their order: `pixels_0`, `pixels_1`, …. Output `probabilities`, (n, n_clusters). Any n.
 
     Parameters
     ----------
@@ -52,18 +53,15 @@ def export_model(
     RunFolderError
         `target` exists, or can't be written.
     """
-    module, example = cluster_model(model)
-    name = "pixels" if example.dtype == torch.uint8 else "features"
-    return export_onnx(
-        module, example, target, name, {"labels": json.dumps(list(labels)), "made_by": "ruc"}, overwrite
-    )
+    module, examples = cluster_model(model)
+    metadata = {"labels": json.dumps(list(labels)), "made_by": "ruc"}
+    return export_onnx(module, examples, target, metadata, overwrite)
 
 
 def export_onnx(
     module: nn.Module,
-    example: Tensor,
+    examples: Mapping[str, Tensor],
     target: Path,
-    input_name: str = "inputs",
     metadata: Mapping[str, str] | None = None,
     overwrite: bool = False,
 ) -> Path:
@@ -72,13 +70,11 @@ def export_onnx(
     Parameters
     ----------
     module
-        One tensor in, probabilities (n, n_clusters) out.
-    example
-        An input with at least two rows.
+        Tensors in, probabilities (n, n_clusters) out.
+    examples
+        Of each input, with at least two rows, by the name that it has in the file.
     target
         A new file, or with `overwrite` one to replace.
-    input_name
-        How the input is called in the file.
     metadata
         Kept in the file.
 
@@ -103,13 +99,13 @@ def export_onnx(
     if missing:
         raise InputError(f"{', '.join(missing)} not installed; expected for ONNX: pip install 'ruc[onnx]'")
     with new_output(target) as new:
-        _write(module.eval(), example, new, input_name, metadata or {})
-        _check(module, example, new, input_name)
+        _write(module.eval(), examples, new, metadata or {})
+        _check(module, examples, new)
     return target
 
 
 def _write(
-    module: nn.Module, example: Tensor, path: Path, input_name: str, metadata: Mapping[str, str]
+    module: nn.Module, examples: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str]
 ) -> None:
     import onnx
 
@@ -121,11 +117,11 @@ def _write(
             warnings.simplefilter("ignore")  # of the exporter's own parts that are about to change
             program = torch.onnx.export(
                 module,
-                (example,),
+                tuple(examples.values()),
                 dynamo=True,
-                input_names=[input_name],
+                input_names=list(examples),
                 output_names=["probabilities"],
-                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                dynamic_shapes=_any_number_of_rows(len(examples)),
                 opset_version=OPSET,
                 verbose=False,
             )
@@ -142,21 +138,32 @@ def _write(
     onnx.save_model(proto, str(path))
 
 
-def _check(module: nn.Module, example: Tensor, path: Path, input_name: str) -> None:
-    """Batches of one, of the example's size and of another one, some by onnxruntime, some by torch."""
+def _check(module: nn.Module, examples: Mapping[str, Tensor], path: Path) -> None:
+    """Batches of one, of the examples' size and of another one, some by onnxruntime, some by torch."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    several = example.repeat((N_CHECKED, *(1 for _ in example.shape[1:])))[:N_CHECKED]
-    for batch in (example[:1], example, several):
+    for n_rows in (1, len(next(iter(examples.values()))), N_CHECKED):
+        batch = {name: _rows(example, n_rows) for name, example in examples.items()}
         with torch.no_grad():
-            expected = module(batch).numpy()
-        found: Any = session.run(None, {input_name: batch.numpy()})[0]
+            expected = module(*batch.values()).numpy()
+        found: Any = session.run(None, {name: rows.numpy() for name, rows in batch.items()})[0]
         difference = float(np.abs(found - expected).max())
         if found.shape != expected.shape or difference > TOLERANCE:
             raise RucError(
                 f"the ONNX model's probabilities differ by {difference:.2g} from the run's; expected at most "
                 f"{TOLERANCE:g}: another version of onnxscript may help"
             )
+
+
+def _rows(example: Tensor, n_rows: int) -> Tensor:
+    """So many rows, from the first on and from the beginning again."""
+    return example[torch.arange(n_rows) % len(example)]
+
+
+def _any_number_of_rows(n_inputs: int) -> tuple[Any, ...]:
+    """The same number in each input of a module that takes `*inputs`, or in its only one."""
+    rows = {0: torch.export.Dim("batch")}
+    return (tuple(rows for _ in range(n_inputs)),)

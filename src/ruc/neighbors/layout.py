@@ -33,7 +33,7 @@ def neighbor_graph(
     neighbors: Neighbors | None = None,
     n_neighbors: int = N_NEIGHBORS,
 ) -> sp.csr_array:
-    """Graph of the nearest neighbours, weighed by `fuzzy_graph`.
+    """Graph of the nearest neighbours, weighed by `fuzzy_graph`; of several embeddings the mean of their graphs.
 
     Parameters
     ----------
@@ -46,6 +46,11 @@ def neighbor_graph(
     n_neighbors
         How many neighbours of each sample count.
     """
+    if neighbors is not None and neighbors.parts:
+        graphs = [neighbor_graph(unit, runtime, part, n_neighbors) for part in neighbors.parts]
+        mean = sp.csr_array(sum(graphs[1:], start=graphs[0]) / np.float32(len(graphs)))
+        mean.sort_indices()
+        return mean
     wanted = min(n_neighbors, len(unit) - 1)
     if neighbors is None or neighbors.indices.shape[1] < wanted:
         neighbors = nearest_neighbors(unit, wanted, runtime)

@@ -34,10 +34,13 @@ class Neighbors:
         (n_samples, n_neighbors) int64.
     similarities
         (n_samples, n_neighbors) float32 cosine similarities, non-increasing along a row.
+    parts
+        Of several embeddings side by side: the neighbours in each of them. Empty of a single one.
     """
 
     indices: NDArray[np.int64]
     similarities: NDArray[np.float32]
+    parts: tuple["Neighbors", ...] = ()
 
 
 def nearest_neighbors(features: NDArray[np.floating], n_neighbors: int, runtime: Runtime) -> Neighbors:

@@ -172,7 +172,7 @@ def report_data(run: Run, images: ImageSource | None = None) -> ReportData:
                 f"The images in {source} cannot be found any more, so there are no pictures here."
             )
     return ReportData(
-        title=_title(str(source or features or "Clusters")),
+        title=_title(str(source or (features[0] if isinstance(features, list) else features) or "Clusters")),
         file_names=run.file_names,
         cluster=run.cluster,
         confidence=run.confidence,

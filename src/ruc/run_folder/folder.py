@@ -13,16 +13,18 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ruc.errors import RunFolderError, UnreadableFileError, shortened
-from ruc.readers import load_json, load_tensors
+from ruc.readers import load_json, load_npy, load_tensors
 from ruc.run_folder.files import explained, write_state
 from ruc.run_folder.locks import LOCK, alone_in
-from ruc.run_folder.members import CHECK, CONFIG, FIGURES, MEMBERS, MODEL, NOTES, REPORT
+from ruc.run_folder.members import CHECK, CONFIG, FEATURES, FIGURES, MEMBERS, MODEL, NOTES, REPORT
 from ruc.run_folder.run import Run
 from ruc.run_folder.schema import check_run
 from ruc.run_folder.unfinished import PLACE, expect_nobody_at_work
 from ruc.run_folder.whole import Places, replacing, settled, unfinished_names
+from ruc.side_by_side import join
 
 if TYPE_CHECKING:
     from ruc.networks import State
@@ -30,8 +32,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 RUN: Final = "run"  # as the writer of whole outputs calls what is in a run folder
+SEVERAL: Final = Path(FEATURES).stem  # the folder of several embeddings
 UNFINISHED: Final = {PLACE, LOCK, *unfinished_names(RUN)}
-SUFFIXES: Final = {".json", ".safetensors", ".svg"}  # of what lies in the folders within
+SUFFIXES: Final = {".json", ".safetensors", ".svg", ".npy"}  # of what lies in the folders within
 TRIES: Final = 100  # to read what others keep changing
 
 
@@ -215,7 +218,7 @@ def _at_one_moment(folder: Path, read: Callable[[Places], T]) -> T:
 def _moment(folder: Path) -> set[tuple[Path, int, int]]:
     """Which files there are: each is another one once it was replaced."""
     found = set()
-    for within in (folder, folder / MODEL, folder / f".{RUN}.pending"):
+    for within in (folder, folder / MODEL, folder / SEVERAL, folder / f".{RUN}.pending"):
         with suppress(OSError):
             for path in within.iterdir():
                 status = path.lstat()
@@ -238,9 +241,29 @@ def _read(places: Places) -> Run:
     for name, member in MEMBERS.items():
         if member.read is not None and places.path(name).exists():
             fields |= _read_member(places, name)
+    if "features" not in fields:
+        fields["features"] = _joined_features(places, fields["embeddings"])
     run = Run(**fields)
     check_run(run, folder)
     return run
+
+
+def _joined_features(places: Places, embeddings: Mapping[str, int]) -> NDArray[np.float32]:
+    """Of several embeddings, side by side."""
+    names = [f"{SEVERAL}/{name}.npy" for name in embeddings]
+    missing = [name for name in names or [FEATURES] if not places.path(name).exists()]
+    if missing:
+        raise RunFolderError(
+            f"{places.folder} is not a finished run ({', '.join(missing)} not found); "
+            "expected a folder that `ruc cluster` or `ruc refine` wrote with -o"
+        )
+    try:
+        return join([load_npy(places.path(name)) for name in names])
+    except (UnreadableFileError, ValueError) as error:
+        raise RunFolderError(
+            f"{places.folder / SEVERAL} cannot be read ({shortened(str(error))}); expected it as `ruc` wrote it: make "
+            "the run again"
+        ) from error
 
 
 def _read_member(places: Places, name: str) -> dict[str, Any]:
@@ -318,10 +341,13 @@ def _stale(
 ) -> list[str]:
     """What an earlier run left and this one doesn't have, those aside that are written anew."""
     stale = [name for name, member in MEMBERS.items() if getattr(run, member.holds[0]) is None]
+    if run.embeddings:
+        stale.append(FEATURES)
     if "asked" not in run.notes or CHECK[0] in texts:
         stale += CHECK
     has_figures = any(name.startswith(f"{FIGURES}/") for name in texts)
-    anew = {MODEL: model is not None, FIGURES: has_figures or run.metrics is None}
+    has_features = before is None or run.features is not before.features
+    anew = {MODEL: model is not None, FIGURES: has_figures or run.metrics is None, SEVERAL: has_features}
     for within, is_anew in anew.items():
         if is_anew and not (folder / within).is_symlink():
             stale += [

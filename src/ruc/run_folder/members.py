@@ -11,11 +11,13 @@ import yaml
 from ruc.readers import load_csv, load_json, load_npy, load_parquet, load_yaml
 from ruc.run_folder.files import write_csv, write_json
 from ruc.run_folder.run import Run
+from ruc.side_by_side import columns, part
 
 CONFIG: Final = "config.yaml"
 NOTES: Final = "notes.json"
 METRICS: Final = "metrics.json"
 REPORT: Final = "report.html"
+FEATURES: Final = "features.npy"
 MODEL: Final = "model"
 FIGURES: Final = "figures"
 CHECK: Final = ("check.csv", "check.html")
@@ -126,12 +128,24 @@ def _read_review(path: Path) -> dict[str, Any]:
 
 
 def _write_notes(path: Path, run: Run) -> None:
-    write_json(path, {**run.notes, "cluster_names": list(run.cluster_names)})
+    several = {"embeddings": dict(run.embeddings)} if run.embeddings else {}
+    write_json(path, {**run.notes, "cluster_names": list(run.cluster_names), **several})
 
 
 def _read_notes(path: Path) -> dict[str, Any]:
     notes = load_json(path)
-    return {"cluster_names": tuple(notes.pop("cluster_names")), "notes": notes}
+    embeddings = notes.pop("embeddings", {})
+    return {"cluster_names": tuple(notes.pop("cluster_names")), "embeddings": embeddings, "notes": notes}
+
+
+def _write_features(path: Path, run: Run) -> None:
+    """One file, or of several embeddings a folder with a file each, which makes up for it."""
+    if not run.embeddings:
+        np.save(path, run.features)
+        return
+    path.with_suffix("").mkdir()
+    for name, where in columns(run.embeddings).items():
+        np.save(path.with_suffix("") / f"{name}.npy", part(run.features, where))
 
 
 def _array(field: str, is_needed: bool = True) -> Member:
@@ -152,7 +166,9 @@ MEMBERS: Final[Mapping[str, Member]] = {
     "clusters.parquet": Member(_TABLE, _write_parquet, _read_parquet),
     "clusters.csv": Member(_TABLE, _write_table, is_needed=False),
     "probabilities.npy": _array("probabilities"),
-    "features.npy": _array("features"),
+    FEATURES: Member(
+        ("features",), _write_features, lambda path: {"features": load_npy(path)}, is_needed=False
+    ),
     "initial_probabilities.npy": _array("initial_probabilities", is_needed=False),
     "network_probabilities.npy": _array("network_probabilities", is_needed=False),
     "skipped.csv": Member(
@@ -168,7 +184,7 @@ MEMBERS: Final[Mapping[str, Member]] = {
         is_needed=False,
     ),
     "history.csv": Member(("history",), _write_history, _read_history, is_needed=False),
-    NOTES: Member(("notes", "cluster_names"), _write_notes, _read_notes),
+    NOTES: Member(("notes", "cluster_names", "embeddings"), _write_notes, _read_notes),
     METRICS: Member(
         ("metrics",),
         lambda path, run: write_json(path, run.metrics or {}),

@@ -29,7 +29,9 @@ class Run:
     initial_probabilities
         (n, K before any edit) float32 of the base clustering, or None where it has none.
     features
-        (n, n_features) float32, unit-norm rows.
+        (n, n_features) float32, unit-norm rows; of several embeddings their columns side by side.
+    embeddings
+        Of several embeddings the number of features of each, by its name; empty of a single one.
     network_probabilities
         (n, K before any edit) float32 as the networks gave them, where the run was edited, else None.
     cluster_names
@@ -66,6 +68,7 @@ class Run:
     notes: Mapping[str, Any] = field(default_factory=dict)
     review: tuple[tuple[Any, ...], ...] = ()
     metrics: dict[str, Any] | None = None
+    embeddings: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def changed(self) -> NDArray[np.bool_]:

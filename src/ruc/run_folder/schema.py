@@ -14,11 +14,9 @@ SUM_TOLERANCE: Final = 1e-2  # of a row of probabilities: float32, and many clus
 ROWS: Final = 65_536  # looked at together
 TEXTS: Final = (
     "source",
-    "features",
     "labels",
     "probabilities",
     "output",
-    "embedder",
     "base",
     "space",
     "device",
@@ -52,6 +50,9 @@ def _check(run: Run) -> None:
         all(isinstance(name, str) for name in run.cluster_names), "a cluster's name in notes.json is no text"
     )
     _check_notes(run.notes, n, n_clusters)
+    widths = run.embeddings.values() if isinstance(run.embeddings, dict) else [None]
+    fits = all(type(width) is int for width in widths) and sum(widths) == run.features.shape[1]
+    _expect(not run.embeddings or fits, "embeddings in notes.json aren't the columns of the features")
     n_before = n_clusters
     if run.network_probabilities is not None:
         _expect(
@@ -140,6 +141,9 @@ def _check_before_edits(before: Any, n: int) -> None:
 def _check_settings(settings: Mapping[str, Any]) -> None:
     for name in TEXTS:
         _expect(isinstance(settings.get(name), TEXTS_OR_NONE), f"{name} in config.yaml is no text")
+    for name in ("features", "embedder"):  # one, or several
+        value = settings.get(name)
+        _expect(isinstance(value, TEXTS_OR_NONE) or _are(value, str), f"{name} in config.yaml is no text")
     _expect(isinstance(settings.get("refine", {}), dict), "refine in config.yaml is no mapping")
     _expect(type(settings.get("seed", 0)) is int, "seed in config.yaml is no whole number")
     review = settings.get("review", 0)

@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -73,6 +73,10 @@ class Checkpoints:
             return
         self.save(stage, state())
 
+    def of(self, part: str) -> "Checkpoints":
+        """Those of one part of every stage."""
+        return self if self.folder is None else replace(self, folder=self.folder / part)
+
     def _path(self, stage: str) -> Path | None:
         return None if self.folder is None else self.folder / f"{stage}.safetensors"
 
@@ -92,7 +96,7 @@ def checkpoints(folder: Path, fits: Mapping[str, str]) -> Iterator[Checkpoints]:
         try:
             yield Checkpoints(place, fits)
         except BaseException:
-            if not any(place.glob("*.safetensors")):
+            if not any(place.rglob("*.safetensors")):
                 shutil.rmtree(place, ignore_errors=True)
                 if not existed:
                     with suppress(OSError):  # others have put something there
