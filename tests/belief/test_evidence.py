@@ -35,7 +35,7 @@ def given(labels):
 def test_wrong_labels_are_repaired_where_the_features_are_good(share):
     neighbors, truth = sample(0.2)
     labels = with_wrong(truth, share)
-    evidence = weigh_evidence(given(labels), neighbors)
+    evidence = weigh_evidence(given(labels), neighbors, CPU)
     repaired = evidence.posterior.argmax(axis=1)
     assert evidence.explained > WELL_EXPLAINED
     assert (repaired != truth).sum() <= 0.1 * (labels != truth).sum()
@@ -45,7 +45,7 @@ def test_wrong_labels_are_repaired_where_the_features_are_good(share):
 def test_labels_are_kept_where_the_features_know_less():
     neighbors, truth = sample(1.5)
     labels = with_wrong(truth, 0.01)
-    evidence = weigh_evidence(given(labels), neighbors)
+    evidence = weigh_evidence(given(labels), neighbors, CPU)
     assert evidence.explained < WELL_EXPLAINED
     assert (evidence.posterior.argmax(axis=1) == labels).mean() > 0.99
     off = evidence.reliability[~np.eye(N_CLUSTERS, dtype=bool)]
@@ -55,7 +55,7 @@ def test_labels_are_kept_where_the_features_know_less():
 def test_rows_of_the_posterior_sum_to_one_with_labels_missing():
     neighbors, truth = sample(0.2)
     labels = np.where(np.arange(len(truth)) % 3 == 0, -1, truth)
-    posterior = weigh_evidence(given(labels), neighbors).posterior
+    posterior = weigh_evidence(given(labels), neighbors, CPU).posterior
     np.testing.assert_allclose(posterior.sum(axis=1), 1, rtol=1e-5)
     assert (posterior.argmax(axis=1) == truth).mean() > 0.98
 

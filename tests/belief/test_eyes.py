@@ -74,7 +74,7 @@ def test_heads_are_ridge_regressions_that_saw_no_label_of_those_they_judge():
     inputs = random.standard_normal((90, 6)).astype(np.float32)
     labels = random.integers(0, 3, 90)
     trusted = random.random(90) < 0.6
-    heads = _Heads(torch.from_numpy(inputs))
+    heads = _Heads(torch.from_numpy(inputs), 0)
     scores = heads.judge(torch.from_numpy(labels), torch.from_numpy(trusted), 3)
     sizes = np.bincount(labels[trusted], minlength=3)
     weights = np.where(trusted, sizes.mean() / sizes[labels], 0)
@@ -96,8 +96,8 @@ def test_two_embeddings_repair_what_one_clusters_wrongly(seed):
     wrong = random.random(len(truth)) < 0.35
     labels[wrong] = random.integers(0, 4, wrong.sum())
     before = (labels == truth).mean()
-    posterior = cotrain(base_of(labels), eyes_of(views))
-    alone = cotrain(base_of(labels), eyes_of(views[:1]))
+    posterior = cotrain(base_of(labels), eyes_of(views), CPU)
+    alone = cotrain(base_of(labels), eyes_of(views[:1]), CPU)
     after, after_one = ((each.argmax(axis=1) == truth).mean() for each in (posterior, alone))
     assert after > before + 0.1
     assert after > after_one - 0.02
@@ -108,7 +108,7 @@ def test_unknown_labels_are_filled_in_and_clusters_of_nobody_stay_empty():
     views, truth = make_two_views(3)
     labels = np.where(np.arange(len(truth)) % 5 == 0, UNKNOWN, truth)
     labels = np.where(labels == 3, 4, labels)  # the fourth of five clusters is empty
-    posterior = cotrain(base_of(labels, n_clusters=5), eyes_of(views))
+    posterior = cotrain(base_of(labels, n_clusters=5), eyes_of(views), CPU)
     assert posterior.shape == (400, 5)
     assert np.all(posterior[:, 3] == 0)
     found = posterior.argmax(axis=1)
@@ -119,5 +119,5 @@ def test_unknown_labels_are_filled_in_and_clusters_of_nobody_stay_empty():
 def test_few_samples_and_features_are_enough():
     features = unit(np.random.default_rng(0).standard_normal((7, 2)))
     neighbors = nearest_neighbors(features, 6, CPU)
-    posterior = cotrain(base_of([0, 0, 0, 1, 1, 1, 1], 2), open_eyes([features], [neighbors], CPU))
+    posterior = cotrain(base_of([0, 0, 0, 1, 1, 1, 1], 2), open_eyes([features], [neighbors], CPU), CPU)
     assert posterior.shape == (7, 2) and np.isfinite(posterior).all()

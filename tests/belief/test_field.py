@@ -6,6 +6,8 @@ from ruc.labels.clustering import Clustering
 from ruc.neighbors.search import Neighbors, nearest_neighbors
 from ruc.runtime import Runtime
 
+CPU = Runtime("cpu", seed=0)
+
 
 def blobs(n_each=60, n_clusters=3, spread=0.25, seed=0):
     generator = np.random.default_rng(seed)
@@ -15,7 +17,7 @@ def blobs(n_each=60, n_clusters=3, spread=0.25, seed=0):
 
 
 def neighbors_of(features, n=30):
-    return nearest_neighbors(features, n, Runtime("cpu"))
+    return nearest_neighbors(features, n, CPU)
 
 
 def test_the_graph_averages_over_neighbours_in_both_directions():
@@ -58,8 +60,8 @@ def test_a_samples_own_label_has_no_part_in_its_opinion():
     neighbors = neighbors_of(features)
     changed = truth.copy()
     changed[7] = 2
-    before = fit_field(Clustering(truth, None, 3, "given"), neighbors)
-    after = fit_field(Clustering(changed, None, 3, "given"), neighbors)
+    before = fit_field(Clustering(truth, None, 3, "given"), neighbors, CPU)
+    after = fit_field(Clustering(changed, None, 3, "given"), neighbors, CPU)
     np.testing.assert_array_equal(before.opinion[7], after.opinion[7])
     assert not np.array_equal(before.opinion, after.opinion)
 
@@ -72,7 +74,7 @@ def test_confusion_of_two_classes_both_ways_is_told_from_likeness(share):
     for cluster in (0, 1):
         members = np.flatnonzero(truth == cluster)
         labels[generator.choice(members, int(share * 200), replace=False)] = 1 - cluster
-    field = fit_field(Clustering(labels, None, 3, "given"), neighbors_of(features))
+    field = fit_field(Clustering(labels, None, 3, "given"), neighbors_of(features), CPU)
     expected = [[1 - share, share, 0], [share, 1 - share, 0], [0, 0, 1]]
     np.testing.assert_allclose(field.reliability, expected, atol=0.05)
     assert (field.opinion.argmax(axis=1) == truth).mean() > 0.98
@@ -81,7 +83,7 @@ def test_confusion_of_two_classes_both_ways_is_told_from_likeness(share):
 def test_samples_without_a_label_get_an_opinion():
     features, truth = blobs()
     labels = np.where(np.arange(len(truth)) % 3 == 0, -1, truth)
-    field = fit_field(Clustering(labels, None, 3, "given"), neighbors_of(features))
+    field = fit_field(Clustering(labels, None, 3, "given"), neighbors_of(features), CPU)
     np.testing.assert_allclose(field.opinion.sum(axis=1), 1, rtol=1e-5)
     assert (field.opinion.argmax(axis=1) == truth).mean() > 0.98
 
@@ -91,5 +93,5 @@ def test_a_sample_without_a_label_hears_of_all_labels():
     features, truth = blobs(50, 4)
     labels = np.full(len(truth), -1)
     labels[[3, 60, 110, 190]] = truth[[3, 60, 110, 190]]
-    opinion = fit_field(Clustering(labels, None, 4, "given"), neighbors_of(features)).opinion
+    opinion = fit_field(Clustering(labels, None, 4, "given"), neighbors_of(features), CPU).opinion
     assert (opinion.argmax(axis=1) == truth)[labels < 0].all()

@@ -6,6 +6,8 @@ from ruc.labels.clustering import Clustering
 from ruc.neighbors.search import nearest_neighbors
 from ruc.runtime import Runtime
 
+CPU = Runtime("cpu", seed=0)
+
 N_CLUSTERS = 4
 
 
@@ -20,7 +22,7 @@ def overlapping(n=1000, n_features=20, seed=0):
     features = generator.standard_normal((n, n_features)).astype(np.float32)
     features[:, N_CLUSTERS:] *= 2
     features[:, :N_CLUSTERS] += 2 * np.eye(N_CLUSTERS, dtype=np.float32)[truth]
-    return features, truth, nearest_neighbors(features, 50, Runtime("cpu"))
+    return features, truth, nearest_neighbors(features, 50, CPU)
 
 
 def with_wrong(truth, share, seed=1):
@@ -48,16 +50,16 @@ def test_the_classifier_judges_a_sample_without_its_own_label():
     features, truth, _ = overlapping(300)
     changed = truth.copy()
     changed[17] = (changed[17] + 1) % N_CLUSTERS
-    before = _held_out_predictions(given(truth), features)
-    after = _held_out_predictions(given(changed), features)
+    before = _held_out_predictions(given(truth), features, CPU)
+    after = _held_out_predictions(given(changed), features, CPU)
     np.testing.assert_array_equal(before[17], after[17])
     assert not np.array_equal(before, after)
 
 
 def test_scale_and_offset_of_the_features_dont_matter_to_the_classifier():
     features, truth, _ = overlapping(300)
-    one = _held_out_predictions(given(truth), features)
-    other = _held_out_predictions(given(truth), 100 * features + 3)
+    one = _held_out_predictions(given(truth), features, CPU)
+    other = _held_out_predictions(given(truth), 100 * features + 3, CPU)
     np.testing.assert_allclose(one, other, atol=0.02)
 
 
@@ -65,7 +67,7 @@ def test_a_cluster_that_a_fold_never_sees_keeps_a_little_probability():
     features, truth, _ = overlapping(200)
     labels = np.where(truth == 3, -1, truth)
     labels[3] = 3
-    shares = _held_out_predictions(given(labels), features)
+    shares = _held_out_predictions(given(labels), features, CPU)
     assert (shares > 0).all()
     np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
     assert shares[3, 3] < 1e-3  # of its own cluster nobody else was seen
@@ -73,13 +75,13 @@ def test_a_cluster_that_a_fold_never_sees_keeps_a_little_probability():
 
 def test_with_one_label_only_the_classifier_has_no_opinion():
     features, _, _ = overlapping(60)
-    shares = _held_out_predictions(given(np.zeros(60, np.int64)), features)
+    shares = _held_out_predictions(given(np.zeros(60, np.int64)), features, CPU)
     np.testing.assert_allclose(shares, 1 / N_CLUSTERS)
 
 
 def test_fewer_samples_than_folds_are_each_a_fold():
     features, truth, _ = overlapping(60)
-    shares = _held_out_predictions(given(truth[:4] % 2), features[:4])
+    shares = _held_out_predictions(given(truth[:4] % 2), features[:4], CPU)
     assert (shares[:, :2].sum(axis=1) > 0.99).all()  # each was asked of, by a classifier of the three others
 
 
@@ -89,7 +91,7 @@ def test_the_share_of_wrong_labels_is_found_and_the_classifier_repairs_more(shar
     labels = with_wrong(truth, share)
     right = {}
     for asked in (None, features):
-        opinion, reliability = weigh_opinions(given(labels), neighbors, asked)
+        opinion, reliability = weigh_opinions(given(labels), neighbors, CPU, asked)
         np.testing.assert_allclose(opinion.sum(axis=1), 1, rtol=1e-4)
         np.testing.assert_allclose(reliability.sum(axis=1), 1, rtol=1e-4)
         right[asked is None] = np.mean((opinion * reliability.T[labels]).argmax(axis=1) == truth)
@@ -102,10 +104,10 @@ def test_among_all_clusters_as_candidates_the_votes_are_weighed_as_without():
     labels = np.where(np.arange(600) % 9 == 0, -1, with_wrong(truth, 0.2))
     columns = np.stack([(labels + shift) % N_CLUSTERS for shift in range(N_CLUSTERS)], axis=1)
     columns[labels == -1] = np.arange(N_CLUSTERS)
-    expected, reliability = weigh_opinions(given(labels), neighbors)
+    expected, reliability = weigh_opinions(given(labels), neighbors, CPU)
     # The own label comes first, so that of an unknown one the first column says nothing.
     known = labels != -1
-    opinion, found = weigh_votes_among(given(labels), neighbors, columns)
+    opinion, found = weigh_votes_among(given(labels), neighbors, CPU, columns)
     np.testing.assert_allclose(found, reliability, atol=0.01)
     aligned = np.take_along_axis(expected, columns, axis=1)
     np.testing.assert_allclose(opinion[known], aligned[known], atol=0.02)
@@ -114,8 +116,8 @@ def test_among_all_clusters_as_candidates_the_votes_are_weighed_as_without():
 def test_what_candidates_lack_is_left_to_the_other_clusters():
     _, truth, neighbors = overlapping(600)
     columns = np.stack([truth, (truth + 1) % N_CLUSTERS, np.full(600, -1)], axis=1)
-    opinion, _ = weigh_votes_among(given(truth), neighbors, columns)
-    full, _ = weigh_opinions(given(truth), neighbors)
+    opinion, _ = weigh_votes_among(given(truth), neighbors, CPU, columns)
+    full, _ = weigh_opinions(given(truth), neighbors, CPU)
     np.testing.assert_allclose(opinion[:, 2], 0, atol=1e-6)
     lacking = 1 - opinion.sum(axis=1)
     others = 1 - full[np.arange(600), truth] - full[np.arange(600), (truth + 1) % N_CLUSTERS]

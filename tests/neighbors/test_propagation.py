@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ruc.labels.clustering import UNKNOWN, Clustering
-from ruc.neighbors.propagation import N_NEIGHBORS, N_STEPS, propagate
+from ruc.neighbors.propagation import N_NEIGHBORS, N_STEPS, find_candidates, propagate
 from ruc.neighbors.search import Neighbors, nearest_neighbors
 from ruc.runtime import Runtime
 
@@ -44,21 +44,26 @@ def test_shares_equal_slow_loops(neighbors, share):
     labels = np.random.default_rng(1).integers(0, 3, 40)
     smooth = propagate(Clustering(labels, None, 3, "kmeans", "features"), neighbors, share)
     expected = slowly(labels, 3, neighbors, share)
-    np.testing.assert_allclose(smooth.probabilities, expected, atol=1e-5)
-    np.testing.assert_array_equal(smooth.labels, expected.argmax(axis=1))
+    np.testing.assert_allclose(smooth, expected, atol=1e-5)
+    everything = np.tile(np.arange(3), (40, 1))
+    columns = np.stack([np.roll(row, -own) for row, own in zip(everything, labels, strict=True)])
+    among = propagate(Clustering(labels, None, 3, "kmeans", "features"), neighbors, share, columns)
+    np.testing.assert_allclose(among, np.take_along_axis(expected, columns, axis=1), atol=1e-5)
 
 
 def test_unknown_labels_are_filled_in_and_an_outvoted_one_changes(neighbors):
     labels = np.zeros(40, np.int64)
     labels[3], labels[5] = UNKNOWN, 1
     smooth = propagate(Clustering(labels, None, 2, "density", "layouts"), neighbors, 0.9)
-    assert smooth.labels.tolist() == [0] * 40
+    assert smooth.argmax(axis=1).tolist() == [0] * 40
 
 
-def test_where_no_label_arrives_it_stays_unknown():
+def test_where_no_label_arrives_nothing_is_said():
     two_islands = np.repeat(np.eye(2), 20, axis=0) + 0.01 * np.random.default_rng(0).normal(size=(40, 2))
     neighbors = nearest_neighbors(two_islands, 12, Runtime("cpu"))
     labels = np.where(np.arange(40) < 20, 1, UNKNOWN)
     smooth = propagate(Clustering(labels, None, 2, "given"), neighbors, 0.9)
-    assert smooth.labels.tolist() == [1] * 20 + [UNKNOWN] * 20
-    np.testing.assert_allclose(smooth.probabilities[20:], 0.5)
+    np.testing.assert_allclose(smooth, np.repeat([[0, 1], [0.5, 0.5]], 20, axis=0), atol=1e-6)
+    base = Clustering(labels, None, 2, "given")
+    among = propagate(base, neighbors, 0.9, find_candidates(labels, neighbors))
+    np.testing.assert_allclose(among.sum(axis=1), np.repeat([1, 0], 20), atol=1e-6)

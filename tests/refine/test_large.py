@@ -52,16 +52,18 @@ def test_with_room_for_all_clusters_candidates_change_nothing(
         np.column_stack([neighbors.similarities, np.zeros((360, 12), np.float32)]),
     )  # the last columns bring every label, too far to be part of the graph
     full = evidence.smooth_evidence(few, everyone, 0.9)
-    part = evidence.smooth_among_candidates(few, everyone, 0.9)
+    monkeypatch.setattr(propagation, "MOST_DENSE", 1)
+    part = evidence.smooth_evidence(few, everyone, 0.9)
     rows = torch.arange(360)
     torch.testing.assert_close(part.of(rows), full.of(rows), rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(part.labels, full.labels)
 
 
-def test_few_candidates_choose_as_all_do(problem: tuple) -> None:
+def test_few_candidates_choose_as_all_do(problem: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
     _, neighbors, base = problem
     full = evidence.smooth_evidence(base, neighbors, 0.9)
-    part = evidence.smooth_among_candidates(base, neighbors, 0.9)
+    monkeypatch.setattr(propagation, "MOST_DENSE", 1)
+    part = evidence.smooth_evidence(base, neighbors, 0.9)
     assert part.posterior.shape == (360, propagation.N_CANDIDATES)
     assert (part.labels == full.labels).mean() > 0.98
     torch.testing.assert_close(part.of(torch.arange(5)).sum(dim=1), torch.ones(5))
@@ -173,12 +175,14 @@ def test_given_labels_are_weighed_among_candidates_as_among_all(
     np.testing.assert_allclose(dense.sum(axis=1), 1, rtol=1e-4)
 
 
-def test_unknown_labels_bring_nothing_to_any_candidate(problem: tuple) -> None:
+def test_unknown_labels_bring_nothing_to_any_candidate(
+    problem: tuple, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _, neighbors, base = problem
     labels = np.where(np.arange(360) % 7 == 0, -1, base.labels)
-    among = evidence.smooth_among_candidates(
-        Clustering(labels, None, 12, "density", "layouts"), neighbors, 0.9
-    )
-    full = evidence.smooth_evidence(Clustering(labels, None, 12, "density", "layouts"), neighbors, 0.9)
+    dense = Clustering(labels, None, 12, "density", "layouts")
+    full = evidence.smooth_evidence(dense, neighbors, 0.9)
+    monkeypatch.setattr(propagation, "MOST_DENSE", 1)
+    among = evidence.smooth_evidence(dense, neighbors, 0.9)
     assert (among.labels == full.labels).mean() > 0.98
     np.testing.assert_allclose(among.posterior.sum(axis=1), 1, rtol=1e-4)

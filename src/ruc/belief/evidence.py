@@ -20,7 +20,7 @@ from ruc.belief.eyes import MOST_CLUSTERS, MOST_SAMPLES, cotrain, open_eyes
 from ruc.belief.field import fit_field
 from ruc.belief.opinion import weigh_opinions, weigh_votes_among
 from ruc.labels.clustering import UNKNOWN, Clustering
-from ruc.neighbors.propagation import find_candidates, is_large, propagate, propagate_among_candidates
+from ruc.neighbors.propagation import find_candidates, is_large, propagate
 from ruc.neighbors.search import Neighbors
 from ruc.refine.settings import RefineSettings
 from ruc.runtime import Runtime
@@ -137,17 +137,18 @@ def gather_evidence(
     if settings.weigh_given and can_know_more and enough:
         too_many = len(base.labels) * base.n_clusters > MOST_WEIGHED
         evidence = (
-            weigh_among_candidates(base, neighbors) if too_many else weigh_evidence(base, neighbors, features)
+            weigh_among_candidates(base, neighbors, runtime)
+            if too_many
+            else weigh_evidence(base, neighbors, runtime, features)
         )
         if base.made_of == "elsewhere" or evidence.explained < WELL_EXPLAINED:
             return evidence
     if settings.different_eyes and base.made_of == "features" and features is not None and _is_small(base):
         eyes = open_eyes([features], [neighbors], runtime)
-        return Evidence(cotrain(base, eyes), None, settled=True)
+        return Evidence(cotrain(base, eyes, runtime), None, settled=True)
     if not settings.propagation:
         return None
-    smooth = smooth_among_candidates if large else smooth_evidence
-    return smooth(base, neighbors, settings.propagation)
+    return smooth_evidence(base, neighbors, settings.propagation)
 
 
 def _is_small(base: Clustering) -> bool:
@@ -158,31 +159,21 @@ def _is_small(base: Clustering) -> bool:
 def smooth_evidence(base: Clustering, neighbors: Neighbors, share: float) -> Evidence:
     """The labels as the neighbour graph smooths them, believed as far as it agrees with itself.
 
-    A clustering of that very graph is smooth on it already: half of the belief stays with its own labels.
+    A clustering of that very graph is smooth on it already: half of the belief stays with its own labels. Of so many
+    samples and clusters that a number for each pair is too much, a few clusters of each sample are looked at.
     """
-    smooth = propagate(base, neighbors, share)
-    assert smooth.probabilities is not None
-    believed = smooth.probabilities
+    columns = find_candidates(base.labels, neighbors) if is_large(base) else None
+    believed = propagate(base, neighbors, share, columns)
     if base.made_of in OF_THE_GRAPH:
         known = np.flatnonzero(base.labels != UNKNOWN)
         believed[known] /= 2
-        believed[known, base.labels[known]] += 0.5
-    return Evidence(believed, None, settled=base.made_of == "layouts")
-
-
-def smooth_among_candidates(base: Clustering, neighbors: Neighbors, share: float) -> Evidence:
-    """As `smooth_evidence`, for so many samples and clusters that only a few clusters of each sample are looked at."""
-    columns, believed = propagate_among_candidates(base, neighbors, share)
-    if base.made_of in OF_THE_GRAPH:
-        known = base.labels != UNKNOWN
-        believed[known] /= 2
-        believed[known, 0] += 0.5
-    settled = base.made_of == "layouts"
-    return Evidence(believed, None, 1.0, settled, base.n_clusters, columns)
+        believed[known, base.labels[known] if columns is None else 0] += 0.5
+    possible = None if columns is None else np.maximum(columns, 0)
+    return Evidence(believed, None, 1.0, base.made_of == "layouts", base.n_clusters, possible)
 
 
 def weigh_evidence(
-    base: Clustering, neighbors: Neighbors, features: NDArray[np.floating] | None = None
+    base: Clustering, neighbors: Neighbors, runtime: Runtime, features: NDArray[np.floating] | None = None
 ) -> Evidence:
     """Estimate the reliability of the labels and the probability of every cluster for every sample.
 
@@ -192,20 +183,20 @@ def weigh_evidence(
     """
     known = base.labels != UNKNOWN
     labels = base.labels[known]
-    field = fit_field(base, neighbors)
+    field = fit_field(base, neighbors, runtime)
     opinion, reliability = field.opinion, field.reliability
     if _explained(opinion[known], reliability, labels) < WELL_EXPLAINED:
-        opinion, reliability = weigh_opinions(base, neighbors, features)
+        opinion, reliability = weigh_opinions(base, neighbors, runtime, features)
     posterior = opinion.copy()
     posterior[known] *= reliability.T[labels]
     posterior /= np.maximum(posterior.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
     return Evidence(posterior, reliability, _explained(opinion[known], reliability, labels))
 
 
-def weigh_among_candidates(base: Clustering, neighbors: Neighbors) -> Evidence:
+def weigh_among_candidates(base: Clustering, neighbors: Neighbors, runtime: Runtime) -> Evidence:
     """As `weigh_evidence` by the neighbours' votes, for so many samples that a few clusters of each must do."""
     columns = find_candidates(base.labels, neighbors)
-    opinion, reliability = weigh_votes_among(base, neighbors, columns)
+    opinion, reliability = weigh_votes_among(base, neighbors, runtime, columns)
     known = base.labels != UNKNOWN
     possible = np.maximum(columns, 0)
     posterior = opinion.copy()

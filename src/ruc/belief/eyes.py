@@ -81,7 +81,7 @@ def open_eyes(
     return eyes
 
 
-def cotrain(base: Clustering, eyes: Sequence[Eye]) -> NDArray[np.float32]:
+def cotrain(base: Clustering, eyes: Sequence[Eye], runtime: Runtime) -> NDArray[np.float32]:
     """What all eyes together believe of every sample, (n_samples, n_clusters) rows summing to 1.
 
     Parameters
@@ -91,6 +91,8 @@ def cotrain(base: Clustering, eyes: Sequence[Eye]) -> NDArray[np.float32]:
     eyes
         At least two, from `open_eyes`. Those of one embedding are selected for by the eyes of the other embeddings;
         where there is a single one, by its other eye.
+    runtime
+        The seed.
     """
     device = eyes[0].inputs.device
     present, labels = np.unique(base.labels, return_inverse=True)
@@ -103,7 +105,7 @@ def cotrain(base: Clustering, eyes: Sequence[Eye]) -> NDArray[np.float32]:
     evenness = EVENNESS_OF_LAYOUTS if of_layouts else EVENNESS
     sizes = (1 - evenness) * shares / shares.sum() + evenness / n_clusters
     own = _one_hot(current, n_clusters) * (OWN_VOTE_OF_LAYOUTS if of_layouts else 0.0)
-    heads = [_Heads(eye.inputs) for eye in eyes]
+    heads = [_Heads(eye.inputs, runtime.numpy_seed("eyes/folds")) for eye in eyes]
     believed = torch.empty(0)
     for _ in range(N_ROUNDS):
         votes = [vote(current, eye.voters, n_clusters) for eye in eyes]
@@ -167,11 +169,11 @@ def balance(logits: Tensor, sizes: Tensor) -> Tensor:
 class _Heads:
     """Linear heads by least squares, one for each fold, that judge the samples of which they saw no label."""
 
-    def __init__(self, inputs: Tensor) -> None:
+    def __init__(self, inputs: Tensor, seed: int) -> None:
         scale = inputs.square().sum(dim=1).mean().sqrt()
         self.inputs = torch.cat([inputs, scale.expand(len(inputs), 1)], dim=1)  # the last one for the bias
         self.ridge = PENALTY * scale.square() / self.inputs.shape[1]
-        fold_of = np.random.default_rng(0).permutation(np.arange(len(inputs)) % N_FOLDS)
+        fold_of = np.random.default_rng(seed).permutation(np.arange(len(inputs)) % N_FOLDS)
         folds = [np.flatnonzero(fold_of == fold) for fold in range(N_FOLDS)]
         self.folds = [torch.from_numpy(fold).to(inputs.device) for fold in folds if len(fold)]
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ruc.labels.clustering import UNKNOWN, Clustering
 from ruc.neighbors.search import Neighbors
+from ruc.runtime import Runtime
 
 N_NEIGHBORS = 15
 COUPLING = 8.0  # log odds for a label that all neighbours share
@@ -41,7 +42,7 @@ class Field:
     reliability: NDArray[np.float32]
 
 
-def fit_field(base: Clustering, neighbors: Neighbors) -> Field:
+def fit_field(base: Clustering, neighbors: Neighbors, runtime: Runtime) -> Field:
     """Estimate how reliable the labels are, and each sample's true label from its neighbourhood alone.
 
     Parameters
@@ -50,12 +51,14 @@ def fit_field(base: Clustering, neighbors: Neighbors) -> Field:
         The labels; -1 says nothing.
     neighbors
         Nearest neighbours of every sample.
+    runtime
+        The seed.
     """
     n_samples, n_clusters = len(base.labels), base.n_clusters
     graph = _mean_of_neighbors(neighbors, max(1, n_samples // (2 * n_clusters)))
     known = base.labels != UNKNOWN
     fold_of = np.arange(n_samples) % N_FOLDS
-    fold_of = np.random.default_rng(0).permutation(fold_of)
+    fold_of = np.random.default_rng(runtime.numpy_seed("field")).permutation(fold_of)
     opinion = np.empty((n_samples, n_clusters), np.float32)
     reliabilities = []
     for fold in range(N_FOLDS):

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ruc.labels.clustering import UNKNOWN, Clustering
 from ruc.neighbors.search import Neighbors
+from ruc.runtime import Runtime
 
 SCALES = (3, 10, 30, 100)  # how many neighbours vote; the fit weighs the scales
 MOST_NEIGHBORS = SCALES[-1]
@@ -31,7 +32,7 @@ N_STEPS = 60
 
 
 def weigh_opinions(
-    base: Clustering, neighbors: Neighbors, features: NDArray[np.floating] | None = None
+    base: Clustering, neighbors: Neighbors, runtime: Runtime, features: NDArray[np.floating] | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Each sample's probable label without its own, and how reliable the labels are.
 
@@ -41,6 +42,8 @@ def weigh_opinions(
         The labels; -1 says nothing.
     neighbors
         Nearest neighbours of every sample.
+    runtime
+        The seed.
     features
         (n_samples, n_features); without them the neighbours alone are asked.
 
@@ -53,20 +56,20 @@ def weigh_opinions(
     """
     shares = [_vote_shares(base, neighbors, n_voters) for n_voters in _scales(base, neighbors)]
     if features is not None:
-        shares.append(_held_out_predictions(base, features))
+        shares.append(_held_out_predictions(base, features, runtime))
     opinions = _Opinions(np.log(np.stack(shares)), base.labels, np.zeros((1, 1), np.float32))
-    return _weigh(opinions, base)
+    return _weigh(opinions, base, runtime)
 
 
 def weigh_votes_among(
-    base: Clustering, neighbors: Neighbors, columns: NDArray[np.int64]
+    base: Clustering, neighbors: Neighbors, runtime: Runtime, columns: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """As `weigh_opinions` by neighbours, where a number for each sample and cluster would be too many.
 
     Parameters
     ----------
-    base, neighbors
-        The labels and the neighbours.
+    base, neighbors, runtime
+        As there.
     columns
         (n_samples, m) the clusters that each sample could be of, its own label first; -1: none.
 
@@ -85,7 +88,7 @@ def weigh_votes_among(
     crowd[:, -1] = np.log(n_others)
     logs = np.log(np.concatenate([shares, others[:, :, None]], axis=2))
     own = np.where(base.labels == UNKNOWN, UNKNOWN, 0)
-    opinion, reliability = _weigh(_Opinions(logs.astype(np.float32), own, crowd), base)
+    opinion, reliability = _weigh(_Opinions(logs.astype(np.float32), own, crowd), base, runtime)
     return opinion[:, :-1], reliability
 
 
@@ -145,12 +148,14 @@ def _vote_shares_among(
     return np.where(columns == UNKNOWN, 0, shares)
 
 
-def _held_out_predictions(base: Clustering, features: NDArray[np.floating]) -> NDArray[np.float32]:
+def _held_out_predictions(
+    base: Clustering, features: NDArray[np.floating], runtime: Runtime
+) -> NDArray[np.float32]:
     """(n_samples, n_clusters) probabilities by logistic regression on the labels of the other folds."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(runtime.numpy_seed("opinion/folds"))
     fold_of = random.permutation(np.arange(len(features)) % N_FOLDS)
     some = features[:: -(-len(features) // MOST_FITTED)]
     spread = float((some - some.mean(axis=0)).std()) or 1.0
@@ -170,10 +175,13 @@ def _held_out_predictions(base: Clustering, features: NDArray[np.floating]) -> N
     return np.asarray(shares / shares.sum(axis=1, keepdims=True), np.float32)
 
 
-def _weigh(opinions: _Opinions, base: Clustering) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _weigh(
+    opinions: _Opinions, base: Clustering, runtime: Runtime
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The likeliest product of the opinions (n_samples, n_columns), and the reliability."""
     known = np.flatnonzero(opinions.own != UNKNOWN)
-    rows = np.sort(np.random.default_rng(0).permutation(known)[:MOST_FITTED])
+    random = np.random.default_rng(runtime.numpy_seed("opinion/sample"))
+    rows = np.sort(random.permutation(known)[:MOST_FITTED])
     crowd = opinions.crowd[rows] if len(opinions.crowd) > 1 else opinions.crowd
     logs, own, crowds = map(torch.from_numpy, (opinions.logs[:, rows], opinions.own[rows], crowd))
     weights, wrong = _fit(logs, own, crowds, base.n_clusters)

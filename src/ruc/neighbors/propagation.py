@@ -5,8 +5,6 @@ neighbours' labels and keeps a share of its own. k-means and its like cut throug
 doesn't. Labels that are unknown are filled in from the nearest known ones.
 """
 
-from dataclasses import replace
-
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
@@ -26,7 +24,9 @@ def is_large(base: Clustering) -> bool:
     return len(base.labels) * base.n_clusters > MOST_DENSE
 
 
-def propagate(base: Clustering, neighbors: Neighbors, share: float) -> Clustering:
+def propagate(
+    base: Clustering, neighbors: Neighbors, share: float, columns: NDArray[np.int64] | None = None
+) -> NDArray[np.float32]:
     """Smooth labels over the graph of the 10 nearest neighbours.
 
     Parameters
@@ -37,59 +37,33 @@ def propagate(base: Clustering, neighbors: Neighbors, share: float) -> Clusterin
         Nearest neighbours of every sample.
     share
         How much of a sample's label comes from its neighbours, in [0, 1).
+    columns
+        (n_samples, m) the clusters that each sample takes part in, its own first, where all would be too many, see
+        `find_candidates`; what would arrive of others is left out.
 
     Returns
     -------
-    Clustering
-        Its probabilities are the shares with which each cluster arrived; samples that no label reached stay -1.
+    numpy.ndarray
+        (n_samples, n_clusters or m) the shares with which each cluster arrived. Where no label did, all are alike, or 0
+        where there are columns.
     """
-    start = np.zeros((len(base.labels), base.n_clusters), np.float32)
     known = np.flatnonzero(base.labels != UNKNOWN)
-    start[known, base.labels[known]] = 1.0
     graph = _normalized_graph(neighbors)
+    if columns is None:
+        start = np.zeros((len(base.labels), base.n_clusters), np.float32)
+        start[known, base.labels[known]] = 1.0
+    else:  # a product of a sparse matrix over all pairs of sample and cluster is a step
+        graph = _pair_graph(graph, columns)
+        start = np.zeros((columns.size, 1), np.float32)
+        start[known * columns.shape[1]] = 1.0
     arrived = start
     for _ in range(N_STEPS):
         arrived = share * (graph @ arrived) + (1 - share) * start
+    arrived = arrived.reshape(len(base.labels), -1)
     total = arrived.sum(axis=1, keepdims=True)
-    reached = total[:, 0] > 0
-    probabilities = np.where(total > 0, arrived / np.where(total > 0, total, 1), 1 / base.n_clusters)
-    labels = np.where(reached, arrived.argmax(axis=1), UNKNOWN).astype(np.int64)
-    return replace(base, labels=labels, probabilities=probabilities.astype(np.float32))
-
-
-def propagate_among_candidates(
-    base: Clustering, neighbors: Neighbors, share: float
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """As `propagate`, but each sample only takes part in the clusters that are frequent around it.
-
-    What would arrive of other clusters is left out. One product of a sparse matrix over all pairs of sample and
-    candidate is a step.
-
-    Parameters
-    ----------
-    base
-        The clustering; -1 has nothing to say.
-    neighbors, share
-        As in `propagate`.
-
-    Returns
-    -------
-    candidates, probabilities
-        (n_samples, 8) int64 clusters, the sample's own first, and float32 their shares, each row summing to 1.
-        Where there are fewer candidates the rest has share 0; where no
-        label is near, all have.
-    """
-    candidates = find_candidates(base.labels, neighbors)
-    pairs = _pair_graph(_normalized_graph(neighbors), candidates)
-    start = np.zeros(candidates.shape, np.float32)
-    start[:, 0] = base.labels != UNKNOWN
-    arrived = start.ravel()
-    for _ in range(N_STEPS):
-        arrived = np.asarray(pairs @ arrived) * share + start.ravel() * (1 - share)
-    probabilities: NDArray[np.float32] = arrived.reshape(candidates.shape).astype(np.float32)
-    sums = probabilities.sum(axis=1, keepdims=True)
-    probabilities = np.where(sums > 0, probabilities / np.maximum(sums, np.finfo(np.float32).tiny), 0)
-    return np.maximum(candidates, 0), probabilities
+    nothing = 1 / base.n_clusters if columns is None else 0
+    shares = np.where(total > 0, arrived / np.where(total > 0, total, 1), nothing)
+    return shares.astype(np.float32)
 
 
 def find_candidates(labels: NDArray[np.int64], neighbors: Neighbors) -> NDArray[np.int64]:
