@@ -367,6 +367,78 @@ def undo(
 
 
 @app.command()
+def nearest(
+    run: RunFolder,
+    images: Annotated[list[Path], typer.Argument(help="Image files.")],
+    n: Annotated[int, typer.Option("-n", "--n", help="How many for each.")] = 12,
+    device: Device = None,
+) -> None:
+    """List the images of a run that are most like new ones, with their clusters."""
+    _logging(quiet=True)
+    from ruc.nearest import nearest as find
+    from ruc.runtime import Runtime
+
+    near = find(run, images, n, Runtime(device or "auto"))
+    rows = [(one.asked, one.file_name, f"{one.similarity:.3f}", one.cluster_name) for one in near]
+    _table([("image", "nearest", "similarity", "cluster"), *rows])
+
+
+@app.command()
+def pick(
+    run: RunFolder,
+    output: Annotated[Path, typer.Option("-o", "--output", help="A new folder.")] = Path("picked"),
+    n: Annotated[int, typer.Option("-n", "--n", help="How many images.")] = 50,
+    by: Annotated[
+        str, typer.Option(help="representative, balanced (the same from each cluster), diverse or uncertain.")
+    ] = "representative",
+    per_cluster: Annotated[bool, typer.Option("--per-cluster", help="So many of each cluster.")] = False,
+    how: Annotated[Literal["copy", "symlink", "hardlink"], typer.Option(help="For the images.")] = "copy",
+    images: Annotated[Path | None, typer.Option(help="Where the images are now, if they were moved.")] = None,
+) -> None:
+    """Pick images that stand for the others, for labelling or to show, as a table and a folder."""
+    _logging(quiet=True)
+    from ruc.pick_images import pick_to_folder
+
+    picked = pick_to_folder(run, output, n, by, per_cluster, how, images)
+    typer.echo(f"{len(picked.rows)} images: {picked.target / 'picked.csv'}")
+
+
+@app.command()
+def compare(
+    first: RunFolder,
+    second: RunFolder,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="CSV to write: file_name, before, after.")
+    ] = None,
+    overwrite: Replace = False,
+) -> None:
+    """Tell which images are in other clusters in a second run over the same images."""
+    from ruc.compare_runs import compare_folders
+
+    found = compare_folders(first, second, output, overwrite)
+    alone = [(found.n_only_first, first), (found.n_only_second, second)]
+    rest = "".join(f", {n} only in {name}" for n, name in alone if n)
+    typer.echo(
+        f"{found.n_common} images in both{rest}; {found.n_moved} moved; NMI of the two {found.nmi:.3f}"
+    )
+    moved = [flow for flow in found.flows if not flow.is_match]
+    if moved:
+        _table([("before", "after", "images"), *((f.before, f.after, str(f.n_images)) for f in moved[:20])])
+    if len(moved) > 20:
+        typer.echo(f"and {len(moved) - 20} smaller flows")
+
+
+@app.command()
+def info(run: RunFolder) -> None:
+    """Show what a finished run is: what was printed at its end, and how it was made."""
+    from ruc.run_folder import read_run
+    from ruc.summary import made_lines, summary_lines
+
+    finished = read_run(run)
+    typer.echo("\n".join([*summary_lines(finished, run), *made_lines(finished)]))
+
+
+@app.command()
 def copies(
     source: Annotated[str, typer.Argument(help="Folder of images, a CSV/Parquet with file_name, or a run.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="CSV to write.")] = Path("copies.csv"),

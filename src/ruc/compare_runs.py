@@ -85,10 +85,13 @@ def compare(first: Run, second: Run) -> tuple[Comparison, list[tuple[str, str, s
     return comparison, rows
 
 
-def compare_folders(first: Path, second: Path, output: Path | None) -> Comparison:
-    """Compare two finished runs; `output`, where given, gets `file_name, before, after` of each image that moved."""
+def compare_folders(first: Path, second: Path, output: Path | None, overwrite: bool = False) -> Comparison:
+    """Compare two finished runs; `output`, where given, gets `file_name, before, after` of each image that moved.
+
+    A file that is there is replaced with `overwrite` alone.
+    """
     if output is not None:
-        check_file(output, [first, second])
+        check_file(output, [first, second], overwrite)
     comparison, rows = compare(read_run(first), read_run(second))
     if output is not None:
         with new_output(output) as new:

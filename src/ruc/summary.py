@@ -8,6 +8,7 @@ from ruc.check.checked import checked_of
 from ruc.check.words import checked_lines
 from ruc.edits import merged_clusters
 from ruc.run_folder import Run
+from ruc.settings import PROVENANCE
 
 N_DOUBTFUL = 5
 N_SIZES = 10
@@ -43,6 +44,19 @@ def edited_lines(run: Run) -> list[str]:
     checked = checked_of(run)
     lines = [] if checked is None else checked_lines(checked, run.cluster_names)
     return [sizes_line(run), *lines]
+
+
+def made_lines(run: Run) -> list[str]:
+    """How a run was made: of what, by which embedder and base, when it was other than now."""
+    settings = run.settings
+    what = settings.get("source") or settings.get("features") or "an array"
+    versions = settings.get(PROVENANCE) or {}
+    made = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return [
+        f"made of: {what}",
+        f"embedder: {settings.get('embedder')}   base: {settings.get('base')}   seed: {settings.get('seed')}",
+        *([f"with: {made}"] if made else []),
+    ]
 
 
 def sizes_line(run: Run) -> str:
