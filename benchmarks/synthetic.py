@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 MODES = 4
 N_SHARED = 48  # directions along which samples vary, whatever their cluster
 SPREAD_OF_MODES, SHARED_NOISE, OWN_NOISE = 0.6, 0.8, 0.65  # each times `noise`
-ROWS = 20_000
+BLOCK_ROWS = 20_000
 
 
 def clustered_features(
@@ -36,13 +36,13 @@ def clustered_features(
     else:
         features = np.lib.format.open_memmap(file, "w+", np.float32, (n_samples, n_features))
     modes, shared, decay = modes.astype(np.float32), shared.astype(np.float32), decay.astype(np.float32)
-    for start in range(0, n_samples, ROWS):
-        part = labels[start : start + ROWS]
+    for start in range(0, n_samples, BLOCK_ROWS):
+        part = labels[start : start + BLOCK_ROWS]
         mode = (generator.random((len(part), 1)) > shares[part]).sum(axis=1).clip(max=MODES - 1)
         rows = modes[part, mode]
         rows += (
             noise * SHARED_NOISE * generator.normal(size=(len(part), N_SHARED)).astype(np.float32) @ shared
         )
         rows += noise * OWN_NOISE * generator.standard_normal(rows.shape, dtype=np.float32) * decay
-        features[start : start + ROWS] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        features[start : start + BLOCK_ROWS] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     return features, labels

@@ -44,7 +44,7 @@ def test_a_large_file_is_mapped_and_copied_only_where_its_rows_are_not_of_unit_l
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ruc.given_features.LARGE", 10)
-    monkeypatch.setattr("ruc.given_features.ROWS", 3)
+    monkeypatch.setattr("ruc.given_features.BLOCK_ROWS", 3)
     unit = np.eye(8, 4, dtype=np.float32) + np.eye(8, 4, k=-4, dtype=np.float32)
     mapped = load_features(saved(tmp_path, unit))
     assert isinstance(mapped, np.memmap)

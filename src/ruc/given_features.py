@@ -21,7 +21,7 @@ from ruc.tables.table import read_table
 logger = logging.getLogger(__name__)
 
 LARGE = 256 * 1024 * 1024  # bytes of features that are mapped rather than read
-ROWS = 65_536
+BLOCK_ROWS = 65_536
 
 
 def load_features(path: Path) -> NDArray[np.generic]:
@@ -38,9 +38,9 @@ def load_features(path: Path) -> NDArray[np.generic]:
             f"--features {path} holds {features.dtype} of shape {features.shape}; expected numbers of "
             "(n_samples, n_features)"
         )
-    for start in range(0, len(features), ROWS):
+    for start in range(0, len(features), BLOCK_ROWS):
         with np.errstate(over="ignore"):
-            bad = ~np.isfinite(features[start : start + ROWS].astype(np.float32)).all(axis=1)
+            bad = ~np.isfinite(features[start : start + BLOCK_ROWS].astype(np.float32)).all(axis=1)
         if bad.any():
             raise InputError(
                 f"--features {path}: row {start + int(bad.argmax())} holds NaN, infinity, or more than a float32 can "

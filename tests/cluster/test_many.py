@@ -40,7 +40,7 @@ def test_the_graph_of_a_part_clusters_all(
 def test_what_the_part_cannot_reach_gets_the_shares_of_the_clusters(monkeypatch: pytest.MonkeyPatch) -> None:
     features, _ = blobs()
     monkeypatch.setattr(graph, "MOST_SAMPLES", 300)
-    monkeypatch.setattr(graph, "N_HEARING", 0)
+    monkeypatch.setattr(graph, "N_SPREADING", 0)
     found = graph.graph(features, 6, RUNTIME)
     assert found.probabilities is not None
     unheard = found.probabilities.max(axis=1) < 0.5

@@ -68,7 +68,7 @@ def test_neighbours_do_not_depend_on_how_many_are_spread_at_once(monkeypatch: py
     values = np.sort(generator.random(others.shape).astype(np.float32))[:, ::-1]
     to_copies = np.ones(len(others), np.float32)
     at_once = copies.spread(others, values, to_copies, 20)
-    monkeypatch.setattr(module, "ROWS", 7)
+    monkeypatch.setattr(module, "BLOCK_ROWS", 7)
     in_turns = copies.spread(others, values, to_copies, 20)
     for one, other in zip(at_once, in_turns, strict=True):
         np.testing.assert_array_equal(one, other)

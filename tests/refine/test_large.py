@@ -45,7 +45,7 @@ def test_with_room_for_all_clusters_candidates_change_nothing(
     problem: tuple, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, neighbors, base = problem
-    monkeypatch.setattr(propagation, "ROWS", 100)
+    monkeypatch.setattr(propagation, "BLOCK_ROWS", 100)
     few = Clustering(base.labels % 4, None, 4, "kmeans", "features")
     everyone = Neighbors(
         np.column_stack([neighbors.indices, np.tile(np.arange(12), (360, 1))]),

@@ -22,7 +22,7 @@ from ruc.images.source import find_images
 from ruc.report import layout
 from ruc.report.data import report_data
 from ruc.report.found import find, typicality
-from ruc.report.layout import map_positions, principal_components
+from ruc.report.map import map_positions, principal_components
 from ruc.report.payload import as_script_json, packed, payload
 from ruc.report.report import write_report
 from ruc.report.thumbnails import choose_shown, encode, make_thumbnails

@@ -25,7 +25,7 @@ PENALTY = 0.1  # `C` of scikit-learn, for features of unit variance
 LEAST_SHARE = 1e-5
 LEAST_WRONG = 1e-6
 NOTHING = 1e-30  # a share whose logarithm is finite
-ROWS = 50_000
+BLOCK_ROWS = 50_000
 PRIOR_STRENGTH = 5.0  # so many observations speak for every label being right
 SHARPEST = 5.0
 N_STEPS = 60
@@ -139,12 +139,12 @@ def _vote_shares_among(
     """(n_samples, m) `_vote_shares` of these clusters alone."""
     prior = _sizes(base)
     shares = np.empty(columns.shape, np.float32)
-    for start in range(0, len(columns), ROWS):
-        here = columns[start : start + ROWS]
-        voters = base.labels[neighbors.indices[start : start + ROWS, :n_voters]]
+    for start in range(0, len(columns), BLOCK_ROWS):
+        here = columns[start : start + BLOCK_ROWS]
+        voters = base.labels[neighbors.indices[start : start + BLOCK_ROWS, :n_voters]]
         counts = np.stack([(voters == column[:, None]).sum(axis=1) for column in here.T], axis=1)
         n_votes = (voters != UNKNOWN).sum(axis=1, keepdims=True)
-        shares[start : start + ROWS] = (counts + prior[here]) / (n_votes + 1)
+        shares[start : start + BLOCK_ROWS] = (counts + prior[here]) / (n_votes + 1)
     return np.where(columns == UNKNOWN, 0, shares)
 
 

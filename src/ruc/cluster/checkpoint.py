@@ -8,12 +8,12 @@ from torch import Tensor
 from ruc.embed.checkpoint import apply_in_batches, resized
 from ruc.errors import InputError
 from ruc.labels.clustering import Clustering
-from ruc.networks.checkpoints import FieldCheckpoint
+from ruc.networks.checkpoints import Checkpoint
 from ruc.runtime import Runtime
 
 
 def cluster_by_checkpoint(
-    pixels: NDArray[np.uint8], checkpoint: FieldCheckpoint, n_clusters: int | None, runtime: Runtime
+    pixels: NDArray[np.uint8], checkpoint: Checkpoint, n_clusters: int | None, runtime: Runtime
 ) -> Clustering:
     """Labels and probabilities by SCAN's best head, or by the summed logits of RUC's two networks.
 

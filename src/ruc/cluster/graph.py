@@ -36,7 +36,7 @@ STABILITY_TOLERANCE = 0.02
 N_SMOOTHING = 3
 MOST_SAMPLES = 20_000  # the layouts of more would take minutes
 LEAST_PART, PART_PER_CLUSTER = 10_000, 250  # of more samples so many are clustered
-N_HEARING = 5  # steps along the graph, until all have heard of the part that was clustered
+N_SPREADING = 5  # steps along the graph, until votes have come from the part that was clustered to all
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def graph(
 def _graph_of_part(
     features: NDArray[np.floating], n_clusters: int, runtime: Runtime, neighbors: Neighbors | None
 ) -> Clustering:
-    """Cluster a random part of the samples; all others hear from it along the graph of all."""
+    """Cluster a random part of the samples; the others get its votes along the graph of all."""
     generator = np.random.default_rng(runtime.numpy_seed("graph part"))
     n_drawn = min(MOST_SAMPLES, max(LEAST_PART, PART_PER_CLUSTER * n_clusters))
     part = np.sort(generator.choice(len(features), n_drawn, replace=False))
@@ -105,12 +105,12 @@ def _graph_of_part(
     walk = _random_walk(fuzzy_graph(nearest).astype(np.float32))
     votes = np.zeros((len(features), n_clusters), np.float32)
     votes[part] = found.probabilities
-    for _ in range(N_HEARING):
+    for _ in range(N_SPREADING):
         votes = walk @ votes
         votes[part] = found.probabilities
         votes /= np.maximum(votes.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    unheard = votes.sum(axis=1) == 0
-    votes[unheard] = np.bincount(found.labels, minlength=n_clusters) / len(part)
+    unreached = votes.sum(axis=1) == 0
+    votes[unreached] = np.bincount(found.labels, minlength=n_clusters) / len(part)
     return Clustering(votes.argmax(axis=1), votes, n_clusters, "graph", "layouts")
 
 

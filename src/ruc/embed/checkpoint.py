@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ruc.images.views import to_float
 from ruc.networks import NetworkSettings, ResNet, State, relu_layers
-from ruc.networks.checkpoints import FieldCheckpoint
+from ruc.networks.checkpoints import Checkpoint
 from ruc.progress import progress
 from ruc.runtime import Runtime
 
@@ -38,7 +38,7 @@ class CheckpointEmbedder:
     side: int
 
     @classmethod
-    def from_checkpoint(cls, checkpoint: FieldCheckpoint) -> "CheckpointEmbedder":
+    def from_checkpoint(cls, checkpoint: Checkpoint) -> "CheckpointEmbedder":
         """The first backbone of a checkpoint, with SimCLR's projection if it is SimCLR's."""
         head = checkpoint.head if checkpoint.kind == "simclr" else nn.Sequential()
         return cls(checkpoint.backbone, head, checkpoint.side)

@@ -14,7 +14,7 @@ from ruc.embed.frozen import FrozenEmbedder, of_module
 from ruc.embed.preprocessing import Preprocessing
 from ruc.errors import WeightsError
 from ruc.networks.efficientnet_lite import VARIANTS, EfficientNetLite
-from ruc.networks.layout import channels_last
+from ruc.networks.memory_format import channels_last
 from ruc.runtime import Runtime
 
 DEFAULT = "lite0"

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from ruc.networks import State
 
-ROWS = 65_536  # at a time in double precision
+BLOCK_ROWS = 65_536  # at a time in double precision
+MOST_FITTED = 65_536  # rows of which the medians are taken
 REACH = 2.0  # median distances: half as far bends what is far away, twice as far heeds outliers (experiments/LOG.md)
 ALIKE = 1e-3  # lengths that differ by less than this share of their mean say nothing: rows are directions
 SURELY_UNIT = 1e-5  # a length that differs from 1 by less does so by rounding
@@ -48,16 +49,16 @@ class Scaling:
             return values
         wider = 0 if self.center is None else 1
         features = np.empty((len(values), values.shape[1] + wider), np.float32)
-        for start in range(0, len(values), ROWS):
-            rows = values[start : start + ROWS].astype(np.float64) / self.magnitude
+        for start in range(0, len(values), BLOCK_ROWS):
+            rows = values[start : start + BLOCK_ROWS].astype(np.float64) / self.magnitude
             if self.center is not None:
                 rows = np.column_stack([(rows - self.center) / self.spread, np.ones(len(rows))])
             lengths = np.linalg.norm(rows, axis=1, keepdims=True)
             unit = rows / np.maximum(lengths, np.finfo(np.float64).tiny)
             if self.center is None:  # so that it doesn't matter whether a file is mapped
                 is_unit = np.abs(lengths * self.magnitude - 1) < SURELY_UNIT
-                unit = np.where(is_unit, values[start : start + ROWS], unit)
-            features[start : start + ROWS] = unit
+                unit = np.where(is_unit, values[start : start + BLOCK_ROWS], unit)
+            features[start : start + BLOCK_ROWS] = unit
         return features
 
     def state(self) -> State:
@@ -87,7 +88,7 @@ def fit_scaling(values: NDArray[np.generic]) -> Scaling:
     lengths = _lengths(values, magnitude)
     if np.allclose(lengths, lengths.mean(), rtol=ALIKE, atol=0):
         return Scaling(values.shape[1], magnitude=magnitude)
-    some = values[:: -(-len(values) // ROWS)].astype(np.float64) / magnitude
+    some = values[:: -(-len(values) // MOST_FITTED)].astype(np.float64) / magnitude
     center = np.median(some, axis=0)
     away = np.linalg.norm(some - center, axis=1)
     away = away[away > 0]
@@ -98,7 +99,8 @@ def fit_scaling(values: NDArray[np.generic]) -> Scaling:
 def _lengths(values: NDArray[np.generic], magnitude: float) -> NDArray[np.float64]:
     """(n_samples,) the length of each row, over the magnitude."""
     blocks = (
-        values[start : start + ROWS].astype(np.float64) / magnitude for start in range(0, len(values), ROWS)
+        values[start : start + BLOCK_ROWS].astype(np.float64) / magnitude
+        for start in range(0, len(values), BLOCK_ROWS)
     )
     lengths: NDArray[np.float64] = np.concatenate([np.linalg.norm(block, axis=1) for block in blocks])
     return lengths

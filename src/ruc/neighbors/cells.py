@@ -38,7 +38,7 @@ BOUND_SAMPLES = 2_000  # of the nearest cells, among which a sample finds the bo
 ROUNDING = 0.004  # as far as bfloat16 moves a similarity and a bound at most, together
 ASKERS = 32_768  # samples that search at the same time
 MOST_PAIRS = 16 * 1024 * 1024  # held of what they find: of common features it's half of that
-ROWS = 20_000
+BLOCK_ROWS = 20_000
 SIDE = (
     256  # sides of products are multiples of it: a CPU keeps a kernel, a megabyte, for each of 1,024 shapes
 )
@@ -154,10 +154,10 @@ def _exact_neighbors(
     asking, _ = _unit(features[probes], runtime.device)
     best = torch.full((len(probes), n_neighbors), -torch.inf, device=runtime.device)
     found = torch.zeros((len(probes), n_neighbors), dtype=torch.int64, device=runtime.device)
-    for start in range(0, len(features), ROWS):
-        block, _ = _unit(features[start : start + ROWS], runtime.device)
+    for start in range(0, len(features), BLOCK_ROWS):
+        block, _ = _unit(features[start : start + BLOCK_ROWS], runtime.device)
         similar = asking @ block.T
-        own = np.flatnonzero((probes >= start) & (probes < start + ROWS))
+        own = np.flatnonzero((probes >= start) & (probes < start + BLOCK_ROWS))
         similar[torch.from_numpy(own), torch.from_numpy(probes[own] - start)] = -torch.inf
         here = torch.arange(start, start + len(block), device=runtime.device).expand(len(probes), -1)
         best, chosen = torch.cat([best, similar], dim=1).topk(n_neighbors, dim=1)
@@ -189,9 +189,9 @@ def _pack(
     dtype = torch.bfloat16 if quick else torch.float16
     packed = torch.empty(features.shape, dtype=dtype, device=runtime.device)
     lengths = np.empty(len(features), np.float32)
-    for start in range(0, len(order), ROWS):
-        rows = order[start : start + ROWS]
-        packed[start : start + ROWS], length = _unit(features[rows], runtime.device)
+    for start in range(0, len(order), BLOCK_ROWS):
+        rows = order[start : start + BLOCK_ROWS]
+        packed[start : start + BLOCK_ROWS], length = _unit(features[rows], runtime.device)
         lengths[rows] = length.cpu().numpy()
     return _Cells(features, order, lengths, bounds, centres, packed)
 

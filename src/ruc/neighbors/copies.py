@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-ROWS = 20_000
+BLOCK_ROWS = 20_000
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class Copies:
         n_samples = len(self.groups)
         shape = n_samples, n_neighbors
         found, similar = np.empty(shape, np.int64), np.empty(shape, np.float32)
-        for start in range(0, n_samples, ROWS):
-            rows = np.arange(start, min(start + ROWS, n_samples))
+        for start in range(0, n_samples, BLOCK_ROWS):
+            rows = np.arange(start, min(start + BLOCK_ROWS, n_samples))
             own = self.groups[rows]
             asked = np.column_stack([own, indices[own]])
             taken = self._taken(asked, n_neighbors)
@@ -95,8 +95,9 @@ def find_copies(features: NDArray[np.floating]) -> Copies | None:
     hashes = np.fromiter(
         (
             hash(row.tobytes())
-            for start in range(0, len(features), ROWS)
-            for row in np.asarray(features[start : start + ROWS], np.float32) + np.float32(0)  # -0.0 is 0.0
+            for start in range(0, len(features), BLOCK_ROWS)
+            for row in np.asarray(features[start : start + BLOCK_ROWS], np.float32)
+            + np.float32(0)  # -0.0 is 0.0
         ),
         np.int64,
         len(features),

@@ -16,7 +16,7 @@ N_NEIGHBORS = 10
 N_STEPS = 40
 MOST_DENSE = 10_000_000  # samples times clusters; beyond, a few clusters of each sample are looked at
 N_CANDIDATES = 8
-ROWS = 8192
+BLOCK_ROWS = 8192
 
 
 def is_large(base: Clustering) -> bool:
@@ -69,9 +69,9 @@ def propagate(
 def find_candidates(labels: NDArray[np.int64], neighbors: Neighbors) -> NDArray[np.int64]:
     """(n_samples, 8) the sample's own label and the most frequent others among its neighbours; -1: none left."""
     found = np.full((len(labels), N_CANDIDATES), UNKNOWN)
-    for start in range(0, len(labels), ROWS):
-        own = labels[start : start + ROWS]
-        voters = np.sort(labels[neighbors.indices[start : start + ROWS]], axis=1)
+    for start in range(0, len(labels), BLOCK_ROWS):
+        own = labels[start : start + BLOCK_ROWS]
+        voters = np.sort(labels[neighbors.indices[start : start + BLOCK_ROWS]], axis=1)
         is_first = np.ones(voters.shape, bool)
         is_first[:, 1:] = voters[:, 1:] != voters[:, :-1]
         ends = np.where(is_first, np.arange(voters.shape[1]), voters.shape[1])
@@ -88,8 +88,8 @@ def find_candidates(labels: NDArray[np.int64], neighbors: Neighbors) -> NDArray[
         chosen = np.where(
             np.take_along_axis(counts, best, axis=1) > 0, np.take_along_axis(voters, best, axis=1), UNKNOWN
         )
-        found[start : start + ROWS, 0] = own
-        found[start : start + ROWS, 1 : 1 + chosen.shape[1]] = chosen
+        found[start : start + BLOCK_ROWS, 0] = own
+        found[start : start + BLOCK_ROWS, 1 : 1 + chosen.shape[1]] = chosen
     return found
 
 
@@ -97,11 +97,11 @@ def _pair_graph(graph: sp.csr_array, candidates: NDArray[np.int64]) -> sp.csr_ar
     """The graph of pairs of sample and candidate: an edge joins the pairs of its ends that have the same cluster."""
     n_samples, width = candidates.shape
     parts = []
-    for start in range(0, n_samples, ROWS):
-        block = graph[start : start + ROWS].tocoo()
+    for start in range(0, n_samples, BLOCK_ROWS):
+        block = graph[start : start + BLOCK_ROWS].tocoo()
         here, there = candidates[start + block.row], candidates[block.col]
         edge, own, other = np.nonzero((here[:, :, None] == there[:, None, :]) & (here != UNKNOWN)[:, :, None])
-        shape = (min(ROWS, n_samples - start) * width, n_samples * width)
+        shape = (min(BLOCK_ROWS, n_samples - start) * width, n_samples * width)
         entries = (block.data[edge], (block.row[edge] * width + own, block.col[edge] * width + other))
         parts.append(sp.csr_array(entries, shape=shape))
     return sp.csr_array(sp.vstack(parts, format="csr"))

@@ -2,7 +2,7 @@
 
 from ruc.networks.heads import linear_head, mlp_head, projection_head, relu_layers
 from ruc.networks.image_network import ImageNetwork
-from ruc.networks.layout import channels_last
+from ruc.networks.memory_format import channels_last
 from ruc.networks.optimizers import (
     can_fuse,
     load_optimizer,

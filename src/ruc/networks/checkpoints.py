@@ -61,7 +61,7 @@ STL10_RUC = _Recipe(96, "pooled", CIFAR10.mean, CIFAR10.std)
 
 
 @dataclass(frozen=True)
-class FieldCheckpoint:
+class Checkpoint:
     """An opened checkpoint.
 
     Attributes
@@ -112,7 +112,7 @@ def is_checkpoint(name: str) -> bool:
 
 def load_checkpoint(
     path: str | Path, image_side: int | None = None, dataset: Dataset | None = None
-) -> FieldCheckpoint:
+) -> Checkpoint:
     """Open a checkpoint of SCAN, SimCLR or RUC; nothing but tensors, numbers and text is ever unpickled.
 
     The data set is taken from `dataset`; else from the path, where the last "cifar10", "cifar20", "cifar100" or
@@ -148,7 +148,7 @@ def load_checkpoint(
     models = [_build(state, kind, recipe, n_clusters, path) for state in states]
     heads = [head for _, heads in models for head in heads]
     best = _best(content, len(heads), path) if kind == "scan" else 0
-    return FieldCheckpoint(
+    return Checkpoint(
         path, kind, dataset, recipe.side, tuple(backbone for backbone, _ in models), tuple(heads), best
     )
 

@@ -6,11 +6,11 @@ from torch import nn
 
 from ruc.errors import WeightsError
 from ruc.networks import ImageNetwork, ResNet
-from ruc.networks.checkpoints import FieldCheckpoint
+from ruc.networks.checkpoints import Checkpoint
 from ruc.refine.trained import Pair
 
 
-def pair_from_checkpoint(checkpoint: FieldCheckpoint) -> Pair:
+def pair_from_checkpoint(checkpoint: Checkpoint) -> Pair:
     """The two networks of a checkpoint of RUC, as `refine` would have returned them, in image space.
 
     Raises

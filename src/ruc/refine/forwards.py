@@ -13,7 +13,7 @@ from ruc.refine.spaces import Space
 Asked = tuple[Tensor, Tensor]  # views of a batch, and the rows of it whose logits are wanted
 
 
-class Said(NamedTuple):
+class BatchLogits(NamedTuple):
     """What a network says of a batch before it learns from it."""
 
     plain: Tensor  # (n_rows, n_clusters) logits of the plain views
@@ -21,12 +21,12 @@ class Said(NamedTuple):
 
 
 @torch.no_grad()
-def listen(batch: Batch, settings: RefineSettings, network: nn.Module) -> Said:
+def batch_logits(batch: Batch, settings: RefineSettings, network: nn.Module) -> BatchLogits:
     """Ask a network about a batch."""
     everyone = torch.arange(len(batch.rows), device=batch.rows.device)
     doubtful = [(view, batch.unclean) for view in (batch.weak_a, batch.weak_b)]
     plain, weak_a, weak_b = predict(network, [(batch.plain, everyone), *doubtful], settings)
-    return Said(plain, (weak_a, weak_b))
+    return BatchLogits(plain, (weak_a, weak_b))
 
 
 def predict(network: nn.Module, asked: Sequence[Asked], settings: RefineSettings) -> list[Tensor]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from ruc.networks import State
 from ruc.progress import progress
 from ruc.refine.batches import Batch, batches
-from ruc.refine.forwards import Said, learnable_logits, listen
+from ruc.refine.forwards import BatchLogits, batch_logits, learnable_logits
 from ruc.refine.losses import soft_cross_entropy, squared_error
 from ruc.refine.members import Member, Turn, make_members, more_confident, own_generators, passes
 from ruc.refine.resume import restore, snapshot
@@ -101,9 +101,9 @@ def train_pass(
     totals: list[Tensor] = []
     with runtime.side_by_side(len(turns)) as run:
         for batch in batches(trust, space, settings.rows_per_batch, generator):
-            answers = run(partial(listen, batch, settings), [member.network for member in members])
-            said = dict(zip(members, answers, strict=True))
-            lesson = partial(learn, batch, said, space, settings, epoch)
+            asked = run(partial(batch_logits, batch, settings), [member.network for member in members])
+            answers = dict(zip(members, asked, strict=True))
+            lesson = partial(learn, batch, answers, space, settings, epoch)
             totals += run(lesson, turns, peer_weights, generators)
     for student, _ in turns:
         student.network.eval()
@@ -115,7 +115,7 @@ def train_pass(
 
 def learn(
     batch: Batch,
-    said: Mapping[Member, Said],
+    answers: Mapping[Member, BatchLogits],
     space: Space,
     settings: RefineSettings,
     epoch: int,
@@ -125,8 +125,8 @@ def learn(
 ) -> Tensor:
     """One step of the student; returns the three losses."""
     student, peer = turn
-    student.note(batch.rows, said[student].plain)
-    losses = batch_losses(student, peer, peer_weight, batch, said, space, settings, generator)
+    student.note(batch.rows, answers[student].plain)
+    losses = batch_losses(student, peer, peer_weight, batch, answers, space, settings, generator)
     clean_loss, unclean_loss, smoothing_loss = losses
     loss = clean_loss + settings.unclean_weight_at(epoch) * unclean_loss + smoothing_loss
     student.optimizer.zero_grad()
@@ -140,14 +140,14 @@ def batch_losses(
     peer: Member,
     peer_weight: Tensor,
     batch: Batch,
-    said: Mapping[Member, Said],
+    answers: Mapping[Member, BatchLogits],
     space: Space,
     settings: RefineSettings,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The clean, the unclean and the smoothing loss of one batch (section 3.2 of the paper)."""
     rows, clean, unclean, labels, _, weak_a, weak_b = batch
-    own, other = said[student], said[peer]
+    own, other = answers[student], answers[peer]
     n_clusters = own.plain.shape[1]
 
     refined, guessed = one_hot(labels, n_clusters), guess(own.weak, settings.sharpening_temperature)

@@ -11,7 +11,7 @@ from ruc.refine.spaces import Space
 from ruc.refine.trust import Trust
 from ruc.runtime import Runtime
 
-ROWS = 500
+BLOCK_ROWS = 500
 N_STEPS = 50
 SMOOTHING = 0.1
 PENALTY = 1e-3
@@ -46,7 +46,7 @@ def warm_up_heads(networks: Sequence[nn.Module], space: Space, trust: Trust, run
 @torch.no_grad()
 def _features(network: ImageNetwork, space: Space, rows: Tensor) -> Tensor:
     network.eval()
-    return torch.cat([network.backbone(space.plain(part)) for part in torch.split(rows, ROWS)])
+    return torch.cat([network.backbone(space.plain(part)) for part in torch.split(rows, BLOCK_ROWS)])
 
 
 def _fit_head(head: nn.Module, features: Tensor, labels: Tensor) -> None:
