@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -29,8 +30,8 @@ def backward_walk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every directory lists what is in it in backward order."""
     walk = os.walk
 
-    def backward(root: Path) -> Iterator[tuple[str, list[str], list[str]]]:
-        for parent, folders, files in walk(root):
+    def backward(root: Path, **options: Any) -> Iterator[tuple[str, list[str], list[str]]]:
+        for parent, folders, files in walk(root, **options):
             folders.sort(reverse=True)
             yield parent, folders, sorted(files, reverse=True)
 

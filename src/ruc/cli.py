@@ -20,9 +20,11 @@ from ruc.options import (
     Embedder,
     Epochs,
     Features,
+    MaxMegapixels,
     MaxSkipped,
     Output,
     Overwrite,
+    PageOption,
     Preset,
     Quiet,
     Replace,
@@ -104,6 +106,8 @@ def cluster(
     constants: Set = None,
     review: Review = None,
     max_skipped: MaxSkipped = None,
+    page: PageOption = None,
+    max_megapixels: MaxMegapixels = None,
     seed: Seed = None,
     device: Device = None,
     config: Config = None,
@@ -113,7 +117,8 @@ def cluster(
     """Cluster a folder of images, or an array of features."""
     given = given_of(
         source=source, features=features, n_clusters=n_clusters, output=output, embedder=embedder, base=base,
-        space=space, image_size=image_size, review=review, max_skipped=max_skipped, seed=seed, device=device,
+        space=space, image_size=image_size, review=review, max_skipped=max_skipped, page=page,
+        max_megapixels=max_megapixels, seed=seed, device=device,
     )  # fmt: skip
     _run(given, constants_of(preset, selection, epochs, constants), config, overwrite, quiet)
 
@@ -140,6 +145,8 @@ def refine(
     constants: Set = None,
     review: Review = None,
     max_skipped: MaxSkipped = None,
+    page: PageOption = None,
+    max_megapixels: MaxMegapixels = None,
     seed: Seed = None,
     device: Device = None,
     config: Config = None,
@@ -149,7 +156,8 @@ def refine(
     """Repair the labels that another clustering, a vendor or a crowd has given."""
     given = given_of(
         source=source, features=features, labels=labels, probabilities=probabilities, output=output, embedder=embedder,
-        space=space, image_size=image_size, review=review, max_skipped=max_skipped, seed=seed, device=device,
+        space=space, image_size=image_size, review=review, max_skipped=max_skipped, page=page,
+        max_megapixels=max_megapixels, seed=seed, device=device,
     )  # fmt: skip
     given.setdefault("base", "given")
     _run(given, constants_of(preset, selection, epochs, constants), config, overwrite, quiet)
@@ -168,19 +176,22 @@ def predict(
         bool, typer.Option("--raw", help="Confidence as the networks say it, instead of calibrated.")
     ] = False,
     max_skipped: MaxSkipped = None,
+    max_megapixels: MaxMegapixels = None,
     device: Device = None,
     overwrite: Replace = False,
     quiet: Quiet = False,
 ) -> None:
     """Give new images the clusters of a finished run."""
     _logging(quiet)
+    from ruc.images.reading import MOST_MEGAPIXELS
     from ruc.predict import predict_to_csv
     from ruc.runtime import Runtime
     from ruc.skipped import skipped_note
 
     runtime = Runtime(device or "auto", verbose=not quiet)
     lost = 0.10 if max_skipped is None else max_skipped
-    prediction = predict_to_csv(run, source, features, output, runtime, lost, raw, overwrite)
+    most = max_megapixels or MOST_MEGAPIXELS
+    prediction = predict_to_csv(run, source, features, output, runtime, lost, raw, overwrite, most)
     skipped = skipped_note(output, prediction.skipped)
     typer.echo(f"{len(prediction.file_names)} predicted{skipped}: {output}")
 
@@ -230,6 +241,8 @@ def embed(
     embedder: Embedder = None,
     image_size: Size = None,
     max_skipped: MaxSkipped = None,
+    page: PageOption = None,
+    max_megapixels: MaxMegapixels = None,
     seed: Seed = None,
     device: Device = None,
     overwrite: Replace = False,
@@ -243,6 +256,7 @@ def embed(
 
     given = given_of(
         source=source, embedder=embedder, image_size=image_size, seed=seed, device=device, max_skipped=max_skipped,
+        page=page, max_megapixels=max_megapixels,
     )  # fmt: skip
     embedded = embed_to_npy(make_settings(given), output, overwrite, verbose=not quiet)
     n_images, n_features = embedded.features.shape

@@ -24,7 +24,9 @@ from ruc.embed.self_supervised import SelfSupervisedEmbedder
 from ruc.embed.several import SeveralEmbedders, side_by_side
 from ruc.errors import InputError
 from ruc.images.load import LARGEST_SIZE, ImageSet, choose_size, load_pixels
+from ruc.images.reading import Reading
 from ruc.images.source import ImageSource, find_images
+from ruc.images.survey import survey
 from ruc.images.views import ViewPolicy, change, draw_changes, to_float
 from ruc.networks import ResNet, State
 from ruc.networks.checkpoints import LARGEST_SIDE, is_checkpoint, load_checkpoint
@@ -218,7 +220,7 @@ def embed_to_npy(settings: Settings, output: Path, overwrite: bool, verbose: boo
     for target in (output, *beside):
         check_file(target, [images], overwrite)
     runtime = Runtime(settings.device, settings.seed, verbose)
-    source = find_images(images)
+    source = survey(find_images(images), Reading.from_config(settings.model_dump()))
     embedded = embed_images(source, settings.embedders, settings.image_size, settings.max_skipped, runtime)
     with new_outputs(output, beside) as new:
         np.save(new / output.name, embedded.features)

@@ -20,7 +20,9 @@ from ruc.cluster.inputs import check_different
 from ruc.embed.scaling import fit_scaling
 from ruc.errors import ClusterWarning, InputError
 from ruc.images.load import open_thumbnail
+from ruc.images.reading import MOST_MEGAPIXELS, Reading
 from ruc.images.source import Images, ImageSource, find_images
+from ruc.images.survey import survey
 from ruc.initial_clustering import choose_n_clusters
 from ruc.labels.clustering import UNKNOWN
 from ruc.labels.empty_clusters import empty_clusters
@@ -210,7 +212,7 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
     def _report_data(self, images: Images | None = None) -> ReportData:
         names, opener = tuple(str(row) for row in range(len(self.labels_))), None
         if images is not None:
-            names, opener = _in_order_given(find_images(images), len(self.labels_))
+            names, opener = _in_order_given(survey(find_images(images), Reading()), len(self.labels_))
         return ReportData(
             title="Clusters",
             file_names=names,
@@ -274,6 +276,10 @@ class ImageClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[m
         Every constant of RUC; None: what won our measurements. "paper" is `RefineSettings.paper()`.
     max_skipped
         Largest share of the images that may be unreadable.
+    page
+        Of files with several pages or slices: "first", "middle", or "max", their maximum.
+    max_megapixels
+        Larger images are skipped.
     random_state
         An integer, which is the seed of all randomness; a `RandomState` or None draws one.
     device
@@ -310,6 +316,8 @@ class ImageClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[m
         image_size: int | None = None,
         settings: Constants = None,
         max_skipped: float = 0.10,
+        page: str = "first",
+        max_megapixels: float = MOST_MEGAPIXELS,
         random_state: int | np.random.RandomState | None = 0,
         device: str = "auto",
         verbose: bool = False,
@@ -321,6 +329,8 @@ class ImageClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[m
         self.image_size = image_size
         self.settings = settings
         self.max_skipped = max_skipped
+        self.page = page
+        self.max_megapixels = max_megapixels
         self.random_state = random_state
         self.device = device
         self.verbose = verbose
@@ -398,6 +408,8 @@ class ImageClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[m
             "space": self.space,
             "image_size": self.image_size,
             "max_skipped": self.max_skipped,
+            "page": self.page,
+            "max_megapixels": self.max_megapixels,
             "seed": _seed(self.random_state),
             "device": self.device,
             "refine": _constants(self.settings).to_dict(),

@@ -7,7 +7,9 @@ from ruc.copies.groups import Group, make_groups
 from ruc.copies.pairs import find_pairs
 from ruc.copies.pictures import read_pictures
 from ruc.images.load import Skipped
+from ruc.images.reading import READING
 from ruc.images.source import find_images
+from ruc.images.survey import survey
 from ruc.run_folder import check_file, new_output, read_run, write_csv
 from ruc.runtime import Runtime
 
@@ -49,7 +51,7 @@ def copies_to_csv(source: str, output: Path, runtime: Runtime, overwrite: bool =
         Whether a file that is there may be replaced.
     """
     check_file(output, [source], overwrite)
-    pictures = read_pictures(find_images(_images_of(source)), runtime)
+    pictures = read_pictures(survey(find_images(_images_of(source)), READING), runtime)
     groups = make_groups(pictures, find_pairs(pictures, None, runtime))
 
     def rows_of(number: int, group: Group) -> list[list[object]]:
@@ -86,8 +88,9 @@ def leaks_to_csv(train: str, test: str, output: Path, runtime: Runtime, overwrit
     Parameters are those of `copies_to_csv`, with two sources.
     """
     check_file(output, [train, test], overwrite)
-    known = read_pictures(find_images(_images_of(train)), runtime)
-    asked = read_pictures(find_images(_images_of(test)), runtime)
+    first = survey(find_images(_images_of(train)), READING)
+    second = survey(find_images(_images_of(test)), first.reading)  # the same values are black and white in both
+    known, asked = read_pictures(first, runtime), read_pictures(second, runtime)
     pairs = find_pairs(known, asked, runtime)
     rows = (
         [known.file_names[a], asked.file_names[b], round(float(similarity), 4), change]

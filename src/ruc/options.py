@@ -73,6 +73,16 @@ MaxSkipped = Annotated[
         help="Largest share of unreadable images to accept, e.g. 10%.  [default: 10%]",
     ),
 ]
+PageOption = Annotated[
+    str | None,
+    typer.Option(
+        "--page",
+        help="Of files with several pages, slices or frames: first, middle, or max.  [default: first]",
+    ),
+]
+MaxMegapixels = Annotated[
+    float | None, typer.Option("--max-megapixels", help="Larger images are skipped.  [default: 300]")
+]
 Seed = Annotated[int | None, typer.Option(help="Seed of all randomness.  [default: 0]")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.  [default: auto]")]
 Overwrite = Annotated[

@@ -24,7 +24,9 @@ from ruc.embedding import Embedding, embed_images, embed_views
 from ruc.errors import InputError, NothingToClusterError
 from ruc.given_features import names_file, read_features
 from ruc.images.load import choose_size, content_hashes
+from ruc.images.reading import Reading
 from ruc.images.source import ImageSource, find_images
+from ruc.images.survey import survey
 from ruc.initial_clustering import (
     Base,
     check_base,
@@ -102,6 +104,8 @@ def run_pipeline(
     """All stages in order, each taken from its checkpoint where there is one."""
     kept = kept or Checkpoints()
     refuse_early(settings, source, runtime)
+    if source is not None:
+        source = survey(source, Reading.from_config(settings.model_dump()))
     embedded = embed(settings, source, runtime, kept)
     check_enough(len(embedded.features), settings)
     check_different(embedded.features)
@@ -111,7 +115,7 @@ def run_pipeline(
     space = choose_space(settings, embedded, base, neighbors, runtime)
     repaired = retrain(settings, embedded, space, base, neighbors, runtime, kept)
     hashes = None if source is None else content_hashes(source.take(embedded.rows))
-    return as_run(settings, embedded, neighbors, base, space, repaired, runtime, hashes)
+    return as_run(settings, embedded, neighbors, base, space, repaired, runtime, source, hashes)
 
 
 def refuse_early(settings: Settings, source: ImageSource | None, runtime: Runtime) -> None:
@@ -194,9 +198,11 @@ def as_run(
     space: Space,
     repaired: Repaired,
     runtime: Runtime,
+    source: ImageSource | None,
     hashes: list[str] | None = None,
 ) -> Outcome:
     """Everything as one run, rows in the order of the source."""
+    reading = {} if source is None else source.reading.to_config()
     resolved = {
         **_with_absolute_paths(settings),
         "n_clusters": base.clustering.n_clusters,
@@ -207,6 +213,7 @@ def as_run(
         "base": base.clustering.name,
         "refine": settings.refine.filled(space.defaults).to_dict(),
         "space": "image" if isinstance(space, ImageSpace) else "feature",
+        **reading,
         **provenance(str(runtime.device)),
     }
     confidence = repaired.probabilities.max(axis=1).astype(np.float32)
@@ -239,7 +246,7 @@ def as_run(
             "given_settings": settings.as_yaml_dict(),
             "embedder": embedded.why,
             "is_calibrated": repaired.predictor.calibration != Calibration(),
-            "remarks": list(repaired.remarks),
+            "remarks": [*(() if source is None else source.remarks), *repaired.remarks],
             "warnings": [
                 *repaired.warnings,
                 *empty_clusters(base.clustering.labels, repaired.labels, base.names),
@@ -248,7 +255,7 @@ def as_run(
         },
     )
     pair = repaired.predictor.state()
-    about = {"space": resolved["space"], "image_size": resolved["image_size"]}
+    about = {"space": resolved["space"], "image_size": resolved["image_size"], **reading}
     model = {"pair": replace(pair, config={**pair.config, **about})}
     model.update(scaling_states(embedded.scalings))
     if embedded.embedder is not None:

@@ -18,7 +18,9 @@ from ruc.embed.several import embed_source, fitted_from_state
 from ruc.errors import InputError
 from ruc.given_features import load_features, names_beside
 from ruc.images.load import load_pixels
+from ruc.images.reading import MOST_MEGAPIXELS, Reading
 from ruc.images.source import ImageSource, find_images
+from ruc.images.survey import survey
 from ruc.networks import State
 from ruc.run_folder import check_file, new_outputs, read_run_and_model, write_csv
 from ruc.runtime import Runtime
@@ -66,7 +68,8 @@ def predict(
     model
         Of a finished run: "pair", and "embedder" where the run was on images, "scaling" where it was on features.
     samples
-        Images from `find_images`, or a matrix of features, or one of each of several embeddings.
+        Images from `find_images`, or a matrix of features, or one of each of several embeddings. Images are read as in
+        the run: the same values are black and white, the same page is taken.
     runtime
         Where to compute, and whether to show progress.
     max_skipped
@@ -92,6 +95,9 @@ def predict(
         return _predict_features(several, predictor, scalings_of(model), about)
     if "embedder" not in model:
         raise InputError("images given for a run on features; expected --features with a .npy")
+    rules = Reading.from_config(about)
+    larger = max(rules.max_megapixels, samples.reading.max_megapixels)
+    samples = survey(samples, replace(rules, max_megapixels=larger))
     state = model["embedder"]
     features: NDArray[np.float32] | None = None
     if about["space"] == "image":
@@ -120,6 +126,7 @@ def predict_to_csv(
     max_skipped: float,
     raw: bool = False,
     overwrite: bool = False,
+    max_megapixels: float = MOST_MEGAPIXELS,
 ) -> Prediction:
     """The door `ruc predict`: write `file_name, cluster, confidence`, with the clusters' names where they have some.
 
@@ -134,7 +141,10 @@ def predict_to_csv(
         check_file(target, given, overwrite)
     finished, model = read_run_and_model(run)
     names = finished.cluster_names
-    samples = [load_features(Path(path)) for path in given] if source is None else find_images(source)
+    rules = Reading(max_megapixels=max_megapixels)
+    samples = (
+        [load_features(Path(path)) for path in given] if source is None else find_images(source).read_by(rules)
+    )
     prediction = predict(model, samples, runtime, max_skipped, needs_features(finished), raw)
     if source is None:
         n_rows = len(prediction.file_names)

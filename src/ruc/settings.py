@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ruc.errors import InputError
+from ruc.images.reading import MOST_MEGAPIXELS, Page
 from ruc.refine.settings import RefineSettings
 from ruc.side_by_side import split_names
 
@@ -55,6 +56,12 @@ class Settings(BaseModel):
     refine: RefineSettings = Field(default_factory=RefineSettings, description="RUC's own constants.")
     review: float = Field(0.05, ge=0, le=1, description="Share of the images that review.csv lists.")
     max_skipped: float = Field(0.10, ge=0, le=1, description="Largest share of unreadable images to accept.")
+    page: Page = Field("first", description="Of files with several pages or slices: first, middle or max.")
+    max_megapixels: float = Field(MOST_MEGAPIXELS, gt=0, description="Larger images are skipped.")
+    value_range: dict[str, tuple[float, float]] | None = Field(
+        None,
+        description="What is black and white for each kind of values beyond 8 bits; found from the files.",
+    )
     seed: int = Field(0, ge=0, description="Seed of all randomness.")
     device: str = Field("auto", description="auto, cpu, cuda, mps.")
 

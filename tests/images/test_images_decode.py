@@ -13,7 +13,9 @@ import pytest
 from PIL import Image, ImageOps, features
 
 from ruc.errors import UnreadableImageError
-from ruc.images.decode import decode, pillow_warnings_ignored, size_of
+from ruc.images.decode import decode, size_of
+from ruc.images.opening import pillow_warnings_ignored
+from ruc.images.reading import Reading
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -150,7 +152,8 @@ def test_32_bit_integers_and_floats(tmp_path: Path) -> None:
         image = Image.fromarray(np.array([values], dtype=dtype))
         return np.asarray(decode(save(tmp_path / "a.tiff", image, "TIFF")))[0].tolist()
 
-    assert grey([0, 257, 65535], np.int32) == [0, 1, 255]
+    assert grey([0, 257, 257 * 128, 65535], np.int32) == [0, 1, 128, 255]
+    assert grey([0, 2**30, 2**31 - 1], np.int32) == [0, 128, 255]
     assert grey([0, 0.5, 1], np.float32) == [0, 128, 255]
     assert grey([0, 100, 255], np.float32) == [0, 100, 255]
     assert grey([-10, 0, 10], np.float32) == [0, 128, 255]  # of no known range: stretched
@@ -216,7 +219,7 @@ def test_empty_and_not_an_image(tmp_path: Path) -> None:
     assert reason(tmp_path / "a.jpg", b"") == "empty file"
     assert reason(tmp_path / "a.jpg", b"not an image at all, and long enough for a header") == "not an image"
     assert reason(tmp_path / "a.jpg", b"\xff\xd8\xff" + bytes(50)) == "damaged: its header cannot be read"
-    assert "HEIC" in reason(tmp_path / "a.heic", b"\0\0\0\x18ftypheic" + bytes(50))
+    assert reason(tmp_path / "a.heic", b"\0\0\0\x18ftypheic" + bytes(50)).startswith("damaged: ")
 
 
 def test_missing_and_folder(tmp_path: Path) -> None:
@@ -231,18 +234,23 @@ def png_header(width: int, height: int, sound: bool) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + body + struct.pack(">I", checksum) + bytes(20)
 
 
-@pytest.mark.parametrize("side", [10_000, 60_000])  # Pillow warns of the first and refuses the second
+@pytest.mark.parametrize("side", [20_000, 60_000])
 @pytest.mark.parametrize("sound", [True, False])
-@pytest.mark.parametrize("action", ["error", "ignore", "always"])
-def test_decompression_bomb(tmp_path: Path, side: int, sound: bool, action: Any) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter(action)
-        with pillow_warnings_ignored:
-            assert reason(tmp_path / "a.png", png_header(side, side, sound)).startswith("decompression bomb")
+def test_headers_that_promise_too_much(tmp_path: Path, side: int, sound: bool) -> None:
+    expected = f"larger than 300 megapixels (--max-megapixels): {side} x {side} pixels"
+    assert reason(tmp_path / "a.png", png_header(side, side, sound)) == expected
 
 
-def test_bomb_while_pillow_raises_its_warnings(tmp_path: Path) -> None:
-    assert reason(tmp_path / "a.png", png_header(10_000, 10_000, True)).startswith("decompression bomb")
+def test_photographs_of_200_megapixels_are_ordinary(tmp_path: Path) -> None:
+    # Pillow's own limit is a warning from 90 megapixels on, an error here, and an error from 179 on.
+    path = save(tmp_path / "a.jpg", Image.new("L", (16_320, 12_240), 77), "JPEG")
+    image = decode(path, 32)
+    assert image.size == (2040, 1530) and abs(image.getpixel((9, 9)) - 77) < 4
+    assert size_of(path) == (16_320, 12_240)
+    with pytest.raises(
+        UnreadableImageError, match=r"larger than 89 megapixels \(--max-megapixels\): 16320 x 12240"
+    ):
+        decode(path, 32, Reading(max_megapixels=89))
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "GIF", "WEBP", "BMP", "PPM", "JPEG2000", "AVIF"])

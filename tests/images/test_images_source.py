@@ -64,7 +64,10 @@ def test_links_are_followed_within_the_folder_alone(tmp_path: Path) -> None:
 def test_folder_of_links_says_why_it_is_empty(tmp_path: Path) -> None:
     touch(tmp_path, outside__b_dot_png=PNG, inside__notes_dot_txt=b"x")
     (tmp_path / "inside/out.png").symlink_to(tmp_path / "outside/b.png")
-    with pytest.raises(NothingToClusterError, match="2 files, 1 of them links that lead out of it"):
+    with pytest.raises(
+        NothingToClusterError,
+        match=r"2 left out \(1 \.txt, 1 links that lead out of the folder\) \(give those as a list",
+    ):
         find_images(tmp_path / "inside")
 
 

@@ -111,6 +111,7 @@ def corrupt_run(
 
 def subjects_of(folder: str | Path, truth: str | Path | Truth, runtime: Runtime, n_images: int) -> Subjects:
     """Make the models of a run, and read some of its images with known truth."""
+    from ruc.images.reading import Reading
     from ruc.images.source import find_images
 
     edited, model = read_run_and_model(folder)
@@ -128,7 +129,7 @@ def subjects_of(folder: str | Path, truth: str | Path | Truth, runtime: Runtime,
         raise InputError("the truth has no known label for the run's images; expected at least one")
     random = np.random.default_rng(runtime.numpy_seed("robustness"))
     drawn = np.sort(random.choice(known, size=min(n_images, len(known)), replace=False))
-    images = find_images(source)
+    images = find_images(source).read_by(Reading.from_config(run.settings))
     place = {name: index for index, name in enumerate(images.file_names)}
     missing = [run.file_names[row] for row in drawn if run.file_names[row] not in place]
     if missing:

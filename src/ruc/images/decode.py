@@ -1,50 +1,46 @@
 """One image, from a file or an array row, to an upright `PIL.Image` in mode "L" or "RGB"."""
 
-import struct
 import threading
-import warnings
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from os import SEEK_END
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageChops
 
 from ruc.errors import UnreadableImageError
-
-SUFFIXES = frozenset(
-    """.jpg .jpeg .jpe .jfif .png .apng .gif .bmp .dib .webp .tif .tiff .avif .jp2 .ppm .pgm .pbm .pnm .ico
-    .heic .heif""".split()  # noqa: SIM905 - a list of words is easier to read
+from ruc.images.bands import picture_of
+from ruc.images.damage import DAMAGED, reason_of
+from ruc.images.formats import is_dicom, is_jpeg, is_jpeg2000, is_tiff, jpeg_precision, png_depth
+from ruc.images.opening import (
+    all_of,
+    by_pillow,
+    jpeg2000_depths_of,
+    opened,
+    refuse_larger,
+    tiff_header_of,
+    why_unidentified,
 )
-"""A file whose name ends so is taken for an image; if it is none, that is reported."""
-
-HEADER_BYTES = 32
-
-# The formats Pillow may try. Not all it knows: EPS starts Ghostscript, TGA takes any bytes for an image.
-FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "DIB", "PPM", "ICO", "JPEG2000", "AVIF")
-
-# What Pillow raises on damaged files, seen or documented.
-DAMAGED = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    KeyError,
-    IndexError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    ZeroDivisionError,
-    MemoryError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-    UserWarning,
+from ruc.images.png16 import png_values
+from ruc.images.reading import READING, Page, Range, Reading
+from ruc.images.scientific import (
+    brightest,
+    dicom_data,
+    dicom_values,
+    jpeg2000_values,
+    jpeg_values,
+    one_of,
+    tiff_values,
 )
+from ruc.images.tiff_header import SIGNED, UNSIGNED, TiffHeader
+from ruc.images.value_range import common_range, ends_of, has_format
+from ruc.images.values import Values, as_image
+
+PAGED = ("TIFF", "GIF", "WEBP", "PNG", "AVIF")  # of the others, further images are previews, depths or masks
 
 EXIF_ORIENTATION = 0x0112
 UPRIGHT = {
@@ -57,59 +53,13 @@ UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
-
-def has_image_signature(header: bytes) -> bool:
-    """Whether the first `HEADER_BYTES` bytes of a file are those of a JPEG, PNG, GIF, WebP, TIFF, BMP, JP2 or AVIF."""
-    return (
-        header.startswith(
-            (
-                b"\xff\xd8\xff",
-                b"\x89PNG\r\n\x1a\n",
-                b"GIF87a",
-                b"GIF89a",
-                b"II*\0",
-                b"MM\0*",
-                b"\0\0\0\x0cjP  ",
-            )
-        )
-        or (header[:4] == b"RIFF" and header[8:12] == b"WEBP")
-        or (header[:2] == b"BM" and header[6:10] == b"\0\0\0\0")
-        or header[4:12] in (b"ftypavif", b"ftypavis")
-    )
+LARGE = 50_000_000  # pixels; of images as large, one at a time is decoded whole
+_one_large_image = threading.Lock()
 
 
-class _PillowWarningsIgnored:
-    """Entered by any number of threads: the first changes the warning filters, the last restores them.
-
-    Filters belong to the process. Were each thread to save and restore them, one would restore what
-    another has changed.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._n_inside = 0
-        self._filters = warnings.catch_warnings()
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._n_inside == 0:
-                self._filters = warnings.catch_warnings()
-                self._filters.__enter__()
-                warnings.filterwarnings("ignore", module=r"PIL\.")
-            self._n_inside += 1
-
-    def __exit__(self, *error: object) -> None:
-        with self._lock:
-            self._n_inside -= 1
-            if self._n_inside == 0:
-                self._filters.__exit__(None, None, None)
-
-
-pillow_warnings_ignored = _PillowWarningsIgnored()
-"""Keeps Pillow's remarks on odd but readable files (a corrupt EXIF block, a large image) from the user."""
-
-
-def decode(item: Path | NDArray[Any], shorter_side: int | None = None) -> Image.Image:
+def decode(
+    item: Path | NDArray[Any], shorter_side: int | None = None, reading: Reading = READING
+) -> Image.Image:
     """Decode one image completely: upright by its EXIF orientation, over white where transparent.
 
     Parameters
@@ -120,108 +70,142 @@ def decode(item: Path | NDArray[Any], shorter_side: int | None = None) -> Image.
     shorter_side
         What the image will be reduced to, in pixels. A JPEG several times as large is then decoded at a
         half, a quarter or an eighth of its size, still at least twice as large as asked.
+    reading
+        The rules of the run: which values are black and white, which page is taken, how large an image may be.
 
     Returns
     -------
     PIL.Image.Image
-        In mode "L" (greyscale) or "RGB"; the first frame of an animation.
+        In mode "L" (greyscale) or "RGB".
 
     Raises
     ------
     UnreadableImageError
-        With the reason in plain words: empty, truncated, not an image, decompression bomb, …
+        With the reason in plain words: empty, truncated, not an image, larger than allowed, …
     """
-    if isinstance(item, Path):
-        return _decode_file(item, shorter_side)
-    return _without_transparency(Image.fromarray(_as_uint8(item)))
+    content, orientation = read(item, shorter_side, reading)
+    if isinstance(content, Values):
+        content = as_image(content, _range_of(content, reading))
+    return content.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else content
 
 
-def size_of(item: Path | NDArray[Any]) -> tuple[int, int]:
+def read(
+    item: Path | NDArray[Any], shorter_side: int | None = None, reading: Reading = READING
+) -> tuple[Image.Image | Values, int]:
+    """An image in "L" or "RGB", or its values where they aren't 8 bits, and the EXIF orientation it has yet to get.
+
+    Parameters and errors are those of `decode`.
+    """
+    if not isinstance(item, Path):
+        return _from_row(item), 1
+    with opened(item) as (file, header):
+        if is_dicom(header):
+            return dicom_values(file, reading.page), 1
+        tiff = tiff_header_of(file) if is_tiff(header) else None
+        if tiff is not None and not tiff.pillow_reads:
+            refuse_larger(tiff.size, reading)
+            return tiff_values(item, tiff, reading.page), tiff.orientation
+        depths = jpeg2000_depths_of(file) if is_jpeg2000(header) else ()
+        if len(depths) > 1 and max(depths) > 8:
+            return jpeg2000_values(all_of(file), depths), 1
+        image = by_pillow(file, header)
+        if image is not None:
+            refuse_larger(image.size, reading)
+            return _loaded(image, file, header, tiff, shorter_side, reading.page)
+        if tiff is not None:
+            return tiff_values(item, tiff, reading.page), tiff.orientation
+        precision = jpeg_precision(all_of(file)) if is_jpeg(header) else 0
+        if precision > 8:
+            return jpeg_values(all_of(file), precision), 1
+        raise UnreadableImageError(why_unidentified(header, reading))
+
+
+def size_of(item: Path | NDArray[Any], reading: Reading = READING) -> tuple[int, int]:
     """(width, height) as stored, from the header alone; raises `UnreadableImageError`."""
     if not isinstance(item, Path):
         return item.shape[1], item.shape[0]
-    with _opened(item) as image:
-        return image.size
+    with opened(item) as (file, header):
+        if is_dicom(header):
+            data, _ = dicom_data(file, header_only=True)
+            return int(data.Columns), int(data.Rows)
+        if is_tiff(header):
+            return tiff_header_of(file).size
+        image = by_pillow(file, header)
+        if image is not None:
+            refuse_larger(image.size, reading)
+            return image.size
+    content, _ = read(item, None, reading)
+    assert isinstance(content, Values)
+    return content.array.shape[1], content.array.shape[0]
 
 
-def _decode_file(path: Path, shorter_side: int | None) -> Image.Image:
-    with _opened(path) as image:
-        try:
-            if shorter_side is not None:
-                image.draft(None, (2 * shorter_side, 2 * shorter_side))
-            image.load()
-        except DAMAGED as error:
-            raise UnreadableImageError(_reason(error)) from error
-        orientation = _orientation(image)
-        try:
-            plain = _without_transparency(_eight_bits(image))
-        except DAMAGED as error:
-            raise UnreadableImageError(f"colour mode {image.mode} is not supported") from error
-    return plain.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else plain
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    """The image with its header read, its pixels not yet."""
+def _loaded(
+    image: Image.Image,
+    file: IO[bytes],
+    header: bytes,
+    tiff: TiffHeader | None,
+    shorter_side: int | None,
+    page: Page,
+) -> tuple[Image.Image | Values, int]:
     try:
-        file = path.open("rb")
-    except OSError as error:
-        raise UnreadableImageError(_reason(error)) from error
-    with file:
-        try:
-            header = file.read(HEADER_BYTES)
-            if not header:
-                raise UnreadableImageError("empty file")
-            if header[:4] == b"RIFF" and int.from_bytes(header[4:8], "little") + 8 > file.seek(0, SEEK_END):
-                raise UnreadableImageError("truncated")  # Pillow's words for it in a WebP say nothing
-            file.seek(0)
-            image = Image.open(file, formats=_available_formats())
-        except UnidentifiedImageError as error:
-            raise UnreadableImageError(_why_unidentified(header)) from error
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            raise UnreadableImageError("decompression bomb: too many pixels") from error
-        except DAMAGED as error:
-            raise UnreadableImageError(_reason(error)) from error
-        _refuse_bomb(*image.size)
-        yield image
+        if shorter_side is not None:
+            image.draft(None, (2 * shorter_side, 2 * shorter_side))
+        with _one_large_image if image.width * image.height > LARGE else nullcontext():
+            content = png_values(file, header) if png_depth(header) == 16 else _page_of(image, tiff, page)
+            image.load()
+    except (*DAMAGED, Image.DecompressionBombError) as error:
+        raise UnreadableImageError(reason_of(error)) from error
+    return content, orientation_of(image)
 
 
-def _available_formats() -> list[str]:
-    """Those of `FORMATS` this build of Pillow has."""
-    Image.init()
-    return [name for name in FORMATS if name in Image.OPEN]
+def _page_of(image: Image.Image, tiff: TiffHeader | None, page: Page) -> Image.Image | Values:
+    """The page that stands for all of a file."""
+    pages = pages_of(image, tiff)
+    if page == "first" or len(pages) == 1:
+        return _frame(image, tiff)
+    frames: list[Image.Image | Values] = []
+    for place in pages if page == "max" else [one_of(pages, page)]:
+        image.seek(place)
+        frames.append(_frame(image, tiff))
+    values = [frame for frame in frames if isinstance(frame, Values)]
+    if len(values) == len(frames):
+        return replace(values[0], array=brightest([frame.array for frame in values], values[0].kind))
+    plain = [frame for frame in frames if isinstance(frame, Image.Image)]
+    colours = "L" if all(frame.mode == "L" for frame in plain) else "RGB"
+    return reduce(ImageChops.lighter, [frame.convert(colours) for frame in plain])
 
 
-def _refuse_bomb(width: int, height: int) -> None:
-    if Image.MAX_IMAGE_PIXELS is not None and width * height > Image.MAX_IMAGE_PIXELS:
-        raise UnreadableImageError(f"decompression bomb: {width} x {height} pixels")
+def pages_of(image: Image.Image, tiff: TiffHeader | None) -> Sequence[int]:
+    """Which frames of an image that Pillow has opened are its pages."""
+    if tiff is not None:
+        return tiff.pages
+    return range(getattr(image, "n_frames", 1)) if image.format in PAGED else range(1)
 
 
-def _why_unidentified(header: bytes) -> str:
-    if header[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1", b"ftyphevc"):
-        return "HEIC is not supported: convert it to JPEG"
-    if header.startswith(b"\x89PNG") and header[12:16] == b"IHDR" and len(header) >= 24:
-        _refuse_bomb(*struct.unpack(">II", header[16:24]))
-    return "damaged: its header cannot be read" if has_image_signature(header) else "not an image"
+def _frame(image: Image.Image, tiff: TiffHeader | None) -> Image.Image | Values:
+    """What Pillow holds now, as values where it is of more than 8 bits or signed."""
+    image.load()
+    mode = image.mode
+    if tiff is not None and tiff.is_deep:
+        array = np.asarray(image)
+        if tiff.sample_format == SIGNED and tiff.stored_bits[0] == 8:
+            array = array.view(np.int8)
+        elif tiff.sample_format == UNSIGNED and tiff.stored_bits[0] == 32:
+            array = array.view(np.uint32)  # Pillow hands them over as signed
+        return Values(array, tiff.kind, None, tiff.nodata)
+    if mode.startswith("I;16") or mode == "I":  # Pillow scales what Netpbm and JPEG 2000 hold to 16 bits
+        return Values(np.asarray(image), "uint16")
+    if mode == "F":
+        return Values(np.asarray(image), "float")
+    if tiff is not None and not tiff.has_alpha and mode in ("LA", "RGBA"):  # a fourth band, whatever it is
+        return image.convert(mode[:-1])
+    try:
+        return _without_transparency(image)
+    except DAMAGED as error:
+        raise UnreadableImageError(f"not supported: colour mode {mode}") from error
 
 
-def _reason(error: BaseException) -> str:
-    """Short plain words for what a decoder or the operating system complains of."""
-    if isinstance(error, FileNotFoundError):
-        return "no such file"
-    if isinstance(error, PermissionError):
-        return "permission denied"
-    if isinstance(error, IsADirectoryError):
-        return "a folder, not a file"
-    if isinstance(error, MemoryError):
-        return "too large for the memory"
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    if "truncated" in text.lower() or "not enough data" in text.lower() or isinstance(error, EOFError):
-        return "truncated"
-    return f"damaged: {text}"
-
-
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
     """The EXIF orientation, 1 (upright) where there is none or the EXIF block is corrupt."""
     try:
         return int(image.getexif().get(EXIF_ORIENTATION, 1))
@@ -229,23 +213,9 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Modes of more than 8 bits a channel to "L"; every other mode as it is."""
-    if image.mode.startswith("I;16"):
-        return Image.fromarray(_as_uint8(np.asarray(image).astype(np.uint16)))
-    if image.mode not in ("I", "F"):
-        return image
-    values = np.asarray(image, dtype=np.float64)
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    if image.mode == "I" and low >= 0 and high <= 65535:  # 16 bits, kept in 32
-        low, high = 0.0, 65535.0
-    elif image.mode == "F" and low >= 0 and high <= 255:
-        low, high = 0.0, 1.0 if high <= 1 else 255.0
-    values = np.nan_to_num((values - low) / max(high - low, 1e-12))
-    return Image.fromarray(_as_uint8(np.clip(values, 0, 1)))
-
-
 def _without_transparency(image: Image.Image) -> Image.Image:
+    if image.mode == "La":
+        image = image.convert("LA")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
@@ -254,14 +224,25 @@ def _without_transparency(image: Image.Image) -> Image.Image:
     return image.convert("L" if image.mode == "1" else "RGB")
 
 
-def _as_uint8(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    """One array row as Pillow takes it: uint8, without a single last channel."""
+def _from_row(pixels: NDArray[Any]) -> Image.Image | Values:
+    """One array row: "L" or "RGB", or its values where they are of 16 bits."""
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
+    if pixels.dtype == np.uint16:
+        alpha = 3 if pixels.ndim == 3 and pixels.shape[2] == 4 else None
+        return picture_of(pixels, "uint16", alpha, 65535)
     if pixels.dtype == np.bool_:
         pixels = pixels * np.uint8(255)
-    elif pixels.dtype == np.uint16:
-        pixels = (pixels.astype(np.uint32) + 128) // 257  # rounds 0 … 65535 to 0 … 255
     elif np.issubdtype(pixels.dtype, np.floating):
         pixels = np.rint(np.asarray(pixels, dtype=np.float64) * 255)
-    return np.ascontiguousarray(pixels, dtype=np.uint8)
+    return _without_transparency(Image.fromarray(np.ascontiguousarray(pixels, dtype=np.uint8)))
+
+
+def _range_of(values: Values, reading: Reading) -> Range:
+    """The run's for values of this kind; of kinds it doesn't know that of the format, or of this image alone."""
+    known = reading.value_range or {}
+    if values.kind in known:
+        return known[values.kind]
+    own = ends_of(values)
+    alone = reading.value_range is None or not has_format(values.kind)
+    return common_range(values.kind, [own] if own is not None and alone else [])

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ruc.errors import InputError, NothingToClusterError, UnreadableImageError
-from ruc.images.decode import decode, pillow_warnings_ignored, size_of
+from ruc.images.decode import decode, size_of
+from ruc.images.opening import pillow_warnings_ignored
 from ruc.images.source import ImageSource
 from ruc.progress import progress
 
@@ -204,7 +205,7 @@ def choose_size(source: ImageSource, largest: int = LARGEST_SIZE) -> int:
     with pillow_warnings_ignored:
         for index in np.linspace(0, len(source) - 1, n_sampled).astype(int):
             try:
-                sides.append(min(size_of(source.items[index])))
+                sides.append(min(size_of(source.items[index], source.reading)))
             except UnreadableImageError:
                 continue
     median = int(np.median(sides)) if sides else largest
@@ -217,14 +218,14 @@ def content_hashes(source: ImageSource) -> list[str]:
     Bytes, not pixels: as fast as the disk, and a copy in the plain sense of the word. The same picture in
     another encoding is a near copy, for features to find.
     """
-    with ThreadPoolExecutor(_n_workers()) as pool:
+    with ThreadPoolExecutor(n_workers()) as pool:
         return list(pool.map(_sha1, source.items))
 
 
 def open_thumbnail(source: ImageSource, index: int, size: int) -> Image.Image:
     """One whole image in RGB, no side longer than `size` pixels; raises `UnreadableImageError`."""
     with pillow_warnings_ignored:
-        image = decode(source.items[index], size).convert("RGB")
+        image = decode(source.items[index], size, source.reading).convert("RGB")
     image.thumbnail((size, size))
     return image
 
@@ -239,13 +240,13 @@ def _decoded(
 
     def work(index: int) -> T | Skipped:
         try:
-            image = decode(source.items[index], shorter_side)
+            image = decode(source.items[index], shorter_side, source.reading)
         except UnreadableImageError as error:
             return Skipped(source.file_names[index], str(error))
         return prepare(image)
 
     waiting: deque[Future[T | Skipped]] = deque()
-    pool = ThreadPoolExecutor(_n_workers(), thread_name_prefix="decode")
+    pool = ThreadPoolExecutor(n_workers(), thread_name_prefix="decode")
     with pillow_warnings_ignored:
         try:
             for index in range(len(source)):
@@ -258,7 +259,7 @@ def _decoded(
             pool.shutdown(cancel_futures=True)
 
 
-def _n_workers() -> int:
+def n_workers() -> int:
     """One thread for each core this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

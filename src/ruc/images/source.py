@@ -2,9 +2,10 @@
 
 import logging
 import os
+import stat
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -12,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ruc.errors import InputError, NothingToClusterError
-from ruc.images.decode import HEADER_BYTES, SUFFIXES, has_image_signature
+from ruc.images.formats import HEADER_BYTES, RAW_SUFFIXES, SUFFIXES, has_image_signature
+from ruc.images.reading import READING, Reading
 from ruc.tables.names import FILE_NAME, heading_of_names
 from ruc.tables.table import Table, is_table, read_table
 
@@ -22,6 +24,7 @@ Images = str | Path | Sequence[str | Path] | NDArray[Any]
 logger = logging.getLogger(__name__)
 
 FILES_LOOKED_AT = 100  # of a column, to see whether it holds files
+LINKS_OUT = "links that lead out of the folder"
 
 
 @dataclass(frozen=True)
@@ -35,10 +38,19 @@ class ImageSource:
         order given, that of a folder being by name.
     items
         What `decode` reads: a path each, or the array itself, one row an image.
+    reading
+        The rules by which they are decoded.
+    left_out
+        How many other files a folder holds, by the ending of their names.
+    remarks
+        What a user should know of the files, a line each (see `survey`).
     """
 
     file_names: tuple[str, ...]
     items: tuple[Path, ...] | NDArray[Any]
+    reading: Reading = READING
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.file_names)
@@ -51,7 +63,11 @@ class ImageSource:
             if isinstance(self.items, np.ndarray)
             else tuple(self.items[i] for i in positions)
         )
-        return ImageSource(tuple(self.file_names[i] for i in positions), items)
+        return replace(self, file_names=tuple(self.file_names[i] for i in positions), items=items)
+
+    def read_by(self, reading: Reading) -> "ImageSource":
+        """The same images, decoded by other rules."""
+        return replace(self, reading=reading)
 
 
 def find_images(source: Images | ImageSource) -> ImageSource:
@@ -62,7 +78,8 @@ def find_images(source: Images | ImageSource) -> ImageSource:
     source
         - a folder: all image files in it and below, known by their suffix, or by their first bytes where
           the suffix is missing or unknown. Hidden files are left out, and so are links that lead out of the
-          folder and links to folders;
+          folder and links to folders; what is left out is counted. A subfolder that may not be read is among the
+          images, as one that can't be decoded;
         - a list of files, in its order; names are relative to the folder they have in common, or as given when all
           are relative;
         - a CSV, Parquet or other table with a column `file_name`, or another of which each value is a file, relative
@@ -94,37 +111,62 @@ def find_images(source: Images | ImageSource) -> ImageSource:
 
 
 def _from_folder(folder: Path) -> ImageSource:
-    root = folder.resolve()
+    root = Path(os.path.realpath(folder))
     found: dict[str, Path] = {}
-    n_files = n_links = 0
-    for parent, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+    left_out: Counter[str] = Counter()
+
+    def add(path: Path) -> None:
+        found[_printable(path.relative_to(root).as_posix())] = path
+
+    for parent, folders, files in os.walk(root, onerror=lambda error: add(Path(error.filename))):
+        hidden = [name for name in (*folders, *files) if name.startswith(".")]
+        linked = [name for name in folders if name not in hidden and Path(parent, name).is_symlink()]
+        left_out.update({"hidden": len(hidden), "links to folders": len(linked)})
+        folders[:] = [name for name in folders if name not in hidden]
         for name in files:
             path = Path(parent, name)
-            if name.startswith("."):
+            if name in hidden:
                 continue
-            n_files += 1
-            if path.is_symlink() and not path.resolve().is_relative_to(root):
-                n_links += 1
+            if path.is_symlink() and not _is_below(root, path):
+                left_out[LINKS_OUT] += 1
             elif _is_candidate(path):
-                found[_printable(path.relative_to(root).as_posix())] = path
+                add(path)
+            else:
+                left_out[path.suffix.lower() or "without a suffix"] += 1
+    left_out = +left_out
     if not found:
-        links = (
-            f", {n_links} of them links that lead out of it (give those as a list or a table)"
-            if n_links
-            else ""
-        )
+        remedy = " (give those as a list or a table)" if LINKS_OUT in left_out else ""
+        there = f"{left_out.total()} left out ({counted(left_out)}){remedy}" if left_out else "it is empty"
         raise NothingToClusterError(
-            f"no image in {str(folder)!r}: {n_files} files{links}; expected JPEG, PNG, GIF, WebP, TIFF, BMP or AVIF"
+            f"no image in {str(folder)!r}: {there}; "
+            "expected JPEG, PNG, GIF, WebP, TIFF, BMP, AVIF, HEIC, JPEG XL or DICOM"
         )
     names = sorted(found)  # the order given: that of the directory means nothing
-    return _from_paths(names, [found[name] for name in names])
+    return replace(
+        _from_paths(names, [found[name] for name in names]), left_out=dict(sorted(left_out.items()))
+    )
+
+
+def counted(files: Mapping[str, int]) -> str:
+    """How many there are of each kind, the most first."""
+    ordered = sorted(files.items(), key=lambda pair: (-pair[1], pair[0]))
+    return ", ".join(f"{count} {kind}" for kind, count in ordered)
+
+
+def _is_below(root: Path, link: Path) -> bool:
+    """Whether a link leads to somewhere in the folder; one that leads to itself does."""
+    return Path(os.path.realpath(link)).is_relative_to(root)
 
 
 def _is_candidate(path: Path) -> bool:
-    if path.suffix.lower() in SUFFIXES:
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES:
         return True
+    if suffix in RAW_SUFFIXES:
+        return False
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe is to wait
+            return False
         with path.open("rb") as file:
             return has_image_signature(file.read(HEADER_BYTES))
     except OSError:  # unreadable, and nothing says that it is an image

@@ -13,6 +13,7 @@ from PIL import Image
 from ruc.edits import junk_clusters, merged_clusters
 from ruc.errors import InputError, UnreadableImageError
 from ruc.images.load import open_thumbnail
+from ruc.images.reading import Reading
 from ruc.images.source import ImageSource, find_images
 from ruc.run_folder import Run
 
@@ -162,6 +163,7 @@ def report_data(run: Run, images: ImageSource | None = None) -> ReportData:
     marks.pop("clean_since", None)  # shown as was_clean and is_clean
     warnings = [str(text) for text in run.notes.get("warnings", ())]
     source, features = run.settings.get("source"), run.settings.get("features")
+    reading = Reading.from_config(run.settings)
     if images is None and source is None and features is None:
         warnings.append("The images were given in Python and are not kept, so there are no pictures here.")
     if images is None and source is not None:
@@ -189,7 +191,7 @@ def report_data(run: Run, images: ImageSource | None = None) -> ReportData:
         doubt=doubt,
         marks=marks,
         review_share=float(run.settings.get("review", 0.05)),
-        open_thumbnail=None if images is None else _opener(run.file_names, images),
+        open_thumbnail=None if images is None else _opener(run.file_names, images.read_by(reading)),
         skipped=run.skipped,
         history=run.history,
         k_curve=run.notes.get("k_curve") or {},

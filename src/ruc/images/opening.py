@@ -1,0 +1,166 @@
+"""A file that may be an image, opened as far as its header: what it is, and why it isn't one."""
+
+import os
+import stat
+import struct
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import SEEK_END
+from pathlib import Path
+from typing import IO
+
+from PIL import Image
+
+from ruc.errors import UnreadableImageError
+from ruc.images.damage import DAMAGED, reason_of
+from ruc.images.formats import (
+    HEAD,
+    HEADER_BYTES,
+    RAW_SUFFIXES,
+    has_image_signature,
+    is_heif,
+    is_jxl,
+    jpeg2000_depths,
+    png_size,
+)
+from ruc.images.photos import open_heif, open_jxl
+from ruc.images.reading import Reading
+from ruc.images.tiff_header import TiffHeader, read_tiff_header
+
+# The formats Pillow may try. Not all it knows: EPS starts Ghostscript, TGA takes any bytes for an image.
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "DIB", "PPM", "ICO", "JPEG2000", "AVIF")
+NOT_THIS_FORMAT = (SyntaxError, IndexError, TypeError, struct.error)  # what Pillow's own `open` passes over
+
+
+class _PillowWarningsIgnored:
+    """Entered by any number of threads: the first changes the warning filters, the last restores them.
+
+    Filters belong to the process. Were each thread to save and restore them, one would restore what
+    another has changed.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._n_inside = 0
+        self._filters = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._n_inside == 0:
+                self._filters = warnings.catch_warnings()
+                self._filters.__enter__()
+                warnings.filterwarnings("ignore", module=r"PIL\.")
+            self._n_inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._n_inside -= 1
+            if self._n_inside == 0:
+                self._filters.__exit__(None, None, None)
+
+
+pillow_warnings_ignored = _PillowWarningsIgnored()
+"""Keeps Pillow's remarks on odd but readable files (a corrupt EXIF block, a large image) from the user."""
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[IO[bytes], bytes]]:
+    """A plain file and its first bytes; what isn't one is never opened, since a pipe would wait for ever."""
+    try:
+        kind = path.stat().st_mode
+        if not stat.S_ISREG(kind):
+            raise UnreadableImageError(_what_it_is(path, kind))
+        file = path.open("rb")
+    except OSError as error:
+        raise UnreadableImageError(reason_of(error)) from error
+    with file:
+        try:
+            header = file.read(HEADER_BYTES)
+            size = file.seek(0, SEEK_END)
+        except OSError as error:
+            raise UnreadableImageError(reason_of(error)) from error
+        if not header:
+            raise UnreadableImageError("empty file")
+        if header[:4] == b"RIFF" and int.from_bytes(header[4:8], "little") + 8 > size:
+            raise UnreadableImageError("truncated")  # Pillow's words for it in a WebP say nothing
+        if path.suffix.lower() in RAW_SUFFIXES:
+            raise UnreadableImageError("undeveloped camera raw: export it as JPEG or TIFF")
+        yield file, header
+
+
+def _what_it_is(path: Path, kind: int) -> str:
+    if stat.S_ISDIR(kind):
+        return (
+            "a folder, not a file" if os.access(path, os.R_OK | os.X_OK) else "a folder that may not be read"
+        )
+    names = ((stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"))
+    return next((name for test, name in names if test(kind)), "a device") + ", not a file"
+
+
+def all_of(file: IO[bytes]) -> bytes:
+    """The whole file."""
+    file.seek(0)
+    return file.read()
+
+
+def tiff_header_of(file: IO[bytes]) -> TiffHeader:
+    """The header of a TIFF; raises `UnreadableImageError`."""
+    try:
+        return read_tiff_header(file)
+    except DAMAGED as error:
+        truncated = isinstance(error, EOFError)
+        raise UnreadableImageError(
+            "truncated" if truncated else "damaged: its header cannot be read"
+        ) from error
+
+
+def jpeg2000_depths_of(file: IO[bytes]) -> tuple[int, ...]:
+    """Bits of each channel of JPEG 2000."""
+    file.seek(0)
+    return jpeg2000_depths(file.read(HEAD))
+
+
+def by_pillow(file: IO[bytes], header: bytes) -> Image.Image | None:
+    """The image with its header read, its pixels not yet; None where Pillow knows no such image.
+
+    `Image.open` would refuse photographs of 180 megapixels, by a limit that belongs to the process.
+    """
+    try:
+        if is_heif(header):
+            file.seek(0)
+            return open_heif(file)
+        if is_jxl(header):
+            file.seek(0)
+            return open_jxl(file)
+        Image.init()
+        for name in FORMATS:
+            factory, accepts = Image.OPEN.get(name, (None, None))
+            if factory is None or (accepts is not None and accepts(header[:16]) is not True):
+                continue
+            file.seek(0)
+            try:
+                return factory(file, "")
+            except NOT_THIS_FORMAT:
+                continue
+    except DAMAGED as error:
+        raise UnreadableImageError(reason_of(error)) from error
+    return None
+
+
+def refuse_larger(size: tuple[int, int], reading: Reading) -> None:
+    """Raise `UnreadableImageError` for an image larger than the run allows."""
+    width, height = size
+    if width * height > 1e6 * reading.max_megapixels:
+        raise UnreadableImageError(
+            f"larger than {reading.max_megapixels:g} megapixels (--max-megapixels): {width} x {height} pixels"
+        )
+
+
+def why_unidentified(header: bytes, reading: Reading) -> str:
+    """The reason why nobody knows a file that starts so."""
+    size = png_size(header)
+    if size is not None:
+        refuse_larger(size, reading)
+    return "damaged: its header cannot be read" if has_image_signature(header) else "not an image"

@@ -1,0 +1,203 @@
+"""What the header of a TIFF says of its values and pages: enough to tell who can read it, and why nobody can."""
+
+import math
+from dataclasses import dataclass, replace
+from os import SEEK_END
+from typing import IO, Any, Final
+
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+from ruc.images.damage import DAMAGED
+from ruc.images.values import WHITE_IS_ZERO
+
+UNSIGNED, SIGNED, FLOAT = 1, 2, 3  # SampleFormat
+ZERO_IS_WHITE, ZERO_IS_BLACK, RGB, PALETTE, INKS = 0, 1, 2, 3, 5  # PhotometricInterpretation
+SEPARATE_PLANES: Final = 2
+ALPHA: Final = (1, 2)  # ExtraSamples: associated (colours are multiplied by it already), and not
+MOST_PAGES: Final = 100_000  # a chain of pages may lead round in circles
+
+COMPRESSIONS: Final = {
+    1: "", 2: "CCITT", 3: "CCITT", 4: "CCITT", 5: "LZW", 6: "old JPEG", 7: "JPEG", 8: "Deflate", 32773: "PackBits",
+    32809: "ThunderScan", 32946: "Deflate", 33003: "JPEG 2000", 33004: "JPEG 2000", 33005: "JPEG 2000",
+    34712: "JPEG 2000", 34887: "LERC", 34892: "JPEG", 34925: "LZMA", 34934: "JPEG XR", 50000: "Zstandard",
+    50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL",
+}  # fmt: skip
+PILLOW_DECOMPRESSES: Final = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32809, 32946, 34925, 50000, 50001)
+
+# Of one band: what its numbers are, of how many bits, and which of their ends is white.
+PILLOW_KNOWS: Final = {
+    (UNSIGNED, 12, ZERO_IS_BLACK), (UNSIGNED, 16, ZERO_IS_BLACK), (UNSIGNED, 16, ZERO_IS_WHITE),
+    (UNSIGNED, 32, ZERO_IS_BLACK), (SIGNED, 8, ZERO_IS_BLACK), (SIGNED, 16, ZERO_IS_BLACK),
+    (SIGNED, 32, ZERO_IS_BLACK), (FLOAT, 32, ZERO_IS_BLACK), (FLOAT, 32, ZERO_IS_WHITE),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TiffHeader:
+    """The first page of a TIFF, and which others are of its size.
+
+    Attributes
+    ----------
+    size
+        (width, height) as stored.
+    n_bands
+        SamplesPerPixel.
+    bits
+        BitsPerSample of the first band, or what MaxSampleValue leaves of them.
+    stored_bits
+        BitsPerSample of each band.
+    sample_format
+        1 unsigned, 2 signed, 3 float.
+    extra_samples
+        What each band beyond the colours is: 0 unknown, 1 and 2 alpha.
+    nodata
+        GDAL's value for pixels without one.
+    pages
+        Places of the pages that are slices like the first, which is one of them.
+    """
+
+    size: tuple[int, int]
+    n_bands: int
+    bits: int
+    stored_bits: tuple[int, ...]
+    sample_format: int
+    photometric: int
+    planar: int
+    compression: int
+    extra_samples: tuple[int, ...]
+    orientation: int
+    nodata: float | None
+    pages: tuple[int, ...]
+
+    @property
+    def white_is_zero(self) -> bool:
+        """Whether small values are bright."""
+        return self.photometric == ZERO_IS_WHITE
+
+    @property
+    def n_left_out(self) -> int:
+        """How many bands are neither colours nor alpha."""
+        n_colours = 4 if self.photometric == INKS else 1 if self.n_bands < 3 else 3
+        return max(self.n_bands - n_colours - self.has_alpha, 0)
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether the last band but the unknown ones is stated to be alpha."""
+        return any(kind in ALPHA for kind in self.extra_samples)
+
+    @property
+    def kind(self) -> str:
+        """What the values are, see `Values.kind`."""
+        name = {SIGNED: f"int{self.bits}", FLOAT: "float"}.get(self.sample_format, f"uint{self.bits}")
+        return name + (WHITE_IS_ZERO if self.white_is_zero else "")
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether the values are anything but unsigned numbers of up to 8 bits."""
+        return self.sample_format != UNSIGNED or max(self.stored_bits) > 8
+
+    @property
+    def pillow_reads(self) -> bool:
+        """Whether Pillow reads all of its values, and rightly; other files are for tifffile."""
+        if self.compression not in PILLOW_DECOMPRESSES:
+            return False
+        if not self.is_deep:
+            return len(set(self.stored_bits)) == 1 and self._bands_are_known
+        return (
+            self.n_bands == 1 and (self.sample_format, self.stored_bits[0], self.photometric) in PILLOW_KNOWS
+        )
+
+    @property
+    def _bands_are_known(self) -> bool:
+        colours = {ZERO_IS_WHITE: 1, ZERO_IS_BLACK: 1, PALETTE: 1, RGB: 3, INKS: 4, 6: 3, 8: 3}.get(
+            self.photometric
+        )
+        if self.photometric == RGB and self.n_bands == 4 and self.planar == SEPARATE_PLANES:
+            return self.has_alpha
+        return colours is not None and self.n_bands <= colours + (
+            1 if self.photometric in (ZERO_IS_BLACK, RGB) else 0
+        )
+
+    def __str__(self) -> str:
+        sign = {UNSIGNED: "unsigned", SIGNED: "signed", FLOAT: "float"}.get(self.sample_format, "complex")
+        bands = "" if self.n_bands == 1 else f" in {self.n_bands} bands"
+        planes = " in separate planes" if self.planar == SEPARATE_PLANES and self.n_bands > 1 else ""
+        packed = COMPRESSIONS.get(self.compression, f"compression {self.compression}")
+        return f"TIFF of {self.stored_bits[0]}-bit {sign} values{bands}{planes}" + (
+            f", {packed}" if packed else ""
+        )
+
+
+def read_tiff_header(file: IO[bytes]) -> TiffHeader:
+    """Read the header of an open TIFF or BigTIFF; raises what Pillow and damaged numbers raise."""
+    file.seek(0)
+    start = file.read(8)
+    if start[2] == 43 or start[3] == 43:
+        start += file.read(8)
+    page = ImageFileDirectory_v2(start)
+    first = _next_page(page, file)
+    pages, offsets = [0], {0}
+    while page.next and page.next not in offsets and len(offsets) < MOST_PAGES:
+        offsets.add(page.next)
+        try:
+            header = _next_page(page, file)
+        except DAMAGED:  # the first page may be sound all the same
+            break
+        if _is_alike(header, first):
+            pages.append(len(offsets) - 1)
+    return replace(first, pages=tuple(pages))
+
+
+def _next_page(page: ImageFileDirectory_v2, file: IO[bytes]) -> TiffHeader:
+    if page.next + 2 > file.seek(0, SEEK_END):
+        raise EOFError("no page")
+    file.seek(page.next)
+    page.load(file)
+    return _header_of(page)
+
+
+def _is_alike(page: TiffHeader, first: TiffHeader) -> bool:
+    """Whether a page is another slice of a stack, not a thumbnail, a mask or a smaller copy of it."""
+    return (page.size, page.stored_bits, page.sample_format) == (
+        first.size,
+        first.stored_bits,
+        first.sample_format,
+    )
+
+
+def _header_of(tags: ImageFileDirectory_v2) -> TiffHeader:
+    n_bands = int(tags.get(277, 1))
+    stored = _numbers(tags.get(258, 1))
+    bits = max(stored)
+    sample_format = _numbers(tags.get(339, UNSIGNED))[0]
+    if 281 in tags and sample_format == UNSIGNED:  # MaxSampleValue
+        largest = max(_numbers(tags[281]))
+        if 255 < largest < 2**bits - 1:
+            bits = math.ceil(math.log2(largest + 1))
+    return TiffHeader(
+        size=(int(tags[256]), int(tags[257])),
+        n_bands=n_bands,
+        bits=bits,
+        stored_bits=stored if len(stored) == n_bands else stored[:1] * n_bands,
+        sample_format=sample_format
+        if sample_format != 4
+        else UNSIGNED,  # 4: undefined, which readers take so
+        photometric=int(tags.get(262, ZERO_IS_BLACK)),
+        planar=int(tags.get(284, 1)),
+        compression=int(tags.get(259, 1)),
+        extra_samples=_numbers(tags.get(338, ())),
+        orientation=int(tags.get(274, 1)),
+        nodata=_nodata(tags.get(42113)),
+        pages=(0,),
+    )
+
+
+def _numbers(value: Any) -> tuple[int, ...]:
+    return tuple(int(each) for each in value) if isinstance(value, tuple) else (int(value),)
+
+
+def _nodata(text: Any) -> float | None:
+    try:
+        return None if text is None else float(str(text).strip("\0 "))
+    except ValueError:
+        return None
