@@ -89,7 +89,9 @@ def leaks_to_csv(train: str, test: str, output: Path, runtime: Runtime, overwrit
     """
     check_file(output, [train, test], overwrite)
     first = survey(find_images(_images_of(train)), READING)
-    second = survey(find_images(_images_of(test)), first.reading)  # the same values are black and white in both
+    second = survey(
+        find_images(_images_of(test)), first.reading
+    )  # the same values are black and white in both
     known, asked = read_pictures(first, runtime), read_pictures(second, runtime)
     pairs = find_pairs(known, asked, runtime)
     rows = (
