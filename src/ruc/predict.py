@@ -143,7 +143,9 @@ def predict_to_csv(
     names = finished.cluster_names
     rules = Reading(max_megapixels=max_megapixels)
     samples = (
-        [load_features(Path(path)) for path in given] if source is None else find_images(source).read_by(rules)
+        [load_features(Path(path)) for path in given]
+        if source is None
+        else find_images(source).read_by(rules)
     )
     prediction = predict(model, samples, runtime, max_skipped, needs_features(finished), raw)
     if source is None:
