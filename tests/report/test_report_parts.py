@@ -19,11 +19,11 @@ from sklearn.decomposition import PCA
 from ruc.edits import Merge, Move, apply_edits
 from ruc.errors import UnreadableImageError
 from ruc.images.source import find_images
-from ruc.report import layout
+from ruc.report import positions
 from ruc.report.data import report_data
 from ruc.report.found import find, typicality
-from ruc.report.map import map_positions, principal_components
 from ruc.report.payload import as_script_json, packed, payload
+from ruc.report.positions import map_positions, principal_components
 from ruc.report.report import write_report
 from ruc.report.thumbnails import choose_shown, encode, make_thumbnails
 from ruc.run_folder import Run
@@ -229,7 +229,7 @@ def as_lab(colour: str, eye: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("eye", EYES)
 def test_twelve_clusters_can_be_told_apart_by_any_eye(eye: str) -> None:
-    style = (Path(layout.__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
+    style = (Path(positions.__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
     colours = re.findall(r"--c\d+: (#\w{6})", style)
     palettes = [colours[:12], colours[12:24], colours[24:]]
     assert len(colours) == 36

@@ -10,7 +10,7 @@ import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
 from ruc.export.items import Items, check_new
-from ruc.report.map import map_positions
+from ruc.report.positions import map_positions
 from ruc.run_folder import new_output
 
 N_NEIGHBORS: Final = 15

@@ -12,8 +12,8 @@ from markupsafe import Markup
 
 from ruc.report.data import ReportData
 from ruc.report.found import find
-from ruc.report.map import map_positions
 from ruc.report.payload import as_script_json, payload
+from ruc.report.positions import map_positions
 from ruc.report.thumbnails import MOST_SHOWN, choose_shown, make_thumbnails
 
 SCRIPTS: Final = (
