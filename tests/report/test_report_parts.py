@@ -19,7 +19,7 @@ from sklearn.decomposition import PCA
 from ruc.edits import Merge, Move, apply_edits
 from ruc.errors import UnreadableImageError
 from ruc.images.source import find_images
-from ruc.report import positions
+from ruc.report import positions as module
 from ruc.report.data import report_data
 from ruc.report.found import find, typicality
 from ruc.report.payload import as_script_json, packed, payload
@@ -187,7 +187,7 @@ def test_the_map_keeps_groups_apart(n_samples: int, expected: str) -> None:
 
 def test_a_large_map_is_laid_out_from_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each other sample lies at the mean of its three nearest landmarks, worked out here by a loop."""
-    monkeypatch.setattr(layout, "MOST_FOR_GRAPH", 100)
+    monkeypatch.setattr("ruc.report.positions.MOST_FOR_GRAPH", 100)
     rng = np.random.default_rng(0)
     group = np.arange(400) % 3
     features = np.eye(10)[group] + rng.normal(0, 0.05, (400, 10))
@@ -229,7 +229,7 @@ def as_lab(colour: str, eye: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("eye", EYES)
 def test_twelve_clusters_can_be_told_apart_by_any_eye(eye: str) -> None:
-    style = (Path(positions.__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
+    style = (Path(module.__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
     colours = re.findall(r"--c\d+: (#\w{6})", style)
     palettes = [colours[:12], colours[12:24], colours[24:]]
     assert len(colours) == 36
