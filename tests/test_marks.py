@@ -31,11 +31,11 @@ def test_review_is_most_doubtful_first() -> None:
     assert len(for_review(doubt, 0.01)) == 1
 
 
-def test_review_names_the_cluster_that_comes_second() -> None:
+def test_review_has_the_number_of_the_cluster_that_comes_second() -> None:
     doubt = np.array([0.1, 0.9, 0.5], np.float32)
     probabilities = np.array([[1, 0, 0], [0.3, 0.5, 0.2], [0.5, 0, 0.5]], np.float32)
-    rows = review_rows(0.6, doubt, ("a", "b", "c"), np.array([0, 0, 2]), probabilities, ("x", "y", "z"))
-    assert [(row[0], row[1], row[4]) for row in rows] == [("b", "x", "y"), ("c", "z", "x")]
+    rows = review_rows(0.6, doubt, ("a", "b", "c"), np.array([0, 0, 2]), probabilities)
+    assert [(row[0], row[1], row[4]) for row in rows] == [("b", 0, 1), ("c", 2, 0)]
     np.testing.assert_allclose([row[2:4] for row in rows], [[0.3, 0.9], [0.5, 0.5]], rtol=1e-6)
 
 

@@ -101,11 +101,10 @@ def review_rows(
     file_names: Sequence[str],
     cluster: NDArray[np.int64],
     probabilities: NDArray[np.float32],
-    names: Sequence[str],
     decided: NDArray[np.bool_] | None = None,
     closed: Collection[int] = (),
 ) -> tuple[tuple[Any, ...], ...]:
-    """The rows of `review.csv`: name, cluster, confidence, doubt, and the cluster that comes second.
+    """The rows of `review.csv`: name, cluster, confidence, doubt, and the cluster that comes second ("": none does).
 
     What a person has decided already is left out, and no `closed` cluster (merged away, or junk) comes second.
     """
@@ -116,10 +115,10 @@ def review_rows(
     return tuple(
         (
             file_names[row],
-            names[cluster[row]],
+            int(cluster[row]),
             float(probabilities[row, cluster[row]]),
             float(doubt[row]),
-            names[second] if others[place, second] >= 0 else "",
+            int(second) if others[place, second] >= 0 else "",
         )
         for place, (row, second) in enumerate(zip(chosen, others.argmax(axis=1), strict=True))
     )

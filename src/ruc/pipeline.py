@@ -239,7 +239,6 @@ def as_run(
             embedded.file_names,
             repaired.labels,
             repaired.probabilities,
-            base.names,
         ),
         marks={"clean_since": repaired.clean_since, **asdict(marks)},
         notes={

@@ -330,7 +330,12 @@ def test_the_table_and_the_review_follow(tmp_path: Path) -> None:
     assert [row["cluster_name"] for row in table] == ["dogs"] * 2 + ["2", "dogs", "2", "2"]
     assert [row["initial_cluster_name"] for row in table] == ["dogs"] * 3 + ["2", "2", ""]
     with (tmp_path / "review.csv").open(newline="") as file:
-        rows = [(row["file_name"], row["cluster"], row["second_cluster"]) for row in csv.DictReader(file)]
+        review = list(csv.DictReader(file))
+    rows = [(row["file_name"], row["cluster_name"], row["second_cluster_name"]) for row in review]
+    number_of = {row["cluster_name"]: row["cluster"] for row in table}
+    for row in review:  # one name of a column, one meaning, in every table
+        assert row["cluster"] == number_of[row["cluster_name"]]
+        assert row["second_cluster"] == number_of[row["second_cluster_name"]]
     # Of the five others of each, which are all equally near, as many are with it as with b: 1 - 0.7 × confidence.
     assert rows == [("f", "2", "dogs"), ("d", "dogs", "2"), ("e", "2", "dogs")]
     np.testing.assert_allclose(edited.marks["doubt"], [0.335, 0.37, 0, 0.51, 0.44, 0.65], rtol=1e-5)

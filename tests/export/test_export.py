@@ -1,6 +1,5 @@
 """Exports, opened by the tools they are for where those are installed."""
 
-import csv
 import errno
 import json
 import os
@@ -13,6 +12,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageOps
 
@@ -26,6 +26,7 @@ from ruc.export.imagefolder import export_imagefolder
 from ruc.export.items import Items, items_of
 from ruc.export.label_studio import export_label_studio
 from ruc.export.parquet import export_parquet
+from ruc.images.decode import decode
 from ruc.images.source import find_images
 from ruc.run_folder import Run, write_run
 
@@ -151,7 +152,7 @@ def test_an_image_that_is_gone_is_named(items: Items, tmp_path: Path, how: Any) 
     with pytest.raises(InputError, match=r"image .*photos.* cannot be read \(No such file"):
         export_coco(items, tmp_path / "coco.json")
     items.files()[3].write_text("no image")
-    with pytest.raises(InputError, match=r"image .*photos.* cannot be read \(no image"):
+    with pytest.raises(InputError, match=r"image .*photos.* cannot be read \(not an image"):
         export_coco(items, tmp_path / "coco.json")
 
 
@@ -227,15 +228,14 @@ def test_runs_on_features_have_no_files(run: Run, tmp_path: Path) -> None:
 
 def test_imagefolder(items: Items, tmp_path: Path) -> None:
     target = export_imagefolder(items, tmp_path / "imagefolder", "symlink")
-    with (target / "metadata.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    assert files_below(target) == {"metadata.csv", *(row["file_name"] for row in rows)}
+    rows = pq.read_table(target / "metadata.parquet").to_pylist()
+    assert files_below(target) == {"metadata.parquet", *(row["file_name"] for row in rows)}
     assert [row["original_name"] for row in rows] == sorted(NAMES)
     for row, path in zip(rows, items.files(), strict=True):
         assert (target / row["file_name"]).readlink() == path
     assert rows[1] == {
-        "file_name": "images/000001.png", "original_name": "1.png", "label": "1", "cluster": "1",
-        "confidence": "0.5454546", "initial_cluster": "0", "is_clean": "True",
+        "file_name": "images/000001.png", "original_name": "1.png", "label": "1", "cluster": 1,
+        "confidence": 0.5454546, "initial_cluster": 0, "is_clean": True,
     }  # fmt: skip
 
 
@@ -263,21 +263,22 @@ def test_imagefolder_in_datasets(
     for path, image in zip(paths, items.files(), strict=True):
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(image, path)
-    laid_out = replace(items, file_names=tuple(names), paths=paths)
+    labels = {cluster: ("NA", "007", "null")[place] for place, cluster in enumerate(items.labels)}
+    laid_out = replace(items, file_names=tuple(names), paths=paths, labels=labels)
     target = export_imagefolder(laid_out, tmp_path / "val" / "test_1")
     data = load_dataset("imagefolder", data_dir=str(target), cache_dir=str(tmp_path / "cache"))
     assert set(data) == {"train"}
     found = {row["original_name"]: (row["image"].size, row["label"], row["cluster"]) for row in data["train"]}
     sizes = [ImageOps.exif_transpose(Image.open(path)).size for path in items.files()]
-    expected = zip(sizes, items.row_labels, items.cluster.tolist(), strict=True)
+    expected = zip(sizes, laid_out.row_labels, items.cluster.tolist(), strict=True)
     assert found == dict(zip(names, expected, strict=True))
 
 
 def test_label_studio(items: Items, tmp_path: Path) -> None:
-    target = export_label_studio(items, tmp_path / "label_studio", image_root="s3://bucket/photos/")
+    target = export_label_studio(items, tmp_path / "label_studio")
     tasks = json.loads((target / "tasks.json").read_text(encoding="utf-8"))
     assert [unquote(task["data"]["image"]) for task in tasks] == [
-        f"s3://bucket/photos/{name}" for name in sorted(NAMES)
+        f"/data/local-files/?d={name}" for name in sorted(NAMES)
     ]
     assert not any(" " in task["data"]["image"] or "<" in task["data"]["image"] for task in tasks)
     prediction = tasks[2]["predictions"][0]
@@ -289,6 +290,30 @@ def test_label_studio(items: Items, tmp_path: Path) -> None:
     assert view.find(region["type"].capitalize()).get("name") == region["from_name"]  # type: ignore[union-attr]
     assert view.find("Image").get("name") == region["to_name"]  # type: ignore[union-attr]
     assert region["value"] == {"choices": ["Sunsets"]}
+
+
+@pytest.mark.parametrize(
+    ("root", "is_encoded"),
+    [("s3://b/", False), ("gs://b/", False), ("azure-blob://b/", False), ("https://host/", True), ("/data/", True)],
+)  # fmt: skip
+def test_names_in_a_bucket_are_keys_as_they_are(
+    items: Items, tmp_path: Path, root: str, is_encoded: bool
+) -> None:
+    named = replace(items, file_names=("Foto 1 ü.png", *items.file_names[1:]))
+    target = export_label_studio(named, tmp_path / "tasks", image_root=root)
+    tasks = json.loads((target / "tasks.json").read_text(encoding="utf-8"))
+    assert tasks[0]["data"]["image"] == root + ("Foto%201%20%C3%BC.png" if is_encoded else "Foto 1 ü.png")
+
+
+@pytest.mark.parametrize("suffix", ["tif", "png", "jpg", "webp"])
+def test_sizes_in_coco_are_those_of_the_image_upright(items: Items, tmp_path: Path, suffix: str) -> None:
+    exif = Image.Exif()
+    exif[0x112] = 6
+    path = tmp_path / f"turned.{suffix}"
+    Image.new("RGB", (40, 20)).save(path, exif=exif)
+    one = replace(items, file_names=(path.name,), paths=(path,), cluster=items.cluster[:1])
+    content = json.loads(export_coco(one, tmp_path / "coco.json").read_text())
+    assert (content["images"][0]["width"], content["images"][0]["height"]) == decode(path).size == (20, 40)
 
 
 def test_label_studio_by_its_own_rules(items: Items, tmp_path: Path) -> None:

@@ -290,6 +290,4 @@ def _review(run: Run) -> tuple[tuple[Any, ...], ...]:
     decided = by_hand | np.isin(run.cluster, sorted(junk))
     doubt, share = run.marks[DOUBT].astype(np.float32), float(run.settings["review"])
     closed = junk | merged_clusters(run).keys()
-    return review_rows(
-        share, doubt, run.file_names, run.cluster, run.probabilities, run.cluster_names, decided, closed
-    )
+    return review_rows(share, doubt, run.file_names, run.cluster, run.probabilities, decided, closed)

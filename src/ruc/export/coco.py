@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from PIL import ExifTags, Image
+from PIL import Image, UnidentifiedImageError
 
-from ruc.errors import InputError
+from ruc.errors import InputError, UnreadableImageError
 from ruc.export.items import Items, check_new, json_ready
+from ruc.images.decode import decode, orientation_of
 from ruc.run_folder import new_output
 
 
@@ -73,9 +74,22 @@ def _upright_size(path: Path) -> tuple[int, int]:
     """Width and height as shown, from the file's header alone."""
     try:
         with Image.open(path) as image:
-            turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
-            return (image.height, image.width) if turned else (image.width, image.height)
+            is_turned = (
+                image.format != "TIFF" and orientation_of(image) >= 5
+            )  # Pillow has turned a TIFF's already
+            return (image.height, image.width) if is_turned else image.size
+    except UnidentifiedImageError:  # what other libraries read
+        return _decoded_size(path)
     except OSError as error:
-        raise InputError(
-            f"image {path} cannot be read ({error.strerror or 'no image'}); expected those that the run was made from"
-        ) from error
+        raise InputError(_unreadable(path, error.strerror or "no image")) from error
+
+
+def _decoded_size(path: Path) -> tuple[int, int]:
+    try:
+        return decode(path).size
+    except UnreadableImageError as error:
+        raise InputError(_unreadable(path, str(error))) from error
+
+
+def _unreadable(path: Path, reason: str) -> str:
+    return f"image {path} cannot be read ({reason}); expected those that the run was made from"

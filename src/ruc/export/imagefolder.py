@@ -1,22 +1,18 @@
-"""Hugging Face's imagefolder: the images, numbered, with a metadata.csv beside them."""
+"""Hugging Face's imagefolder: the images, numbered, with a metadata.parquet beside them.
 
-import csv
+Parquet, since `datasets` reads metadata.csv by pandas, to which the class NA is a missing value and 007 the number 7.
+"""
+
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as parquet
 
 from ruc.export.folders import How, place
 from ruc.export.items import Items, check_new, json_ready
 from ruc.run_folder import new_output
 
-COLUMNS: Final = (
-    "file_name",
-    "original_name",
-    "label",
-    "cluster",
-    "confidence",
-    "initial_cluster",
-    "is_clean",
-)
 # `datasets` takes files by these suffixes, whatever is in them, and leaves others out without a word.
 SUFFIXES: Final = frozenset((".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
 
@@ -29,7 +25,7 @@ def export_imagefolder(items: Items, target: Path, how: How = "copy") -> Path:
     items
         With files.
     target
-        A new or empty folder: gets `images/` and `metadata.csv`.
+        A new or empty folder: gets `images/` and `metadata.parquet`.
     how
         Copies or links, as in `export_folders`.
 
@@ -52,21 +48,16 @@ def export_imagefolder(items: Items, target: Path, how: How = "copy") -> Path:
         new.mkdir()
         for path, name in zip(files, numbered, strict=True):
             place(path, new / name, how)
-        with (new / "metadata.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(COLUMNS)
-            writer.writerows(
-                zip(
-                    numbered,
-                    items.file_names,
-                    items.row_labels,
-                    items.cluster.tolist(),
-                    (json_ready(value) for value in items.confidence),
-                    items.initial_cluster.tolist(),
-                    items.is_clean.tolist(),
-                    strict=True,
-                )
-            )
+        rows: dict[str, Any] = {
+            "file_name": numbered,
+            "original_name": list(items.file_names),
+            "label": items.row_labels,
+            "cluster": items.cluster,
+            "confidence": [json_ready(value) for value in items.confidence],
+            "initial_cluster": items.initial_cluster,
+            "is_clean": items.is_clean,
+        }
+        parquet.write_table(pa.table(rows), new / "metadata.parquet")
     return target
 
 

@@ -47,10 +47,15 @@ def export_label_studio(items: Items, target: Path, image_root: str = LOCAL_FILE
 
 
 def tasks(items: Items, image_root: str = LOCAL_FILES) -> list[dict[str, Any]]:
-    """One task an image."""
+    """One task an image.
+
+    Names are percent-encoded in URLs (https://, and the query of Label Studio's local files). In a bucket (s3://, gs://,
+    azure-blob://) Label Studio takes what stands after its name for the key as it is.
+    """
+    is_url = image_root.startswith(("http://", "https://")) or "://" not in image_root
     return [
         {
-            "data": {"image": image_root + quote(name), "file_name": name},
+            "data": {"image": image_root + (quote(name) if is_url else name), "file_name": name},
             "predictions": [
                 {
                     "model_version": "ruc",

@@ -22,6 +22,7 @@ MODEL: Final = "model"
 FIGURES: Final = "figures"
 CHECK: Final = ("check.csv", "check.html")
 
+REVIEW_NAMES: Final = ("cluster_name", "second_cluster_name")
 REVIEW_COLUMNS: Final = ("file_name", "cluster", "confidence", "doubt", "second_cluster")
 TABLE_COLUMNS: Final = {
     "file_name": str,
@@ -123,8 +124,20 @@ def _read_skipped(path: Path) -> dict[str, Any]:
     return {"skipped": tuple((row["file_name"], row["reason"]) for row in load_csv(path))}
 
 
+def _write_review(path: Path, run: Run) -> None:
+    """Clusters by number, as in every table, and what they are called beside, where they have names."""
+
+    def name(cluster: Any) -> str:
+        return "" if cluster == "" else run.cluster_names[int(cluster)]
+
+    rows = run.review
+    if run.has_names:
+        rows = tuple((*row, name(row[1]), name(row[4])) for row in rows)
+    write_csv(path, (*REVIEW_COLUMNS, *(REVIEW_NAMES if run.has_names else ())), rows)
+
+
 def _read_review(path: Path) -> dict[str, Any]:
-    return {"review": tuple(tuple(row.values()) for row in load_csv(path))}
+    return {"review": tuple(tuple(row[column] for column in REVIEW_COLUMNS) for row in load_csv(path))}
 
 
 def _write_notes(path: Path, run: Run) -> None:
@@ -178,8 +191,8 @@ MEMBERS: Final[Mapping[str, Member]] = {
         is_needed=False,
     ),
     "review.csv": Member(
-        ("review",),
-        lambda path, run: write_csv(path, REVIEW_COLUMNS, run.review),
+        ("review", "cluster_names"),
+        _write_review,
         _read_review,
         is_needed=False,
     ),

@@ -45,7 +45,8 @@ class Run:
     notes
         What else the report shows: remarks, warnings, why an embedder was chosen, the curve over K.
     review
-        Rows of `review.csv`: the images most worth a person's look, best first.
+        The images most worth a person's look, best first: file name, cluster, confidence, doubt, and the cluster that
+        comes second or "".
     metrics
         What `evaluate` found, or None.
     """
