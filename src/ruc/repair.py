@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ruc.belief.evidence import Evidence, gather_evidence
+from ruc.belief.association import Association, associate
+from ruc.belief.evidence import Evidence, gather_evidence, unrelated_evidence
 from ruc.belief.last_word import last_word
 from ruc.belief.opinion import MOST_NEIGHBORS
 from ruc.belief.predictor import Predictor
@@ -24,6 +25,8 @@ from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import Space
 from ruc.refine.trained import Epoch
 from ruc.runtime import Runtime
+
+NEVER = -1  # the epoch in which a label that isn't trusted became so
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,10 @@ def repair(
         See `refine`.
     """
     settings = settings.filled(space.defaults)
+    if base.made_of == "elsewhere" and settings.weigh_given and neighbors is not None:
+        link = associate(base, neighbors, runtime)
+        if link is not None and not link.is_beyond_chance:
+            return _unrelated(space, base, neighbors, settings, runtime, link)
     evidence = gather_evidence(base, neighbors, settings, runtime, features)
     start = choose_start(base, neighbors, evidence, settings)
     trained = refine(space, start, settings, runtime, on_epoch, resume)
@@ -110,6 +117,34 @@ def repair(
         history=trained.history,
         remarks=start.remarks,
         warnings=start.warnings,
+    )
+
+
+def _unrelated(
+    space: Space,
+    base: Clustering,
+    neighbors: Neighbors,
+    settings: RefineSettings,
+    runtime: Runtime,
+    link: Association,
+) -> Repaired:
+    """Labels that have nothing to do with the samples: kept, believed as far as chance, and none of them trusted.
+
+    The networks, which must be something, are trained for an epoch.
+    """
+    settings = replace(settings, n_epochs=1, promotion=False)
+    evidence = unrelated_evidence(base)
+    start = select_clean(base, neighbors, settings, evidence.belief_in(base.labels))
+    trained = refine(space, start, settings, runtime)
+    word = last_word(space, trained.pair, base, evidence, None, settings, runtime)
+    return Repaired(
+        labels=word.labels,
+        probabilities=word.probabilities,
+        predictor=word.predictor,
+        clean_since=np.full(len(base.labels), NEVER),
+        history=trained.history,
+        remarks=(),
+        warnings=(link.warning(),),
     )
 
 

@@ -30,6 +30,7 @@ FEWEST_WEIGHED = (
     3  # labels of each cluster, in the mean: fewer can't be judged by each other (experiments/LOG.md)
 )
 MOST_WEIGHED = 100_000_000  # samples times clusters
+KEEPS_A_LABEL = 0.02  # more belief than in others: a label that nothing speaks for or against stays
 OF_THE_GRAPH = ("graph", "layouts")  # what clusterings are made of that are smooth on it already
 
 
@@ -154,6 +155,17 @@ def gather_evidence(
 def _is_small(base: Clustering) -> bool:
     """Whether eyes can be opened for so many samples, and heads be fitted for so many clusters."""
     return len(base.labels) <= MOST_SAMPLES and base.n_clusters <= MOST_CLUSTERS
+
+
+def unrelated_evidence(base: Clustering) -> Evidence:
+    """Of labels that have nothing to do with the samples: hardly more likely right than any other."""
+    posterior = np.full((len(base.labels), base.n_clusters), 1 / base.n_clusters, np.float32)
+    known = np.flatnonzero(base.labels != UNKNOWN)
+    posterior *= 1 - KEEPS_A_LABEL
+    posterior[known, base.labels[known]] += KEEPS_A_LABEL
+    posterior /= posterior.sum(axis=1, keepdims=True)
+    chance = np.full((base.n_clusters, base.n_clusters), 1 / base.n_clusters, np.float32)
+    return Evidence(posterior, chance, explained=0.0)
 
 
 def smooth_evidence(base: Clustering, neighbors: Neighbors, share: float) -> Evidence:
