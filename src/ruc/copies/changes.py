@@ -95,7 +95,8 @@ def _blocks(pictures: Tensor) -> Tensor:
 
 def _middle(pictures: Tensor) -> Tensor:
     side = pictures.shape[-1]
-    return torch.fft.irfft2(torch.fft.rfft2(pictures) * _band(side), s=(side, side))
+    kept: Tensor = torch.fft.irfft2(torch.fft.rfft2(pictures) * _band(side), s=(side, side))
+    return kept
 
 
 def _unit(vectors: Tensor, pictures: Tensor) -> Tensor:

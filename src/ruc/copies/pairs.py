@@ -112,9 +112,9 @@ def _candidates(
                 own = torch.arange(len(block))
                 best[own, own + start] = -1.0
             rows, columns = torch.nonzero(best >= MAY_BE, as_tuple=True)
-            for part in torch.arange(len(rows)).split(BLOCK) if len(rows) else ():
-                chosen = windows[which[rows[part], columns[part]].long()]
-                yield rows[part] + start, columns[part], chosen
+            for first in range(0, len(rows), BLOCK):
+                some, others = rows[first : first + BLOCK], columns[first : first + BLOCK]
+                yield some + start, others, windows[which[some, others].long()]
             advance(len(block))
 
 
