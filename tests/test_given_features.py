@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ruc.cli import main
 from ruc.embed.scaling import fit_scaling
 from ruc.errors import InputError
-from ruc.given_features import given_features, load_features, names_beside
+from ruc.given_features import given_features, load_features, load_named, names_beside
 
 
 def saved(folder: Path, features: np.ndarray) -> Path:
@@ -109,3 +110,30 @@ def test_rows_are_of_the_images_that_the_table_beside_them_names(tmp_path: Path)
         given_features(features, ("a", "b", "c"), names_beside(path, 2))
     (tmp_path / "f.csv").write_text("x,y\n1,2\n3,4\n")  # of something else
     assert names_beside(path, 2) is None
+
+
+def ruc(*arguments: str, status: int = 0) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(list(arguments))
+    assert (ended.value.code or 0) == status
+
+
+def test_what_embed_writes_into_a_folder_is_taken_as_features(
+    shapes: tuple[Path, dict[str, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, _ = shapes
+    (images / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno")
+    arguments = [str(images), "--embedder", "pixels", "-q"]
+    for target in ("f.npy", "shards"):
+        ruc("embed", *arguments, "-o", str(tmp_path / target))
+    assert "shards/skipped.csv says why" in capsys.readouterr().out.replace("\\", "/")
+    loaded = load_named(tmp_path / "shards")
+    np.testing.assert_array_equal(loaded.values, np.load(tmp_path / "f.npy"))
+    assert loaded.row_names == names_beside(tmp_path / "f.npy", 60)
+    for target in ("f.npy", "shards"):
+        run = ["-k", "3", "-q", "--epochs", "2", "-o", str(tmp_path / f"run {target}")]
+        ruc("cluster", "--features", str(tmp_path / target), *run)
+    tables = [(tmp_path / f"run {target}" / "clusters.csv").read_text() for target in ("f.npy", "shards")]
+    assert tables[0] == tables[1]
+    ruc("embed", *arguments, "-o", str(tmp_path / "shards"), status=1)
+    assert "shards" in capsys.readouterr().err

@@ -235,7 +235,7 @@ def embed(
             "-o",
             "--output",
             help=".npy to write, rows in the order of the source; names go to a CSV beside it, what can't be read to "
-            "NAME_skipped.csv.",
+            "NAME_skipped.csv. Or a new folder, of Parquet shards with file_name and embedding.",
         ),
     ],
     embedder: Embedder = None,
@@ -250,7 +250,7 @@ def embed(
 ) -> None:
     """Turn images into unit-norm features, for `--features` or for other tools."""
     _logging(quiet)
-    from ruc.embedding import embed_to_npy
+    from ruc.embedding import embed_to_files
     from ruc.settings import make_settings
     from ruc.skipped import skipped_note
 
@@ -258,11 +258,11 @@ def embed(
         source=source, embedder=embedder, image_size=image_size, seed=seed, device=device, max_skipped=max_skipped,
         page=page, max_megapixels=max_megapixels,
     )  # fmt: skip
-    embedded = embed_to_npy(make_settings(given), output, overwrite, verbose=not quiet)
+    embedded = embed_to_files(make_settings(given), output, overwrite, verbose=not quiet)
     n_images, n_features = embedded.features.shape
     skipped = skipped_note(output, embedded.skipped)
-    names = output.with_suffix(".csv")
-    typer.echo(f"{n_images} images, {n_features} features each{skipped}: {output} (names: {names})")
+    names = f" (names: {output.with_suffix('.csv')})" if output.suffix else ""
+    typer.echo(f"{n_images} images, {n_features} features each{skipped}: {output}{names}")
 
 
 @app.command()

@@ -23,18 +23,20 @@ from ruc.embed.scratch import choose_policy
 from ruc.embed.self_supervised import SelfSupervisedEmbedder
 from ruc.embed.several import SeveralEmbedders, side_by_side
 from ruc.errors import InputError
-from ruc.images.load import LARGEST_SIZE, ImageSet, choose_size, load_pixels
+from ruc.export.items import check_new
+from ruc.images.load import LARGEST_SIZE, ImageSet, choose_size, content_hashes, load_pixels
 from ruc.images.reading import Reading
 from ruc.images.source import ImageSource, find_images
 from ruc.images.survey import survey
 from ruc.images.views import ViewPolicy, change, draw_changes, to_float
 from ruc.networks import ResNet, State
 from ruc.networks.checkpoints import LARGEST_SIDE, is_checkpoint, load_checkpoint
-from ruc.run_folder import Checkpoints, check_file, new_outputs, write_csv
+from ruc.run_folder import Checkpoints, check_file, new_output, new_outputs, write_csv
 from ruc.runtime import Runtime
 from ruc.settings import Settings
 from ruc.side_by_side import columns, part, short_names
 from ruc.skipped import skipped_file, write_skipped
+from ruc.tables.embeddings import shards_of
 
 logger = logging.getLogger(__name__)
 
@@ -211,22 +213,45 @@ def _embed_by(
     return _embed_from_scratch(images, name, why, runtime, kept)
 
 
-def embed_to_npy(settings: Settings, output: Path, overwrite: bool, verbose: bool) -> Embedding:
-    """The door `ruc embed`: features as .npy, and beside it as CSV the names of its rows and what was skipped."""
-    if output.suffix != ".npy":
-        raise InputError(f"-o {output} given, expected a file that ends in .npy")
-    names, images = output.with_suffix(".csv"), str(settings.source)
-    beside = [names, skipped_file(output)]
-    for target in (output, *beside):
-        check_file(target, [images], overwrite)
+def embed_to_files(settings: Settings, output: Path, overwrite: bool, verbose: bool) -> Embedding:
+    """The door `ruc embed`: features as .npy with two tables beside it, or as a new folder of Parquet shards.
+
+    The tables, `skipped.csv` in the folder among them, say what the rows are called and what was skipped.
+    """
+    if output.suffix not in (".npy", ""):
+        raise InputError(
+            f"-o {output} given, expected a file that ends in .npy, or a folder for Parquet shards"
+        )
+    images, names = str(settings.source), output.with_suffix(".csv")
+    if output.suffix == "":
+        check_new(output, is_folder=True)
+    else:
+        for target in (output, names, skipped_file(output)):
+            check_file(target, [images], overwrite)
     runtime = Runtime(settings.device, settings.seed, verbose)
     source = survey(find_images(images), Reading.from_config(settings.model_dump()))
     embedded = embed_images(source, settings.embedders, settings.image_size, settings.max_skipped, runtime)
-    with new_outputs(output, beside) as new:
+    if output.suffix == "":
+        _write_shards(output, source, embedded)
+        return embedded
+    with new_outputs(output, [names, skipped_file(output)]) as new:
         np.save(new / output.name, embedded.features)
         write_csv(new / names.name, ("file_name",), ((name,) for name in embedded.file_names))
         write_skipped(new / output.name, embedded.skipped)
     return embedded
+
+
+def _write_shards(folder: Path, source: ImageSource, embedded: Embedding) -> None:
+    from pyarrow import parquet
+
+    row_of = {name: row for row, name in enumerate(source.file_names)}
+    hashes = content_hashes(source.take([row_of[name] for name in embedded.file_names]))
+    with new_output(folder) as new:
+        new.mkdir()
+        for name, shard in shards_of(embedded.file_names, embedded.features, hashes):
+            parquet.write_table(shard, new / name)
+        if embedded.skipped:
+            write_csv(new / "skipped.csv", ("file_name", "reason"), embedded.skipped)
 
 
 def embed_views(embedded: Embedding, runtime: Runtime) -> NDArray[np.float32] | None:

@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from ruc.errors import InputError
 from ruc.images.source import ImageSource
 from ruc.side_by_side import short_names
 from ruc.tables.arrays import read_array
+from ruc.tables.embeddings import holds_embeddings, read_embeddings
 from ruc.tables.names import column_of_names, heading_of_names, match_names
 from ruc.tables.table import read_table
 
@@ -22,6 +23,38 @@ logger = logging.getLogger(__name__)
 
 LARGE = 256 * 1024 * 1024  # bytes of features that are mapped rather than read
 BLOCK_ROWS = 65_536
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A matrix of features (n_samples, n_features), and what its rows are called, or None."""
+
+    values: NDArray[np.generic]
+    row_names: tuple[str, ...] | None
+
+
+def load_named(path: Path, images: Sequence[str] | None = None) -> Loaded:
+    """Read features with the names of their rows: a table of embeddings, or a matrix and the CSV beside it.
+
+    Parameters
+    ----------
+    path
+        See `load_features` and `ruc.tables.embeddings`.
+    images
+        Names of the images that the rows are of, where these were given too.
+
+    Raises
+    ------
+    InputError
+        As `load_features`, `names_beside` and `read_embeddings` do.
+    """
+    if holds_embeddings(path):
+        table = read_embeddings(path)
+        _check_finite(path, table.values)
+        _check_once(path, table.file_names or ())
+        return Loaded(table.values, table.file_names)
+    values = load_features(path)
+    return Loaded(values, names_beside(path, len(values), images))
 
 
 def load_features(path: Path) -> NDArray[np.generic]:
@@ -38,6 +71,11 @@ def load_features(path: Path) -> NDArray[np.generic]:
             f"--features {path} holds {features.dtype} of shape {features.shape}; expected numbers of "
             "(n_samples, n_features)"
         )
+    _check_finite(path, features)
+    return features
+
+
+def _check_finite(path: Path, features: NDArray[np.generic]) -> None:
     for start in range(0, len(features), BLOCK_ROWS):
         with np.errstate(over="ignore"):
             bad = ~np.isfinite(features[start : start + BLOCK_ROWS].astype(np.float32)).all(axis=1)
@@ -46,11 +84,10 @@ def load_features(path: Path) -> NDArray[np.generic]:
                 f"--features {path}: row {start + int(bad.argmax())} holds NaN, infinity, or more than a float32 can "
                 "hold; expected finite numbers"
             )
-    return features
 
 
 def read_features(paths: Sequence[Path], source: ImageSource | None) -> Embedding:
-    """The features in one or several .npy files: of the images of a source, or of samples that have none.
+    """The features in one or several files: of the images of a source, or of samples that have none.
 
     Raises
     ------
@@ -58,9 +95,9 @@ def read_features(paths: Sequence[Path], source: ImageSource | None) -> Embeddin
         A file can't be read or isn't a matrix, they have different numbers of rows, or it isn't known which image a
         row is of.
     """
-    arrays = [load_features(path) for path in paths]
     images = None if source is None else source.file_names
-    names = [names_beside(path, len(each), images) for path, each in zip(paths, arrays, strict=True)]
+    loaded = [load_named(path, images) for path in paths]
+    arrays, names = [each.values for each in loaded], [each.row_names for each in loaded]
     if len(arrays) == 1:
         return given_features(arrays[0], images, names[0])
     if images is None:  # rows of one name belong together, else rows in one place
@@ -186,10 +223,14 @@ def names_beside(path: Path, n_rows: int, images: Sequence[str] | None = None) -
             f"{beside}: names {len(names)} rows, and {path} has {n_rows}; expected a name a row: make both anew, or "
             "move the CSV away if it's about something else"
         )
+    _check_once(beside, names)
+    logger.info("features: rows are called as %s says, column %r", beside, heading)
+    return names
+
+
+def _check_once(path: Path, names: Sequence[str]) -> None:
     twice = next((name for name, n_times in Counter(names).items() if n_times > 1), None)
     if twice is not None:
         raise InputError(
-            f"{beside}: {twice!r} stands in more than one row; expected a name of its own for each row"
+            f"{path}: {twice!r} stands in more than one row; expected a name of its own for each row"
         )
-    logger.info("features: rows are called as %s says, column %r", beside, heading)
-    return names

@@ -295,6 +295,7 @@ def fingerprint(settings: Settings, source: ImageSource | None, without: Collect
     paths = [Path(path) for path in given if path]
     for features in settings.feature_files:
         paths.extend((features, names_file(features)))  # and which image each row is of
+        paths.extend(sorted(features.rglob("*.parquet")))  # where it's a folder of shards
     if source is not None and not isinstance(source.items, np.ndarray):
         paths.extend(source.items)
     for path in paths:

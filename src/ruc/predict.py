@@ -16,7 +16,7 @@ from ruc.embed import embedder_from_state
 from ruc.embed.scaling import Scaling, scalings_of
 from ruc.embed.several import embed_source, fitted_from_state
 from ruc.errors import InputError
-from ruc.given_features import load_features, names_beside
+from ruc.given_features import load_named
 from ruc.images.load import load_pixels
 from ruc.images.reading import MOST_MEGAPIXELS, Reading
 from ruc.images.source import ImageSource, find_images
@@ -141,16 +141,12 @@ def predict_to_csv(
         check_file(target, given, overwrite)
     finished, model = read_run_and_model(run)
     names = finished.cluster_names
+    loaded = [load_named(Path(path)) for path in given] if source is None else []
     rules = Reading(max_megapixels=max_megapixels)
-    samples = (
-        [load_features(Path(path)) for path in given]
-        if source is None
-        else find_images(source).read_by(rules)
-    )
+    samples = [each.values for each in loaded] if source is None else find_images(source).read_by(rules)
     prediction = predict(model, samples, runtime, max_skipped, needs_features(finished), raw)
     if source is None:
-        n_rows = len(prediction.file_names)
-        named = {found for path in given if (found := names_beside(Path(path), n_rows))}
+        named = {each.row_names for each in loaded if each.row_names is not None}
         if len(named) > 1:
             raise InputError(
                 f"{' and '.join(given)} name their rows differently; expected the same samples in the same order"

@@ -7,7 +7,9 @@ from ruc.run_folder import write_csv
 
 
 def skipped_file(output: Path) -> Path:
-    """Where they are named: `new_skipped.csv` beside `new.csv`."""
+    """Where they are named: `new_skipped.csv` beside `new.csv`, and `skipped.csv` in a folder."""
+    if output.suffix == "":
+        return output / "skipped.csv"
     return output.with_name(f"{output.stem}_skipped.csv")
 
 
