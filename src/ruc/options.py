@@ -26,8 +26,8 @@ Clusters = Annotated[
 Features = Annotated[
     list[str] | None,
     typer.Option(
-        help="Features, instead of images or beside them: a .npy, or Parquet (a file, or a folder of shards) with file_name "
-        "and embedding; repeated: several embeddings of the same samples."
+        help="Features, instead of images or beside them: a .npy, or Parquet (a file, or a folder of shards) with "
+        "file_name and embedding; repeated: several embeddings of the same samples."
     ),
 ]
 Embedder = Annotated[

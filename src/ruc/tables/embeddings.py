@@ -62,7 +62,8 @@ def read_embeddings(path: Path) -> Embeddings:
         raise InputError(
             f"--features {path}: is a folder without .parquet files; expected shards with file_name and embedding"
         )
-    values, names = [], []
+    values: list[NDArray[np.floating]] = []
+    names: list[list[str] | None] = []
     for shard in shards:
         table = load_parquet(shard) if kind_of(shard) == "Parquet" else load_feather(shard)
         part = _vectors(shard, table)
