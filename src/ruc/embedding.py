@@ -216,7 +216,7 @@ def _embed_by(
 def embed_to_files(settings: Settings, output: Path, overwrite: bool, verbose: bool) -> Embedding:
     """The door `ruc embed`: features as .npy with two tables beside it, or as a new folder of Parquet shards.
 
-    The tables, `skipped.csv` in the folder among them, say what the rows are called and what was skipped.
+    The tables, `unreadable.csv` in the folder, say what the rows are called and what was skipped.
     """
     if output.suffix not in (".npy", ""):
         raise InputError(
@@ -251,7 +251,7 @@ def _write_shards(folder: Path, source: ImageSource, embedded: Embedding) -> Non
         for name, shard in shards_of(embedded.file_names, embedded.features, hashes):
             parquet.write_table(shard, new / name)
         if embedded.skipped:
-            write_csv(new / "skipped.csv", ("file_name", "reason"), embedded.skipped)
+            write_csv(new / skipped_file(folder).name, ("file_name", "reason"), embedded.skipped)
 
 
 def embed_views(embedded: Embedding, runtime: Runtime) -> NDArray[np.float32] | None:

@@ -7,9 +7,9 @@ from ruc.run_folder import write_csv
 
 
 def skipped_file(output: Path) -> Path:
-    """Where they are named: `new_skipped.csv` beside `new.csv`, and `skipped.csv` in a folder."""
+    """Where they are named: `new_skipped.csv` beside `new.csv`, and `unreadable.csv` in a folder of shards."""
     if output.suffix == "":
-        return output / "skipped.csv"
+        return output / "unreadable.csv"
     return output.with_name(f"{output.stem}_skipped.csv")
 
 
