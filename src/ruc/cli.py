@@ -14,6 +14,7 @@ from ruc.errors import RucError
 from ruc.last_line import last_line, readable
 from ruc.options import (
     Base,
+    CacheFolder,
     Clusters,
     Config,
     Device,
@@ -110,6 +111,7 @@ def cluster(
     max_megapixels: MaxMegapixels = None,
     seed: Seed = None,
     device: Device = None,
+    cache: CacheFolder = None,
     config: Config = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -120,7 +122,7 @@ def cluster(
         space=space, image_size=image_size, review=review, max_skipped=max_skipped, page=page,
         max_megapixels=max_megapixels, seed=seed, device=device,
     )  # fmt: skip
-    _run(given, constants_of(preset, selection, epochs, constants), config, overwrite, quiet)
+    _run(given, constants_of(preset, selection, epochs, constants), config, cache, overwrite, quiet)
 
 
 @app.command()
@@ -149,6 +151,7 @@ def refine(
     max_megapixels: MaxMegapixels = None,
     seed: Seed = None,
     device: Device = None,
+    cache: CacheFolder = None,
     config: Config = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -160,7 +163,7 @@ def refine(
         max_megapixels=max_megapixels, seed=seed, device=device,
     )  # fmt: skip
     given.setdefault("base", "given")
-    _run(given, constants_of(preset, selection, epochs, constants), config, overwrite, quiet)
+    _run(given, constants_of(preset, selection, epochs, constants), config, cache, overwrite, quiet)
 
 
 @app.command()
@@ -244,12 +247,14 @@ def embed(
     page: PageOption = None,
     max_megapixels: MaxMegapixels = None,
     seed: Seed = None,
+    cache: CacheFolder = None,
     device: Device = None,
     overwrite: Replace = False,
     quiet: Quiet = False,
 ) -> None:
     """Turn images into unit-norm features, for `--features` or for other tools."""
     _logging(quiet)
+    from ruc.cache import cache_for
     from ruc.embedding import embed_to_files
     from ruc.settings import make_settings
     from ruc.skipped import skipped_note
@@ -258,11 +263,39 @@ def embed(
         source=source, embedder=embedder, image_size=image_size, seed=seed, device=device, max_skipped=max_skipped,
         page=page, max_megapixels=max_megapixels,
     )  # fmt: skip
-    embedded = embed_to_files(make_settings(given), output, overwrite, verbose=not quiet)
+    settings, place = make_settings(given), cache_for(output, cache)
+    embedded = embed_to_files(settings, output, overwrite, verbose=not quiet, cache=place)
     n_images, n_features = embedded.features.shape
     skipped = skipped_note(output, embedded.skipped)
     names = f" (names: {output.with_suffix('.csv')})" if output.suffix else ""
     typer.echo(f"{n_images} images, {n_features} features each{skipped}: {output}{names}")
+
+
+@app.command()
+def cache(
+    folder: Annotated[Path, typer.Argument(help="The folder of the cache.")] = Path(".ruc_cache"),
+    clear: Annotated[bool, typer.Option("--clear", help="Remove what is kept there.")] = False,
+) -> None:
+    """Show which embeddings are kept for other runs, or remove them."""
+    from ruc.cache import Cache
+
+    place = Cache(folder)
+    if clear:
+        place.clear()
+    kept = place.contents()
+    for each in kept:
+        what = "learned from a set of images" if each.n_images is None else f"{each.n_images} images"
+        typer.echo(f"{each.name}: {what}, {each.n_bytes / 1e6:.1f} MB")
+    if not kept:
+        typer.echo(f"{folder}: nothing is kept there")
+
+
+@app.command()
+def weights() -> None:
+    """Say which backbones are at hand, where they were looked for, and how to bring one to an offline machine."""
+    from ruc.weights import weights_lines
+
+    typer.echo("\n".join(weights_lines()))
 
 
 @app.command()
@@ -550,9 +583,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(
-    given: dict[str, Any], constants: dict[str, Any], config: Path | None, overwrite: bool, quiet: bool
+    given: dict[str, Any],
+    constants: dict[str, Any],
+    config: Path | None,
+    cache: str | None,
+    overwrite: bool,
+    quiet: bool,
 ) -> None:
     _logging(quiet)
+    from ruc.cache import cache_for
     from ruc.pipeline import run_to_folder
     from ruc.settings import make_settings
     from ruc.summary import summary_lines
@@ -560,7 +599,8 @@ def _run(
     if constants:
         given["refine"] = constants
     settings = make_settings(given, config)
-    run = run_to_folder(settings, overwrite=overwrite, verbose=not quiet)
+    place = cache_for(Path(settings.output), cache)
+    run = run_to_folder(settings, overwrite=overwrite, verbose=not quiet, cache=place)
     typer.echo("\n".join(summary_lines(run, Path(settings.output))))
 
 

@@ -2,19 +2,20 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ruc.cache import Cache
 from ruc.embed import embedder_from_state, is_fitted_here
 from ruc.embed.checkpoint import CheckpointEmbedder
 from ruc.embed.choice import choose_embedder
 from ruc.embed.combined import CombinedEmbedder
 from ruc.embed.embedder import Embedder
-from ruc.embed.frozen import FrozenEmbedder
+from ruc.embed.frozen import Embedded, FrozenEmbedder
 from ruc.embed.known import EMBEDDERS
 from ruc.embed.packaged import PACKAGES, load_packaged
 from ruc.embed.pretrained import load_pretrained
@@ -22,7 +23,7 @@ from ruc.embed.scaling import Scaling
 from ruc.embed.scratch import choose_policy
 from ruc.embed.self_supervised import SelfSupervisedEmbedder
 from ruc.embed.several import SeveralEmbedders, side_by_side
-from ruc.errors import InputError
+from ruc.errors import InputError, RunFolderError
 from ruc.export.items import check_new
 from ruc.images.load import LARGEST_SIZE, ImageSet, choose_size, content_hashes, load_pixels
 from ruc.images.reading import Reading
@@ -117,6 +118,7 @@ def embed_images(
     max_skipped: float,
     runtime: Runtime,
     kept: Checkpoints | None = None,
+    cache: Cache | None = None,
 ) -> Embedding:
     """Embed all images that can be read.
 
@@ -135,6 +137,8 @@ def embed_images(
         Device, seed, whether progress is shown.
     kept
         Checkpoints: a fitted embedder is taken from there, and left there.
+    cache
+        Embeddings of other runs: what is there isn't made again, and what is made is left there.
 
     Raises
     ------
@@ -146,13 +150,17 @@ def embed_images(
     kept = kept or Checkpoints()
     names, why = tuple(embedders), f"{'+'.join(embedders)}, as asked"
     if names == ("auto",):
-        names, why = choose_embedder(source, runtime)
+        names, why = choose_embedder(
+            source, runtime, lambda name, some: _by_packaged(name, some, runtime, cache)
+        )
     logger.info("embedder: %s", why)
     if len(names) == 1:
-        return _embed_by(source, names[0], why, image_size, max_skipped, runtime, kept)
+        return _embed_by(source, names[0], why, image_size, max_skipped, runtime, kept, cache)
     short = short_names(names)
     each = [
-        _embed_by(source, name, f"{name}, one of several", image_size, max_skipped, runtime, kept.of(stage))
+        _embed_by(
+            source, name, f"{name}, one of several", image_size, max_skipped, runtime, kept.of(stage), cache
+        )
         for name, stage in zip(names, short, strict=True)
     ]
     return several(each, short, why)
@@ -202,18 +210,31 @@ def _embed_by(
     max_skipped: float,
     runtime: Runtime,
     kept: Checkpoints,
+    cache: Cache | None,
 ) -> Embedding:
     """By a single embedder."""
     if is_checkpoint(name):
         return _embed_by_checkpoint(source, name, image_size, max_skipped, runtime)
     if not is_fitted_here(name):
-        return _embed_frozen(source, name, why, max_skipped, runtime, kept)
+        return _embed_frozen(source, name, why, max_skipped, runtime, cache)
     largest = MOMENTUM_SIDE if name == "momentum" else LARGEST_SIZE
     images = load_pixels(source, image_size or choose_size(source, largest), runtime, max_skipped)
-    return _embed_from_scratch(images, name, why, runtime, kept)
+    before = Checkpoints()
+    if cache is not None and name != "pixels":  # which is made anew in less than it takes to look
+        read = content_hashes(source.take(images.indices))
+        about = {
+            "reading": source.reading.to_config(),
+            "size": images.pixels.shape[1:],
+            "seed": runtime.seed,
+            "device": runtime.device.type,
+        }
+        before = cache.learned(name, about, read)
+    return _embed_from_scratch(images, name, why, runtime, kept, before)
 
 
-def embed_to_files(settings: Settings, output: Path, overwrite: bool, verbose: bool) -> Embedding:
+def embed_to_files(
+    settings: Settings, output: Path, overwrite: bool, verbose: bool, cache: Cache | None = None
+) -> Embedding:
     """The door `ruc embed`: features as .npy with two tables beside it, or as a new folder of Parquet shards.
 
     The tables, `unreadable.csv` in the folder, say what the rows are called and what was skipped.
@@ -230,7 +251,9 @@ def embed_to_files(settings: Settings, output: Path, overwrite: bool, verbose: b
             check_file(target, [images], overwrite)
     runtime = Runtime(settings.device, settings.seed, verbose)
     source = survey(find_images(images), Reading.from_config(settings.model_dump()))
-    embedded = embed_images(source, settings.embedders, settings.image_size, settings.max_skipped, runtime)
+    embedded = embed_images(
+        source, settings.embedders, settings.image_size, settings.max_skipped, runtime, cache=cache
+    )
     if output.suffix == "":
         _write_shards(output, source, embedded)
         return embedded
@@ -286,21 +309,41 @@ def _view(pixels: NDArray[np.uint8], policy: ViewPolicy, generator: torch.Genera
 
 
 def _embed_frozen(
-    source: ImageSource, name: str, why: str, max_skipped: float, runtime: Runtime, kept: Checkpoints
+    source: ImageSource, name: str, why: str, max_skipped: float, runtime: Runtime, cache: Cache | None
 ) -> Embedding:
     embedder = load_packaged(name, runtime) if name in PACKAGES else load_pretrained(name, runtime)
-    done = kept.load("embedding")
-    if done is None:
-        features, indices, skipped = embedder.embed(source, runtime, max_skipped)
-        pairs = tuple((one.file_name, one.reason) for one in skipped)
-        weights = {"features": torch.from_numpy(features), "indices": torch.from_numpy(indices)}
-        kept.save("embedding", State({"skipped": pairs}, weights))
-    else:
-        logger.info("embedding: taken from the interrupted run")
-        features, indices = done.weights["features"].numpy(), done.weights["indices"].numpy()
-        pairs = tuple((file_name, reason) for file_name, reason in done.config["skipped"])
+    features, indices, skipped = _embed_new(embedder, source, max_skipped, runtime, cache)
     names = tuple(source.file_names[index] for index in indices)
+    pairs = tuple((one.file_name, one.reason) for one in skipped)
     return Embedding(name, names, features, indices, embedder, None, pairs, why)
+
+
+def _by_packaged(name: str, some: ImageSource, runtime: Runtime, cache: Cache | None) -> Embedded:
+    return _embed_new(load_packaged(name, runtime), some, 1.0, runtime, cache)
+
+
+def _embed_new(
+    embedder: FrozenEmbedder, source: ImageSource, max_skipped: float, runtime: Runtime, cache: Cache | None
+) -> Embedded:
+    """Features of all images; those that the cache doesn't have are made, and kept."""
+    if cache is None:
+        return embedder.embed(source, runtime, max_skipped)
+    images = content_hashes(source)
+    about = {
+        "origin": embedder.origin,
+        "preprocessing": asdict(embedder.preprocessing),
+        "reading": source.reading.to_config(),
+        "computed": [runtime.device.type, str(runtime.autocast_dtype)],
+        "row": None if isinstance(source.items, tuple) else [source.items.shape[1:], str(source.items.dtype)],
+    }
+    known = cache.known(embedder.name, about, images)
+    if known:
+        logger.info("embedding: %d of %d images are in %s", len(known), len(source), cache.folder)
+
+    def keep(places: NDArray[np.int64], features: NDArray[np.float32]) -> None:
+        cache.keep(embedder.name, about, [images[place] for place in places], features)
+
+    return embedder.embed(source, runtime, max_skipped, known=known, keep=keep)
 
 
 def _embed_by_checkpoint(
@@ -314,15 +357,22 @@ def _embed_by_checkpoint(
 
 
 def _embed_from_scratch(
-    images: ImageSet, name: str, why: str, runtime: Runtime, kept: Checkpoints
+    images: ImageSet, name: str, why: str, runtime: Runtime, kept: Checkpoints, before: Checkpoints
 ) -> Embedding:
     done = kept.load("embedder")
     if done is None:
+        done = before.load("embedder")
+    if done is None:
         fitted, why = _fit(images.pixels, name, why, runtime, kept)
         state = fitted.state()
-        kept.save("embedder", replace(state, config={"embedder": state.config, "why": why}))
+        made = replace(state, config={"embedder": state.config, "why": why})
+        kept.save("embedder", made)
+        try:
+            before.save("embedder", made)
+        except RunFolderError as error:
+            logger.warning("what was learned isn't kept for other runs: %s", error)
     else:
-        logger.info("embedder: taken from the interrupted run")
+        logger.info("embedder: taken as it was made before")
         fitted = embedder_from_state(State(done.config["embedder"], done.weights))
         why = done.config["why"]
     return _embedded(images, name, why, fitted, runtime)

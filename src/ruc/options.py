@@ -30,6 +30,13 @@ Features = Annotated[
         "file_name and embedding; repeated: several embeddings of the same samples."
     ),
 ]
+CacheFolder = Annotated[
+    str | None,
+    typer.Option(
+        "--cache",
+        help="Folder in which embeddings are kept for other runs, or none.  [default: .ruc_cache beside the output]",
+    ),
+]
 Embedder = Annotated[
     str | None,
     typer.Option(

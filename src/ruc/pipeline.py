@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ruc.belief.calibration import Calibration
+from ruc.cache import Cache
 from ruc.cluster.inputs import check_different
 from ruc.embed.scaling import scaling_states
 from ruc.embed.scratch import choose_policy
@@ -69,10 +70,11 @@ class Outcome:
     model: Mapping[str, State]
 
 
-def run_to_folder(settings: Settings, overwrite: bool, verbose: bool) -> Run:
+def run_to_folder(settings: Settings, overwrite: bool, verbose: bool, cache: Cache | None = None) -> Run:
     """Run all stages and write the run folder; when it can't be done, what was finished is kept for the next try.
 
-    A run that is there already, of the same settings, version and inputs, is only read, unless `overwrite`.
+    A run that is there already, of the same settings, version and inputs, is only read, unless `overwrite`. Embeddings
+    are taken from the cache, and left there.
 
     Raises
     ------
@@ -92,21 +94,25 @@ def run_to_folder(settings: Settings, overwrite: bool, verbose: bool) -> Run:
         logger.warning("done already: %s holds this run; --overwrite makes it again", folder)
         return done
     with checkpoints(folder, stage_fingerprints(settings, source)) as kept:
-        outcome = run_pipeline(settings, source, runtime, kept)
+        outcome = run_pipeline(settings, source, runtime, kept, cache)
         run = replace(outcome.run, notes={**outcome.run.notes, "inputs": inputs})
         write_run(folder, run, outcome.model, write_report(report_data(run)))
     return run
 
 
 def run_pipeline(
-    settings: Settings, source: ImageSource | None, runtime: Runtime, kept: Checkpoints | None = None
+    settings: Settings,
+    source: ImageSource | None,
+    runtime: Runtime,
+    kept: Checkpoints | None = None,
+    cache: Cache | None = None,
 ) -> Outcome:
     """All stages in order, each taken from its checkpoint where there is one."""
     kept = kept or Checkpoints()
     refuse_early(settings, source, runtime)
     if source is not None:
         source = survey(source, Reading.from_config(settings.model_dump()))
-    embedded = embed(settings, source, runtime, kept)
+    embedded = embed(settings, source, runtime, kept, cache)
     check_enough(len(embedded.features), settings)
     check_different(embedded.features)
     given = given_base(settings, embedded)
@@ -137,7 +143,13 @@ def check_enough(n_samples: int, settings: Settings) -> None:
         )
 
 
-def embed(settings: Settings, source: ImageSource | None, runtime: Runtime, kept: Checkpoints) -> Embedding:
+def embed(
+    settings: Settings,
+    source: ImageSource | None,
+    runtime: Runtime,
+    kept: Checkpoints,
+    cache: Cache | None = None,
+) -> Embedding:
     """Images, or the features given, as unit-norm features."""
     if settings.feature_files:
         return read_features(settings.feature_files, source)
@@ -146,7 +158,7 @@ def embed(settings: Settings, source: ImageSource | None, runtime: Runtime, kept
     if is_checkpoint(settings.base):  # its network is retrained, so the images come at the side it takes
         embedders = (settings.base,) if embedders == ("auto",) else embedders
         size = size or load_checkpoint(settings.base, choose_size(source, LARGEST_SIDE)).side
-    return embed_images(source, embedders, size, settings.max_skipped, runtime, kept)
+    return embed_images(source, embedders, size, settings.max_skipped, runtime, kept, cache)
 
 
 def choose_space(

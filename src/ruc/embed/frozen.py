@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from ruc.networks import State
 from ruc.progress import progress
 from ruc.runtime import Runtime
 
+BATCHES_KEPT_TOGETHER = 32  # so much work a kill may cost
 CPU_BATCH_SIZE, ACCELERATOR_BATCH_SIZE = 8, 64  # a CPU is a little faster when a batch stays in its cache
 
 
@@ -83,31 +85,67 @@ class FrozenEmbedder:
     module: Backbone | None = None
 
     def embed(
-        self, source: ImageSource, runtime: Runtime, max_skipped: float = 0.10, batch_size: int | None = None
+        self,
+        source: ImageSource,
+        runtime: Runtime,
+        max_skipped: float = 0.10,
+        batch_size: int | None = None,
+        known: Mapping[int, NDArray[np.float32]] = MappingProxyType({}),
+        keep: Callable[[NDArray[np.int64], NDArray[np.float32]], None] | None = None,
     ) -> Embedded:
         """Embed all images of a source, decoding in parallel with the network; memory does not grow with them.
+
+        Parameters
+        ----------
+        source
+            The images.
+        runtime
+            Whether progress is shown.
+        max_skipped
+            Largest share of the images that may be unreadable.
+        batch_size
+            How many images the network is given at a time.
+        known
+            Features that are there already, by the image's place in the source: those images aren't read.
+        keep
+            Is given places and features of all others, now and then, as soon as there are some.
 
         Raises
         ------
         NothingToClusterError
             More than the share `max_skipped` of the images, or all of them, cannot be read.
         """
-        features: list[NDArray[np.float32]] = []
-        indices: list[NDArray[np.int64]] = []
+        unknown = np.setdiff1d(np.arange(len(source)), list(known))
+        indices = [np.array(sorted(known), dtype=np.int64)]
+        features = [np.array([known[place] for place in indices[0]], np.float32)] if known else []
         skipped: list[Skipped] = []
+        n_kept = 1
         batches = stream_batches(
-            source, self.preprocessing.prepare, batch_size or self.batch_size, self.preprocessing.shorter_side
+            source.take(unknown),
+            self.preprocessing.prepare,
+            batch_size or self.batch_size,
+            self.preprocessing.shorter_side,
         )
-        with progress("embedding", len(source), "images", runtime.verbose) as advance:
+        with progress("embedding", len(unknown), "images", runtime.verbose) as advance:
             for batch in batches:
                 skipped.extend(batch.skipped)
                 # Once too many are lost the rest is decoded for the count alone.
                 if len(batch.indices) and len(skipped) <= max_skipped * len(source):
                     features.append(self.compute(batch.images))
-                    indices.append(batch.indices)
+                    indices.append(unknown[batch.indices])
+                    if keep is not None and len(indices) - n_kept >= BATCHES_KEPT_TOGETHER:
+                        keep(
+                            np.concatenate(indices[n_kept:]),
+                            np.concatenate(features[-(len(indices) - n_kept) :]),
+                        )
+                        n_kept = len(indices)
                 advance(len(batch.indices) + len(batch.skipped))
+        if keep is not None and n_kept < len(indices):
+            keep(np.concatenate(indices[n_kept:]), np.concatenate(features[-(len(indices) - n_kept) :]))
         check_skipped(skipped, len(source), max_skipped)
-        return Embedded(np.concatenate(features), np.concatenate(indices), tuple(skipped))
+        places = np.concatenate(indices)
+        order = np.argsort(places)
+        return Embedded(np.concatenate(features)[order], places[order], tuple(skipped))
 
     def transform(self, pixels: NDArray[np.uint8], runtime: Runtime) -> NDArray[np.float32]:
         """Embed (n, C, height, width) uint8 images, C 1 or 3, that are in memory; resized where they have to be."""

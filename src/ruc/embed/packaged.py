@@ -17,7 +17,7 @@ from ruc.networks.efficientnet_lite import VARIANTS, EfficientNetLite
 from ruc.networks.memory_format import channels_last
 from ruc.runtime import Runtime
 
-DEFAULT = "lite0"
+DEFAULT = ("lite0", "lite2")  # what "auto" takes for photographs
 
 
 @dataclass(frozen=True)

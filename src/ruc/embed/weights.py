@@ -33,6 +33,20 @@ def in_cache(name: str) -> bool:
         return False
 
 
+def hub_cache() -> Path:
+    """Where the hub's client keeps what it has downloaded."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
+
+
+def cached_models() -> tuple[str, ...]:
+    """The models in that cache that are whole, and say how they want images prepared."""
+    folders = sorted(hub_cache().glob("models--*"))
+    names = (folder.name.removeprefix("models--").replace("--", "/", 1) for folder in folders)
+    return tuple(name for name in names if in_cache(name))
+
+
 def model_folder(name: str, revision: str | None) -> Path:
     """The folder that holds the model; downloaded where it has to be.
 

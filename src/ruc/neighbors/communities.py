@@ -117,6 +117,23 @@ def agreement(one: NDArray[np.int64], other: NDArray[np.int64]) -> float:
     return 1.0 if most == by_chance else (both - by_chance) / (most - by_chance)
 
 
+def shared_information(one: NDArray[np.int64], other: NDArray[np.int64]) -> float:
+    """Mutual information of two labellings 0, 1, … of the same samples, over the mean of their entropies.
+
+    1: the same partition; 0: one says nothing of the other. As `agreement`, for labellings that the method itself made.
+    """
+    width = int(other.max()) + 1
+    joint = np.bincount(one * width + other).astype(np.float64)
+
+    def entropy(counts: NDArray[np.floating]) -> float:
+        shares = counts[counts > 0] / len(one)
+        return float(-(shares * np.log(shares)).sum())
+
+    first, second = (entropy(np.bincount(labels).astype(np.float64)) for labels in (one, other))
+    mean = (first + second) / 2
+    return 1.0 if mean == 0 else (first + second - entropy(joint)) / mean
+
+
 def _move(
     weights: NDArray[np.float64],
     volumes: NDArray[np.float64],

@@ -64,7 +64,7 @@ class Checkpoints:
         # Configuration and tensors are of the same moment whenever the run is interrupted: it is one file, renamed.
         about = {"config": to_json(state.config), "fits": self.fits.get(stage, "")}
         with explained(path.parent):
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
         with new_file(path) as new:
             write_tensors(new, state.weights, about)
 
