@@ -167,7 +167,9 @@ def choose_space(
     """Heads on features, or whole networks on the images where there are enough of them."""
     backbone = embedded.backbone if base.backbone is None else base.backbone
     if not retrains_networks(settings, embedded, base.backbone):
-        return FeatureSpace(embedded.features, neighbors, runtime, embed_views(embedded, runtime))
+        n_first = next(iter(embedded.embeddings.values()), None)
+        views = embed_views(embedded, runtime)
+        return FeatureSpace(embedded.features, neighbors, runtime, views, n_first=n_first)
     if embedded.images is None or backbone is None:
         raise without_network(embedded.name)
     policy, why = choose_policy(embedded.images.pixels, runtime)
@@ -197,6 +199,7 @@ def retrain(
         settings.refine,
         runtime,
         embedded.features,
+        embedded.parts,
         on_epoch,
         kept.load("refine"),
     )

@@ -77,6 +77,7 @@ def repair(
     settings: RefineSettings,
     runtime: Runtime,
     features: NDArray[np.floating] | None = None,
+    parts: Sequence[NDArray[np.floating]] = (),
     on_epoch: Callable[[Epoch, Callable[[], State]], None] | None = None,
     resume: State | None = None,
 ) -> Repaired:
@@ -97,6 +98,8 @@ def repair(
     features
         (n_samples, n_features) that the base was made from: how far it can be right is judged on them. Without them
         the confidence is only as good as the clustering is.
+    parts
+        Of several embeddings side by side in `features` those of each, in the order of `neighbors.parts`.
     on_epoch, resume
         See `refine`.
     """
@@ -105,7 +108,7 @@ def repair(
         link = associate(base, neighbors, runtime)
         if link is not None and not link.is_beyond_chance:
             return _unrelated(space, base, neighbors, settings, runtime, link)
-    evidence = gather_evidence(base, neighbors, settings, runtime, features)
+    evidence = gather_evidence(base, neighbors, settings, runtime, features, parts)
     start = choose_start(base, neighbors, evidence, settings)
     trained = refine(space, start, settings, runtime, on_epoch, resume)
     word = last_word(space, trained.pair, base, evidence, features, settings, runtime)

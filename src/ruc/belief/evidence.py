@@ -8,6 +8,7 @@ The model is that of noisy labels with a transition matrix (Patrini et al. 2017,
 predictor never sees the label that it judges.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -121,13 +122,15 @@ def gather_evidence(
     settings: RefineSettings,
     runtime: Runtime,
     features: NDArray[np.floating] | None = None,
+    parts: Sequence[NDArray[np.floating]] = (),
 ) -> Evidence | None:
     """What the features add to the labels: weighed where these know more than the features, else seen by other eyes.
 
     Labels given from outside know more than the features do, as long as there are enough of them to judge each other,
     and so does a clustering of something else (a network on images) that the features don't explain. What was made of
-    the features is learned from by different eyes (`belief.eyes`); what was made of their neighbour graph, and what is
-    too large for that, is smoothed over the graph. None where the settings ask for the labels as they are, or where
+    the features is learned from by different eyes (`belief.eyes`); what was made of their neighbour graph is so where
+    there are several embeddings (`parts`, each with its own neighbours), and is else smoothed over that graph, as is
+    what is too large. None where the settings ask for the labels as they are, or where
     there are no neighbours.
     """
     if neighbors is None or len(np.unique(base.labels[base.labels != UNKNOWN])) < 2:
@@ -144,8 +147,9 @@ def gather_evidence(
         )
         if base.made_of == "elsewhere" or evidence.explained < WELL_EXPLAINED:
             return evidence
-    if settings.different_eyes and base.made_of == "features" and features is not None and _is_small(base):
-        eyes = open_eyes([features], [neighbors], runtime)
+    eyes_differ = base.made_of != "elsewhere" if len(parts) > 1 else base.made_of == "features"
+    if settings.different_eyes and eyes_differ and features is not None and _is_small(base):
+        eyes = open_eyes(parts or [features], neighbors.parts or [neighbors], runtime)
         return Evidence(cotrain(base, eyes, runtime), None, settled=True)
     if not settings.propagation:
         return None

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ruc.labels.clustering import UNKNOWN, Clustering
+from ruc.neighbors.communities import agreement
 from ruc.neighbors.layout import neighbor_graph, spectral_embedding
 from ruc.neighbors.search import Neighbors, nearest_neighbors
 from ruc.runtime import Runtime
@@ -37,6 +38,8 @@ EVENNESS_OF_LAYOUTS, OWN_VOTE_OF_LAYOUTS = 0.25, 0.2
 TEMPERATURE = 0.05  # of the heads' summed scores, which are shares of a vote
 N_FOLDS = 5
 N_BALANCING = 30
+# Of the labels that the best embedding predicts, the least that another must predict to be heard (adjusted Rand indices).
+LEAST_SEEN = 0.4
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,8 @@ def cotrain(base: Clustering, eyes: Sequence[Eye], runtime: Runtime) -> NDArray[
         The labels to start from; -1 is unknown. Clusters that nobody is in stay empty.
     eyes
         At least two, from `open_eyes`. Those of one embedding are selected for by the eyes of the other embeddings;
-        where there is a single one, by its other eye.
+        where there is a single one, by its other eye. An embedding that sees much less of these labels than another
+        one does isn't heard.
     runtime
         The seed.
     """
@@ -105,14 +109,15 @@ def cotrain(base: Clustering, eyes: Sequence[Eye], runtime: Runtime) -> NDArray[
     evenness = EVENNESS_OF_LAYOUTS if of_layouts else EVENNESS
     sizes = (1 - evenness) * shares / shares.sum() + evenness / n_clusters
     own = _one_hot(current, n_clusters) * (OWN_VOTE_OF_LAYOUTS if of_layouts else 0.0)
-    heads = [_Heads(eye.inputs, runtime.numpy_seed("eyes/folds")) for eye in eyes]
+    seed = runtime.numpy_seed("eyes/folds")
+    eyes, heads = _that_see([(eye, _Heads(eye.inputs, seed)) for eye in eyes], current, n_clusters)
     believed = torch.empty(0)
     for _ in range(N_ROUNDS):
         votes = [vote(current, eye.voters, n_clusters) for eye in eyes]
         said = torch.zeros(len(current), n_clusters, device=device)
         for number, head in enumerate(heads):
-            agreement = torch.stack([votes[other] for other in _others(eyes, number)]).mean(dim=0)
-            said += head.judge(current, typical_half(current, agreement), n_clusters)
+            shared = torch.stack([votes[other] for other in _others(eyes, number)]).mean(dim=0)
+            said += head.judge(current, typical_half(current, shared), n_clusters)
         believed = balance((said / len(eyes) + own) / TEMPERATURE, sizes).softmax(dim=1)
         current = believed.argmax(dim=1)
     posterior = np.zeros((len(labels), base.n_clusters), np.float32)
@@ -194,6 +199,21 @@ class _Heads:
         for fold, own_moment, own_product in zip(self.folds, moments, products, strict=True):
             scores[fold] = self.inputs[fold] @ torch.linalg.solve(moment - own_moment, product - own_product)
         return scores
+
+
+def _that_see(
+    pairs: Sequence[tuple[Eye, _Heads]], labels: Tensor, n_clusters: int
+) -> tuple[list[Eye], list[_Heads]]:
+    """The eyes, with their heads, of the embeddings that predict enough of the labels, judged without each one's own."""
+    known = labels != UNKNOWN
+    seen = {}
+    for number in {eye.embedding for eye, _ in pairs}:
+        said = [head.judge(labels, known, n_clusters) for eye, head in pairs if eye.embedding == number]
+        found = torch.stack(said).sum(dim=0).argmax(dim=1)
+        seen[number] = agreement(found[known].cpu().numpy(), labels[known].cpu().numpy())
+    heard = {number for number, share in seen.items() if share >= LEAST_SEEN * max(seen.values())}
+    kept = [pair for pair in pairs if pair[0].embedding in heard]
+    return [eye for eye, _ in kept], [head for _, head in kept]
 
 
 def _others(eyes: Sequence[Eye], number: int) -> list[int]:

@@ -9,20 +9,31 @@ from ruc.networks import ImageNetwork, NetworkSettings, ResNet, mlp_head
 
 
 class Head(nn.Module):
-    """One hidden layer on frozen features.
+    """One hidden layer on frozen features, or on those of one of several embeddings side by side.
 
     `config` holds what `network_from_config` needs to make an untrained one of the same shape.
+
+    Parameters
+    ----------
+    n_features, n_clusters, width
+        Of the inputs, of the logits, and of the hidden layer.
+    start, stop
+        Which columns are read; None: up to the last.
     """
 
-    def __init__(self, n_features: int, n_clusters: int, width: int) -> None:
+    def __init__(
+        self, n_features: int, n_clusters: int, width: int, start: int = 0, stop: int | None = None
+    ) -> None:
         super().__init__()
+        self.columns = slice(start, n_features if stop is None else stop)
         shape = {"n_features": n_features, "n_clusters": n_clusters, "width": width}
-        self.config: dict[str, Any] = {"kind": "head", **shape}
-        self.layers = mlp_head(n_features, width, n_clusters)
+        read = {"start": self.columns.start, "stop": self.columns.stop}
+        self.config: dict[str, Any] = {"kind": "head", **shape, **read}
+        self.layers = mlp_head(self.columns.stop - self.columns.start, width, n_clusters)
 
     def forward(self, features: Tensor) -> Tensor:
         """Logits (n, n_clusters) of features (n, n_features)."""
-        logits: Tensor = self.layers(features)
+        logits: Tensor = self.layers(features[:, self.columns])
         return logits
 
 

@@ -55,10 +55,13 @@ class FeatureSpace:
     another photograph of the same thing would have given; or, where the embeddings of several augmentations
     were stored, one of these. A strong view moves further, and loses some of its features.
 
+    Of several embeddings side by side the first network reads the first and the second all others: what one learns of
+    the other it could not have seen itself.
+
     Parameters
     ----------
     features
-        (n_samples, n_features), unit-norm rows.
+        (n_samples, n_features), unit-norm rows; of several embeddings their columns side by side.
     neighbors
         Nearest neighbours of every sample.
     runtime
@@ -73,6 +76,8 @@ class FeatureSpace:
         The share of features that a strong view loses.
     n_steps_to
         To how many of the nearest neighbours a view may move.
+    n_first
+        Of several embeddings, how many columns are the first one's; None: there is a single one.
     """
 
     sees_more = False
@@ -88,6 +93,7 @@ class FeatureSpace:
         strong_step: float = 0.8,
         dropout: float = 0.2,
         n_steps_to: int = 10,
+        n_first: int | None = None,
     ) -> None:
         self.features = torch.as_tensor(np.asarray(features, np.float32), device=runtime.device)
         self.nearest = torch.as_tensor(neighbors.indices[:, :n_steps_to], device=runtime.device)
@@ -95,6 +101,7 @@ class FeatureSpace:
             None if views is None else torch.as_tensor(np.asarray(views, np.float32), device=runtime.device)
         )
         self.width, self.weak_step, self.strong_step, self.dropout = width, weak_step, strong_step, dropout
+        self.n_first = n_first
 
     @property
     def n_samples(self) -> int:
@@ -115,9 +122,12 @@ class FeatureSpace:
         }  # fmt: skip
 
     def networks(self, n_clusters: int, runtime: Runtime) -> tuple[nn.Module, nn.Module]:
-        """Two heads with different initial weights."""
+        """Two heads with different initial weights, each reading its own embedding where there are several."""
+        n_features = self.features.shape[1]
+        whole = [(0, n_features)] * 2
+        read = whole if self.n_first is None else [(0, self.n_first), (self.n_first, n_features)]
         with seeded_init(runtime.numpy_seed("refine/networks")):
-            heads = [Head(self.features.shape[1], n_clusters, self.width) for _ in range(2)]
+            heads = [Head(n_features, n_clusters, self.width, *columns) for columns in read]
         return heads[0].to(runtime.device), heads[1].to(runtime.device)
 
     def plain(self, rows: Tensor) -> Tensor:

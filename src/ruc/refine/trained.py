@@ -87,14 +87,14 @@ class Pair:
             for name, network in (("first", self.first), ("second", self.second))
             for key, value in network.state_dict().items()
         }
-        return State({"kind": "pair", "network": self.first.config}, weights)
+        return State({"kind": "pair", "network": self.first.config, "peer": self.second.config}, weights)
 
     @staticmethod
     def from_state(state: State, device: torch.device) -> "Pair":
         """The pair that `state` was taken of."""
         networks = []
-        for name in ("first", "second"):
-            network = network_from_config(state.config["network"])
+        for name, which in (("first", "network"), ("second", "peer")):
+            network = network_from_config(state.config[which])
             network.load_state_dict(state.under(name))
             networks.append(network.to(device).eval())
         return Pair(networks[0], networks[1])
