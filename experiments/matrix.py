@@ -46,8 +46,25 @@ DATA_FOLDER = Path(os.environ.get("RUC_DATA", Path(__file__).parents[1] / "../sh
 TUNED = ("aerial7", "blood8", "cifar10_5k", "messy_photos", "mnist5k", "stl10", "waste6")
 BASES = ("kmeans", "graph", "scan", "spectral", "mixture", "density", "auto", "wrong 20%", "alike 20%")
 EYES = ("lite0", "lite0 > lite0+lite2", "lite0+lite2", "lite0+pixels")
-SMALL = {"bases": ("kmeans", "graph", "scan", "spectral"), "eyes": ("lite0", "lite0 > lite0+lite2"), "seeds": 1}
-FIELDS = ("set", "tuned", "samples", "K", "eyes", "base", "seed", "before", "after", "ece", "k_auto", "seconds")
+SMALL = {
+    "bases": ("kmeans", "graph", "scan", "spectral"),
+    "eyes": ("lite0", "lite0 > lite0+lite2"),
+    "seeds": 1,
+}
+FIELDS = (
+    "set",
+    "tuned",
+    "samples",
+    "K",
+    "eyes",
+    "base",
+    "seed",
+    "before",
+    "after",
+    "ece",
+    "k_auto",
+    "seconds",
+)
 EASY = 95.0  # a base that is better leaves nothing to gain; it isn't in the means
 Labels = NDArray[np.int64]
 
@@ -79,7 +96,9 @@ def measure(name: str, eyes: str, cells: list[tuple[str, int]], cache: Path) -> 
     first, truth = features_of(name, seen, cache)
     parts, _ = features_of(name, used, cache)
     settings, runtime = RefineSettings(), Runtime("cpu")
-    neighbors_first, neighbors = (find_neighbors(join(each), settings, runtime, each) for each in (first, parts))
+    neighbors_first, neighbors = (
+        find_neighbors(join(each), settings, runtime, each) for each in (first, parts)
+    )
     n_clusters, k_auto = int(truth.max()) + 1, {}
     for base_name, seed in cells:
         runtime = Runtime("cpu", seed)
@@ -90,7 +109,9 @@ def measure(name: str, eyes: str, cells: list[tuple[str, int]], cache: Path) -> 
         started = time.process_time()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            space = FeatureSpace(join(parts), neighbors, runtime, n_first=parts[0].shape[1] if len(parts) > 1 else None)
+            space = FeatureSpace(
+                join(parts), neighbors, runtime, n_first=parts[0].shape[1] if len(parts) > 1 else None
+            )
             found = repair(space, base, neighbors, settings, runtime, join(parts), parts)
         seconds = time.process_time() - started
         numbers = (score(truth, base.labels), score(truth, found.labels))
@@ -139,7 +160,11 @@ def table_of(rows: list[dict[str, str]]) -> str:
     bases = [base for base in BASES if any(row["base"] == base for row in rows)]
     lines = []
     for eyes in dict.fromkeys(row["eyes"] for row in rows):
-        lines += [f"\n**{eyes}**\n", f"| set | K | K auto | {' | '.join(bases)} | s |", "|---" * (len(bases) + 4) + "|"]
+        lines += [
+            f"\n**{eyes}**\n",
+            f"| set | K | K auto | {' | '.join(bases)} | s |",
+            "|---" * (len(bases) + 4) + "|",
+        ]
         sets = sorted({(reported, name) for each, reported, name, _ in cells if each == eyes})
         for reported, name in sets:
             here = [cells.get((eyes, reported, name, base), []) for base in bases]
@@ -158,7 +183,9 @@ def table_of(rows: list[dict[str, str]]) -> str:
             every = [value for column in gains for value in column]
             if every:
                 shown = " | ".join(f"{np.mean(column):+.1f}" if column else "" for column in gains)
-                lines.append(f"| **gain, {label}** | | | {shown} | {np.mean(every):+.2f}, worst {min(every):+.1f} |")
+                lines.append(
+                    f"| **gain, {label}** | | | {shown} | {np.mean(every):+.2f}, worst {min(every):+.1f} |"
+                )
     return "\n".join(lines) + "\n"
 
 

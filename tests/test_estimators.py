@@ -323,3 +323,17 @@ def test_a_run_on_an_array_names_no_folder(tmp_path, monkeypatch):
     repeated = make_settings({"output": "again"}, tmp_path / "run" / "config.yaml")
     with pytest.raises(InputError, match="neither images nor features given"):
         run_to_folder(repeated, overwrite=False, verbose=False)
+
+
+def test_of_several_embeddings_each_network_reads_its_own_and_predict_says_the_same():
+    random = np.random.default_rng(0)
+    truth = random.integers(0, 3, 180)
+    views = [random.standard_normal((3, 10))[truth] + 0.9 * random.standard_normal((180, 10)) for _ in range(2)]
+    settings = RefineSettings(n_epochs=4)
+    model = RobustClusterer(3, base="kmeans", settings=settings, device="cpu", random_state=0).fit(views)
+    pair = model.predictor_.pair
+    n_features = pair.first.config["n_features"]
+    assert (pair.first.columns.start, pair.second.columns.stop) == (0, n_features)
+    assert pair.first.columns.stop == pair.second.columns.start == n_features // 2
+    np.testing.assert_array_equal(model.predict(views), model.labels_)
+    assert adjusted_rand_score(truth, model.labels_) > 0.8

@@ -150,7 +150,9 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
             start, names = cluster(features, n_clusters, self.base, runtime, neighbors), None
         else:
             start, names = given(initial_labels, len(features), initial_probabilities)
-        space = FeatureSpace(features, neighbors, runtime, n_first=parts[0].shape[1] if len(parts) > 1 else None)
+        space = FeatureSpace(
+            features, neighbors, runtime, n_first=parts[0].shape[1] if len(parts) > 1 else None
+        )
         result = repair(space, start, neighbors, settings, runtime, features, parts)
         # All at the end, so that a fit that fails leaves what was fitted before whole.
         if _is_several(X):

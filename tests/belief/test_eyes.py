@@ -5,7 +5,18 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
-from ruc.belief.eyes import N_FOLDS, PENALTY, _Heads, balance, cotrain, open_eyes, typical_half, vote
+from ruc.belief.eyes import (
+    N_FOLDS,
+    PENALTY,
+    _Heads,
+    balance,
+    can_open_eyes,
+    cotrain,
+    eyes_that_see,
+    open_eyes,
+    typical_half,
+    vote,
+)
 from ruc.labels.clustering import UNKNOWN, Clustering
 from ruc.neighbors.search import nearest_neighbors
 from ruc.runtime import Runtime
@@ -114,6 +125,30 @@ def test_unknown_labels_are_filled_in_and_clusters_of_nobody_stay_empty():
     found = posterior.argmax(axis=1)
     unknown = labels == UNKNOWN
     assert (found[unknown] == np.where(truth == 3, 4, truth)[unknown]).mean() > 0.85
+
+
+def test_an_embedding_that_sees_nothing_of_the_labels_is_not_heard():
+    views, truth = make_two_views(1)
+    noise = unit(np.random.default_rng(0).standard_normal((400, 20)))
+    heard = eyes_that_see(base_of(truth), eyes_of([views[0], noise, views[1]]), CPU)
+    assert [eye.embedding for eye in heard] == [0, 0, 2, 2]
+
+
+@pytest.mark.parametrize("made_of", ["features", "graph", "layouts", "network", "elsewhere"])
+def test_one_embedding_has_other_eyes_for_clusterings_of_the_features_alone(made_of):
+    base = Clustering(np.arange(100) % 4, None, 4, "some", made_of)
+    assert can_open_eyes(base, 1) == (made_of == "features")
+    assert can_open_eyes(base, 2) == (made_of != "elsewhere")
+
+
+@pytest.mark.parametrize("made_of", ["features", "layouts"])
+def test_sizes_that_were_found_are_kept_nearer_than_those_that_were_asked_for(made_of):
+    views, truth = make_two_views(2)
+    labels = np.where(truth == 3, 2, truth)  # two of the four are one cluster, and the fourth has a few of them
+    labels[np.flatnonzero(truth == 3)[:10]] = 3
+    base = Clustering(labels, None, 4, "some", made_of)
+    found = cotrain(base, eyes_of(views), CPU).argmax(axis=1)
+    assert ((found == 3).sum() < 55) == (made_of == "layouts")
 
 
 def test_few_samples_and_features_are_enough():

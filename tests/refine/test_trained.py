@@ -6,6 +6,7 @@ from torch import nn
 
 from ruc.images.views import to_float
 from ruc.networks import ImageNetwork, NetworkSettings, ResNet, seeded_init
+from ruc.refine.networks import Head
 from ruc.refine.trained import PREDICT_ROWS, Pair
 
 
@@ -42,3 +43,15 @@ def test_only_what_is_asked_about_is_on_the_device(monkeypatch) -> None:
         there = far.logits(pixels)
         assert there.device.type == "cpu"
     torch.testing.assert_close(there, here)
+
+
+def test_each_network_of_a_pair_may_read_columns_of_its_own() -> None:
+    with seeded_init(0):
+        pair = Pair(Head(7, 3, 8, 0, 4), Head(7, 3, 8, 4))
+    rows = torch.randn(6, 7, generator=torch.Generator().manual_seed(0))
+    other = rows.clone()
+    other[:, 4:] = 0
+    torch.testing.assert_close(pair.first(rows), pair.first(other))
+    assert not torch.allclose(pair.second(rows), pair.second(other))
+    again = Pair.from_state(pair.state(), torch.device("cpu"))
+    torch.testing.assert_close(pair.logits(rows), again.logits(rows))

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ruc.belief.eyes import MOST_CLUSTERS, MOST_SAMPLES, cotrain, open_eyes
+from ruc.belief.eyes import can_open_eyes, cotrain, eyes_that_see, open_eyes
 from ruc.belief.field import fit_field
 from ruc.belief.opinion import weigh_opinions, weigh_votes_among
 from ruc.labels.clustering import UNKNOWN, Clustering
@@ -147,18 +147,14 @@ def gather_evidence(
         )
         if base.made_of == "elsewhere" or evidence.explained < WELL_EXPLAINED:
             return evidence
-    eyes_differ = base.made_of != "elsewhere" if len(parts) > 1 else base.made_of == "features"
-    if settings.different_eyes and eyes_differ and features is not None and _is_small(base):
+    if settings.different_eyes and features is not None and can_open_eyes(base, len(parts)):
         eyes = open_eyes(parts or [features], neighbors.parts or [neighbors], runtime)
-        return Evidence(cotrain(base, eyes, runtime), None, settled=True)
+        eyes = eyes_that_see(base, eyes, runtime)
+        if base.made_of == "features" or len({eye.embedding for eye in eyes}) > 1:
+            return Evidence(cotrain(base, eyes, runtime), None, settled=True)
     if not settings.propagation:
         return None
     return smooth_evidence(base, neighbors, settings.propagation)
-
-
-def _is_small(base: Clustering) -> bool:
-    """Whether eyes can be opened for so many samples, and heads be fitted for so many clusters."""
-    return len(base.labels) <= MOST_SAMPLES and base.n_clusters <= MOST_CLUSTERS
 
 
 def unrelated_evidence(base: Clustering) -> Evidence:

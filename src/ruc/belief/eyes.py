@@ -38,7 +38,7 @@ EVENNESS_OF_LAYOUTS, OWN_VOTE_OF_LAYOUTS = 0.25, 0.2
 TEMPERATURE = 0.05  # of the heads' summed scores, which are shares of a vote
 N_FOLDS = 5
 N_BALANCING = 30
-# Of the labels that the best embedding predicts, the least that another must predict to be heard (adjusted Rand indices).
+# Share of what the best embedding sees of the labels (adjusted Rand index) from which another one is heard.
 LEAST_SEEN = 0.4
 
 
@@ -59,6 +59,15 @@ class Eye:
     inputs: Tensor
     voters: Tensor
     embedding: int
+
+
+def can_open_eyes(base: Clustering, n_embeddings: int) -> bool:
+    """Whether different eyes could see more than made these labels, and are affordable for so many of them.
+
+    A single embedding's graph is no news to a clustering of that graph, and none is to labels from elsewhere.
+    """
+    is_small = len(base.labels) <= MOST_SAMPLES and base.n_clusters <= MOST_CLUSTERS
+    return is_small and (base.made_of == "features" or (n_embeddings > 1 and base.made_of != "elsewhere"))
 
 
 def open_eyes(
@@ -84,6 +93,22 @@ def open_eyes(
     return eyes
 
 
+def eyes_that_see(base: Clustering, eyes: Sequence[Eye], runtime: Runtime) -> list[Eye]:
+    """Those of the embeddings that see enough of the labels: one that sees much less than another would blur them.
+
+    What an embedding sees are the labels that its heads predict, fitted to those of the other samples.
+    """
+    known = np.flatnonzero(base.labels != UNKNOWN)
+    labels = torch.from_numpy(base.labels).to(eyes[0].inputs.device)
+    seed, seen = runtime.numpy_seed("eyes/folds"), {}
+    for number in sorted({eye.embedding for eye in eyes}):
+        heads = [_Heads(eye.inputs, seed) for eye in eyes if eye.embedding == number]
+        said = torch.stack([head.judge(labels, labels != UNKNOWN, base.n_clusters) for head in heads])
+        found = said.sum(dim=0).argmax(dim=1).cpu().numpy()
+        seen[number] = agreement(found[known], base.labels[known])
+    return [eye for eye in eyes if seen[eye.embedding] >= LEAST_SEEN * max(seen.values())]
+
+
 def cotrain(base: Clustering, eyes: Sequence[Eye], runtime: Runtime) -> NDArray[np.float32]:
     """What all eyes together believe of every sample, (n_samples, n_clusters) rows summing to 1.
 
@@ -93,8 +118,7 @@ def cotrain(base: Clustering, eyes: Sequence[Eye], runtime: Runtime) -> NDArray[
         The labels to start from; -1 is unknown. Clusters that nobody is in stay empty.
     eyes
         At least two, from `open_eyes`. Those of one embedding are selected for by the eyes of the other embeddings;
-        where there is a single one, by its other eye. An embedding that sees much less of these labels than another
-        one does isn't heard.
+        where there is a single one, by its other eye.
     runtime
         The seed.
     """
@@ -110,7 +134,7 @@ def cotrain(base: Clustering, eyes: Sequence[Eye], runtime: Runtime) -> NDArray[
     sizes = (1 - evenness) * shares / shares.sum() + evenness / n_clusters
     own = _one_hot(current, n_clusters) * (OWN_VOTE_OF_LAYOUTS if of_layouts else 0.0)
     seed = runtime.numpy_seed("eyes/folds")
-    eyes, heads = _that_see([(eye, _Heads(eye.inputs, seed)) for eye in eyes], current, n_clusters)
+    heads = [_Heads(eye.inputs, seed) for eye in eyes]
     believed = torch.empty(0)
     for _ in range(N_ROUNDS):
         votes = [vote(current, eye.voters, n_clusters) for eye in eyes]
@@ -199,21 +223,6 @@ class _Heads:
         for fold, own_moment, own_product in zip(self.folds, moments, products, strict=True):
             scores[fold] = self.inputs[fold] @ torch.linalg.solve(moment - own_moment, product - own_product)
         return scores
-
-
-def _that_see(
-    pairs: Sequence[tuple[Eye, _Heads]], labels: Tensor, n_clusters: int
-) -> tuple[list[Eye], list[_Heads]]:
-    """The eyes, with their heads, of the embeddings that predict enough of the labels, judged without each one's own."""
-    known = labels != UNKNOWN
-    seen = {}
-    for number in {eye.embedding for eye, _ in pairs}:
-        said = [head.judge(labels, known, n_clusters) for eye, head in pairs if eye.embedding == number]
-        found = torch.stack(said).sum(dim=0).argmax(dim=1)
-        seen[number] = agreement(found[known].cpu().numpy(), labels[known].cpu().numpy())
-    heard = {number for number, share in seen.items() if share >= LEAST_SEEN * max(seen.values())}
-    kept = [pair for pair in pairs if pair[0].embedding in heard]
-    return [eye for eye, _ in kept], [head for _, head in kept]
 
 
 def _others(eyes: Sequence[Eye], number: int) -> list[int]:
