@@ -328,7 +328,9 @@ def test_a_run_on_an_array_names_no_folder(tmp_path, monkeypatch):
 def test_of_several_embeddings_each_network_reads_its_own_and_predict_says_the_same():
     random = np.random.default_rng(0)
     truth = random.integers(0, 3, 180)
-    views = [random.standard_normal((3, 10))[truth] + 0.9 * random.standard_normal((180, 10)) for _ in range(2)]
+    views = [
+        random.standard_normal((3, 10))[truth] + 0.9 * random.standard_normal((180, 10)) for _ in range(2)
+    ]
     settings = RefineSettings(n_epochs=4)
     model = RobustClusterer(3, base="kmeans", settings=settings, device="cpu", random_state=0).fit(views)
     pair = model.predictor_.pair

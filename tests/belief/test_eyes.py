@@ -144,7 +144,9 @@ def test_one_embedding_has_other_eyes_for_clusterings_of_the_features_alone(made
 @pytest.mark.parametrize("made_of", ["features", "layouts"])
 def test_sizes_that_were_found_are_kept_nearer_than_those_that_were_asked_for(made_of):
     views, truth = make_two_views(2)
-    labels = np.where(truth == 3, 2, truth)  # two of the four are one cluster, and the fourth has a few of them
+    labels = np.where(
+        truth == 3, 2, truth
+    )  # two of the four are one cluster, and the fourth has a few of them
     labels[np.flatnonzero(truth == 3)[:10]] = 3
     base = Clustering(labels, None, 4, "some", made_of)
     found = cotrain(base, eyes_of(views), CPU).argmax(axis=1)
