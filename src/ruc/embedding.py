@@ -15,7 +15,7 @@ from ruc.embed.checkpoint import CheckpointEmbedder
 from ruc.embed.choice import choose_embedder
 from ruc.embed.combined import CombinedEmbedder
 from ruc.embed.embedder import Embedder
-from ruc.embed.frozen import Embedded, FrozenEmbedder
+from ruc.embed.frozen import Embedded, FrozenEmbedder, around
 from ruc.embed.known import EMBEDDERS
 from ruc.embed.packaged import PACKAGES, load_packaged
 from ruc.embed.pretrained import load_pretrained
@@ -119,6 +119,7 @@ def embed_images(
     runtime: Runtime,
     kept: Checkpoints | None = None,
     cache: Cache | None = None,
+    is_centered: bool = False,
 ) -> Embedding:
     """Embed all images that can be read.
 
@@ -139,6 +140,9 @@ def embed_images(
         Checkpoints: a fitted embedder is taken from there, and left there.
     cache
         Embeddings of other runs: what is there isn't made again, and what is made is left there.
+    is_centered
+        Whether features of frozen networks are seen from the mean of these images: better told apart
+        (experiments/LOG.md), but no longer what other sets of images can be compared with.
 
     Raises
     ------
@@ -155,14 +159,16 @@ def embed_images(
         )
     logger.info("embedder: %s", why)
     if len(names) == 1:
-        return _embed_by(source, names[0], why, image_size, max_skipped, runtime, kept, cache)
+        return _embed_by(source, names[0], why, image_size, max_skipped, runtime, kept, cache, is_centered)
     short = short_names(names)
-    each = [
-        _embed_by(
-            source, name, f"{name}, one of several", image_size, max_skipped, runtime, kept.of(stage), cache
+    each = []
+    for name, stage in zip(names, short, strict=True):
+        about = f"{name}, one of several"
+        each.append(
+            _embed_by(
+                source, name, about, image_size, max_skipped, runtime, kept.of(stage), cache, is_centered
+            )
         )
-        for name, stage in zip(names, short, strict=True)
-    ]
     return several(each, short, why)
 
 
@@ -211,12 +217,13 @@ def _embed_by(
     runtime: Runtime,
     kept: Checkpoints,
     cache: Cache | None,
+    is_centered: bool,
 ) -> Embedding:
     """By a single embedder."""
     if is_checkpoint(name):
         return _embed_by_checkpoint(source, name, image_size, max_skipped, runtime)
     if not is_fitted_here(name):
-        return _embed_frozen(source, name, why, max_skipped, runtime, cache)
+        return _embed_frozen(source, name, why, max_skipped, runtime, cache, is_centered)
     largest = MOMENTUM_SIDE if name == "momentum" else LARGEST_SIZE
     images = load_pixels(source, image_size or choose_size(source, largest), runtime, max_skipped)
     before = Checkpoints()
@@ -309,10 +316,19 @@ def _view(pixels: NDArray[np.uint8], policy: ViewPolicy, generator: torch.Genera
 
 
 def _embed_frozen(
-    source: ImageSource, name: str, why: str, max_skipped: float, runtime: Runtime, cache: Cache | None
+    source: ImageSource,
+    name: str,
+    why: str,
+    max_skipped: float,
+    runtime: Runtime,
+    cache: Cache | None,
+    is_centered: bool,
 ) -> Embedding:
     embedder = load_packaged(name, runtime) if name in PACKAGES else load_pretrained(name, runtime)
     features, indices, skipped = _embed_new(embedder, source, max_skipped, runtime, cache)
+    if is_centered:
+        center = torch.from_numpy(features).mean(dim=0)
+        embedder, features = embedder.centered_at(center), around(torch.from_numpy(features), center).numpy()
     names = tuple(source.file_names[index] for index in indices)
     pairs = tuple((one.file_name, one.reason) for one in skipped)
     return Embedding(name, names, features, indices, embedder, None, pairs, why)

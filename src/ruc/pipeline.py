@@ -158,7 +158,7 @@ def embed(
     if is_checkpoint(settings.base):  # its network is retrained, so the images come at the side it takes
         embedders = (settings.base,) if embedders == ("auto",) else embedders
         size = size or load_checkpoint(settings.base, choose_size(source, LARGEST_SIDE)).side
-    return embed_images(source, embedders, size, settings.max_skipped, runtime, kept, cache)
+    return embed_images(source, embedders, size, settings.max_skipped, runtime, kept, cache, is_centered=True)
 
 
 def choose_space(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from data import photographs
+from PIL import Image
 
 from ruc.embed import frozen_from_state, is_frozen, packaged
 from ruc.embed.packaged import PACKAGES, load_packaged, weights_file
@@ -49,6 +50,26 @@ def test_it_is_found_again(lite0):
     np.testing.assert_array_equal(
         frozen_from_state(state, CPU).transform(pixels, CPU), lite0.transform(pixels, CPU)
     )
+
+
+def test_seen_from_the_mean_it_is_found_again_with_it(lite0):
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 3, 32, 32), dtype=np.uint8)
+    plain = lite0.transform(pixels, CPU)
+    center = torch.from_numpy(plain).mean(dim=0)
+    seen = frozen_from_state(lite0.centered_at(center).state(), CPU)
+    expected = plain - center.numpy()
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    np.testing.assert_allclose(seen.transform(pixels, CPU), expected, atol=1e-5)
+    arrays = find_images(pixels.transpose(0, 2, 3, 1))
+    np.testing.assert_allclose(seen.embed(arrays, CPU).features, expected, atol=1e-5)
+    prepared = np.stack([lite0.preprocessing.prepare(image) for image in map(as_image, pixels)])
+    with torch.no_grad():
+        of_module = seen.module(torch.from_numpy(prepared).float() / 255).numpy()
+    np.testing.assert_allclose(of_module, expected, atol=1e-4)
+
+
+def as_image(pixels):
+    return Image.fromarray(pixels.transpose(1, 2, 0))
 
 
 def test_a_missing_package_is_named(monkeypatch):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -26,17 +26,26 @@ CPU_BATCH_SIZE, ACCELERATOR_BATCH_SIZE = 8, 64  # a CPU is a little faster when 
 class Backbone(nn.Module):
     """Images in, unit-norm features out: normalisation and network in one differentiable module."""
 
-    def __init__(self, network: nn.Module, preprocessing: Preprocessing) -> None:
+    def __init__(
+        self, network: nn.Module, preprocessing: Preprocessing, center: Tensor | None = None
+    ) -> None:
         super().__init__()
         self.network = network
         self.scale = preprocessing.scale
+        self.center: Tensor | None
+        self.register_buffer("center", center, persistent=False)
         self.mean = nn.Buffer(torch.tensor(preprocessing.mean).view(-1, 1, 1), persistent=False)
         self.std = nn.Buffer(torch.tensor(preprocessing.std).view(-1, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """(n, 3, height, width) in [0, 1] to (n, n_features) of norm 1."""
         features = self.network((images * self.scale - self.mean) / self.std)
-        return nn.functional.normalize(features.float(), dim=1)
+        return around(nn.functional.normalize(features.float(), dim=1), self.center)
+
+
+def around(features: Tensor, center: Tensor | None) -> Tensor:
+    """Unit-norm rows seen from a point among them, at unit length again; None: as they are."""
+    return features if center is None else nn.functional.normalize(features - center, dim=1)
 
 
 class Embedded(NamedTuple):
@@ -75,6 +84,9 @@ class FrozenEmbedder:
         How many images it's given at a time.
     module
         The same as `compute`, of float images in [0, 1], with gradients; None where there are none.
+    center
+        (n_features,) the mean of the features of the images that were clustered: from there features are seen, since
+        what all images have in common tells none apart. None: they are as the network makes them.
     """
 
     name: str
@@ -83,6 +95,15 @@ class FrozenEmbedder:
     origin: Mapping[str, Any]
     batch_size: int = CPU_BATCH_SIZE
     module: Backbone | None = None
+    center: Tensor | None = None
+
+    def centered_at(self, center: Tensor) -> "FrozenEmbedder":
+        """The same, but for where its features are seen from."""
+        module = None
+        if self.module is not None:
+            where = center.to(self.module.mean.device)
+            module = Backbone(self.module.network, self.preprocessing, where).to(where.device).eval()
+        return replace(self, center=center, module=module)
 
     def embed(
         self,
@@ -145,7 +166,7 @@ class FrozenEmbedder:
         check_skipped(skipped, len(source), max_skipped)
         places = np.concatenate(indices)
         order = np.argsort(places)
-        return Embedded(np.concatenate(features)[order], places[order], tuple(skipped))
+        return Embedded(self._seen(np.concatenate(features)[order]), places[order], tuple(skipped))
 
     def transform(self, pixels: NDArray[np.uint8], runtime: Runtime) -> NDArray[np.float32]:
         """Embed (n, C, height, width) uint8 images, C 1 or 3, that are in memory; resized where they have to be."""
@@ -155,11 +176,15 @@ class FrozenEmbedder:
             features.append(
                 self.compute(np.stack([self.preprocessing.prepare(_image(each)) for each in batch]))
             )
-        return np.concatenate(features)
+        return self._seen(np.concatenate(features))
 
     def state(self) -> State:
-        """Where the weights are; they are not copied."""
-        return State(dict(self.origin), {})
+        """Where the weights are, which are not copied; and the centre."""
+        return State(dict(self.origin), {} if self.center is None else {"center": self.center})
+
+    def _seen(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        seen: NDArray[np.float32] = around(torch.from_numpy(features), self.center).numpy()
+        return seen
 
 
 def of_module(

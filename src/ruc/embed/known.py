@@ -118,5 +118,8 @@ def frozen_from_state(state: State, runtime: Runtime) -> FrozenEmbedder:
         Its weights are no longer where they were.
     """
     if state.config["kind"] == "packaged":
-        return load_packaged(state.config["name"], runtime)
-    return load_pretrained(state.config["name"], runtime, state.config["revision"])
+        embedder = load_packaged(state.config["name"], runtime)
+    else:
+        embedder = load_pretrained(state.config["name"], runtime, state.config["revision"])
+    center = state.weights.get("center")
+    return embedder if center is None else embedder.centered_at(center)

@@ -9,6 +9,7 @@ from ruc.belief.memory import SAME, Memory, sketch
 from ruc.belief.predictor import Predictor
 from ruc.embed import embedder_from_state, frozen_from_state, is_frozen
 from ruc.embed.embedder import Embedder
+from ruc.embed.frozen import around
 from ruc.embed.scaling import Scaling, scalings_of
 from ruc.embed.several import KIND, parts_of
 from ruc.networks import State
@@ -102,6 +103,19 @@ class _Features(nn.Module):
         return nn.functional.normalize(rows, dim=1).float()
 
 
+class _Around(nn.Module):
+    """Features as a frozen embedder sees them, from those that its network makes."""
+
+    def __init__(self, features: nn.Module, center: Tensor | None) -> None:
+        super().__init__()
+        self.features = features
+        self.center: Tensor | None
+        self.register_buffer("center", center)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return around(self.features(features), self.center)
+
+
 def cluster_model(model: Mapping[str, State]) -> tuple[ClusterModel, dict[str, Tensor]]:
     """A run's model as one module, and an example of each of its inputs with two rows, by its name.
 
@@ -139,7 +153,8 @@ def _embedding(state: State, image_size: int | None, n_features: int) -> tuple[n
     """From pixels to features where the embedder can be part of the file, else from features; and an example."""
     if is_frozen(state):
         if state.config["kind"] != "packaged":
-            return _given(Scaling(n_features))
+            given, example = _given(Scaling(n_features))
+            return _Around(given, state.weights.get("center")), example
         frozen = frozen_from_state(state, Runtime("cpu"))
         assert frozen.module is not None
         return _Pixels(frozen.module), _pixels(3, *frozen.preprocessing.crop)
