@@ -1,0 +1,338 @@
+"""Stop every command that writes before each of its file operations, and at random moments; then give it again.
+
+    python tests/reliability/stops.py                    every operation of every command, killed
+    python tests/reliability/stops.py --random 1000      so many random moments: KILL, TERM, INT, a full disk
+    python tests/reliability/stops.py --only rename --step 7
+
+After each stop: a reader takes the old state or the new one and nothing else; the same command again ends with files
+equal bit for bit to those of an undisturbed one; nothing else lies about. One process has everything imported and
+forks a child for each try. Linux, with a C compiler.
+"""
+
+import argparse
+import ctypes
+import hashlib
+import io
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+COUNT, SIGNAL, FULL = range(3)
+SECONDS = 120  # a try that takes longer hangs
+RUN = ("-q", "--embedder", "pixels", "--epochs", "1")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command to be stopped.
+
+    Attributes
+    ----------
+    arguments
+        Of `ruc`.
+    begin
+        What is done before it, from the images alone.
+    """
+
+    arguments: tuple[str, ...]
+    begin: tuple[tuple[str, ...], ...] = ()
+
+
+CLUSTER = ("cluster", "images", "-k", "2", "-o", "run", *RUN)
+RENAMED = ("rename", "run", "0", "cats")
+EVALUATED = ("evaluate", "run", "--truth", "truth.csv", "-q")
+EMBED = ("embed", "images", "--embedder", "pixels", "-o", "f.npy", "-q")
+PREDICT = ("predict", "run", "images", "-o", "new.csv", "-q")
+COMMANDS = {
+    "cluster": Command(CLUSTER),
+    "refine": Command(("refine", "images", "--labels", "truth.csv", "-o", "run", *RUN)),
+    "overwrite": Command(
+        ("cluster", "images", "-k", "3", "-o", "run", "--overwrite", *RUN), (CLUSTER, RENAMED, EVALUATED)
+    ),
+    "rename": Command(RENAMED, (CLUSTER, EVALUATED)),
+    "merge": Command(("merge", "run", "0", "1"), (CLUSTER, EVALUATED)),
+    "split": Command(("split", "run", "0"), (CLUSTER, EVALUATED)),
+    "apply": Command(("apply", "run", "answers.csv"), (CLUSTER, EVALUATED)),
+    "undo": Command(("undo", "run"), (CLUSTER, RENAMED, ("split", "run", "1"))),
+    "check": Command(("check", "run", "--n", "4"), (CLUSTER,)),
+    "evaluate": Command(EVALUATED, (CLUSTER, ("evaluate", "run", "--truth", "other.csv", "-q"))),
+    "predict": Command(PREDICT, (CLUSTER,)),
+    "predict again": Command((*PREDICT, "--overwrite"), (CLUSTER, RENAMED, PREDICT)),
+    "embed": Command(EMBED),
+    "embed again": Command(("embed", "fewer", *EMBED[2:], "--overwrite"), (EMBED,)),
+    **{
+        to: Command(("export", "run", "--to", to, "-o", "out"), (CLUSTER,))
+        for to in ("folders", "imagefolder", "label-studio", "coco", "parquet")
+    },
+    "copies": Command(("copies", "images", "-o", "copies.csv", "-q")),
+}
+DONE_ALREADY = ("exists already", "was merged into", "nothing to undo", "is in 1")
+
+
+class Harness:
+    """Commands in a folder of their own, each in a child of this process, which has everything imported."""
+
+    def __init__(self, place: Path) -> None:
+        self.work, self.start = place / "work", place / "start"
+        self.shim = ctypes.CDLL(None)
+        self.shim.operations.restype = ctypes.c_long
+
+    def child(self, work: Callable[[], None], wait: Callable[[int], None] = lambda _: None) -> tuple[int, str]:
+        """The exit status, negative for a signal, and what was said."""
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(reading)
+            _in_child(work, writing)
+        os.close(writing)
+        with suppress(ProcessLookupError):
+            wait(child)
+        signal.alarm(SECONDS)
+        with os.fdopen(reading, encoding="utf-8", errors="replace") as pipe:
+            said = pipe.read()
+        signal.alarm(0)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said
+
+    def ruc(self, arguments: Sequence[str], action: int = COUNT, at: int = -1, number: int = 9) -> tuple[int, str]:
+        """Run a command that is stopped, or whose disk is full, from an operation on."""
+
+        def work() -> None:
+            from ruc.cli import main
+
+            os.chdir(self.work)
+            self.shim.arm(ctypes.c_long(at), action, int(number))
+            try:
+                main(list(arguments))
+            finally:
+                print(f"\n{self.shim.operations()} operations")
+
+        return self.child(work)
+
+    def at_moment(self, arguments: Sequence[str], seconds: float, number: int) -> tuple[int, str]:
+        """Run a command that gets a signal after so long."""
+
+        def work() -> None:
+            from ruc.cli import main
+
+            os.chdir(self.work)
+            main(list(arguments))
+
+        def interrupt(child: int) -> None:
+            time.sleep(seconds)
+            os.kill(child, number)
+
+        return self.child(work, interrupt)
+
+    def begin(self) -> None:
+        """As before the command."""
+        shutil.rmtree(self.work, ignore_errors=True)
+        shutil.copytree(self.start, self.work)
+
+    def seen(self) -> str:
+        """What readers take for what is there; an error that isn't theirs is said too."""
+        return self.child(lambda: print(json.dumps(_seen(self.work))))[1]
+
+
+def _in_child(work: Callable[[], None], pipe: int) -> None:
+    out = io.TextIOWrapper(os.fdopen(pipe, "wb"), encoding="utf-8", errors="replace", write_through=True)
+    status = 0
+    with redirect_stdout(out), redirect_stderr(out):
+        try:
+            work()
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+        except BaseException:
+            import traceback
+
+            traceback.print_exc(file=out)
+            status = 70
+    out.flush()
+    os._exit(status)
+
+
+def _seen(work: Path) -> list[str]:
+    from ruc.errors import RucError
+    from ruc.given_features import load_features, names_beside
+    from ruc.run_folder import Places, read_run_and_model
+
+    found = []
+    try:
+        run, model = read_run_and_model(work / "run")
+        found.append(repr(run) + str([(name, one.config) for name, one in model.items()]))
+    except RucError as error:
+        found.append(f"none: {'not a finished run' in str(error) and (work / 'run').exists()}")
+    places = Places.of(work, "f.npy")
+    if places.path("f.npy").exists():
+        features = load_features(places.path("f.npy"))
+        found.append(f"{features.shape} {names_beside(places.path('f.npy'), len(features))}")
+    places = Places.of(work, "new.csv")
+    found += [_text(places.path(name)) for name in ("new.csv", "new_skipped.csv")]
+    found += [str(sorted(contents(work / "out"))) if (work / "out").is_dir() else _text(work / "out")]
+    return [hashlib.sha256(one.encode("utf-8", "replace")).hexdigest() for one in found]
+
+
+def _text(path: Path) -> str:
+    return path.read_bytes().decode("latin-1") if path.exists() else ""
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """The bytes of every file by its path, as a digest; folders too."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
+        for path in folder.rglob("*")
+    }
+
+
+@dataclass
+class Tally:
+    """How often a command was stopped, and every way in which it failed."""
+
+    n_stops: int = 0
+    wrong: Counter[str] | None = None
+
+
+def try_command(
+    harness: Harness, name: str, command: Command, moments: Sequence[tuple[str, float]] | None, step: int
+) -> tuple[int, list[str]]:
+    """Stop it before every `step`-th operation, or at the given moments; how many tries, and what was wrong."""
+    shutil.rmtree(harness.start, ignore_errors=True)
+    shutil.rmtree(harness.work, ignore_errors=True)
+    write_inputs(harness.work)
+    for arguments in command.begin:
+        status, said = harness.ruc(arguments)
+        assert status == 0, (name, arguments, said)
+    shutil.copytree(harness.work, harness.start)
+    old = harness.seen()
+    begun = time.perf_counter()
+    status, said = harness.ruc(command.arguments)
+    assert status == 0, (name, said)
+    seconds = time.perf_counter() - begun
+    n_operations = int(said.split()[-2])
+    new, expected = harness.seen(), contents(harness.work)
+    harness.begin()
+    assert harness.ruc(command.arguments)[0] == 0 and contents(harness.work) == expected, f"{name} is not repeatable"
+    if moments is None:
+        moments = [("KILL before", at) for at in range(0, n_operations, step)]
+    else:
+        moments = [(how, moment * (n_operations if how == "FULL" else seconds)) for how, moment in moments]
+    wrong = []
+    for how, moment in moments:
+        harness.begin()
+        if how == "KILL before":
+            harness.ruc(command.arguments, SIGNAL, int(moment))
+        elif how == "FULL":
+            _, said = harness.ruc(command.arguments, FULL, int(moment))
+            if "Traceback" in said:
+                wrong.append(f"{name}, {how} {moment}: {said[-600:]}")
+        else:
+            harness.at_moment(command.arguments, moment, getattr(signal, f"SIG{how}"))
+        seen = harness.seen()
+        if seen not in (old, new):
+            wrong.append(f"{name}, {how} {moment}: a reader took neither the old state nor the new one")
+        status, said = harness.ruc(command.arguments)
+        if status != 0 and not any(words in said for words in DONE_ALREADY):
+            wrong.append(f"{name}, {how} {moment}: again it ended with {status}: {said[-600:]}")
+        after = contents(harness.work)
+        if after != expected:
+            differing = sorted(path for path in after.keys() | expected if after.get(path) != expected.get(path))
+            wrong.append(f"{name}, {how} {moment}: in the end these differ: {differing}")
+    return len(moments), wrong
+
+
+def write_inputs(folder: Path) -> None:
+    """Twelve small images in two kinds, fewer of them beside, and what is known of them."""
+    import numpy as np
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    (folder / "images").mkdir(parents=True)
+    (folder / "fewer").mkdir()
+    for row in range(12):
+        pixels = rng.integers(0, 60, (8, 8)).astype(np.uint8)
+        pixels[:, :4] += 120 * (row % 2)
+        Image.fromarray(pixels).save(folder / "images" / f"{row:02d}.png")
+        if row % 3:
+            shutil.copy2(folder / "images" / f"{row:02d}.png", folder / "fewer")
+    (folder / "images" / "broken.png").write_bytes(b"none")
+    (folder / "fewer" / "broken.png").write_bytes(b"none")
+    rows = "".join(f"{row:02d}.png,{row % 2}\n" for row in range(12))
+    (folder / "truth.csv").write_text("file_name,label\n" + rows)
+    (folder / "other.csv").write_text("file_name,label\n" + rows.replace(",1", ",0", 2))
+    (folder / "answers.csv").write_text("file_name,answer\n00.png,yes\n01.png,yes\n02.png,no\n")
+    for path in folder.rglob("*"):
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+
+
+def preloaded(place: Path) -> None:
+    """Start this program again with the shim that counts and stops."""
+    shim = place / "file_operations.so"
+    source = Path(__file__).with_name("file_operations.c")
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", str(shim), str(source), "-ldl"], check=True)
+    threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
+    environment = {**os.environ, **threads, "LD_PRELOAD": str(shim), "RUC_STOPS": str(place)}
+    os.execve(sys.executable, [sys.executable, *sys.argv], environment)
+
+
+def main() -> None:
+    """Tries as asked for; ends with 1 where anything was wrong."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=COMMANDS, default=list(COMMANDS))
+    parser.add_argument("--step", type=int, default=1, help="before every so manieth operation")
+    parser.add_argument("--random", type=int, help="so many random moments instead")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    shared = Path("/dev/shm")
+    if "RUC_STOPS" not in os.environ:
+        preloaded(Path(tempfile.mkdtemp(dir=shared if shared.is_dir() else None)))
+    place = Path(os.environ["RUC_STOPS"])
+    draw = random.Random(options.seed)
+    harness = Harness(place)
+    n_all, n_wrong = 0, 0
+    warm(harness)
+    for number, name in enumerate(options.only):
+        moments = None
+        if options.random:
+            n = options.random // len(options.only) + (number < options.random % len(options.only))
+            moments = [(draw.choice(("KILL", "TERM", "INT", "FULL")), draw.uniform(0, 1.05)) for _ in range(n)]
+        n_stops, wrong = try_command(harness, name, COMMANDS[name], moments, options.step)
+        print(f"{name}: stopped {n_stops} times, {len(wrong)} wrong", flush=True)
+        print("".join(f"  {one}\n" for one in wrong), end="", flush=True)
+        n_all, n_wrong = n_all + n_stops, n_wrong + len(wrong)
+    print(f"{n_all} stops, {n_wrong} wrong")
+    shutil.rmtree(place)
+    sys.exit(n_wrong > 0)
+
+
+def warm(harness: Harness) -> None:
+    """Import what the commands import, so that children begin at once."""
+    import ruc.check_folder
+    import ruc.edit_folder
+    import ruc.export.export
+    import ruc.find_copies
+    import ruc.measure
+    import ruc.pipeline
+    import ruc.predict  # noqa: F401
+
+    write_inputs(harness.work)
+    os.chdir(harness.work)
+    from ruc.cli import main as ruc
+
+    for arguments in (CLUSTER, EVALUATED, PREDICT, EMBED, *(COMMANDS[one].arguments for one in ("split", "parquet"))):
+        with suppress(SystemExit), redirect_stdout(io.StringIO()):
+            ruc(list(arguments))
+    os.chdir("/")
+
+
+if __name__ == "__main__":
+    main()
