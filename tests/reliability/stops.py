@@ -22,7 +22,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
@@ -88,7 +87,9 @@ class Harness:
         self.shim = ctypes.CDLL(None)
         self.shim.operations.restype = ctypes.c_long
 
-    def child(self, work: Callable[[], None], wait: Callable[[int], None] = lambda _: None) -> tuple[int, str]:
+    def child(
+        self, work: Callable[[], None], wait: Callable[[int], None] = lambda _: None
+    ) -> tuple[int, str]:
         """The exit status, negative for a signal, and what was said."""
         reading, writing = os.pipe()
         child = os.fork()
@@ -104,7 +105,9 @@ class Harness:
         signal.alarm(0)
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said
 
-    def ruc(self, arguments: Sequence[str], action: int = COUNT, at: int = -1, number: int = 9) -> tuple[int, str]:
+    def ruc(
+        self, arguments: Sequence[str], action: int = COUNT, at: int = -1, number: int = 9
+    ) -> tuple[int, str]:
         """Run a command that is stopped, or whose disk is full, from an operation on."""
 
         def work() -> None:
@@ -147,6 +150,7 @@ class Harness:
 def _in_child(work: Callable[[], None], pipe: int) -> None:
     out = io.TextIOWrapper(os.fdopen(pipe, "wb"), encoding="utf-8", errors="replace", write_through=True)
     status = 0
+    time.monotonic = lambda: 0.0  # how long an epoch took is part of the run
     with redirect_stdout(out), redirect_stderr(out):
         try:
             work()
@@ -171,7 +175,7 @@ def _seen(work: Path) -> list[str]:
         run, model = read_run_and_model(work / "run")
         found.append(repr(run) + str([(name, one.config) for name, one in model.items()]))
     except RucError as error:
-        found.append(f"none: {'not a finished run' in str(error) and (work / 'run').exists()}")
+        found.append("none" if "is not a finished run" in str(error) else str(error))
     places = Places.of(work, "f.npy")
     if places.path("f.npy").exists():
         features = load_features(places.path("f.npy"))
@@ -189,17 +193,15 @@ def _text(path: Path) -> str:
 def contents(folder: Path) -> dict[str, str]:
     """The bytes of every file by its path, as a digest; folders too."""
     return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        if path.is_file()
+        else "folder"
         for path in folder.rglob("*")
     }
 
 
-@dataclass
-class Tally:
-    """How often a command was stopped, and every way in which it failed."""
-
-    n_stops: int = 0
-    wrong: Counter[str] | None = None
+def _differing(one: dict[str, str], other: dict[str, str]) -> list[str]:
+    return sorted(path for path in one.keys() | other.keys() if one.get(path) != other.get(path))
 
 
 def try_command(
@@ -221,7 +223,9 @@ def try_command(
     n_operations = int(said.split()[-2])
     new, expected = harness.seen(), contents(harness.work)
     harness.begin()
-    assert harness.ruc(command.arguments)[0] == 0 and contents(harness.work) == expected, f"{name} is not repeatable"
+    assert harness.ruc(command.arguments)[0] == 0
+    differing = _differing(contents(harness.work), expected)
+    assert not differing, f"{name} is not repeatable: {differing}"
     if moments is None:
         moments = [("KILL before", at) for at in range(0, n_operations, step)]
     else:
@@ -243,9 +247,7 @@ def try_command(
         status, said = harness.ruc(command.arguments)
         if status != 0 and not any(words in said for words in DONE_ALREADY):
             wrong.append(f"{name}, {how} {moment}: again it ended with {status}: {said[-600:]}")
-        after = contents(harness.work)
-        if after != expected:
-            differing = sorted(path for path in after.keys() | expected if after.get(path) != expected.get(path))
+        if differing := _differing(contents(harness.work), expected):
             wrong.append(f"{name}, {how} {moment}: in the end these differ: {differing}")
     return len(moments), wrong
 
@@ -286,7 +288,9 @@ def preloaded(place: Path) -> None:
 
 def main() -> None:
     """Tries as asked for; ends with 1 where anything was wrong."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--only", nargs="+", choices=COMMANDS, default=list(COMMANDS))
     parser.add_argument("--step", type=int, default=1, help="before every so manieth operation")
     parser.add_argument("--random", type=int, help="so many random moments instead")
@@ -299,18 +303,22 @@ def main() -> None:
     draw = random.Random(options.seed)
     harness = Harness(place)
     n_all, n_wrong = 0, 0
-    warm(harness)
-    for number, name in enumerate(options.only):
-        moments = None
-        if options.random:
-            n = options.random // len(options.only) + (number < options.random % len(options.only))
-            moments = [(draw.choice(("KILL", "TERM", "INT", "FULL")), draw.uniform(0, 1.05)) for _ in range(n)]
-        n_stops, wrong = try_command(harness, name, COMMANDS[name], moments, options.step)
-        print(f"{name}: stopped {n_stops} times, {len(wrong)} wrong", flush=True)
-        print("".join(f"  {one}\n" for one in wrong), end="", flush=True)
-        n_all, n_wrong = n_all + n_stops, n_wrong + len(wrong)
+    try:
+        warm(harness)
+        for number, name in enumerate(options.only):
+            moments = None
+            if options.random:
+                n = options.random // len(options.only) + (number < options.random % len(options.only))
+                moments = [
+                    (draw.choice(("KILL", "TERM", "INT", "FULL")), draw.uniform(0, 1.05)) for _ in range(n)
+                ]
+            n_stops, wrong = try_command(harness, name, COMMANDS[name], moments, options.step)
+            print(f"{name}: stopped {n_stops} times, {len(wrong)} wrong", flush=True)
+            print("".join(f"  {one}\n" for one in wrong), end="", flush=True)
+            n_all, n_wrong = n_all + n_stops, n_wrong + len(wrong)
+    finally:
+        shutil.rmtree(place)
     print(f"{n_all} stops, {n_wrong} wrong")
-    shutil.rmtree(place)
     sys.exit(n_wrong > 0)
 
 
@@ -322,13 +330,19 @@ def warm(harness: Harness) -> None:
     import ruc.find_copies
     import ruc.measure
     import ruc.pipeline
-    import ruc.predict  # noqa: F401
+    import ruc.predict
 
     write_inputs(harness.work)
     os.chdir(harness.work)
     from ruc.cli import main as ruc
 
-    for arguments in (CLUSTER, EVALUATED, PREDICT, EMBED, *(COMMANDS[one].arguments for one in ("split", "parquet"))):
+    for arguments in (
+        CLUSTER,
+        EVALUATED,
+        PREDICT,
+        EMBED,
+        *(COMMANDS[one].arguments for one in ("split", "parquet")),
+    ):
         with suppress(SystemExit), redirect_stdout(io.StringIO()):
             ruc(list(arguments))
     os.chdir("/")

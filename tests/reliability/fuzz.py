@@ -1,0 +1,729 @@
+"""Give `ruc` damaged, malicious and senseless inputs: each must end in a result or in a line that says the cause.
+
+    python tests/reliability/fuzz.py --count 100000 --seed 0
+    python tests/reliability/fuzz.py --only labels run --count 2000
+    python tests/reliability/fuzz.py --one run:17          one input again, with its traceback
+
+A failure is a traceback, a crash, a hang, more than one line or one too long to read, a library's warning, or
+anything lost: what the command was given, or what was there before, is no longer as it was. Every input follows from
+its kind, its number and the seed. The long work after an input was accepted isn't done.
+"""
+
+import argparse
+import csv
+import hashlib
+import io
+import json
+import logging
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import yaml
+from PIL import Image
+
+SECONDS = 20  # an input that takes longer hangs
+LONGEST = 1500  # characters of a line that can still be read
+BATCH = 100  # inputs a child process takes, so that a crash ends no more than these
+N = 24  # samples
+
+STRANGE: tuple[Any, ...] = (
+    None, True, -1, 0, 1, 2**31, -(2**63), 10**400, 1e308, -0.5, float("nan"), float("inf"), "", " ", "-1", "nan", "x" * 5000,
+    "é", "e\u0301", "\ud800", "\x00", "\u202e", "a/b", "../../x", "/etc/passwd", "=1+1", "<script>", "{{7*7}}", "C:\\x", "00.png",
+    [], {}, [[]], [1, 2], ["a"], {"a": 1}, "!!python/object/apply:os.system [ls]", "*a", "1" * 5000, "1e5", "2024-01-01", b"\xff",
+)  # fmt: skip
+
+
+class Accepted(Exception):  # noqa: N818 - it is none
+    """The input was taken: the long work would begin here."""
+
+
+def damaged(draw: random.Random, content: bytes) -> bytes:
+    """Bits turned, bytes cut off, left out, doubled, put in or made equal."""
+    content = bytearray(content)
+    for _ in range(draw.choice((1, 1, 1, 2, 5, 40))):
+        at = draw.randrange(len(content) + 1)
+        match draw.randrange(8):
+            case 0 | 1 | 2 if at < len(content):
+                content[at] ^= 1 << draw.randrange(8)
+            case 3:
+                del content[at:]
+            case 4:
+                del content[at : at + draw.randrange(1, 30)]
+            case 5:
+                content[at:at] = content[at : at + draw.randrange(1, 60)]
+            case 6:
+                content[at:at] = draw.randbytes(draw.randrange(1, 20))
+            case _:
+                content[at : at + 8] = bytes([draw.randrange(256)]) * len(content[at : at + 8])
+    return bytes(content)
+
+
+def strange_json(draw: random.Random, value: Any) -> Any:
+    """The same with a value in it replaced, left out, renamed or nested."""
+    if isinstance(value, dict) and value and draw.random() < 0.85:
+        key = draw.choice(list(value))
+        copy = dict(value)
+        match draw.randrange(6):
+            case 0:
+                del copy[key]
+            case 1:
+                copy[str(draw.choice(STRANGE))] = copy.pop(key)
+            case _:
+                copy[key] = strange_json(draw, copy[key])
+        return copy
+    if isinstance(value, list) and value and draw.random() < 0.7:
+        copy = list(value)
+        at = draw.randrange(len(copy))
+        match draw.randrange(5):
+            case 0:
+                del copy[at]
+            case 1:
+                copy.append(copy[at])
+            case _:
+                copy[at] = strange_json(draw, copy[at])
+        return copy
+    return draw.choice(STRANGE)
+
+
+def json_text(draw: random.Random, value: Any) -> bytes:
+    """Strange JSON, now and then nested or long beyond reason."""
+    match draw.randrange(12):
+        case 0:
+            return b"[" * 100_000
+        case 1:
+            return json.dumps(value).replace("1", "1" * 5000, 1).encode()
+        case 2:
+            return damaged(draw, json.dumps(value).encode())
+        case _:
+            return json.dumps(strange_json(draw, value), default=str).encode("utf-8", "surrogatepass")
+
+
+def yaml_text(draw: random.Random, value: Any) -> bytes:
+    """Strange YAML."""
+    text = yaml.safe_dump(value, sort_keys=False)
+    match draw.randrange(12):
+        case 0:
+            return b"a: " + b"[" * 5000
+        case 1:
+            return b"a: &a [x,x,x]\nb: &b [*a,*a,*a]\nc: &c [*b,*b,*b]\nsource: [*c,*c]\n"
+        case 2:
+            tags = (
+                "!!python/object/apply:os.system ['touch hacked']",
+                "!!python/name:os.system",
+                "!!binary x",
+                "!x y",
+            )
+            return f"source: {draw.choice(tags)}\n".encode()
+        case 3 | 4:
+            return damaged(draw, text.encode())
+        case _:
+            plain = json.loads(json.dumps(strange_json(draw, value), default=str))
+            return yaml.safe_dump(plain, sort_keys=False).encode("utf-8", "surrogatepass")
+
+
+def strange_npy(draw: random.Random, array: np.ndarray) -> bytes:
+    """An array of another type, shape or content, or one whose header lies."""
+    file = io.BytesIO()
+    match draw.randrange(12):
+        case 0:
+            kind = draw.choice(
+                ("<c8", "<c16", "<U3", "S4", "<M8[s]", "V8", "?", "<f2", ">f8", "<i8", "<u8", "<f16", "i1")
+            )
+            with np.errstate(all="ignore"):
+                np.save(
+                    file,
+                    np.ones(array.shape, "f8").astype(kind) if kind != "V8" else np.zeros(array.shape, kind),
+                )
+        case 1:
+            shapes = (
+                (),
+                (0,),
+                (0, 3),
+                (3, 0),
+                (len(array),),
+                (len(array), 1),
+                (1, *array.shape),
+                (len(array) + 1, *array.shape[1:]),
+            )
+            np.save(file, np.zeros(draw.choice(shapes), array.dtype))
+        case 2:
+            changed = array.astype(np.float64)
+            changed[tuple(draw.randrange(side) for side in array.shape)] = draw.choice(
+                (np.nan, np.inf, -1, 1e300, 2, 1e-320)
+            )
+            np.save(file, changed)
+        case 3:
+            shape = draw.choice(
+                (
+                    "(10**12,)",
+                    "(-1, 4)",
+                    "(99999999999, 99999999999)",
+                    "(1" + "0" * 400 + ",)",
+                    "'a'",
+                    "(3.5,)",
+                )
+            )
+            descr = draw.choice(
+                (
+                    "'<f4'",
+                    "'|O'",
+                    "'<U1000000000'",
+                    "[('a','<f4')]",
+                    "'x'",
+                    "(" * 300 + ")" * 300,
+                    "__import__('os')",
+                )
+            )
+            header = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}".encode()
+            header += b" " * (-(len(header) + 11) % 64) + b"\n"
+            return (
+                b"\x93NUMPY\x01\x00"
+                + len(header).to_bytes(2, "little")
+                + header
+                + bytes(draw.choice((0, 8, 400)))
+            )
+        case 4:
+            np.save(
+                file,
+                np.array([draw.choice(STRANGE) for _ in range(len(array))], dtype=object),
+                allow_pickle=True,
+            )
+        case 5:
+            np.savez(file, array=array)
+        case 6:
+            return b""
+        case 7:
+            np.save(file, np.asfortranarray(array))
+        case _:
+            np.save(file, array)
+            return damaged(draw, file.getvalue())
+    return file.getvalue()
+
+
+def strange_csv(draw: random.Random, rows: Sequence[Sequence[Any]]) -> bytes:
+    """A table with strange cells, rows or columns, in another encoding or form."""
+    table = [list(row) for row in rows]
+    for _ in range(draw.choice((1, 1, 2, 6))):
+        row = draw.randrange(len(table))
+        match draw.randrange(7):
+            case 0 | 1 | 2 if table[row]:
+                table[row][draw.randrange(len(table[row]))] = str(draw.choice(STRANGE))
+            case 3:
+                del table[row : row + draw.randrange(1, len(table) + 1)]
+            case 4:
+                table.insert(row, list(table[draw.randrange(len(table))]))
+            case 5:
+                table[row] = table[row][: draw.randrange(3)]
+            case _:
+                table[row] = [*table[row], "more"]
+        table = table or [[]]
+    file = io.StringIO(newline="")
+    csv.writer(file, delimiter=draw.choice(",,,;\t|")).writerows(table)
+    text = file.getvalue()
+    match draw.randrange(12):
+        case 0:
+            return text.encode("utf-16", "surrogatepass")
+        case 1:
+            return text.encode("latin-1", "replace")
+        case 2:
+            return damaged(draw, text.encode("utf-8", "surrogatepass"))
+        case 3:
+            return text.replace("\r\n", draw.choice(("\r", "\n\n", "\x00", '"'))).encode(
+                "utf-8", "surrogatepass"
+            )
+        case _:
+            return text.encode("utf-8", "surrogatepass")
+
+
+def strange_parquet(draw: random.Random, columns: dict[str, Any]) -> bytes:
+    """A Parquet file with other columns, or a damaged one."""
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    changed = dict(columns)
+    name = draw.choice(list(changed))
+    n = len(changed[name])
+    kinds = (
+        lambda: [draw.choice((None, 1, -1, 2**40)) for _ in range(n)],
+        lambda: [draw.choice((None, "a", "", "x" * 5000)) for _ in range(n)],
+        lambda: [[1, 2]] * n, lambda: [{"a": 1}] * n, lambda: [None] * n, lambda: [b"\xff"] * n,
+        lambda: [draw.choice((float("nan"), 1e300, -1.0, 0.5)) for _ in range(n)], lambda: [True] * n,
+    )  # fmt: skip
+    match draw.randrange(5):
+        case 0:
+            del changed[name]
+        case 1:
+            changed = {key: list(column)[: draw.randrange(n)] for key, column in changed.items()}
+            changed = {key: column[: min(map(len, changed.values()))] for key, column in changed.items()}
+        case 2:
+            changed[name] = draw.choice(kinds)()
+        case _:
+            pass
+    sink = io.BytesIO()
+    parquet.write_table(pa.table(changed or {"x": []}), sink)
+    content = sink.getvalue()
+    return damaged(draw, content) if draw.random() < 0.5 else content
+
+
+class Fuzz:
+    """The kinds of inputs, each a method that puts one into `work` and returns the command that is given it."""
+
+    kinds = (
+        "labels",
+        "probabilities",
+        "features",
+        "truth",
+        "config",
+        "edits",
+        "answers",
+        "options",
+        "run",
+        "images",
+    )
+
+    def __init__(self, place: Path) -> None:
+        self.place, self.work, self.whole = place, place / "work", place / "whole"
+
+    def prepare(self) -> None:
+        """Inputs that are as they should be, and runs on features and on images."""
+        shutil.rmtree(self.whole, ignore_errors=True)
+        self.whole.mkdir(parents=True)
+        rng = np.random.default_rng(0)
+        rows = np.eye(2, 6)[np.arange(N) % 2] + 0.2 * rng.standard_normal((N, 6))
+        np.save(self.whole / "f.npy", rows.astype(np.float32))
+        (self.whole / "images").mkdir()
+        for row in range(N):
+            pixels = rng.integers(0, 60, (8, 8, 3)).astype(np.uint8)
+            pixels[:, :4] += 120 * (row % 2)
+            Image.fromarray(pixels).save(self.whole / "images" / f"{row:02d}.png")
+        table = "".join(f"{row:02d}.png,{row % 2}\n" for row in range(N))
+        (self.whole / "truth.csv").write_text("file_name,label\n" + table)
+        begin = ("--epochs", "1", "-k", "2", "-q")
+        with _at(self.whole):
+            assert give(["cluster", "--features", "f.npy", "-o", "run", *begin])[0] == 0
+            assert give(["cluster", "images", "--embedder", "pixels", "-o", "seen", *begin])[0] == 0
+            for run, truth in (("run", "rows.csv"), ("seen", "truth.csv")):
+                (self.whole / "rows.csv").write_text("label\n" + "".join(f"{row % 2}\n" for row in range(N)))
+                assert give(["rename", run, "0", "cats"])[0] == 0
+                assert give(["evaluate", run, "--truth", truth, "-q"])[0] == 0
+
+    def put(self, kind: str, number: int, seed: int) -> list[str]:
+        """Make the input of a kind and a number; returns the command."""
+        shutil.rmtree(self.work, ignore_errors=True)
+        shutil.copytree(self.whole, self.work)
+        made: list[str] = getattr(self, kind)(random.Random(f"{seed} {kind} {number}"))
+        return made
+
+    def labels(self, draw: random.Random) -> list[str]:
+        """`refine --labels`."""
+        names = [f"{row:02d}.png" for row in range(N)]
+        labels = (
+            [draw.choice(("cat", "dog")) for _ in range(N)]
+            if draw.random() < 0.5
+            else [str(row % 2) for row in range(N)]
+        )
+        match draw.randrange(4):
+            case 0:
+                (self.work / "labels.npy").write_bytes(strange_npy(draw, np.arange(N) % 2))
+                name = "labels.npy"
+            case 1:
+                (self.work / "labels.parquet").write_bytes(
+                    strange_parquet(draw, {"file_name": names, "label": labels})
+                )
+                name = "labels.parquet"
+            case _:
+                rows = [("file_name", "label"), *zip(names, labels, strict=True)]
+                (self.work / "labels.csv").write_bytes(strange_csv(draw, rows))
+                name = "labels.csv"
+        source = ["--features", "f.npy"] if draw.random() < 0.3 else ["images", "--embedder", "pixels"]
+        return ["refine", *source, "--labels", name, "-o", "new", "-q"]
+
+    def probabilities(self, draw: random.Random) -> list[str]:
+        """`refine --probabilities`."""
+        rows = np.full((N, 2), 0.25)
+        rows[np.arange(N), np.arange(N) % 2] = 0.75
+        (self.work / "p.npy").write_bytes(strange_npy(draw, rows))
+        return [
+            "refine",
+            "--features",
+            "f.npy",
+            "--labels",
+            "rows.csv",
+            "--probabilities",
+            "p.npy",
+            "-o",
+            "new",
+            "-q",
+        ]
+
+    def features(self, draw: random.Random) -> list[str]:
+        """`cluster --features`, and `predict`."""
+        (self.work / "g.npy").write_bytes(strange_npy(draw, np.load(self.whole / "f.npy")))
+        if draw.random() < 0.5:
+            return ["predict", "run", "--features", "g.npy", "-o", "new.csv", "-q"]
+        return [
+            "cluster",
+            *(["images"] if draw.random() < 0.3 else []),
+            "--features",
+            "g.npy",
+            "-o",
+            "new",
+            "-q",
+        ]
+
+    def truth(self, draw: random.Random) -> list[str]:
+        """`evaluate --truth`."""
+        names, labels = [f"{row:02d}.png" for row in range(N)], [row % 3 for row in range(N)]
+        match draw.randrange(4):
+            case 0:
+                (self.work / "t.npy").write_bytes(strange_npy(draw, np.array(labels)))
+                return ["evaluate", "run", "--truth", "t.npy", "-q"]
+            case 1:
+                (self.work / "t.parquet").write_bytes(
+                    strange_parquet(draw, {"file_name": names, "label": labels})
+                )
+                return ["evaluate", "seen", "--truth", "t.parquet", "-q"]
+            case _:
+                (self.work / "t.csv").write_bytes(
+                    strange_csv(draw, [("file_name", "label"), *zip(names, labels, strict=True)])
+                )
+                return ["evaluate", "seen", "--truth", "t.csv", "-q"]
+
+    def config(self, draw: random.Random) -> list[str]:
+        """`cluster --config`."""
+        settings = yaml.safe_load((self.whole / "seen" / "config.yaml").read_text())
+        (self.work / "c.yaml").write_bytes(yaml_text(draw, {**settings, "output": "new"}))
+        return ["cluster", "--config", "c.yaml", "-o", "new", "-q"]
+
+    def edits(self, draw: random.Random) -> list[str]:
+        """`apply` with an edits.json that a report made."""
+        from ruc.edits import junk_clusters, run_id
+        from ruc.run_folder import read_run
+
+        run = read_run(self.whole / "seen")
+        edits = [
+            {"op": "rename", "cluster": 0, "name": "cats"}, {"op": "junk", "cluster": 1, "junk": True},
+            {"op": "move", "cluster": 2, "file_names": ["00.png"]}, {"op": "merge", "clusters": [0, 1]},
+            {"op": "split", "cluster": 0, "parts": [["02.png"]]},
+            {"op": "answer", "file_name": "03.png", "asked": 1, "right": None},
+        ]  # fmt: skip
+        draw.shuffle(edits)
+        content = {
+            "format": "ruc-edits", "version": 1, "edits": edits[: draw.randrange(1, 6)],
+            "run": run_id(run.file_names, run.cluster, run.cluster_names, junk_clusters(run)),
+        }  # fmt: skip
+        if draw.random() < 0.8:  # what passes the first checks
+            content["edits"] = strange_json(draw, content["edits"])
+            text = json.dumps(content, default=str).encode("utf-8", "surrogatepass")
+        else:
+            text = json_text(draw, content)
+        (self.work / "edits.json").write_bytes(text)
+        return ["apply", "seen", "edits.json"]
+
+    def answers(self, draw: random.Random) -> list[str]:
+        """`apply` with a table of answers."""
+        rows = [(f"{row:02d}.png", row % 2, draw.choice(("yes", "no", "")), "") for row in range(8)]
+        (self.work / "a.csv").write_bytes(
+            strange_csv(draw, [("file_name", "cluster", "answer", "label"), *rows])
+        )
+        return ["apply", "seen", "a.csv"]
+
+    def options(self, draw: random.Random) -> list[str]:
+        """Any command with senseless options."""
+        values = [
+            *map(str, STRANGE),
+            "run",
+            "seen",
+            "images",
+            "f.npy",
+            "truth.csv",
+            "0",
+            "2",
+            "5:50",
+            "50:5",
+            "auto",
+            "kmeans",
+            "1e9",
+        ]
+        values += [
+            "epsilon=0.3",
+            "n_epochs=-1",
+            "n_neighbors=nan",
+            "epsilon=" + "[" * 300,
+            "epsilon=1e400",
+            "x" * 300 + ".csv",
+        ]
+        options = {
+            "cluster": ("-k", "-o", "--features", "--embedder", "--base", "--space", "--image-size", "--preset", "--set",
+                        "--epochs", "--review", "--max-skipped", "--seed", "--device", "--config", "--overwrite"),
+            "refine": ("--labels", "--probabilities", "--features", "-o", "--set", "--selection"),
+            "predict": ("-o", "--features", "--raw", "--device", "--max-skipped", "--overwrite"),
+            "evaluate": ("--truth", "--attack", "--device"),
+            "embed": ("-o", "--embedder", "--image-size", "--seed", "--overwrite"),
+            "export": ("--to", "-o", "--how", "--images", "--image-root", "--include-junk", "--overwrite"),
+            "merge": (), "split": ("--parts",), "rename": (), "undo": ("--edits",), "apply": (), "check": ("--n", "--seed"),
+        }  # fmt: skip
+        command = draw.choice(list(options))
+        first = (
+            draw.choice(("images", "seen", "run", *values[:20]))
+            if command in ("cluster", "refine", "embed")
+            else draw.choice(("seen", "run"))
+        )
+        arguments = [command, first]
+        arguments += [
+            draw.choice(values)
+            for _ in range({"rename": 2, "merge": 2, "split": 1, "apply": 1, "predict": 1}.get(command, 0))
+        ]
+        for option in draw.sample(options[command], min(len(options[command]), draw.randrange(1, 4))):
+            arguments.append(option)
+            if option not in ("--overwrite", "--raw", "--include-junk"):
+                arguments.append(draw.choice(values))
+        return [argument.replace("\x00", "0").encode("utf-8", "replace").decode() for argument in arguments]
+
+    def run(self, draw: random.Random) -> list[str]:
+        """A run folder of which a member or two are damaged."""
+        name = draw.choice(("run", "seen"))
+        folder = self.work / name
+        members = sorted(
+            path for path in folder.rglob("*") if path.is_file() and path.suffix not in (".html", ".svg")
+        )
+        for _ in range(draw.choice((1, 1, 1, 2))):
+            path = draw.choice(members)
+            content = path.read_bytes()
+            strange: dict[str, Callable[[], bytes]] = {
+                ".json": lambda: json_text(draw, json.loads(content)),
+                ".yaml": lambda: yaml_text(draw, yaml.safe_load(content)),
+                ".npy": lambda: strange_npy(draw, np.load(io.BytesIO(content))),
+                ".csv": lambda: strange_csv(draw, list(csv.reader(io.StringIO(content.decode())))),
+                ".parquet": lambda: strange_parquet(draw, _columns(content)),
+            }
+            if draw.random() < 0.1:
+                path.unlink()
+                members.remove(path)
+            elif path.suffix in strange and draw.random() < 0.7:
+                path.write_bytes(strange[path.suffix]())
+            else:
+                path.write_bytes(damaged(draw, content))
+        new = ["--features", "f.npy"] if name == "run" else ["images"]
+        truth = "rows.csv" if name == "run" else "truth.csv"
+        return draw.choice(
+            (
+                ["export", name, "--to", "label-studio", "-o", "new"],
+                ["export", name, "--to", "parquet", "-o", "new.parquet"],
+                ["predict", name, *new, "-o", "new.csv", "-q"],
+                ["predict", name, *new, "-o", "new.csv", "-q"],
+                ["rename", name, "1", "dogs"],
+                ["merge", name, "0", "1"],
+                ["split", name, "0"],
+                ["undo", name],
+                ["evaluate", name, "--truth", truth, "-q"],
+                ["check", name, "--n", "4"],
+            )
+        )
+
+    def images(self, draw: random.Random) -> list[str]:
+        """A folder in which some images are damaged."""
+        for path in draw.sample(sorted((self.work / "images").iterdir()), 3):
+            image = Image.open(path)
+            kind = draw.choice(("png", "jpeg", "gif", "bmp", "tiff", "webp", "ppm", "tga", "ico"))
+            options: dict[str, Any] = (
+                {"compression": draw.choice(("raw", "tiff_lzw", "jpeg"))} if kind == "tiff" else {}
+            )
+            if kind in ("gif", "webp", "tiff") and draw.random() < 0.3:
+                options |= {"save_all": True, "append_images": [image, image]}
+            file = io.BytesIO()
+            image.save(file, kind, **options)
+            path.with_suffix(f".{kind}").write_bytes(damaged(draw, file.getvalue()))
+            if kind != "png":
+                path.unlink()
+        share = ["--max-skipped", draw.choice(("0%", "50%"))]
+        return ["embed", "images", "--embedder", "pixels", "-o", "new.npy", "-q", *share]
+
+
+def _columns(content: bytes) -> dict[str, Any]:
+    import pyarrow.parquet as parquet
+
+    table = parquet.read_table(io.BytesIO(content))
+    return {name: table.column(name).to_pylist() for name in table.column_names}
+
+
+@contextmanager
+def _at(folder: Path) -> Iterator[None]:
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def give(arguments: Sequence[str]) -> tuple[int, str, str]:
+    """Exit status, what was printed, and what was said beside that."""
+    from ruc.cli import main
+
+    out, err = io.StringIO(), io.StringIO()
+    status = 0
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            main(list(arguments))
+        except SystemExit as stop:
+            status = stop.code if isinstance(stop.code, int) else 0
+        except Accepted:
+            status = 0
+        finally:
+            logging.getLogger().handlers.clear()
+    return status, out.getvalue(), err.getvalue()
+
+
+def _stop(*_: object, **__: object) -> None:
+    raise Accepted
+
+
+def _too_long(*_: object) -> None:
+    raise TimeoutError(f"no end after {SECONDS} seconds")
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """The bytes of every file by its path, as a digest."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def fault_of(fuzz: Fuzz, kind: str, number: int, seed: int) -> str | None:
+    """Give one input; what was wrong with how it ended, or None."""
+    arguments = fuzz.put(kind, number, seed)
+    before = contents(fuzz.work)
+    signal.signal(signal.SIGALRM, _too_long)
+    signal.alarm(SECONDS)
+    try:
+        with _at(fuzz.work), mock.patch("ruc.pipeline.find_neighbors", _stop):
+            status, _, err = give(arguments)
+    except BaseException as error:
+        signal.alarm(0)
+        return "".join(traceback.format_exception(error))
+    finally:
+        signal.alarm(0)
+    after = contents(fuzz.work)
+    may_change = arguments[1] + os.sep if status == 0 else None
+    lost = [
+        path
+        for path, digest in before.items()
+        if after.get(path) != digest and not (may_change and path.startswith(may_change))
+    ]
+    if lost and "--overwrite" not in arguments:
+        return f"lost or changed: {lost}"
+    if (fuzz.work / "hacked").exists():
+        return "something of the input ran"
+    left = {
+        path
+        for path in after.keys() - before.keys()
+        if ".new" in path or ".pending" in path or ".done" in path
+    }
+    if left:
+        return f"left over: {sorted(left)}"
+    lines = err.strip().splitlines()
+    if status == 1 and (len(lines) != 1 or not lines[0].startswith("ruc: ")):
+        return f"not one line: {err[:2000]}"
+    if status not in (0, 1, 2):
+        return f"ended with {status}: {err[:500]}"
+    if any(len(line) > LONGEST for line in lines):
+        return f"a line of {max(map(len, lines))} characters: {lines[0][:300]}"
+    if "Warning" in err or "Traceback" in err:
+        return f"a library's words: {err[:1000]}"
+    return None
+
+
+def batch(fuzz: Fuzz, inputs: Sequence[tuple[str, int]], seed: int) -> list[tuple[str, int, str]]:
+    """Faults of so many inputs, which a child process takes; a crash counts for the input at which it came."""
+    faults = []
+    while inputs:
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(reading)
+            with os.fdopen(writing, "w", encoding="utf-8", errors="replace") as pipe:
+                for kind, number in inputs:
+                    fault = fault_of(fuzz, kind, number, seed)
+                    pipe.write(json.dumps([kind, number, fault]) + "\n")
+                    pipe.flush()
+            os._exit(0)
+        os.close(writing)
+        with os.fdopen(reading, encoding="utf-8") as pipe:
+            done = [json.loads(line) for line in pipe]
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        faults += [(kind, number, fault) for kind, number, fault in done if fault]
+        inputs = inputs[len(done) :]
+        if status != 0 and inputs:
+            faults.append((*inputs[0], f"the process ended with {status}"))
+            inputs = inputs[1:]
+    return faults
+
+
+def run_all(
+    place: Path, kinds: Sequence[str], count: int, seed: int, say: Callable[[str], None]
+) -> list[tuple[str, int, str]]:
+    """So many inputs, of every kind alike; returns the faults."""
+    fuzz = Fuzz(place)
+    fuzz.prepare()
+    inputs = [(kinds[number % len(kinds)], number // len(kinds)) for number in range(count)]
+    faults = []
+    for start in range(0, count, BATCH):
+        found = batch(fuzz, inputs[start : start + BATCH], seed)
+        for kind, number, fault in found:
+            say(f"{kind}:{number}: {fault.strip()[-1200:]}")
+        faults += found
+        if (start // BATCH + 1) % 10 == 0:
+            say(f"{min(start + BATCH, count)} inputs, {len(faults)} faults")
+    return faults
+
+
+def main() -> None:
+    """Inputs as asked for; ends with 1 where there was a fault."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", nargs="+", choices=Fuzz.kinds, default=list(Fuzz.kinds))
+    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--one", help="kind:number")
+    options = parser.parse_args()
+    shared = Path("/dev/shm")
+    place = Path(tempfile.mkdtemp(dir=shared if shared.is_dir() else None))
+    try:
+        if options.one:
+            kind, number = options.one.split(":")
+            fuzz = Fuzz(place)
+            fuzz.prepare()
+            print(fuzz.put(kind, int(number), options.seed))
+            fault = fault_of(fuzz, kind, int(number), options.seed)
+            print(fault)
+        else:
+            faults = run_all(
+                place, options.only, options.count, options.seed, lambda text: print(text, flush=True)
+            )
+            print(
+                f"{options.count} inputs, {len(faults)} faults: {dict(Counter(kind for kind, _, _ in faults))}"
+            )
+            fault = faults
+    finally:
+        shutil.rmtree(place)
+    sys.exit(bool(fault))
+
+
+if __name__ == "__main__":
+    main()
