@@ -111,7 +111,7 @@ def constants_of(
     preset: str | None, selection: str | None, epochs: int | None, constants: list[str] | None
 ) -> dict[str, Any]:
     """The constants of RUC that were given; raises `typer.BadParameter` where --set holds none."""
-    import yaml
+    from ruc.readers import yaml_value
 
     values = given_of(preset=preset, selection=selection, n_epochs=epochs)
     for item in constants or ():
@@ -121,8 +121,8 @@ def constants_of(
                 f"{item!r} given, expected NAME=VALUE such as epsilon=0.3", param_hint="--set"
             )
         try:
-            values[name.strip()] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+            values[name.strip()] = yaml_value(text)
+        except ValueError as error:
             raise typer.BadParameter(
                 f"{item!r} given, and {text!r} is no value; expected one such as 0.3, 5, true or hybrid",
                 param_hint="--set",

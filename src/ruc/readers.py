@@ -58,6 +58,14 @@ def load_yaml(path: Path) -> Any:
         return yaml.load(path.read_text(encoding="utf-8"), Loader=_PlainLoader)
 
 
+def yaml_value(text: str) -> Any:
+    """A plain value as it is written in YAML; raises `ValueError` where it is none."""
+    try:
+        return yaml.load(text, Loader=_PlainLoader)
+    except (ValueError, RecursionError, yaml.YAMLError, LookupError, AttributeError, TypeError) as error:
+        raise ValueError(reason_of(error)) from error
+
+
 def load_csv(path: Path) -> list[dict[str, str]]:
     """The rows of a CSV with a header, by column name."""
     with _understood(path, "CSV"), path.open(newline="", encoding="utf-8") as file:

@@ -7,11 +7,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from ruc.errors import InputError
+from ruc.errors import InputError, UnreadableFileError
 from ruc.images.reading import MOST_MEGAPIXELS, Page
+from ruc.readers import load_yaml
 from ruc.refine.settings import RefineSettings
 from ruc.side_by_side import split_names
 
@@ -187,15 +187,9 @@ def load_config(path: Path) -> dict[str, Any]:
         There is no such file, or it isn't a mapping of settings.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be read ({error.strerror}); expected a YAML file of settings"
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path} is not YAML ({' '.join(str(error).split())}); expected `name: value` lines"
-        ) from error
+        content = load_yaml(path)
+    except UnreadableFileError as error:
+        raise InputError(f"{error}; expected a file of settings, as `name: value` lines") from error
     if not isinstance(content, dict):
         raise InputError(f"{path} holds {type(content).__name__}; expected `name: value` lines")
     content.pop(PROVENANCE, None)

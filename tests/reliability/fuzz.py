@@ -39,9 +39,10 @@ BATCH = 100  # inputs a child process takes, so that a crash ends no more than t
 N = 24  # samples
 
 STRANGE: tuple[Any, ...] = (
-    None, True, -1, 0, 1, 2**31, -(2**63), 10**400, 1e308, -0.5, float("nan"), float("inf"), "", " ", "-1", "nan", "x" * 5000,
-    "é", "e\u0301", "\ud800", "\x00", "\u202e", "a/b", "../../x", "/etc/passwd", "=1+1", "<script>", "{{7*7}}", "C:\\x", "00.png",
-    [], {}, [[]], [1, 2], ["a"], {"a": 1}, "!!python/object/apply:os.system [ls]", "*a", "1" * 5000, "1e5", "2024-01-01", b"\xff",
+    None, True, -1, 0, 1, 2**31, -(2**63), 10**400, 1e308, -0.5, float("nan"), float("inf"), "", " ", "-1", "nan",
+    "x" * 5000, "é", "e\u0301", "\ud800", "\x00", "\u202e", "a/b", "../../x", "/etc/passwd", "=1+1", "<script>",
+    "{{7*7}}", "C:\\x", "00.png", [], {}, [[]], [1, 2], ["a"], {"a": 1}, "!!python/object/apply:os.system [ls]", "*a",
+    "1" * 5000, "1e5", "2024-01-01", b"\xff",
 )  # fmt: skip
 
 
@@ -277,6 +278,24 @@ def strange_parquet(draw: random.Random, columns: dict[str, Any]) -> bytes:
     return damaged(draw, content) if draw.random() < 0.5 else content
 
 
+def strange_member(draw: random.Random, suffix: str, content: bytes) -> bytes:
+    """What a file of a run might be instead: of its kind, or damaged."""
+    if draw.random() < 0.3:
+        return damaged(draw, content)
+    match suffix:
+        case ".json":
+            return json_text(draw, json.loads(content or b"0"))
+        case ".yaml":
+            return yaml_text(draw, yaml.safe_load(content))
+        case ".npy":
+            return strange_npy(draw, np.load(io.BytesIO(content)))
+        case ".csv":
+            return strange_csv(draw, list(csv.reader(io.StringIO(content.decode()))))
+        case ".parquet":
+            return strange_parquet(draw, _columns(content))
+    return damaged(draw, content)
+
+
 class Fuzz:
     """The kinds of inputs, each a method that puts one into `work` and returns the command that is given it."""
 
@@ -466,14 +485,16 @@ class Fuzz:
             "x" * 300 + ".csv",
         ]
         options = {
-            "cluster": ("-k", "-o", "--features", "--embedder", "--base", "--space", "--image-size", "--preset", "--set",
-                        "--epochs", "--review", "--max-skipped", "--seed", "--device", "--config", "--overwrite"),
+            "cluster": ("-k", "-o", "--features", "--embedder", "--base", "--space", "--image-size", "--preset",
+                        "--set", "--epochs", "--review", "--max-skipped", "--seed", "--device", "--config",
+                        "--overwrite"),
             "refine": ("--labels", "--probabilities", "--features", "-o", "--set", "--selection"),
             "predict": ("-o", "--features", "--raw", "--device", "--max-skipped", "--overwrite"),
             "evaluate": ("--truth", "--attack", "--device"),
             "embed": ("-o", "--embedder", "--image-size", "--seed", "--overwrite"),
             "export": ("--to", "-o", "--how", "--images", "--image-root", "--include-junk", "--overwrite"),
-            "merge": (), "split": ("--parts",), "rename": (), "undo": ("--edits",), "apply": (), "check": ("--n", "--seed"),
+            "merge": (), "split": ("--parts",), "rename": (), "undo": ("--edits",), "apply": (),
+            "check": ("--n", "--seed"),
         }  # fmt: skip
         command = draw.choice(list(options))
         first = (
@@ -499,23 +520,12 @@ class Fuzz:
         members = sorted(
             path for path in folder.rglob("*") if path.is_file() and path.suffix not in (".html", ".svg")
         )
-        for _ in range(draw.choice((1, 1, 1, 2))):
-            path = draw.choice(members)
+        for path in draw.sample(members, draw.choice((1, 1, 1, 2))):
             content = path.read_bytes()
-            strange: dict[str, Callable[[], bytes]] = {
-                ".json": lambda: json_text(draw, json.loads(content)),
-                ".yaml": lambda: yaml_text(draw, yaml.safe_load(content)),
-                ".npy": lambda: strange_npy(draw, np.load(io.BytesIO(content))),
-                ".csv": lambda: strange_csv(draw, list(csv.reader(io.StringIO(content.decode())))),
-                ".parquet": lambda: strange_parquet(draw, _columns(content)),
-            }
             if draw.random() < 0.1:
                 path.unlink()
-                members.remove(path)
-            elif path.suffix in strange and draw.random() < 0.7:
-                path.write_bytes(strange[path.suffix]())
             else:
-                path.write_bytes(damaged(draw, content))
+                path.write_bytes(strange_member(draw, path.suffix, content))
         new = ["--features", "f.npy"] if name == "run" else ["images"]
         truth = "rows.csv" if name == "run" else "truth.csv"
         return draw.choice(
@@ -613,8 +623,7 @@ def fault_of(fuzz: Fuzz, kind: str, number: int, seed: int) -> str | None:
     try:
         with _at(fuzz.work), mock.patch("ruc.pipeline.find_neighbors", _stop):
             status, _, err = give(arguments)
-    except BaseException as error:
-        signal.alarm(0)
+    except BaseException as error:  # noqa: BLE001 - whatever gets through is a fault
         return "".join(traceback.format_exception(error))
     finally:
         signal.alarm(0)

@@ -156,7 +156,7 @@ def _in_child(work: Callable[[], None], pipe: int) -> None:
             work()
         except SystemExit as stop:
             status = int(stop.code or 0)
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - whatever gets through is reported
             import traceback
 
             traceback.print_exc(file=out)
@@ -234,13 +234,17 @@ def try_command(
     for how, moment in moments:
         harness.begin()
         if how == "KILL before":
-            harness.ruc(command.arguments, SIGNAL, int(moment))
+            status, said = harness.ruc(command.arguments, SIGNAL, int(moment))
         elif how == "FULL":
-            _, said = harness.ruc(command.arguments, FULL, int(moment))
+            status, said = harness.ruc(command.arguments, FULL, int(moment))
             if "Traceback" in said:
                 wrong.append(f"{name}, {how} {moment}: {said[-600:]}")
         else:
-            harness.at_moment(command.arguments, moment, getattr(signal, f"SIG{how}"))
+            status, said = harness.at_moment(command.arguments, moment, getattr(signal, f"SIG{how}"))
+        if status == 0 or "report: run" in said:  # it came too late: all was done, and was said to be
+            if differing := _differing(contents(harness.work), expected):
+                wrong.append(f"{name}, {how} {moment}: it was said to be done, but these differ: {differing}")
+            continue
         seen = harness.seen()
         if seen not in (old, new):
             wrong.append(f"{name}, {how} {moment}: a reader took neither the old state nor the new one")

@@ -1,7 +1,6 @@
 """The edits.json that a run's report makes, read for the run that it was made for."""
 
 import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +10,8 @@ from numpy.typing import NDArray
 
 from ruc.edits.apply import junk_clusters
 from ruc.edits.edit import Edit, from_json
-from ruc.errors import InputError
+from ruc.errors import InputError, UnreadableFileError
+from ruc.readers import load_json
 from ruc.run_folder import Run
 
 FORMAT: Final = "ruc-edits"
@@ -27,11 +27,9 @@ def read_edits(path: Path, run: Run) -> tuple[Edit, ...]:
         The file is not one, holds none, or was made for another run or before this one was edited otherwise.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path} cannot be read ({error}); expected the edits.json that a report downloads"
-        ) from error
+        content = load_json(path)
+    except UnreadableFileError as error:
+        raise InputError(f"{error}; expected the edits.json that a report downloads") from error
     if (
         not isinstance(content, dict)
         or content.get("format") != FORMAT

@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import hashlib
 import io
 import json
 import os
@@ -22,6 +23,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, and most readers of a run do
 
     from ruc.networks import State
 
+DIGEST: Final = "sha256"  # in the metadata of a part of a model
 SYSTEM_ERROR: Final = re.compile(r"(?:os error|code:) (\d+)")  # how Rust writes its number
 
 
@@ -125,9 +127,23 @@ def _as_json(value: Any) -> Any:
 
 
 def write_state(stem: Path, state: "State") -> None:
-    """`STEM.json` and `STEM.safetensors`."""
+    """`STEM.json`, and `STEM.safetensors` with a digest of both: networks take damaged numbers without a word."""
     write_json(stem.with_name(stem.name + ".json"), state.config)
-    write_tensors(stem.with_name(stem.name + ".safetensors"), state.weights)
+    text = stem.with_name(stem.name + ".json").read_bytes()
+    digest = {DIGEST: state_digest(text, state.weights)}
+    write_tensors(stem.with_name(stem.name + ".safetensors"), state.weights, digest)
+
+
+def state_digest(text: bytes, weights: "Mapping[str, Tensor]") -> str:
+    """Of the configuration as it's written, and of the tensors."""
+    import torch
+
+    digest = hashlib.sha256(text)
+    for name, tensor in sorted(weights.items()):
+        flat = tensor.detach().cpu().contiguous().flatten()
+        digest.update(f"\0{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())
+        digest.update(flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b"")
+    return digest.hexdigest()
 
 
 def write_tensors(

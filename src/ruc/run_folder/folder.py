@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ruc.errors import RunFolderError, UnreadableFileError, shortened
 from ruc.readers import load_json, load_npy, load_tensors
-from ruc.run_folder.files import explained, write_state
+from ruc.run_folder.files import DIGEST, explained, state_digest, write_state
 from ruc.run_folder.locks import LOCK, alone_in
 from ruc.run_folder.members import CHECK, CONFIG, FEATURES, FIGURES, MEMBERS, MODEL, NOTES, REPORT
 from ruc.run_folder.run import Run
@@ -305,7 +305,9 @@ def _read_state(places: Places, stem: str) -> "State":
     config = load_json(places.path(f"{stem}.json"))
     if not isinstance(config, dict):
         raise ValueError(f"{stem}.json holds {type(config).__name__}, expected a mapping")
-    weights, _ = load_tensors(places.path(f"{stem}.safetensors"))
+    weights, about = load_tensors(places.path(f"{stem}.safetensors"))
+    if DIGEST in about and about[DIGEST] != state_digest(places.path(f"{stem}.json").read_bytes(), weights):
+        raise ValueError(f"{Path(stem).name}.json or {Path(stem).name}.safetensors was changed")
     return State(config, weights)
 
 

@@ -1,0 +1,79 @@
+"""How many labels change with the processor's instruction set or the number of threads, all else being the same.
+
+    python experiments/instruction_sets.py 300 digits blood8 aerial7 waste6
+
+Each set (so many of its images) is clustered natively with one thread, then natively again, with two threads, and with
+the instructions of AVX2 and of no vector extension alone. Clusters are matched before labels are compared.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as parquet
+from scipy.optimize import linear_sum_assignment
+
+DATA = Path(os.environ.get("RUC_DATA", Path(__file__).parents[2] / "shared" / "data"))
+WAYS = {
+    "again": {},
+    "two threads": {"OMP_NUM_THREADS": "2"},
+    "AVX2": {"ATEN_CPU_CAPABILITY": "avx2"},
+    "no vectors": {"ATEN_CPU_CAPABILITY": "default"},
+}
+
+
+def images_of(name: str, folder: Path, n_images: int) -> tuple[Path, int]:
+    """A folder with the first images of a set, and the number of its classes."""
+    if name == "digits":
+        from ruc.demo import write_digits
+
+        images, truth = write_digits(folder / "digits")
+    else:
+        images, truth = DATA / name / "images", DATA / name / "truth.csv"
+    target = folder / name / "some"
+    target.mkdir(parents=True)
+    for path in sorted(images.iterdir())[:n_images]:
+        shutil.copy2(path, target)
+    return target, len({line.rsplit(",", 1)[1] for line in truth.read_text().splitlines()[1:]})
+
+
+def clustered(
+    images: Path, n_clusters: int, output: Path, way: dict[str, str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Clusters and confidence of each image, by name."""
+    threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "ruc.cli", "cluster", images, "-k", str(n_clusters), "-o", output, "-q"]
+    subprocess.run(command, check=True, env={**os.environ, **threads, **way}, stdout=subprocess.DEVNULL)
+    table = parquet.read_table(output / "clusters.parquet")
+    return table.column("cluster").to_numpy(), table.column("confidence").to_numpy()
+
+
+def share_changed(one: np.ndarray, other: np.ndarray) -> float:
+    """Share of the labels that differ once clusters are matched."""
+    counts = np.zeros((max(one.max(), other.max()) + 1,) * 2, int)
+    np.add.at(counts, (one, other), 1)
+    return 1 - counts[linear_sum_assignment(-counts)].sum() / len(one)
+
+
+def main() -> None:
+    n_images, *names = sys.argv[1:]
+    with tempfile.TemporaryDirectory() as place:
+        for name in names:
+            images, n_clusters = images_of(name, Path(place), int(n_images))
+            first, sure = clustered(images, n_clusters, Path(place) / f"{name} first", {})
+            for way, variables in WAYS.items():
+                labels, confidence = clustered(images, n_clusters, Path(place) / f"{name} {way}", variables)
+                difference = np.abs(confidence - sure).max()
+                print(
+                    f"{name}, {len(first)} images, {way}: {share_changed(first, labels):.1%} of the labels changed; "
+                    f"confidence by at most {difference:.3f}",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()
