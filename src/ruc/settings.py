@@ -189,7 +189,7 @@ def load_config(path: Path) -> dict[str, Any]:
     try:
         content = load_yaml(path)
     except UnreadableFileError as error:
-        raise InputError(f"{error}; expected a file of settings, as `name: value` lines") from error
+        raise InputError(f"{error}; expected `name: value` lines") from error
     if not isinstance(content, dict):
         raise InputError(f"{path} holds {type(content).__name__}; expected `name: value` lines")
     content.pop(PROVENANCE, None)
