@@ -76,7 +76,7 @@ def test_arrays_of_objects(
 
 def test_pickles_by_other_names(mark: Path, tmp_path: Path) -> None:
     for name in ("a.npy", "a.npz", "a.pth", "a.csv", "a.parquet"):
-        (tmp_path / name).write_bytes(pickle.dumps(Bait(mark)))
+        (tmp_path / name).write_bytes(pickle.dumps(Bait(mark), protocol=2))  # torch's own
     np.savez(tmp_path / "b.npz", np.array([Bait(mark)], dtype=object))
     torch.save({"model": Bait(mark)}, tmp_path / "b.pth")
     for read, name in ((load_npy, "a.npy"), (load_npz, "a.npz"), (load_npz, "b.npz")):
@@ -84,25 +84,12 @@ def test_pickles_by_other_names(mark: Path, tmp_path: Path) -> None:
             read(tmp_path / name)
     np.save(tmp_path / "f.npy", np.eye(6))
     images(tmp_path / "images")
+    refine = ["refine", "--features", tmp_path / "f.npy", "-o", tmp_path / "run", "-q"]
     for name in ("a.csv", "a.parquet"):
-        assert (
-            ruc(
-                "refine",
-                "--features",
-                tmp_path / "f.npy",
-                "--labels",
-                tmp_path / name,
-                "-o",
-                tmp_path / "r",
-                "-q",
-            )
-            == 1
-        )
+        assert ruc(*refine, "--labels", tmp_path / name) == 1
+    embed = ["embed", tmp_path / "images", "-o", tmp_path / "g.npy", "-q"]
     for name in ("a.pth", "b.pth"):
-        assert (
-            ruc("embed", tmp_path / "images", "--embedder", tmp_path / name, "-o", tmp_path / "g.npy", "-q")
-            == 1
-        )
+        assert ruc(*embed, "--embedder", tmp_path / name) == 1
     assert not mark.exists()
 
 
