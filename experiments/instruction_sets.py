@@ -1,11 +1,13 @@
 """How many labels change with the processor's instruction set or the number of threads, all else being the same.
 
-    python experiments/instruction_sets.py 300 digits blood8 aerial7 waste6
+    python experiments/instruction_sets.py digits blood8 aerial7 waste6 --n-images 300
+    python experiments/instruction_sets.py digits --n-images 300 --options --embedder pixels
 
 Each set (so many of its images) is clustered natively with one thread, then natively again, with two threads, and with
 the instructions of AVX2 and of no vector extension alone. Clusters are matched before labels are compared.
 """
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -42,11 +44,22 @@ def images_of(name: str, folder: Path, n_images: int) -> tuple[Path, int]:
 
 
 def clustered(
-    images: Path, n_clusters: int, output: Path, way: dict[str, str]
+    images: Path, n_clusters: int, output: Path, options: list[str], way: dict[str, str]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Clusters and confidence of each image, by name."""
     threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "ruc.cli", "cluster", images, "-k", str(n_clusters), "-o", output, "-q"]
+    command = [
+        sys.executable,
+        "-m",
+        "ruc.cli",
+        "cluster",
+        str(images),
+        "-k",
+        str(n_clusters),
+        "-o",
+        str(output),
+    ]
+    command += ["-q", *options]
     subprocess.run(command, check=True, env={**os.environ, **threads, **way}, stdout=subprocess.DEVNULL)
     table = parquet.read_table(output / "clusters.parquet")
     return table.column("cluster").to_numpy(), table.column("confidence").to_numpy()
@@ -60,13 +73,21 @@ def share_changed(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def main() -> None:
-    n_images, *names = sys.argv[1:]
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("sets", nargs="+")
+    parser.add_argument("--n-images", type=int, default=300)
+    parser.add_argument("--options", nargs=argparse.REMAINDER, default=[], help="of `ruc cluster`")
+    asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
-        for name in names:
-            images, n_clusters = images_of(name, Path(place), int(n_images))
-            first, sure = clustered(images, n_clusters, Path(place) / f"{name} first", {})
+        for name in asked.sets:
+            images, n_clusters = images_of(name, Path(place), asked.n_images)
+            first, sure = clustered(images, n_clusters, Path(place) / f"{name} first", asked.options, {})
             for way, variables in WAYS.items():
-                labels, confidence = clustered(images, n_clusters, Path(place) / f"{name} {way}", variables)
+                labels, confidence = clustered(
+                    images, n_clusters, Path(place) / f"{name} {way}", asked.options, variables
+                )
                 difference = np.abs(confidence - sure).max()
                 print(
                     f"{name}, {len(first)} images, {way}: {share_changed(first, labels):.1%} of the labels changed; "

@@ -69,7 +69,7 @@ COMMANDS = {
     "predict": Command(PREDICT, (CLUSTER,)),
     "predict again": Command((*PREDICT, "--overwrite"), (CLUSTER, RENAMED, PREDICT)),
     "embed": Command(EMBED),
-    "embed again": Command(("embed", "fewer", *EMBED[2:], "--overwrite"), (EMBED,)),
+    "embed again": Command(("embed", "fewer", *EMBED[2:], "--overwrite", "--max-skipped", "50%"), (EMBED,)),
     **{
         to: Command(("export", "run", "--to", to, "-o", "out"), (CLUSTER,))
         for to in ("folders", "imagefolder", "label-studio", "coco", "parquet")
