@@ -8,6 +8,7 @@ import torch
 from blobs import make_blobs, make_wrong
 
 from ruc.belief.evidence import Evidence
+from ruc.belief.known import Known
 from ruc.belief.predictor import Predictor
 from ruc.estimators import RobustClusterer
 from ruc.images.views import PAPER
@@ -282,5 +283,6 @@ def test_both_doors_make_the_same_of_the_same_features(tmp_path, kind):
         model.fit(features, initial_labels=labels)
         np.testing.assert_array_equal(model.labels_, run.cluster)
         np.testing.assert_array_equal(model.probabilities_, run.probabilities)
-        again = predict(read_model(tmp_path / "run"), features, CPU)
+        known = Known(run.features, run.cluster, run.confidence)
+        again = predict(read_model(tmp_path / "run"), features, CPU, known=known)
         np.testing.assert_allclose(again.probabilities, model.predict_proba(features), atol=1e-6)

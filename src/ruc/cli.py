@@ -37,6 +37,7 @@ from ruc.options import (
     Space,
     constants_of,
     given_of,
+    share_of,
 )
 
 
@@ -175,9 +176,15 @@ def predict(
         typer.Option("-o", "--output", help="CSV to write; what can't be read goes to NAME_skipped.csv."),
     ] = Path("predictions.csv"),
     features: Features = None,
-    raw: Annotated[
-        bool, typer.Option("--raw", help="Confidence as the networks say it, instead of calibrated.")
-    ] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Confidence as the networks say it.")] = False,
+    most_novel: Annotated[
+        float | None,
+        typer.Option(
+            parser=share_of,
+            metavar="<share>",
+            help="Leave the cluster empty where novelty is above this, e.g. 99%: 1% of the run's own kind are.",
+        ),
+    ] = None,
     max_skipped: MaxSkipped = None,
     max_megapixels: MaxMegapixels = None,
     device: Device = None,
@@ -194,7 +201,9 @@ def predict(
     runtime = Runtime(device or "auto", verbose=not quiet)
     lost = 0.10 if max_skipped is None else max_skipped
     most = max_megapixels or MOST_MEGAPIXELS
-    prediction = predict_to_csv(run, source, features, output, runtime, lost, raw, overwrite, most)
+    prediction = predict_to_csv(
+        run, source, features, output, runtime, lost, raw, most_novel, overwrite, most
+    )
     skipped = skipped_note(output, prediction.skipped)
     typer.echo(f"{len(prediction.file_names)} predicted{skipped}: {output}")
 

@@ -14,7 +14,8 @@ from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from ruc.belief.calibration import Calibration
+from ruc.belief.calibration import pinned
+from ruc.belief.known import Known
 from ruc.cluster.auto import cluster, method_of
 from ruc.cluster.inputs import check_different
 from ruc.embed.scaling import fit_scaling
@@ -67,7 +68,9 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
     labels_
         (n_samples,) int64 cluster of each sample.
     probabilities_
-        (n_samples, n_clusters) calibrated probabilities of the training samples.
+        (n_samples, n_clusters) of the training samples; the largest of a row is the confidence.
+    stability_
+        (n_samples,) how many samples stay together when the clustering is made again; None for given labels.
     was_clean_, is_clean_
         (n_samples,) bool: whose label was trusted at the start, and at the end.
     initial_labels_
@@ -164,6 +167,7 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
         self.initial_labels_ = start.labels
         self.probabilities_ = result.probabilities
         self.labels_ = result.labels
+        self.stability_ = result.stability
         self.was_clean_, self.is_clean_ = result.was_clean, result.is_clean
         self.history_: tuple[Epoch, ...] = result.history
         self.remarks_ = result.remarks
@@ -172,6 +176,8 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
             *empty_clusters(start.labels, result.labels, self.classes_.tolist()),
         )
         self.predictor_ = result.predictor
+        self.known_ = Known(features, result.labels, result.probabilities.max(axis=1))
+        self.is_weighed_ = result.stability is None
         self.n_iter_ = len(result.history)
         _warn(self.warnings_)
         return self
@@ -184,17 +190,30 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
         X
             (n_samples, n_features), or as many arrays as it was fitted to.
         raw
-            False: calibrated without labels, so that the largest of a row estimates how likely the cluster is right.
-            True: what the networks say, the softmax of their summed logits.
+            False: the largest of a row is as high as the confidence of the training samples around it. True: what the
+            networks say, the softmax of their summed logits.
         """
-        logits = self._logits(X)
-        calibration = Calibration() if raw else self.predictor_.calibration
-        probabilities: NDArray[np.float32] = calibration.apply(logits).numpy()
-        return probabilities
+        features = self._features(X)
+        logits = self.predictor_.logits(torch.from_numpy(features))
+        probabilities: NDArray[np.float32] = logits.softmax(dim=1).numpy()
+        if raw:
+            return probabilities
+        cluster = logits.argmax(dim=1).numpy()
+        return pinned(probabilities, cluster, self.known_.look_around(features, cluster).confidence)
+
+    def novelty(self, X: ArrayLike) -> NDArray[np.float32]:
+        """How new each sample is to the training samples, (n_samples,) in [0, 1].
+
+        The share of these that lie nearer to the others than it does: of samples like them one in a hundred is above
+        0.99.
+        """
+        features = self._features(X)
+        return self.known_.look_around(features, np.zeros(len(features), np.int64)).novelty
 
     def predict(self, X: ArrayLike | Sequence[ArrayLike]) -> NDArray[np.int64]:
         """The cluster of each sample; on the training data these are `labels_`."""
-        labels: NDArray[np.int64] = self._logits(X).argmax(dim=1).numpy()
+        features = torch.from_numpy(self._features(X))
+        labels: NDArray[np.int64] = self.predictor_.logits(features).argmax(dim=1).numpy()
         return labels
 
     def _wanted_clusters(self) -> int | str:
@@ -225,7 +244,7 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
             is_clean=self.is_clean_,
             cluster_names=[str(name) for name in self.classes_],
             probabilities=self.probabilities_,
-            is_calibrated=self.predictor_.calibration != Calibration(),
+            is_calibrated=self.is_weighed_,
             open_thumbnail=opener,
             remarks=self.remarks_,
             warnings=self.warnings_,
@@ -243,7 +262,7 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
             raise InputError(f"X holds arrays of {rows} rows; expected as many in each: of the same samples")
         return values
 
-    def _logits(self, X: ArrayLike | Sequence[ArrayLike]) -> torch.Tensor:
+    def _features(self, X: ArrayLike | Sequence[ArrayLike]) -> NDArray[np.float32]:
         check_is_fitted(self)
         if len(self.scalings_) == 1:
             values = [validate_data(self, X, dtype=[np.float64, np.float32], reset=False)]
@@ -253,8 +272,7 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
             raise InputError(
                 f"another kind of X given than fitted to; expected a list of {len(self.scalings_)} arrays"
             )
-        features = join([scaling(each) for scaling, each in zip(self.scalings_, values, strict=True)])
-        return self.predictor_.logits(torch.from_numpy(features))
+        return join([scaling(each) for scaling, each in zip(self.scalings_, values, strict=True)])
 
 
 class ImageClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[misc]
@@ -378,12 +396,13 @@ class ImageClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[m
     def predict_proba(self, X: Images, raw: bool = False) -> NDArray[np.float32]:
         """(n_images, n_clusters) probabilities, in the order given; zeros where one can't be read.
 
-        Calibrated without labels; `raw`: the softmax of the networks' summed logits instead.
+        Each row as sure as the run's images around it; `raw`: the softmax of the networks' summed logits instead.
         """
         check_is_fitted(self)
         source = find_images(X)
         runtime = self._runtime(self.run_.settings["seed"])
-        prediction = predict(self.model_, source, runtime, self.max_skipped, raw=raw)
+        known = Known(self.run_.features, self.run_.cluster, self.run_.confidence)
+        prediction = predict(self.model_, source, runtime, self.max_skipped, raw=raw, known=known)
         order = _order_given(source, prediction.file_names)
         return np.where((order >= 0)[:, None], prediction.probabilities[order], np.float32(0))
 

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from ruc.belief.calibration import Calibration
 from ruc.cache import Cache
 from ruc.cluster.inputs import check_different
 from ruc.embed.scaling import scaling_states
@@ -255,11 +254,15 @@ def as_run(
             repaired.labels,
             repaired.probabilities,
         ),
-        marks={"clean_since": repaired.clean_since, **asdict(marks)},
+        marks={
+            "clean_since": repaired.clean_since,
+            **({} if repaired.stability is None else {"stability": repaired.stability}),
+            **asdict(marks),
+        },
         notes={
             "given_settings": settings.as_yaml_dict(),
             "embedder": embedded.why,
-            "is_calibrated": repaired.predictor.calibration != Calibration(),
+            "is_calibrated": repaired.stability is None,
             "remarks": [*(() if source is None else source.remarks), *repaired.remarks],
             "warnings": [
                 *repaired.warnings,

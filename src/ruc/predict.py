@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ruc.belief.calibration import Calibration
+from ruc.belief.calibration import Calibration, pinned
+from ruc.belief.known import Known
 from ruc.belief.predictor import Predictor
-from ruc.edits import follow_edits, needs_features
+from ruc.edits import before_edits, follow_edits, needs_features
 from ruc.embed import embedder_from_state
 from ruc.embed.scaling import Scaling, scalings_of
 from ruc.embed.several import embed_source, fitted_from_state
@@ -44,6 +45,8 @@ class Prediction:
         (file_name, reason) of the images that couldn't be read.
     features
         (n_samples, n_features) float32 unit-norm rows, where they were asked for or are what was predicted from.
+    novelty
+        (n_samples,) float32 in [0, 1], see `belief.known`; where the known samples were given.
     """
 
     file_names: tuple[str, ...]
@@ -51,6 +54,7 @@ class Prediction:
     probabilities: NDArray[np.float32]
     skipped: tuple[tuple[str, str], ...] = ()
     features: NDArray[np.float32] | None = None
+    novelty: NDArray[np.float32] | None = None
 
 
 def predict(
@@ -60,6 +64,7 @@ def predict(
     max_skipped: float = 0.10,
     with_features: bool = False,
     raw: bool = False,
+    known: Known | None = None,
 ) -> Prediction:
     """Predict new images by a run on images, or (n_samples, n_features) features by a run on features.
 
@@ -77,7 +82,9 @@ def predict(
     with_features
         Embed the images also where the networks predict from pixels.
     raw
-        Whether the probabilities are the networks' own, instead of calibrated ones.
+        Whether the probabilities are the networks' own.
+    known
+        The run's own samples: new ones are as sure as those around them; without them the networks say how sure.
 
     Raises
     ------
@@ -86,6 +93,25 @@ def predict(
     NothingToClusterError
         More than `max_skipped` of the images can't be read.
     """
+    is_known = known is not None
+    prediction = _predict(model, samples, runtime, max_skipped, with_features or is_known, raw or is_known)
+    if known is None or prediction.features is None:
+        return prediction
+    around = known.look_around(prediction.features, prediction.cluster)
+    probabilities = prediction.probabilities
+    if not raw:
+        probabilities = pinned(probabilities, prediction.cluster, around.confidence)
+    return replace(prediction, probabilities=probabilities, novelty=around.novelty)
+
+
+def _predict(
+    model: Mapping[str, State],
+    samples: ImageSource | NDArray[np.generic],
+    runtime: Runtime,
+    max_skipped: float,
+    with_features: bool,
+    raw: bool,
+) -> Prediction:
     about = model["pair"].config
     predictor = Predictor.from_state(model["pair"], runtime.device)
     if raw:
@@ -125,12 +151,13 @@ def predict_to_csv(
     runtime: Runtime,
     max_skipped: float,
     raw: bool = False,
+    most_novel: float | None = None,
     overwrite: bool = False,
     max_megapixels: float = MOST_MEGAPIXELS,
 ) -> Prediction:
-    """The door `ruc predict`: write `file_name, cluster, confidence`, with the clusters' names where they have some.
+    """The door `ruc predict`: write `file_name, cluster, confidence, novelty`, and clusters' names if they have some.
 
-    What was skipped is named in a table beside it.
+    What was skipped is named in a table beside it. Images whose novelty is above `most_novel` have an empty cluster.
     """
     if (source is None) == (not features):
         raise InputError(
@@ -144,7 +171,9 @@ def predict_to_csv(
     loaded = [load_named(Path(path)) for path in given] if source is None else []
     rules = Reading(max_megapixels=max_megapixels)
     samples = [each.values for each in loaded] if source is None else find_images(source).read_by(rules)
-    prediction = predict(model, samples, runtime, max_skipped, needs_features(finished), raw)
+    before = before_edits(finished)
+    known = Known(before.features, before.cluster, before.confidence)
+    prediction = predict(model, samples, runtime, max_skipped, needs_features(finished), raw, known)
     if source is None:
         named = {each.row_names for each in loaded if each.row_names is not None}
         if len(named) > 1:
@@ -156,14 +185,18 @@ def predict_to_csv(
     prediction = replace(prediction, cluster=cluster, probabilities=probabilities)
     has_names = finished.has_names
     confidence = probabilities[np.arange(len(cluster)), cluster].tolist()
-    columns = ["file_name", "cluster", "confidence", *(["cluster_name"] if has_names else [])]
-    rows = zip(prediction.file_names, cluster.tolist(), confidence, strict=True)
+    assert prediction.novelty is not None
+    novelty = prediction.novelty.tolist()
+    columns = ["file_name", "cluster", "confidence", "novelty", *(["cluster_name"] if has_names else [])]
+
+    def row(name: str, number: int, sure: float, new: float) -> list[Any]:
+        if most_novel is not None and new > most_novel:
+            return [name, "", "", new, *([""] if has_names else [])]
+        return [name, number, sure, new, *([names[number]] if has_names else [])]
+
+    rows = map(row, prediction.file_names, cluster.tolist(), confidence, novelty)
     with new_outputs(output, [skipped_file(output)]) as new:
-        write_csv(
-            new / output.name,
-            columns,
-            ([name, number, sure, *([names[number]] if has_names else [])] for name, number, sure in rows),
-        )
+        write_csv(new / output.name, columns, rows)
         write_skipped(new / output.name, prediction.skipped)
     return prediction
 

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ruc.belief.association import Association, associate
+from ruc.belief.confidence import find_confidence
 from ruc.belief.evidence import Evidence, gather_evidence, unrelated_evidence
-from ruc.belief.last_word import last_word
+from ruc.belief.last_word import as_sure_as, last_word
 from ruc.belief.opinion import MOST_NEIGHBORS
 from ruc.belief.predictor import Predictor
 from ruc.labels.clustering import UNKNOWN, Clustering
@@ -38,10 +39,13 @@ class Repaired:
     labels
         (n_samples,) int64: the cluster of every sample.
     probabilities
-        (n_samples, n_clusters) float32 (float16 beyond a quarter of a billion of them), calibrated without labels: the
-        largest of a row estimates the probability that the sample is in the right cluster.
+        (n_samples, n_clusters) float32 (float16 beyond a quarter of a billion of them); the largest of a row is the
+        confidence: of a clustering see `belief.confidence`, of given labels how likely each is right, as they and their
+        neighbours have it.
+    stability
+        (n_samples,) float32: how many samples stay together when the clustering is made again; None for given labels.
     predictor
-        Says the same of the same samples, and what it can of new ones.
+        Names the same clusters of the same samples, and what it can of new ones.
     clean_since
         (n_samples,) int64: the epoch, counted from 1, at whose end each sample became trusted; 0: trusted from the
         start, -1: never.
@@ -53,6 +57,7 @@ class Repaired:
 
     labels: NDArray[np.int64]
     probabilities: NDArray[np.floating]
+    stability: NDArray[np.float32] | None
     predictor: Predictor
     clean_since: NDArray[np.int64]
     history: tuple[Epoch, ...]
@@ -112,9 +117,14 @@ def repair(
     start = choose_start(base, neighbors, evidence, settings)
     trained = refine(space, start, settings, runtime, on_epoch, resume)
     word = last_word(space, trained.pair, base, evidence, features, settings, runtime)
+    sure = None
+    if base.made_of != "elsewhere" and features is not None and neighbors is not None:
+        sure = find_confidence(word.labels, base, features, neighbors, trained.pair.n_clusters, runtime)
+        word = as_sure_as(word, sure.confidence)
     return Repaired(
         labels=word.labels,
         probabilities=word.probabilities,
+        stability=None if sure is None else sure.stability,
         predictor=word.predictor,
         clean_since=trained.clean_since,
         history=trained.history,

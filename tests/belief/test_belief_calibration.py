@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import minimize_scalar
 from torch.nn import functional as F  # noqa: N812
 
-from ruc.belief.calibration import Calibration, fit_level, fit_temperature
+from ruc.belief.calibration import Calibration, fit_level, fit_temperature, pinned
 from ruc.cluster.kmeans import kmeans
 from ruc.labels.clustering import Clustering
 from ruc.neighbors.search import nearest_neighbors
@@ -57,31 +57,48 @@ def mean_confidence(probabilities):
     return float(probabilities.amax(dim=1).mean())
 
 
-@pytest.mark.parametrize("shared", [0.5, 0.9, 1.0])
 @pytest.mark.parametrize("level", [0.3, 0.6, 0.9, 0.99])
-def test_the_mean_confidence_is_the_level(logits, level, shared):
-    confidence = fit_level(logits, level, shared).apply(logits).amax(dim=1)
+def test_the_mean_confidence_is_the_level(logits, level):
+    confidence = fit_level(logits, level).apply(logits).amax(dim=1)
     assert float(confidence.mean()) == pytest.approx(level, abs=1e-3)
     order = logits.softmax(dim=1).amax(dim=1).argsort()
     assert confidence[order[-30:]].mean() > confidence[order[:30]].mean()
 
 
-def test_single_samples_are_doubted_as_often_as_by_neighbours_and_the_rest_is_alike(logits):
-    calibration = fit_level(logits, 0.7, shared=0.95)
-    between = (logits / calibration.temperature).softmax(dim=1)
-    assert mean_confidence(between) == pytest.approx(0.95, abs=1e-3)
-    assert calibration.certainty == pytest.approx((0.7 - 0.2) / (0.95 - 0.2), abs=1e-3)
-
-
 def test_the_networks_own_doubt_is_the_most(logits):
     assert mean_confidence(logits.softmax(dim=1)) > 0.6
-    assert fit_level(logits, 0.4, shared=0.5).temperature == 1.0
+    calibration = fit_level(logits, 0.4)
+    assert calibration.temperature == 1.0 and calibration.certainty < 1
 
 
 def test_a_level_at_chance_keeps_the_order_of_the_clusters(logits):
-    calibration = fit_level(logits, 0.2, 0.9)
+    calibration = fit_level(logits, 0.2)
     assert torch.equal(calibration.apply(logits).argmax(dim=1), logits.argmax(dim=1))
     assert float(calibration.apply(logits).amax(dim=1).max()) < 0.23
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_pinned_rows_are_as_sure_as_said_and_keep_their_order(logits, dtype):
+    probabilities = logits.softmax(dim=1).numpy().astype(dtype)
+    cluster = probabilities.argmax(axis=1)
+    confidence = np.random.default_rng(0).uniform(0.21, 1, 300).astype(np.float32)
+    pinned_rows = pinned(probabilities, cluster, confidence)
+    np.testing.assert_allclose(pinned_rows.sum(axis=1), 1, atol=2e-3)
+    np.testing.assert_allclose(pinned_rows[np.arange(300), cluster], confidence, atol=0.02)
+    np.testing.assert_array_equal(pinned_rows.argmax(axis=1), cluster)
+    others = np.where(np.arange(5) == cluster[:, None], -1, probabilities)
+    others_now = np.where(np.arange(5) == cluster[:, None], -1, pinned_rows)
+    clear = (np.sort(others, axis=1)[:, -1] > np.sort(others, axis=1)[:, -2] + 0.01) & (confidence < 0.99)
+    np.testing.assert_array_equal(others_now.argmax(axis=1)[clear], others.argmax(axis=1)[clear])
+
+
+def test_pinned_by_hand():
+    rows = np.array([[0.6, 0.3, 0.1]] * 3, np.float32)
+    expected = [[0.8, 0.15, 0.05], [1 / 3 + 0.2, 1 / 3 - 0.025, 1 / 3 - 0.175], [1, 0, 0]]
+    said = pinned(rows, np.zeros(3, np.int64), np.array([0.8, 1 / 3 + 0.2, 1.0]))
+    np.testing.assert_allclose(said, expected, atol=1e-6)
+    low = pinned(rows[:1], np.zeros(1, np.int64), np.array([0.0]))
+    assert low.argmax() == 0 and low.max() == pytest.approx(1 / 3, abs=0.01)
 
 
 def make_blobs(noise):

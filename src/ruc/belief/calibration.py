@@ -1,10 +1,8 @@
-"""Confidence as the probability that a sample is in the right cluster, estimated without a single label.
+"""From logits to probabilities: as sure as one may be, with each sample's cluster where it was.
 
-The logits of the retrained networks know which samples are surer than others, but not how sure one may be. Where the
-labels were weighed against the neighbours', these know it, and one temperature is fitted to what they say. Where a
-clustering was refined, all that its networks and neighbours say is consistent with itself even if it's wrong: then the
-temperature doubts single samples as often as their neighbours do, and the clusters as such are doubted until the mean
-confidence is the share of samples that can be expected to be right (`replicate.expect`).
+Given labels are weighed against their neighbours', and one temperature is fitted to what both say. Where a clustering
+was refined, all that its networks and neighbours say is consistent with itself even if it's wrong: how sure one may be
+is asked elsewhere (`belief.confidence`), and the networks are set to that.
 """
 
 import math
@@ -78,27 +76,22 @@ def fit_temperature(logits: Tensor, believed: Tensor) -> float:
     return _falling_root(slope)
 
 
-def fit_level(logits: Tensor, level: float, shared: float) -> Calibration:
-    """The map under which the mean confidence is `level`.
-
-    The temperature doubts single samples as often as neighbours do, and never more than the networks; whatever doubt
-    is then missing is in the clusters as such, and alike for all samples.
+def fit_level(logits: Tensor, level: float) -> Calibration:
+    """The map under which the mean confidence is `level`: by a temperature, and never doubting single samples more than
+    the networks do; whatever doubt is then missing is in the clusters as such, and alike for all samples.
 
     Parameters
     ----------
     logits
         (n_samples, n_clusters).
     level
-        In (0, 1): the share of samples that can be expected to be right.
-    shared
-        In (0, 1]: the share of samples with the label of most of their neighbours.
+        In (0, 1): the mean confidence.
     """
 
     def confidence(temperature: float) -> float:
         return float((logits / temperature).softmax(dim=1).amax(dim=1).mean())
 
-    between_clusters = max(shared, level)
-    temperature = min(_falling_root(lambda temperature: confidence(temperature) - between_clusters), 1.0)
+    temperature = min(_falling_root(lambda temperature: confidence(temperature) - level), 1.0)
     chance = 1 / logits.shape[1]
     certainty = (level - chance) / max(confidence(temperature) - chance, 1e-6)
     return Calibration(temperature, min(max(certainty, LEAST_CERTAINTY), 1.0))

@@ -4,18 +4,17 @@ The networks are asked once. What they said is kept, calibrated, and overwritten
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ruc.belief.calibration import Calibration, fit_level, fit_temperature
+from ruc.belief.calibration import Calibration, fit_level, fit_temperature, pinned
 from ruc.belief.evidence import WELL_EXPLAINED, Evidence
 from ruc.belief.memory import Memory, sketch
 from ruc.belief.predictor import Predictor
-from ruc.belief.replicate import MOST_CLUSTERS, expect
 from ruc.labels.clustering import Clustering
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import Space
@@ -78,24 +77,31 @@ def last_word(
         Device and seed.
     """
     labels, logits = _ask(space, pair, runtime)
-    # How far a clustering can be right is judged on its features, or left to the networks where there are too many
-    # clusters to judge; labels from elsewhere know more than those, and are believed as far as they were weighed.
-    judged_on = None if base.made_of == "elsewhere" else features
+    # Labels from elsewhere know more than the features, and are believed as far as they were weighed; how sure one may
+    # be of a clustering of these features is asked afterwards (`belief.confidence`).
+    is_weighed = base.made_of == "elsewhere" or features is None
     calibration, memory = Calibration(), None
     if evidence is not None:
-        if judged_on is None:
+        if is_weighed:
             calibration = _fit_to_evidence(logits, evidence, settings, runtime)
-        far_apart = FAR_APART if judged_on is None else 1.0
+        far_apart = FAR_APART if is_weighed else 1.0
         # Heads know no better than what different eyes or layouts of the same features agree on, nor than labels of
         # another kind.
         heard = evidence.explained >= WELL_EXPLAINED and (space.sees_more or not evidence.settled)
         memory = _remember(space, labels, logits, evidence, heard, calibration, far_apart, runtime)
         _recall(space, memory, labels, logits, runtime)
-    if judged_on is not None and pair.n_clusters <= MOST_CLUSTERS:
-        expected = expect(labels, judged_on, pair.n_clusters, runtime)
-        sample = logits[_drawn(len(labels), runtime)].float()
-        calibration = fit_level(sample, expected.accuracy, expected.shared)
     return LastWord(labels, _calibrated(logits, calibration), Predictor(pair, memory, calibration))
+
+
+def as_sure_as(word: LastWord, confidence: NDArray[np.floating]) -> LastWord:
+    """The same clusters, each row as sure as `confidence` says; of new samples the networks are as sure in the mean."""
+    probabilities = word.probabilities
+    rows = np.linspace(0, len(probabilities) - 1, min(MOST_CALIBRATED, len(probabilities))).astype(np.int64)
+    logits = torch.from_numpy(probabilities[rows].astype(np.float32)).clamp_min(SMALLEST).log()
+    calibration = fit_level(logits, float(confidence.mean()))
+    for part in _blocks(len(probabilities)):
+        probabilities[part] = pinned(probabilities[part], word.labels[part], confidence[part])
+    return LastWord(word.labels, probabilities, replace(word.predictor, calibration=calibration))
 
 
 def _ask(space: Space, pair: Pair, runtime: Runtime) -> tuple[NDArray[np.int64], Tensor]:

@@ -76,8 +76,6 @@ class RefineSettings:
     calibrate_by
         What the confidence is fitted to where labels were given from outside: the "neighbors", or "both" these and the
         networks, which is right where the networks have learned from something else than the neighbours' features.
-        (Elsewhere it's set by what other clusterings confirm, see `replicate.expect`; more than 60 clusters keep the
-        networks' own.)
     weigh_given
         Whether labels that know more than the features are weighed against their neighbours', by an estimate of
         how reliable they are, and kept where they're the likelier; else they're treated like any clustering

@@ -1,0 +1,108 @@
+"""New samples among those that are known: as sure as these around are, and how new they are to them."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+N_AROUND: Final = 15
+N_NEAR: Final = 5  # how far away a sample is: the mean distance to so many
+SAME: Final = 2e-6  # of a cosine: nearer ones are the same sample
+MOST_KNOWN: Final = 100_000  # of more, a random part stands for all
+N_COMPARED: Final = 2000  # known samples whose own distances new ones are compared with
+VALUES: Final = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Around:
+    """What is known around new samples.
+
+    Attributes
+    ----------
+    confidence
+        (n_samples,) float32: the mean confidence of those of the 15 nearest known samples that are in its cluster, and
+        of the known sample itself where it's one of them; the least of all where none is.
+    novelty
+        (n_samples,) float32 in [0, 1]: the share of the known samples that lie nearer to the others than this one does.
+        Of samples of the same kind one in a hundred is above 0.99.
+    """
+
+    confidence: NDArray[np.float32]
+    novelty: NDArray[np.float32]
+
+
+class Known:
+    """The samples of a run: where they lie, in which cluster, and how sure that is.
+
+    Parameters
+    ----------
+    features
+        (n_known, n_features), unit-norm rows.
+    cluster, confidence
+        (n_known,) of each.
+    """
+
+    def __init__(
+        self,
+        features: NDArray[np.floating],
+        cluster: NDArray[np.int64],
+        confidence: NDArray[np.floating],
+    ) -> None:
+        random = np.random.default_rng(0)
+        rows = np.sort(random.permutation(len(features))[:MOST_KNOWN])
+        self._features = torch.from_numpy(np.array(features[rows], np.float32))
+        self._cluster, self._confidence = cluster[rows], np.asarray(confidence, np.float32)[rows]
+        self._compared = np.sort(random.permutation(len(rows))[:N_COMPARED])
+        self._usual: NDArray[np.float32] | None = None
+
+    def look_around(self, features: NDArray[np.floating], cluster: NDArray[np.int64]) -> Around:
+        """What is known around new samples.
+
+        Parameters
+        ----------
+        features
+            (n_samples, n_features), unit-norm rows.
+        cluster
+            (n_samples,) where each was put.
+        """
+        similarities, indices = self._nearest(torch.from_numpy(np.asarray(features, np.float32)), N_AROUND)
+        counts = self._cluster[indices] == cluster[:, None]
+        same = counts & (similarities >= 1 - SAME)
+        counts = np.where(same.any(axis=1, keepdims=True), same, counts)
+        total = (self._confidence[indices] * counts).sum(axis=1)
+        least = self._confidence.min(initial=1.0)
+        sure = np.where(counts.any(axis=1), total / np.maximum(counts.sum(axis=1), 1), least)
+        return Around(sure.astype(np.float32), self._novelty(_distance(similarities)))
+
+    def _novelty(self, distances: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self._usual is None:
+            similarities, indices = self._nearest(self._features[self._compared], N_NEAR + 1)
+            own = indices == self._compared[:, None]
+            own[~own.any(axis=1), -1] = True  # a copy stood in its place
+            others = similarities[~own].reshape(len(own), -1)
+            self._usual = np.sort(_distance(others))
+        nearer = np.searchsorted(self._usual, distances, side="left")
+        return np.asarray(nearer / (len(self._usual) + 1), np.float32)
+
+    def _nearest(self, features: torch.Tensor, n: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        n = min(n, len(self._features))
+        similarities, indices = (
+            np.empty((len(features), n), np.float32),
+            np.empty((len(features), n), np.int64),
+        )
+        step = max(1, VALUES // len(self._features))
+        for start in range(0, len(features), step):
+            values, columns = (features[start : start + step] @ self._features.T).topk(n, dim=1)
+            similarities[start : start + step], indices[start : start + step] = (
+                values.numpy(),
+                columns.numpy(),
+            )
+        return similarities, indices
+
+
+def _distance(similarities: NDArray[np.float32]) -> NDArray[np.float32]:
+    if similarities.shape[1] == 0:
+        return np.zeros(len(similarities), np.float32)
+    return np.asarray((1 - similarities[:, :N_NEAR]).mean(axis=1), np.float32)
