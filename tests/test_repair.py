@@ -222,7 +222,7 @@ def test_that_weak_features_see_no_lookalikes_is_said(explained):
     weighed = Evidence(POSTERIOR, RELIABILITY, explained)
     selected = choose_start(base, None, weighed, RefineSettings())
     np.testing.assert_array_equal(selected.is_clean, [True, False, True, False])
-    assert "about 80% of them seem right, 2 of 4 are trusted" in selected.remarks[0]
+    assert "which contradict about 20% of them; 2 of 4 are used for learning" in selected.remarks[0]
     assert [("look-alike" in remark) for remark in selected.remarks] == [False, True][
         : 1 + (explained < 0.75)
     ]

@@ -106,7 +106,7 @@ def predict(
 
 def _predict(
     model: Mapping[str, State],
-    samples: ImageSource | NDArray[np.generic],
+    samples: ImageSource | NDArray[np.generic] | Sequence[NDArray[np.generic]],
     runtime: Runtime,
     max_skipped: float,
     with_features: bool,

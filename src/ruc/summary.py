@@ -29,14 +29,25 @@ def summary_lines(run: Run, folder: Path) -> list[str]:
     return [
         f"{n} {what} in {run.n_clusters} clusters{skipped}",
         *([f"number of clusters: {estimate}"] if estimate else []),
-        f"clean labels: {run.was_clean.mean():.1%} at the start, {run.is_clean.mean():.1%} at the end",
+        f"labels used for learning: {run.was_clean.mean():.1%} at the start, {run.is_clean.mean():.1%} at the end",
         f"labels changed: {run.changed.sum()} ({run.changed.mean():.1%}){placed}",
         f"sizes: {sizes_line(run)}",
         *(f"note: {remark}" for remark in run.notes.get("remarks", ())),
         *(f"warning: {warning}" for warning in _warnings(run, sizes)),
         "most doubtful: " + ", ".join(f"{run.file_names[i]} (doubt {doubt[i]:.0%})" for i in doubtful),
+        *_how_right(run, folder),
         f"table: {folder / 'clusters.csv'}   report: {folder / 'report.html'}",
     ]
+
+
+def _how_right(run: Run, folder: Path) -> list[str]:
+    """What is known of how many are right: what was answered, else that it isn't known, and how stable it is."""
+    checked = checked_of(run)
+    if checked is not None:
+        return checked_lines(checked, run.cluster_names)
+    stability = run.marks.get("stability")
+    stable = [] if stability is None else [f"stability: {stability.mean():.0%} stay together when made again"]
+    return [*stable, f"how many are right isn't known; fifty answers tell: ruc check {folder}"]
 
 
 def edited_lines(run: Run) -> list[str]:

@@ -138,9 +138,11 @@ def test_numbers_by_hand() -> None:
     text = " ".join(gallery_html(data).split())
     assert "<b>40</b> images in <b>4</b> clusters" in text
     assert 'RUC moved <b class="changed">4</b> to another cluster and is in doubt about <b>10</b>' in text
-    assert '<b class="right">83.8%</b>' in text  # (10 · 0.5 + 30 · 0.95) / 40
+    assert "how many are right isn't known" in text.replace("&#39;", "'")
+    checked = {"accuracy": {"value": 0.8, "low": 0.66, "high": 0.89, "n_answers": 50}}
+    assert "by 50 answers, 66% to 89% are right" in gallery_html(replace(data, checked=checked))
     # rows 0, 4, 8 of the ten doubtful ones are in cluster 0
-    assert "10 images, 3 doubtful, 82% expected right" in text
+    assert "10 images, 3 doubtful" in text
     doubtful = [one["title"] for one in Elements(text).of("img") if one["class"] == "doubtful"]
     assert sum(str(title).startswith("folder/image_00004") for title in doubtful) == 1
     assert len(doubtful) == 10

@@ -546,12 +546,30 @@ def test_edits_that_cannot_be_kept(visit: Visit) -> None:
     asked.value.accept()
 
 
-@pytest.mark.parametrize("is_calibrated", [True, False])
-def test_confidence_is_called_what_it_is(browser: Any, tmp_path: Path, is_calibrated: bool) -> None:
-    visit = Visit(browser, written(tmp_path, make_data(is_calibrated=is_calibrated)))
-    says = "is the probability of being in the right cluster" if is_calibrated else "is what the networks say"
-    assert says in visit.text(".meaning")
-    assert ("Its networks, unchecked, expect about" in visit.text(".headline")) != is_calibrated
+def accuracy_of(n_answers: int) -> dict[str, Any]:
+    return {"value": 0.82, "low": 0.69, "high": 0.9, "n_answers": n_answers, "n_images": 60}
+
+
+@pytest.mark.parametrize("known", ["nothing", "labels", "answers"])
+def test_confidence_is_called_what_it_is(browser: Any, tmp_path: Path, known: str) -> None:
+    stability = np.full(60, 0.6)
+    about = {
+        "nothing": {"is_calibrated": False, "stability": stability},
+        "labels": {"is_calibrated": True},
+        "answers": {"checked": {"accuracy": accuracy_of(50), "n_yes": 41}, "stability": stability},
+    }[known]
+    visit = Visit(browser, written(tmp_path, replace(make_data(), **about)))
+    meaning, lead, badge = visit.text(".meaning"), visit.text(".headline"), visit.text(".verdict")
+    if known == "answers":
+        assert "is set to a person’s answers" in meaning and "right, by 50 answers" in visit.text(".tiles")
+        assert "Of 50 that a person looked at 41 were right, so 82 % of all were (69 % to 90 %)" in lead
+        assert badge in ("Good", "Mixed", "Look closely")
+        return
+    assert "isn’t known; fifty answers tell: ruc check" in lead
+    assert ("not the probability of being right" in meaning) == (known == "nothing")
+    assert badge == ("Partly stable" if known == "nothing" else "Unchecked")
+    assert ("60 %" in visit.text(".tiles")) == (known == "nothing")
+    assert "expected" not in visit.text("#outcome") and "expected" not in visit.text("#clusters")
     visit.context.close()
     assert visit.complaints == []
 

@@ -96,15 +96,15 @@ class Evidence:
         of = "the given labels" if base.made_of == "elsewhere" else f"the labels of {base.name!r}"
         right = float(self.reliability.diagonal().mean())
         weighed = (
-            f"{of} are weighed against the features: about {right:.0%} of them seem right, "
-            f"{n_clean} of {int((base.labels != UNKNOWN).sum())} are trusted"
+            f"{of} are weighed against the features, which contradict about {1 - right:.0%} of them; "
+            f"{n_clean} of {int((base.labels != UNKNOWN).sum())} are used for learning"
         )
         if self.explained >= WELL_EXPLAINED:
             return (weighed,)
         return (
             weighed,
-            f"the features explain {self.explained:.0%} of {of}: one that is confused with a look-alike can't be told "
-            "from a right one, and confidence takes it for right; better features would show more",
+            f"the features explain {self.explained:.0%} of {of}: of the others they can't tell whether they are right, "
+            "and confidence takes them for right; better features would show more",
         )
 
     def of(self, rows: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ class Known:
     Parameters
     ----------
     features
-        (n_known, n_features), unit-norm rows.
+        (n_known, n_features).
     cluster, confidence
         (n_known,) of each.
     """
@@ -52,7 +52,7 @@ class Known:
     ) -> None:
         random = np.random.default_rng(0)
         rows = np.sort(random.permutation(len(features))[:MOST_KNOWN])
-        self._features = torch.from_numpy(np.array(features[rows], np.float32))
+        self._features = _unit(features[rows])
         self._cluster, self._confidence = cluster[rows], np.asarray(confidence, np.float32)[rows]
         self._compared = np.sort(random.permutation(len(rows))[:N_COMPARED])
         self._usual: NDArray[np.float32] | None = None
@@ -63,11 +63,11 @@ class Known:
         Parameters
         ----------
         features
-            (n_samples, n_features), unit-norm rows.
+            (n_samples, n_features).
         cluster
             (n_samples,) where each was put.
         """
-        similarities, indices = self._nearest(torch.from_numpy(np.asarray(features, np.float32)), N_AROUND)
+        similarities, indices = self._nearest(_unit(features), N_AROUND)
         counts = self._cluster[indices] == cluster[:, None]
         same = counts & (similarities >= 1 - SAME)
         counts = np.where(same.any(axis=1, keepdims=True), same, counts)
@@ -100,6 +100,10 @@ class Known:
                 columns.numpy(),
             )
         return similarities, indices
+
+
+def _unit(features: NDArray[np.floating]) -> torch.Tensor:
+    return torch.nn.functional.normalize(torch.from_numpy(np.array(features, np.float32)), dim=1)
 
 
 def _distance(similarities: NDArray[np.float32]) -> NDArray[np.float32]:

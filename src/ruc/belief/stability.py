@@ -78,6 +78,8 @@ def principal_components(features: NDArray[np.floating], runtime: Runtime) -> ND
     seed = runtime.numpy_seed("stability/components")
     rows = np.sort(np.random.default_rng(seed).permutation(len(features))[:MOST_CLUSTERED])
     some = np.asarray(features[rows], np.float32)
+    if (some == some[0]).all():
+        return np.zeros((len(features), 1), np.float32)
     model = PCA(min(MOST_COMPONENTS, *some.shape), random_state=seed).fit(some)
     kept = max(1, int((model.explained_variance_ > 1e-6 * model.explained_variance_[0]).sum()))
     directions, mean = model.components_[:kept].T.astype(np.float32), model.mean_.astype(np.float32)

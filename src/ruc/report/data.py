@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ruc.check.checked import CHECKED
 from ruc.edits import junk_clusters, merged_clusters
 from ruc.errors import InputError, UnreadableImageError
 from ruc.images.load import open_thumbnail
@@ -18,7 +19,10 @@ from ruc.images.source import ImageSource, find_images
 from ruc.run_folder import Run
 
 DOUBTFUL: Final = 0.2
-"""An image is called doubtful from this doubt on."""
+"""Where confidence estimates how likely a label is right, an image is called doubtful from this doubt on."""
+
+EVEN: Final = 0.5
+"""Where it was set to answers: more likely wrong than right."""
 
 OpenThumbnail = Callable[[int, int], Image.Image]
 """(row, size in pixels) → the image of that row, its shorter side not much larger than needed."""
@@ -39,7 +43,12 @@ class ReportData:
     confidence
         (n,) in [0, 1].
     is_calibrated
-        Whether the confidence was set to what can be expected to be right; else it's what the networks say.
+        Whether the confidence estimates how likely each image is right: from answers, or of given labels from their
+        neighbours. Else it ranks.
+    checked
+        What a person's answers say (`ruc.check.checked.Checked` as JSON), or None.
+    stability
+        (n,) in [0, 1]: how many images stay together when the clustering is made again, or None.
     was_clean, is_clean
         (n,) bool: trusted at the start, and at the end.
     cluster_names
@@ -91,6 +100,8 @@ class ReportData:
     is_clean: NDArray[np.bool_]
     cluster_names: Sequence[str]
     is_calibrated: bool = True
+    checked: Mapping[str, Any] | None = None
+    stability: NDArray[np.floating[Any]] | None = None
     probabilities: NDArray[np.floating[Any]] | None = None
     features: NDArray[np.floating[Any]] | None = None
     positions: NDArray[np.floating[Any]] | None = None
@@ -126,6 +137,16 @@ class ReportData:
         """(n,) in [0, 1], for ranking; what a person has placed is in no doubt."""
         doubt = 1 - self.confidence if self.doubt is None else self.doubt
         return np.where(self.by_hand, np.zeros_like(doubt), doubt)
+
+    @property
+    def doubtful_from(self) -> float:
+        """An image is called doubtful from this doubt on; where doubt only ranks, the share to be reviewed is."""
+        if self.checked is not None:
+            return EVEN
+        doubt = self.how_doubtful
+        if self.is_calibrated or not len(doubt):
+            return DOUBTFUL
+        return float(np.quantile(doubt, 1 - self.review_share, method="higher"))
 
     @property
     def placed(self) -> NDArray[np.bool_]:
@@ -182,7 +203,9 @@ def report_data(run: Run, images: ImageSource | None = None) -> ReportData:
         was_clean=run.was_clean,
         is_clean=run.is_clean,
         cluster_names=run.cluster_names,
-        is_calibrated=bool(run.notes.get("is_calibrated", True)),
+        is_calibrated=bool(run.notes.get("is_calibrated", True)) or CHECKED in run.notes,
+        checked=run.notes.get(CHECKED),
+        stability=run.marks.get("stability"),
         probabilities=run.probabilities,
         features=run.features,
         junk=junk_clusters(run),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ruc.errors import InputError
 from ruc.images.source import find_images
-from ruc.report.data import DOUBTFUL, ReportData, report_data
+from ruc.report.data import ReportData, report_data
 from ruc.report.prototypes import typical_ranks
 from ruc.report.thumbnails import make_thumbnails
 from ruc.run_folder import Run, read_run
@@ -95,7 +95,7 @@ def _rendered(data: ReportData, n_images: int, note: str) -> str:
     sizes = np.bincount(data.cluster[data.cluster >= 0], minlength=data.n_clusters)
     order = [int(one) for one in np.argsort(-sizes, kind="stable") if sizes[one]]
     chosen = {
-        one: _examples(np.flatnonzero(data.cluster == one), typical, doubt, n_images)
+        one: _examples(np.flatnonzero(data.cluster == one), typical, doubt, data.doubtful_from, n_images)
         for one in order[:MOST_CLUSTERS]
     }
     pictures = _pictures(data, [row for rows in chosen.values() for part in rows for row in part])
@@ -110,10 +110,9 @@ def _rendered(data: ReportData, n_images: int, note: str) -> str:
         n_clusters=len(order),
         n_changed=int(data.changed.sum()),
         n_placed=int(data.placed.sum()),
-        n_doubtful=int((doubt >= DOUBTFUL).sum()),
-        expected_right=f"{data.confidence.mean():.1%}",
+        n_doubtful=int((doubt >= data.doubtful_from).sum()),
+        how_right=_how_right(data),
         noun=f"{data.noun}s",
-        is_calibrated=data.is_calibrated,
         warnings=data.warnings,
         clusters=[
             {
@@ -130,11 +129,15 @@ def _rendered(data: ReportData, n_images: int, note: str) -> str:
 
 
 def _examples(
-    members: NDArray[np.int64], typical: NDArray[np.float32], doubt: NDArray[Any], n_images: int
+    members: NDArray[np.int64],
+    typical: NDArray[np.float32],
+    doubt: NDArray[Any],
+    doubtful_from: float,
+    n_images: int,
 ) -> tuple[list[int], list[int]]:
     """Rows of the most typical members, and of the most doubtful others that are doubtful at all."""
     unsure = members[np.argsort(-doubt[members], kind="stable")][: n_images // 3]
-    unsure = unsure[doubt[unsure] >= DOUBTFUL]
+    unsure = unsure[doubt[unsure] >= doubtful_from]
     rest = np.setdiff1d(members, unsure)
     rest = rest[np.argsort(-typical[rest], kind="stable")][: n_images - len(unsure)]
     return rest.tolist(), unsure.tolist()
@@ -142,7 +145,7 @@ def _examples(
 
 def _numbers(data: ReportData, cluster: int, doubt: NDArray[Any], most: int) -> dict[str, Any]:
     members = np.flatnonzero(data.cluster == cluster)
-    n_doubtful = int((doubt[members] >= DOUBTFUL).sum())
+    n_doubtful = int((doubt[members] >= data.doubtful_from).sum())
     name = str(data.cluster_names[cluster])
     return {
         "name": f"Cluster {cluster}" if name == str(cluster) else name,
@@ -150,8 +153,24 @@ def _numbers(data: ReportData, cluster: int, doubt: NDArray[Any], most: int) -> 
         "n_doubtful": n_doubtful,
         "sure": round(100 * (len(members) - n_doubtful) / most, 2),
         "doubtful": round(100 * n_doubtful / most, 2),
-        "confidence": f"{data.confidence[members].mean():.0%} expected right",
+        "right": _right_of(data, members),
     }
+
+
+def _how_right(data: ReportData) -> str:
+    """Measured before answered; where nobody has looked nothing is claimed."""
+    if data.metrics is not None:
+        return f"by the truth, {data.metrics['refined']['numbers']['accuracy']['value']:.1%} are right"
+    if data.checked is not None:
+        share = data.checked["accuracy"]
+        return f"by {share['n_answers']} answers, {share['low']:.0%} to {share['high']:.0%} are right"
+    return "how many are right isn't known (ruc check asks)"
+
+
+def _right_of(data: ReportData, members: NDArray[np.int64]) -> str:
+    if data.checked is not None:
+        return f"{data.confidence[members].mean():.0%} expected right"
+    return "" if data.stability is None else f"{data.stability[members].mean():.0%} stay together"
 
 
 def _pictures(data: ReportData, rows: list[int]) -> dict[int, dict[str, str]]:
@@ -162,7 +181,7 @@ def _pictures(data: ReportData, rows: list[int]) -> dict[int, dict[str, str]]:
     return {
         row: {
             "name": data.file_names[row],
-            "text": f"{data.file_names[row]}: {data.confidence[row]:.0%} sure",
+            "text": f"{data.file_names[row]}: {data.confidence[row]:.0%} confidence",
             "source": sources.get(row, ""),
         }
         for row in rows

@@ -11,7 +11,7 @@ import yaml
 from numpy.typing import NDArray
 
 from ruc.edits import run_id
-from ruc.report.data import DOUBTFUL, ReportData
+from ruc.report.data import ReportData
 from ruc.report.found import Found
 
 FINENESS: Final = 10_000  # confidences in steps of 1e-4
@@ -51,6 +51,8 @@ def payload(data: ReportData, found: Found, shown: NDArray[np.int64]) -> dict[st
         others, shares = _runners_up(data.probabilities, data.cluster)
         columns["others"] = packed(others.ravel(), "<i4")
         columns["otherShares"] = packed(shares.ravel() * FINENESS, "<u2")
+    if data.stability is not None:
+        columns["stability"] = packed(data.stability * FINENESS, "<u2")
     if data.positions is not None:
         positions = _into_square(data.positions)
         columns["x"] = packed(positions[:, 0] * MAP_EXTENT, "<u2")
@@ -64,11 +66,12 @@ def payload(data: ReportData, found: Found, shown: NDArray[np.int64]) -> dict[st
         "junk": sorted(data.junk),
         "mergedInto": [list(pair) for pair in data.merged_into.items()],
         "fileNames": list(data.file_names),
-        "doubtfulFrom": DOUBTFUL,
+        "doubtfulFrom": data.doubtful_from,
         "reviewShare": data.review_share,
         "noun": data.noun,
         "hasImages": data.open_thumbnail is not None,
         "isCalibrated": data.is_calibrated,
+        "checked": data.checked,
         "isOnFeatures": bool(data.settings.get("features")),
         "columns": columns,
         "nNeighbors": found.neighbors.shape[1],

@@ -49,13 +49,14 @@ function buildNext() {
     const link = (cluster) => h('a', { href: `#cluster-${cluster}` }, clusterName(cluster));
     const steps = [
       [['Go through the ', h('a', { href: '#doubtful' }, `doubtful ${nouns}`), '.'], 'A click confirms or moves one.'],
-      poor.length > 0 && [['Look closely at ', poor.slice(0, 6).map((cluster, index) => [index ? ', ' : '', link(cluster)]), poor.length > 6 && ` and ${poor.length - 6} more`, '.'], `Many of their ${nouns} are expected to be wrong, or lie nearer to another cluster.`],
+      poor.length > 0 && [['Look closely at ', poor.slice(0, 6).map((cluster, index) => [index ? ', ' : '', link(cluster)]), poor.length > 6 && ` and ${poor.length - 6} more`, '.'], data.metrics || data.checked ? `Many of their ${nouns} are wrong.` : 'They are not found again when the clustering is made again.'],
       alike && alike.numbers.alike.share > 0.05 && [['Are ', link(alike.cluster), ' and ', link(alike.numbers.alike.cluster), ' the same?'], 'They are the most alike. Merge them if you think so.'],
       [['Name the clusters, then ', button('download your edits', downloadEdits, { class: 'link' }), ' and put them into the run.'], null, `ruc apply ${data.runFolder} edits.json`],
       noun === 'image'
         ? [['Hand the result over: folders, imagefolder, Label Studio, COCO, Parquet, ONNX.'], null, `ruc export ${data.runFolder} --to folders -o sorted/`]
         : [['Hand the result over: Parquet, ONNX.'], null, `ruc export ${data.runFolder} --to parquet -o clusters.parquet`],
       [[`Sort new ${nouns} into the same clusters.`], null, `ruc predict ${data.runFolder} ${data.isOnFeatures ? '--features new.npy' : 'new_photos/'} -o new.csv`],
+      !data.metrics && !data.checked && [['How much of it is right? Answer fifty questions with y and n.'], 'About three minutes.', `ruc check ${data.runFolder}`],
       !data.metrics && [[`Know the truth for some ${nouns}? Measure.`], null, `ruc evaluate ${data.runFolder} --truth truth.csv`],
     ].filter(Boolean);
     replaceChildren(list, steps.map(([title, text, command]) => h('li', null, h('p', { class: 'step-title' }, title), text && h('p', { class: 'note' }, text), command && commandLine(command))));

@@ -55,9 +55,9 @@ function clusterPanel(cluster) {
       h('div', { class: 'panel-title' }, chip(cluster).firstChild, h('h3', { class: 'visually-hidden' }, clusterName(cluster)), h('span', { class: 'panel-number' }, cluster), field, verdictBadge(cluster, numbers)),
       h('p', { class: 'panel-numbers' },
         h('span', null, h('b', null, number(numbers.size)), ' ', numbers.size === 1 ? noun : nouns),
-        h('span', { title: 'Their mean confidence' }, h('b', null, percent(numbers.confidence)), ' expected to be right'),
+        wordsOfRight(cluster, numbers),
         h('span', null, h('b', null, number(numbers.doubtful)), ' doubtful'),
-        h('span', { title: 'Share of its labels that RUC took as they were, to learn from them' }, h('b', null, percent(numbers.trustedShare)), ' trusted'),
+        h('span', { title: 'Share of its labels that RUC took as they were, to learn from them' }, h('b', null, percent(numbers.trustedShare)), ' used for learning'),
         h('span', { title: `Share of its ${nouns} that lie nearer to its own centre than to any other` }, h('b', null, percent(numbers.nearestShare)), ' nearest to its own centre'),
         numbers.alike && h('span', { title: `Its ${nouns} give ${percent(numbers.alike.share, 1)} of their probability to it` }, 'most like ', h('a', { href: `#cluster-${numbers.alike.cluster}` }, clusterName(numbers.alike.cluster)))),
       h('div', { class: 'row-actions' },
@@ -74,7 +74,7 @@ function clusterPanel(cluster) {
 
 function buildClusters() {
   const list = h('div', { class: 'panels' });
-  section('clusters', 'Clusters', `In a good one, nine in ten ${nouns} or more are expected to be right, and nearly all lie nearest to the cluster’s own centre. Type a name to rename; tick ${nouns} to move them.`,
+  section('clusters', 'Clusters', `${data.metrics || data.checked ? `In a good one, nine in ten ${nouns} or more are right.` : `A stable one is found again when the clustering is made again; whether it is right, nobody has looked.`} Type a name to rename; tick ${nouns} to move them.`,
     isSample && h('p', { class: 'note sample' }, `This file holds pictures of ${number(nPictured)} of the ${number(nRows)} images: a sample of each cluster, with its most typical, most doubtful and newly joined ones. Table and map list all.`), list);
   const panels = new Map();
   const built = new Set();

@@ -35,6 +35,7 @@ const base = {
   neighbors: column('neighbors', Int32Array), // data.nNeighbors a row, nearest first
   others: column('others', Int32Array),
   otherShares: shares('otherShares'),
+  stability: column('stability', Uint16Array), // in steps of 1e-4
   x: column('x', Uint16Array),
   y: column('y', Uint16Array),
 };

@@ -30,7 +30,7 @@ function showDetail() {
     ['Confidence', percent(confidence(row), 1)],
     ['Doubt', isByHand(row) ? '' : percent(current.doubt[row], 1)],
     ['Before RUC', current.initial[row] < 0 ? 'unknown' : chip(current.initial[row])],
-    ['Trusted', `${wasClean(row) ? 'at the start' : 'not at the start'}, ${isClean(row) ? 'at the end' : 'not at the end'}`],
+    ['Used for learning', `${wasClean(row) ? 'at the start' : 'not at the start'}, ${isClean(row) ? 'at the end' : 'not at the end'}`],
     second && ['Second best', [chip(second.cluster), ` ${percent(second.share, 1)}`]],
     isByHand(row) && ['Moved', 'by you'],
     ...data.marks.map((mark) => [mark.name.replace(/^is_/, '').replaceAll('_', ' '), markText(mark, row)]),

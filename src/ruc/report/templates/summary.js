@@ -10,12 +10,13 @@ function stats(cluster) {
 
 function computeStats(cluster) {
   const rows = members(cluster);
-  let trusted = 0, doubtful = 0, sure = 0, nearest = 0, joined = 0;
+  let trusted = 0, doubtful = 0, sure = 0, stable = 0, nearest = 0, joined = 0;
   const alike = new Map();
   for (const row of rows) {
     trusted += isTrusted(row);
     doubtful += isDoubtful(row);
     sure += confidence(row);
+    stable += base.stability ? base.stability[row] / 10000 : NaN;
     nearest += isByHand(row) || current.nearest[row] === cluster;
     joined += isElsewhere(row);
     const second = secondBest(row);
@@ -24,18 +25,50 @@ function computeStats(cluster) {
   const n = rows.length || NaN;
   const [closest] = [...alike].sort((a, b) => b[1] - a[1] || a[0] - b[0]);
   return {
-    size: rows.length, doubtful, trustedShare: trusted / n, confidence: sure / n, nearestShare: nearest / n, joined,
+    size: rows.length, doubtful, trustedShare: trusted / n, confidence: sure / n, stability: stable / n, nearestShare: nearest / n, joined,
     alike: closest && closest[1] / n >= 0.02 ? { cluster: closest[0], share: closest[1] / n } : null,
   };
 }
 
-// Good where nearly all are expected to be right and lie with their own; the numbers stand beside it.
+// The share of a cluster that is right: by the truth, else as a person's answers have it; null where nobody has looked.
+function rightShare(cluster, numbers) {
+  const measured = data.metrics && data.metrics.refined.clusters.find((one) => one.cluster === cluster);
+  if (measured) return measured.precision;
+  return data.checked ? numbers.confidence : null;
+}
+
+function wordsOfRight(cluster, numbers) {
+  const share = rightShare(cluster, numbers);
+  if (share !== null) return h('span', { title: data.metrics ? 'By the truth' : 'By a person’s answers' }, h('b', null, percent(share)), data.metrics ? ' right' : ' expected to be right');
+  return Number.isFinite(numbers.stability) && h('span', { title: 'When the clustering is made again, from halves of the images and of the features; it says nothing about being right' }, h('b', null, percent(numbers.stability)), ' stay together');
+}
+
+// What is known of all images, measured before estimated: { words, tile }.
+function howRight() {
+  if (data.metrics) {
+    const { value, low, high } = data.metrics.refined.numbers.accuracy;
+    return { words: ['By the truth, ', h('b', null, percent(value, 1)), ` are in the right cluster (${percent(low)} to ${percent(high)}).`], tile: [percent(value, 1), 'right, measured', '#evaluation', 'ink-trust'] };
+  }
+  if (data.checked) {
+    const { value, low, high, n_answers: asked } = data.checked.accuracy;
+    return { words: [`Of ${number(asked)} that a person looked at ${number(data.checked.n_yes)} were right, so `, h('b', null, percent(value)), ` of all were (${percent(low)} to ${percent(high)}).`], tile: [percent(value), `right, by ${number(asked)} answers`, '#clusters', 'ink-trust'] };
+  }
+  const all = base.stability ? base.stability.reduce((sum, one) => sum + one, 0) / 10000 / nRows : NaN;
+  return { words: [`How many are in the right cluster isn’t known; fifty answers tell: `, h('code', null, `ruc check ${data.runFolder}`), '.'], tile: Number.isFinite(all) && [percent(all), 'stay together', '#clusters'] };
+}
+
+// Good where nearly all are right; where nobody has looked, how far the cluster is found again: no claim of being right.
 function verdict(cluster, numbers) {
   if (current.junk.has(cluster)) return { name: 'junk', text: 'Junk' };
   if (!numbers.size) return { name: 'none', text: 'Empty' };
-  if (numbers.confidence >= 0.9 && numbers.nearestShare >= 0.75) return { name: 'good', text: 'Good' };
-  if (numbers.confidence >= 0.7 && numbers.nearestShare >= 0.5) return { name: 'mixed', text: 'Mixed' };
-  return { name: 'check', text: 'Look closely' };
+  const right = rightShare(cluster, numbers);
+  if (right === null) {
+    if (!Number.isFinite(numbers.stability)) return { name: 'none', text: 'Unchecked' };
+    if (numbers.stability >= 0.75) return { name: 'good', text: 'Stable' };
+    return numbers.stability >= 0.5 ? { name: 'mixed', text: 'Partly stable' } : { name: 'check', text: 'Unstable' };
+  }
+  if (right >= 0.9) return { name: 'good', text: 'Good' };
+  return right >= 0.7 ? { name: 'mixed', text: 'Mixed' } : { name: 'check', text: 'Look closely' };
 }
 
 function verdictBadge(cluster, numbers) {
@@ -74,8 +107,9 @@ function buildSummary() {
   main.append(h('section', { id: 'outcome', class: 'outcome', 'aria-label': 'What came out' },
     h('p', { class: 'eyebrow' }, 'What came out'),
     h('h1', null, data.title), lead, tiles,
-    h('p', { class: 'note meaning' }, data.isCalibrated ? 'Confidence is the probability of being in the right cluster, estimated without ground truth.'
-      : `Confidence is what the networks say: how far they are right could not be estimated for this run. It ranks the ${nouns}; it is not the share of them that is right.`),
+    h('p', { class: 'note meaning' }, data.checked ? 'Confidence is set to a person’s answers: how likely each one is in the right cluster.'
+      : data.isCalibrated ? 'Confidence is how likely a label is right, as the labels and their neighbours have it; a mistake that looks right to the features is missed.'
+        : `Confidence ranks the ${nouns}: how far the base clustering, a classifier that didn’t see the ${noun} and its neighbours agree on its cluster. It is not the probability of being right.`),
     data.remarks.map((text) => h('p', { class: 'note remark' }, `Note: ${text}.`)),
     data.warnings.length > 0 && warningsList(5),
     h('div', { class: 'first-screen' },
@@ -85,16 +119,15 @@ function buildSummary() {
         h('span', { class: 'legend' }, 'before → after')), flowList))));
 
   function updateLead() {
-    let changed = 0, placed = 0, doubtful = 0, byHand = 0, wrong = 0, junk = 0;
+    const right = howRight();
+    let changed = 0, placed = 0, doubtful = 0, byHand = 0, junk = 0;
     for (let row = 0; row < nRows; row++) {
       if (isJunk(row)) { junk += 1; continue; }
       byHand += isByHand(row);
       changed += isChanged(row);
       placed += isPlaced(row);
       doubtful += isDoubtful(row);
-      wrong += 1 - confidence(row);
     }
-    wrong = Math.round(wrong);
     const nKept = nRows - junk;
     const filled = clusters().filter((cluster) => members(cluster).length && !current.junk.has(cluster));
     const named = filled.length;
@@ -102,11 +135,10 @@ function buildSummary() {
       changed ? ['RUC moved ', h('b', { class: 'ink-change' }, number(changed)), ` of them (${percent(changed / nKept, 1)}) to another cluster`] : 'RUC left every one where it was',
       placed ? [', placed ', h('b', null, number(placed)), ' that had no label,'] : '',
       doubtful ? [' and is in doubt about ', h('b', null, number(doubtful)), '. '] : ' and is in doubt about none. ',
-      data.isCalibrated ? 'It expects ' : 'Its networks, unchecked, expect ',
-      wrong ? ['about ', h('b', null, number(wrong)), ` (${percent(wrong / nKept, 1)})`] : `no ${noun}`, ' to be in a wrong cluster.');
+      right.words);
     const shown = [
       [number(nKept), nouns, '#images'], [number(named), 'clusters', '#clusters'],
-      [number(changed), 'changed', '#changes', changed && 'ink-change'], [percent(1 - wrong / nKept), 'expected right', '#clusters', 'ink-trust'],
+      [number(changed), 'changed', '#changes', changed && 'ink-change'], right.tile,
       [number(doubtful), 'doubtful', '#doubtful'], [number(data.skipped.length), 'skipped', data.skipped.length ? '#skipped' : null],
       byHand && [number(byHand), 'placed by you', '#images'],
     ].filter(Boolean);

@@ -9,7 +9,7 @@ function buildTable() {
   const clusterFilter = h('select', { 'aria-label': 'Cluster' });
   const statuses = [
     ['', `All ${nouns}`, () => true], ...changes.map((change) => [change.value, change.name, change.fits]),
-    ['doubtful', 'Doubtful', isDoubtful], ['trusted', 'Trusted', isTrusted],
+    ['doubtful', 'Doubtful', isDoubtful], ['trusted', 'Used for learning', isTrusted],
     ...data.marks.filter(isFilter).map((mark) => [`mark-${mark.name}`, markName(mark), (row) => markText(mark, row) !== '']),
   ];
   const statusFilter = h('select', { 'aria-label': 'Status' }, statuses.map(([value, name]) => h('option', { value }, name)));
@@ -72,7 +72,7 @@ function buildTable() {
   function status(row) {
     return [
       changes.filter((change) => change.fits(row)).map((change) => h('span', { class: `badge ${change.value}` }, change.name.toLowerCase().replace(' by ruc', ''))),
-      isDoubtful(row) ? h('span', { class: 'badge doubtful' }, 'doubtful') : isTrusted(row) && !isByHand(row) && h('span', { class: 'faint' }, 'trusted'),
+      isDoubtful(row) ? h('span', { class: 'badge doubtful' }, 'doubtful') : isTrusted(row) && !isByHand(row) && h('span', { class: 'faint' }, 'used for learning'),
       data.marks.filter((mark) => isFilter(mark) && markText(mark, row) !== '').map((mark) => h('span', { class: 'badge' }, markName(mark))),
     ];
   }
