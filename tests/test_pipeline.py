@@ -146,18 +146,20 @@ def test_too_few_are_called_what_they_are(given: dict[str, str], what: str) -> N
         check_enough(3, make_settings({**given, "n_clusters": 3}))
 
 
-@pytest.mark.parametrize(("n_clusters", "is_calibrated"), [(3, True), (61, False)])
-def test_a_run_says_whether_its_confidence_is_calibrated(
-    n_clusters: int, is_calibrated: bool, tmp_path: Path
-) -> None:
-    """Of more than 60 clusters, nobody judges how far they can be right."""
+@pytest.mark.parametrize("with_labels", [False, True])
+def test_a_run_says_whether_its_confidence_estimates_or_ranks(with_labels: bool, tmp_path: Path) -> None:
+    """Labels from elsewhere are judged by the features; a clustering of these isn't, and has a stability."""
     rng = np.random.default_rng(0)
     np.save(tmp_path / "f.npy", rng.normal(0, 0.1, (200, 8)) + np.eye(8)[np.arange(200) % 3])
+    np.save(tmp_path / "labels.npy", np.arange(200) % 3)
+    about = {"labels": str(tmp_path / "labels.npy")} if with_labels else {"n_clusters": 3, "base": "kmeans"}
     settings = make_settings(
-        {"features": str(tmp_path / "f.npy"), "n_clusters": n_clusters, "output": str(tmp_path / "run"),
-         "base": "kmeans", "device": "cpu", "refine": {"n_epochs": 1}}
+        {"features": str(tmp_path / "f.npy"), "output": str(tmp_path / "run"), "device": "cpu",
+         "refine": {"n_epochs": 1}, **about}
     )  # fmt: skip
     run_to_folder(settings, overwrite=False, verbose=False)
     run = read_run(tmp_path / "run")
-    assert run.notes["is_calibrated"] == is_calibrated
-    assert report_data(run).is_calibrated == is_calibrated
+    assert run.notes["is_calibrated"] == with_labels
+    assert report_data(run).is_calibrated == with_labels
+    assert ("stability" in run.marks) != with_labels
+    np.testing.assert_allclose(run.confidence, run.probabilities.max(axis=1), atol=1e-6)

@@ -401,11 +401,19 @@ def apply_(
             "or file_name,label (the right cluster)."
         ),
     ],
+    coverage: Annotated[
+        float | None,
+        typer.Option(
+            parser=share_of,
+            metavar="<share>",
+            help="Write a column possible_clusters that holds the right one this often, e.g. 90%, by the answers.",
+        ),
+    ] = None,
 ) -> None:
     """Put edits made in a run's report, or answers to `ruc check`, into the run."""
     from ruc.edit_folder import apply_file
 
-    _edited(run, apply_file(run, edits))
+    _edited(run, apply_file(run, edits, coverage))
 
 
 @app.command()

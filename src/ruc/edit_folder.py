@@ -1,21 +1,30 @@
 """A person's corrections and answers put into a run folder: table, report and predictions follow."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from ruc.check.answer_table import read_answers
+from ruc.check.checked import COVERAGE
 from ruc.edits import Edit, apply_edits, read_edits, undo_edits
 from ruc.report.data import report_data
 from ruc.report.report import write_report
 from ruc.run_folder import REPORT, Run, update_run
 
 
-def apply_file(folder: Path, path: Path) -> Run:
-    """Apply the edits.json that a report or a page of questions made, or a CSV of answers."""
-    is_json = path.suffix.lower() == ".json"
-    return edit_folder(
-        folder, f"apply {path}", lambda run: read_edits(path, run) if is_json else read_answers(path, run)
-    )
+def apply_file(folder: Path, path: Path, coverage: float | None = None) -> Run:
+    """Apply the edits.json that a report or a page of questions made, or a CSV of answers; see `edit_folder`.
+
+    With a coverage, the table gets a column of the clusters that are possible for each image: the right one is among
+    them that often, by the answers.
+    """
+    read = read_edits if path.suffix.lower() == ".json" else read_answers
+
+    def change(run: Run) -> Run:
+        asked = run if coverage is None else replace(run, notes={**run.notes, COVERAGE: coverage})
+        return apply_edits(asked, read(path, run))
+
+    return update_run(folder, change, _report, f"apply {path} {coverage}")
 
 
 def edit_folder(folder: Path, what: str, edits_of: Callable[[Run], Iterable[Edit]]) -> Run:

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from ruc.belief.calibration import Calibration, pinned
 from ruc.belief.known import Known
 from ruc.belief.predictor import Predictor
+from ruc.check.checked import LEAST, POSSIBLE
+from ruc.check.coverage import possible_clusters
 from ruc.edits import before_edits, follow_edits, needs_features
 from ruc.embed import embedder_from_state
 from ruc.embed.scaling import Scaling, scalings_of
@@ -189,12 +191,18 @@ def predict_to_csv(
     novelty = prediction.novelty.tolist()
     columns = ["file_name", "cluster", "confidence", "novelty", *(["cluster_name"] if has_names else [])]
 
-    def row(name: str, number: int, sure: float, new: float) -> list[Any]:
-        if most_novel is not None and new > most_novel:
-            return [name, "", "", new, *([""] if has_names else [])]
-        return [name, number, sure, new, *([names[number]] if has_names else [])]
+    possible = [""] * len(novelty)
+    if LEAST in finished.notes:
+        columns.append(POSSIBLE)
+        possible = possible_clusters(probabilities, finished.notes[LEAST], names).tolist()
 
-    rows = map(row, prediction.file_names, cluster.tolist(), confidence, novelty)
+    def row(name: str, number: int, sure: float, new: float, others: str) -> list[Any]:
+        ending = [*([names[number]] if has_names else []), *([others] if LEAST in finished.notes else [])]
+        if most_novel is not None and new > most_novel:
+            return [name, "", "", new, *([""] * len(ending))]
+        return [name, number, sure, new, *ending]
+
+    rows = map(row, prediction.file_names, cluster.tolist(), confidence, novelty, possible)
     with new_outputs(output, [skipped_file(output)]) as new:
         write_csv(new / output.name, columns, rows)
         write_skipped(new / output.name, prediction.skipped)

@@ -153,6 +153,7 @@ def _unrelated(
     return Repaired(
         labels=word.labels,
         probabilities=word.probabilities,
+        stability=None,
         predictor=word.predictor,
         clean_since=np.full(len(base.labels), NEVER),
         history=trained.history,

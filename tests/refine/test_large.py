@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ruc.belief import evidence, last_word
+from ruc.belief import confidence, evidence, last_word
 from ruc.belief.memory import SAME, Memory
 from ruc.labels.clustering import Clustering
 from ruc.neighbors import propagation
@@ -93,16 +93,16 @@ def test_a_large_refinement_ends_as_a_small_one(problem: tuple, monkeypatch: pyt
     assert large.predictor.memory is not None and large.predictor.memory.logits.dtype == torch.float16
 
 
-def test_more_clusters_than_can_be_judged_keep_the_confidence_of_the_networks(
+def test_more_clusters_than_a_classifier_can_judge_have_a_confidence_too(
     problem: tuple, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     features, neighbors, base = problem
-    monkeypatch.setattr(last_word, "MOST_CLUSTERS", 11)
+    monkeypatch.setattr(confidence, "MOST_JUDGED", 11)
     found = repair(
         FeatureSpace(features, neighbors, CPU, width=32), base, neighbors, SETTINGS, CPU, features=features
     )
-    own = found.predictor.logits(torch.from_numpy(features)).softmax(dim=1).numpy()
-    np.testing.assert_allclose(found.probabilities, own, atol=1e-5)
+    np.testing.assert_array_equal(found.probabilities.argmax(axis=1), found.labels)
+    assert found.stability is not None and 0 < found.probabilities.max(axis=1).mean() < 1
     assert found.predictor.memory is not None
     remembered = (
         found.predictor.memory.answer(torch.from_numpy(features), torch.zeros(360, 12)).abs().sum(dim=1) > 0

@@ -1,6 +1,6 @@
 """What the answers about a run say of it: the share that is right, each cluster's, and the confidence set to it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
@@ -15,6 +15,9 @@ from ruc.run_folder import Run
 
 ASKED: Final = "asked"  # in the notes: the file names that were drawn, in rounds
 CHECKED: Final = "checked"
+COVERAGE: Final = "coverage"  # how often the right cluster shall be among the possible ones
+LEAST: Final = "least_probability"  # of a possible one
+POSSIBLE: Final = "possible_clusters"  # column of the table
 ENOUGH: Final = 8  # answers about a cluster that are worth an interval of its own
 
 
@@ -90,12 +93,11 @@ def check_answers(run: Run, answers: Mapping[str, bool]) -> Checked | None:
         File name to whether the image belongs to its cluster. Where `ruc check` drew images, those about these count;
         else all, as if the images had been drawn by chance.
     """
-    row_of = {name: row for row, name in enumerate(run.file_names)}
-    drawn = {name for name in run.notes.get(ASKED, ()) if name in row_of}
-    counted = [name for name in answers if name in row_of and (not drawn or name in drawn)]
+    counted = counted_rows(run, answers)
     if not counted:
         return None
-    rows = np.array([row_of[name] for name in counted], np.int64)
+    rows = np.array(list(counted.values()), np.int64)
+    drawn = set(run.notes.get(ASKED, ())) & set(run.file_names)
     is_right = np.array([answers[name] for name in counted], np.bool_)
     stratum = strata(run.confidence, len(rows))
     sizes = np.bincount(stratum)
@@ -118,6 +120,13 @@ def check_answers(run: Run, answers: Mapping[str, bool]) -> Checked | None:
         expected_wrong=float(wrong[worst]),
         calibration=calibration,
     )
+
+
+def counted_rows(run: Run, names: Iterable[str]) -> dict[str, int]:
+    """The rows of the images whose answers say something of others: those that were drawn, where some were."""
+    row_of = {name: row for row, name in enumerate(run.file_names)}
+    drawn = {name for name in run.notes.get(ASKED, ()) if name in row_of}
+    return {name: row_of[name] for name in names if name in row_of and (not drawn or name in drawn)}
 
 
 def with_answers(run: Run, checked: Checked) -> Run:

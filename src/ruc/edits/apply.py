@@ -1,6 +1,6 @@
 """Edits performed on a run as a list, undone from its end, and followed by new images."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -8,7 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ruc.belief.calibration import pinned
-from ruc.check.checked import CHECKED, check_answers, checked_of, with_answers
+from ruc.check.checked import (
+    CHECKED,
+    COVERAGE,
+    LEAST,
+    POSSIBLE,
+    check_answers,
+    checked_of,
+    counted_rows,
+    with_answers,
+)
+from ruc.check.coverage import least_probability, possible_clusters
 from ruc.edits.edit import Answer, Edit, Junk, Merge, Move, Rename, Split, from_json, to_json
 from ruc.edits.state import EditState, Samples
 from ruc.errors import InputError
@@ -80,7 +90,9 @@ def before_edits(run: Run) -> Run:
     kept = run.notes[BEFORE]
     doubt = {DOUBT: np.asarray(kept[DOUBT], np.float32)} if DOUBT in kept else _kept_doubt(run)
     notes = {
-        name: value for name, value in run.notes.items() if name not in (EDITS, BEGAN, BEFORE, JUNK, CHECKED)
+        name: value
+        for name, value in run.notes.items()
+        if name not in (EDITS, BEGAN, BEFORE, JUNK, CHECKED, LEAST)
     }
     return replace(
         run,
@@ -90,7 +102,8 @@ def before_edits(run: Run) -> Run:
         cluster_names=tuple(kept["cluster_names"]),
         probabilities=run.probabilities if run.network_probabilities is None else run.network_probabilities,
         network_probabilities=None,
-        marks={name: column for name, column in run.marks.items() if name not in (BY_HAND, DOUBT)} | doubt,
+        marks={name: column for name, column in run.marks.items() if name not in (BY_HAND, DOUBT, POSSIBLE)}
+        | doubt,
         notes={**notes, JUNK: kept[JUNK]} if kept[JUNK] else notes,
     )
 
@@ -200,16 +213,16 @@ def _perform(state: EditState, edits: Iterable[Edit]) -> None:
 
 def _edited(before: Run, edits: Sequence[Edit], began: Sequence[int]) -> Run:
     """The run as it was before any edit, with these ones, of which each command's begin where `began` says."""
-    answers = {
-        edit.file_name: edit.belongs for edit in edits if isinstance(edit, Answer)
-    }  # the last one counts
-    checked = check_answers(before, answers)
+    answers = {edit.file_name: edit for edit in edits if isinstance(edit, Answer)}  # the last one counts
+    checked = check_answers(before, {name: answer.belongs for name, answer in answers.items()})
     calibrated = before if checked is None else with_answers(before, checked)
+    least = None if checked is None else _least_probability(calibrated, answers)
     state = state_of(calibrated)
     _perform(state, edits)
     notes = {
         **before.notes,
         **({} if checked is None else {CHECKED: checked.to_json()}),
+        **({} if least is None else {LEAST: least}),
         EDITS: [to_json(edit) for edit in edits],
         BEGAN: list(began),
         JUNK: sorted(state.junk),
@@ -222,6 +235,9 @@ def _edited(before: Run, edits: Sequence[Edit], began: Sequence[int]) -> Run:
             **({DOUBT: before.marks[DOUBT].tolist()} if DOUBT in before.marks else {}),
         },
     }
+    possible = {}
+    if least is not None:
+        possible[POSSIBLE] = possible_clusters(state.own.probabilities, least, state.names)
     own = calibrated.probabilities[np.arange(len(before.cluster)), before.cluster]
     untouched = (state.own.cluster == before.cluster) & (state.own.confidence == own)
     confidence = np.where(untouched, calibrated.confidence, np.minimum(state.own.confidence, 1))
@@ -233,9 +249,21 @@ def _edited(before: Run, edits: Sequence[Edit], began: Sequence[int]) -> Run:
         probabilities=state.own.probabilities,
         network_probabilities=before.probabilities,
         cluster_names=tuple(state.names),
-        marks={**before.marks, BY_HAND: state.by_hand} | _doubt_anew(before, state, confidence),
+        marks={**before.marks, BY_HAND: state.by_hand} | _doubt_anew(before, state, confidence) | possible,
         notes=notes,
     )
+
+
+def _least_probability(run: Run, answers: Mapping[str, Answer]) -> float | None:
+    """From where on a cluster is possible for an image, where a coverage was asked for."""
+    if COVERAGE not in run.notes:
+        return None
+    of_right = [
+        0.0 if right is None or right >= run.n_clusters else float(run.probabilities[row, right])
+        for name, row in counted_rows(run, answers).items()
+        for right in [answers[name].right]
+    ]
+    return least_probability(np.array(of_right), float(run.notes[COVERAGE]))
 
 
 def _is_same(one: Run, other: Run) -> bool:
