@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ruc.cluster.density import density
-from ruc.cluster.graph import MOST_SAMPLES, graph
+from ruc.cluster.graph import GROUPS_PER_CLUSTER, MOST_SAMPLES, graph
 from ruc.cluster.inputs import unit_features
 from ruc.cluster.kmeans import kmeans
 from ruc.cluster.mixture import mixture
@@ -18,6 +18,7 @@ from ruc.cluster.scan_images import scan_images
 from ruc.cluster.spectral import spectral
 from ruc.errors import InputError
 from ruc.labels.clustering import Clustering
+from ruc.neighbors.copies import find_copies
 from ruc.neighbors.layout import neighbor_graph
 from ruc.neighbors.modularity import coverage
 from ruc.neighbors.search import Neighbors
@@ -60,8 +61,9 @@ def cluster(
     """Cluster features by the named method.
 
     "auto" is "scan" where it tears hardly more of the neighbour graph apart than "graph", and "graph" else: what was
-    best on most of the data that they were measured on (experiments/RESULTS.md). For more than 200 clusters or 20,000
-    samples it's "graph", beyond 20,000 as long as that has 100 samples of each cluster to look at, else "kmeans".
+    best on most of the data that they were measured on (experiments/RESULTS.md). Where one sample has so many copies
+    that they may be a cluster of their own it's "graph". For more than 200 clusters or 20,000 samples it's "graph",
+    beyond 20,000 as long as that has 100 samples of each cluster to look at, else "kmeans".
 
     Parameters
     ----------
@@ -115,6 +117,11 @@ def _automatic(
     if n_samples > MOST_SAMPLES or n_clusters > MOST_HEADS:
         why = "graph, since SCAN's heads would take long to train on %d samples for %d clusters"
         logger.info("base clustering: " + why, n_samples, n_clusters)
+        return communities
+    copies = find_copies(features)
+    if copies is not None and copies.sizes.max() * GROUPS_PER_CLUSTER * n_clusters >= n_samples:
+        why = "graph, since SCAN's heads want clusters of like size, and %d samples are copies of one"
+        logger.info("base clustering: " + why, copies.sizes.max())
         return communities
     heads = scan(features, n_clusters, runtime, neighbors)
     affinity = neighbor_graph(unit_features(features, n_clusters), runtime, neighbors)

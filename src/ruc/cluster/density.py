@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from ruc.cluster.inputs import unit_features
 from ruc.errors import InputError
 from ruc.labels.clustering import UNKNOWN, Clustering
+from ruc.neighbors.copies import find_copies
 from ruc.neighbors.layout import graph_layout, neighbor_graph
 from ruc.neighbors.search import Neighbors
 from ruc.runtime import Runtime
@@ -60,6 +61,11 @@ def density(
         every = [_dense_regions(positions, share) for share in SMALLEST_SHARES]
         labels = min(
             every, key=lambda each: (abs(int(each.max()) + 1 - n_clusters), int((each == UNKNOWN).sum()))
+        )
+    copies = find_copies(features)
+    if copies is not None:  # their places in the layout differ a little
+        labels = np.unique(labels[copies.firsts][copies.groups], return_inverse=True)[1] - int(
+            (labels[copies.firsts] == UNKNOWN).any()
         )
     n_found = int(labels.max()) + 1
     if n_found < 2:

@@ -14,11 +14,12 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ruc.cluster.few_copies import few_copies
 from ruc.cluster.inputs import unit_features
 from ruc.cluster.kmeans import kmeans_labels
+from ruc.cluster.weighing import weighed_graph
 from ruc.labels.clustering import Clustering
 from ruc.neighbors.communities import agreement, connections, merge_groups
+from ruc.neighbors.copies import find_copies
 from ruc.neighbors.layout import N_NEIGHBORS, fuzzy_graph, graph_layout, layout_start, neighbor_graph
 from ruc.neighbors.search import Neighbors, nearest_neighbors
 from ruc.progress import progress
@@ -55,7 +56,7 @@ def graph(
     """Cluster by merging small groups of the neighbour graph, at the resolution that several layouts agree on.
 
     Of more than 20,000 samples a random part is clustered so, and the others join along the graph: 10,000 samples, or
-    250 a cluster. Of copies of one sample at most 15 count.
+    250 a cluster. Copies of one sample are clustered as one that weighs as much (`ruc.cluster.weighing`).
 
     Parameters
     ----------
@@ -76,17 +77,40 @@ def graph(
     if len(features) > MOST_SAMPLES:
         return _graph_of_part(features, n_clusters, runtime, neighbors)
     unit = unit_features(features, n_clusters)
-    few = few_copies(features)
-    if few is not None:
-        return few.of_all(graph(features[few.kept], n_clusters, runtime))
-    affinity = neighbor_graph(unit, runtime, neighbors)
-    groupings = group_layouts(affinity, n_clusters, runtime)
-    weights = [connections(affinity, groups) for groups in groupings]
-    cut = _choose(
-        [_cut(groupings, weights, n_clusters, resolution) for resolution in RESOLUTIONS], n_clusters
-    )
-    probabilities = _consensus(cut, affinity, n_clusters)
+    copies = find_copies(features)
+    if copies is None:
+        affinity = neighbor_graph(unit, runtime, neighbors)
+        probabilities = _communities(affinity, affinity, n_clusters, runtime, None)
+    else:
+        one_each = weighed_graph(unit, copies, runtime, neighbors)
+        probabilities = _communities(one_each.affinity, one_each.weighed, n_clusters, runtime, copies.sizes)[
+            copies.groups
+        ]
     return Clustering(probabilities.argmax(axis=1), probabilities, n_clusters, "graph", "layouts")
+
+
+def _communities(
+    affinity: sp.csr_array,
+    weighed: sp.csr_array,
+    n_clusters: int,
+    runtime: Runtime,
+    masses: NDArray[np.int64] | None,
+) -> NDArray[np.float32]:
+    """(n_vertices, n_clusters) probabilities of the clusters.
+
+    The graph is laid out by its `affinity` and merged as it is `weighed`; `masses`: how many samples each vertex stands
+    for, None where each is one.
+    """
+    if affinity.shape[0] == n_clusters:
+        return np.eye(n_clusters, dtype=np.float32)
+    groupings = group_layouts(affinity, n_clusters, runtime, masses)
+    weights = [connections(weighed, groups) for groups in groupings]
+    cut = _choose(
+        [_cut(groupings, weights, n_clusters, resolution, masses) for resolution in RESOLUTIONS],
+        n_clusters,
+        masses,
+    )
+    return _consensus(cut, weighed, n_clusters, masses)
 
 
 def _graph_of_part(
@@ -111,6 +135,10 @@ def _graph_of_part(
         votes /= np.maximum(votes.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
     unreached = votes.sum(axis=1) == 0
     votes[unreached] = np.bincount(found.labels, minlength=n_clusters) / len(part)
+    copies = find_copies(features)
+    if copies is not None:  # what copies hear differs by what they were drawn
+        sums = np.add.reduceat(votes[copies.members], copies.starts, axis=0)
+        votes = (sums / copies.sizes[:, None]).astype(np.float32)[copies.groups]
     return Clustering(votes.argmax(axis=1), votes, n_clusters, "graph", "layouts")
 
 
@@ -119,19 +147,25 @@ def _random_walk(affinity: sp.csr_array) -> sp.csr_array:
     return sp.csr_array(sp.diags_array(1.0 / np.maximum(affinity.sum(axis=1), 1e-12)) @ affinity)
 
 
-def group_layouts(affinity: sp.csr_array, n_clusters: int, runtime: Runtime) -> list[NDArray[np.int64]]:
+def group_layouts(
+    affinity: sp.csr_array, n_clusters: int, runtime: Runtime, masses: NDArray[np.int64] | None = None
+) -> list[NDArray[np.int64]]:
     """Cut several layouts of the graph into many small groups each, by k-means.
+
+    A vertex that stands for as many samples as a small group has is a group of its own.
 
     Returns
     -------
     list of numpy.ndarray
-        For each layout (n_samples,) int64 groups.
+        For each layout (n_vertices,) int64 groups.
     """
-    n_samples = affinity.shape[0]
+    n_vertices = affinity.shape[0]
+    n_samples = n_vertices if masses is None else int(masses.sum())
     n_groups = min(
         GROUPS_PER_CLUSTER * n_clusters, max(MOST_GROUPS, 2 * n_clusters), n_samples // SAMPLES_PER_GROUP
     )
     n_groups = max(n_groups, n_clusters)
+    alone = np.zeros(n_vertices, bool) if masses is None else _alone(masses)
     groupings = []
     starts = {n: layout_start(affinity, n, runtime) for n in sorted(set(LAYOUT_DIMENSIONS))}
     with progress("graph layouts", len(LAYOUT_DIMENSIONS), "layouts", runtime.verbose) as advance:
@@ -140,41 +174,62 @@ def group_layouts(affinity: sp.csr_array, n_clusters: int, runtime: Runtime) -> 
                 affinity, n_dimensions, runtime, f"layout {number}", starts[n_dimensions]
             )
             seed = runtime.numpy_seed(f"layout groups {number}")
-            groupings.append(kmeans_labels(positions, n_groups, seed, n_restarts=1))
+            groups = np.arange(n_vertices) - n_vertices  # below 0: alone
+            rest = np.flatnonzero(~alone)
+            if len(rest):
+                weights = None if masses is None else masses[rest]
+                groups[rest] = kmeans_labels(
+                    positions[rest], min(n_groups, len(rest)), seed, n_restarts=1, weights=weights
+                )
+            groupings.append(np.unique(groups, return_inverse=True)[1].astype(np.int64))
             advance(1)
     return groupings
 
 
+def _alone(masses: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """The heaviest vertices, as many as there may be groups."""
+    heaviest = np.argsort(-masses, kind="stable")[:MOST_GROUPS]
+    alone = np.zeros(len(masses), bool)
+    alone[heaviest] = masses[heaviest] >= SAMPLES_PER_GROUP
+    return alone
+
+
 def _cut(
-    groupings: list[NDArray[np.int64]], weights: list[NDArray[np.float64]], n_clusters: int, resolution: float
+    groupings: list[NDArray[np.int64]],
+    weights: list[NDArray[np.float64]],
+    n_clusters: int,
+    resolution: float,
+    masses: NDArray[np.int64] | None,
 ) -> _Cut:
     merged = [merge_groups(each, n_clusters, resolution) for each in weights]
     labels = [each.owners[groups] for each, groups in zip(merged, groupings, strict=True)]
     agreements = np.eye(len(labels))
     for one, other in combinations(range(len(labels)), 2):
-        agreements[one, other] = agreements[other, one] = agreement(labels[one], labels[other])
+        agreements[one, other] = agreements[other, one] = agreement(labels[one], labels[other], masses)
     natural_number = float(np.mean([each.natural_number for each in merged]))
     return _Cut(resolution, labels, natural_number, agreements)
 
 
-def _choose(cuts: list[_Cut], n_clusters: int) -> _Cut:
+def _choose(cuts: list[_Cut], n_clusters: int, masses: NDArray[np.int64] | None) -> _Cut:
     """Pick the most stable of the cuts whose natural number is near; of equally stable ones the most even."""
     low, high = (share * n_clusters for share in NATURAL_RANGE)
     near = [number for number, cut in enumerate(cuts) if low <= cut.natural_number <= high]
     if not near:
         return min(cuts, key=lambda cut: abs(np.log(cut.natural_number / n_clusters)))
-    stability = {number: _stability(cuts[max(0, number - 1) : number + 2]) for number in near}
+    stability = {number: _stability(cuts[max(0, number - 1) : number + 2], masses) for number in near}
     enough = max(stability.values()) - STABILITY_TOLERANCE
     return cuts[min(number for number in near if stability[number] >= enough)]
 
 
-def _stability(cuts: list[_Cut]) -> float:
+def _stability(cuts: list[_Cut], masses: NDArray[np.int64] | None) -> float:
     """Mean agreement of any two layouts at a resolution and those beside it: greedy merging errs at single ones."""
     labels = [each for cut in cuts for each in cut.labels]
-    return float(np.mean([agreement(one, other) for one, other in combinations(labels, 2)]))
+    return float(np.mean([agreement(one, other, masses) for one, other in combinations(labels, 2)]))
 
 
-def _consensus(cut: _Cut, affinity: sp.csr_array, n_clusters: int) -> NDArray[np.float32]:
+def _consensus(
+    cut: _Cut, affinity: sp.csr_array, n_clusters: int, masses: NDArray[np.int64] | None
+) -> NDArray[np.float32]:
     """Probability of each cluster of the most typical layout.
 
     Each layout votes by what share of its cluster lies in each cluster of the most typical one, so that no
@@ -185,7 +240,7 @@ def _consensus(cut: _Cut, affinity: sp.csr_array, n_clusters: int) -> NDArray[np
     votes = np.zeros_like(chosen)
     for labels in cut.labels:
         members = np.eye(n_clusters)[labels]
-        overlap = members.T @ chosen
+        overlap = (members if masses is None else members * masses[:, None]).T @ chosen
         votes += members @ (overlap / np.maximum(overlap.sum(axis=1, keepdims=True), 1.0))
     votes /= votes.sum(axis=1, keepdims=True)
     walk = _random_walk(affinity)

@@ -60,9 +60,13 @@ def kmeans(
 
 
 def kmeans_labels(
-    rows: NDArray[np.floating], n_clusters: int, seed: int, n_restarts: int = 10
+    rows: NDArray[np.floating],
+    n_clusters: int,
+    seed: int,
+    n_restarts: int = 10,
+    weights: NDArray[np.integer] | None = None,
 ) -> NDArray[np.int64]:
-    """Labels of k-means on the rows as they are.
+    """Labels of k-means on the rows as they are; `weights`: how many samples each stands for.
 
     Raises
     ------
@@ -74,7 +78,7 @@ def kmeans_labels(
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # said below, with a remedy
-        model = KMeans(n_clusters, n_init=n_restarts, random_state=seed).fit(rows)
+        model = KMeans(n_clusters, n_init=n_restarts, random_state=seed).fit(rows, sample_weight=weights)
     labels: NDArray[np.int64] = model.labels_.astype(np.int64)
     n_found = len(np.unique(labels))
     if n_found < n_clusters:

@@ -5,8 +5,10 @@ from numpy.typing import NDArray
 
 from ruc.cluster.inputs import unit_features
 from ruc.cluster.kmeans import kmeans_labels
+from ruc.cluster.weighing import weighed_graph
 from ruc.errors import InputError
 from ruc.labels.clustering import Clustering
+from ruc.neighbors.copies import find_copies
 from ruc.neighbors.layout import neighbor_graph, spectral_embedding
 from ruc.neighbors.search import Neighbors
 from ruc.runtime import Runtime
@@ -48,8 +50,12 @@ def spectral(
         Samples that can't be clustered, or a graph that doesn't tell so many clusters apart.
     """
     unit = unit_features(features, n_clusters)
-    affinity = neighbor_graph(unit, runtime, neighbors)
-    n_values = min(n_clusters + n_clusters // 2 + 1, len(unit))
+    copies = find_copies(features)
+    if copies is None:
+        affinity, masses = neighbor_graph(unit, runtime, neighbors), None
+    else:
+        affinity, masses = weighed_graph(unit, copies, runtime, neighbors).weighed, copies.sizes
+    n_values = min(n_clusters + n_clusters // 2 + 1, affinity.shape[0])
     values, vectors = spectral_embedding(affinity, n_values, runtime)
     laplacian = 1.0 - values
     gaps = np.diff(laplacian) / np.maximum(laplacian[1:], 1e-6)
@@ -57,10 +63,11 @@ def spectral(
     rows = vectors[:, :n_vectors] * np.maximum(values[:n_vectors], 0.0)
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
     try:
-        labels = kmeans_labels(rows, n_clusters, runtime.numpy_seed("spectral"), n_restarts)
+        labels = kmeans_labels(rows, n_clusters, runtime.numpy_seed("spectral"), n_restarts, masses)
     except InputError as error:  # samples that differ, but not by their neighbours
         raise InputError(
             f"the neighbour graph of {len(unit)} samples tells fewer than {n_clusters} clusters apart; lower the "
             "number of clusters, give more samples, or take the base 'kmeans'"
         ) from error
+    labels = labels if copies is None else labels[copies.groups]
     return Clustering(labels, None, n_clusters, "spectral", "graph")

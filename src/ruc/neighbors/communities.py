@@ -99,13 +99,15 @@ def _update_best(
     best[lost] = np.take_along_axis(rows, partners[lost, None], axis=1)[:, 0]
 
 
-def agreement(one: NDArray[np.int64], other: NDArray[np.int64]) -> float:
+def agreement(
+    one: NDArray[np.int64], other: NDArray[np.int64], weights: NDArray[np.integer] | None = None
+) -> float:
     """Adjusted Rand index of two labellings 0, 1, … of the same samples (Hubert and Arabie 1985).
 
     1: the same partition; 0: no more alike than chance. It's here for two labellings that the method itself made.
     """
     width = int(other.max()) + 1
-    counts = np.bincount(one * width + other, minlength=(int(one.max()) + 1) * width)
+    counts = np.bincount(one * width + other, weights, minlength=(int(one.max()) + 1) * width)
     table = counts.reshape(-1, width).astype(np.float64)
 
     def pairs(sizes: NDArray[np.floating]) -> float:

@@ -70,6 +70,15 @@ def fuzzy_graph(neighbors: Neighbors) -> sp.csr_array:
     scipy.sparse.csr_array
         (n_samples, n_samples) symmetric float32 weights in (0, 1].
     """
+    directed = directed_graph(neighbors)
+    backward = directed.T.tocsr()
+    mutual = sp.csr_array(directed + backward - directed.multiply(backward))
+    mutual.sort_indices()
+    return mutual
+
+
+def directed_graph(neighbors: Neighbors) -> sp.csr_array:
+    """The weights of `fuzzy_graph` from each sample to its neighbours alone."""
     n_samples, n_neighbors = neighbors.indices.shape
     distances = np.sqrt(np.maximum(2.0 - 2.0 * neighbors.similarities.astype(np.float64), 0.0))
     copies = distances <= COPY_DISTANCE * distances[:, -1:]
@@ -79,13 +88,9 @@ def fuzzy_graph(neighbors: Neighbors) -> sp.csr_array:
     targets = n_copies + np.log2(np.maximum(n_neighbors - n_copies, 2))
     weights = np.exp(-excess / np.maximum(_scales(excess, targets), 1e-3 * distances.mean() + 1e-12)[:, None])
     starts = np.arange(0, n_samples * n_neighbors + 1, n_neighbors)
-    directed = sp.csr_array(
+    return sp.csr_array(
         (weights.astype(np.float32).ravel(), neighbors.indices.ravel(), starts), shape=(n_samples, n_samples)
     )
-    backward = directed.T.tocsr()
-    mutual = sp.csr_array(directed + backward - directed.multiply(backward))
-    mutual.sort_indices()
-    return mutual
 
 
 def _scales(excess: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray[np.float64]:
