@@ -166,7 +166,8 @@ def _page_of(image: Image.Image, tiff: TiffHeader | None, page: Page) -> Image.I
     frames: list[Image.Image | Values] = []
     for place in pages if page == "max" else [one_of(pages, page)]:
         image.seek(place)
-        frames.append(_frame(image, tiff))
+        frame = _frame(image, tiff)
+        frames.append(frame if frame is not image else frame.copy())  # the next page takes its place
     values = [frame for frame in frames if isinstance(frame, Values)]
     if len(values) == len(frames):
         return replace(values[0], array=brightest([frame.array for frame in values], values[0].kind))
@@ -187,16 +188,16 @@ def _frame(image: Image.Image, tiff: TiffHeader | None) -> Image.Image | Values:
     image.load()
     mode = image.mode
     if tiff is not None and tiff.is_deep:
-        array = np.asarray(image)
+        array = np.array(image)
         if tiff.sample_format == SIGNED and tiff.stored_bits[0] == 8:
             array = array.view(np.int8)
         elif tiff.sample_format == UNSIGNED and tiff.stored_bits[0] == 32:
             array = array.view(np.uint32)  # Pillow hands them over as signed
         return Values(array, tiff.kind, None, tiff.nodata)
     if mode.startswith("I;16") or mode == "I":  # Pillow scales what Netpbm and JPEG 2000 hold to 16 bits
-        return Values(np.asarray(image), "uint16")
+        return Values(np.array(image), "uint16")
     if mode == "F":
-        return Values(np.asarray(image), "float")
+        return Values(np.array(image), "float")
     if tiff is not None and not tiff.has_alpha and mode in ("LA", "RGBA"):  # a fourth band, whatever it is
         return image.convert(mode[:-1])
     try:

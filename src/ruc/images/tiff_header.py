@@ -1,11 +1,9 @@
 """What the header of a TIFF says of its values and pages: enough to tell who can read it, and why nobody can."""
 
 import math
+import struct
 from dataclasses import dataclass, replace
-from os import SEEK_END
 from typing import IO, Any, Final
-
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from ruc.images.damage import DAMAGED
 from ruc.images.values import WHITE_IS_ZERO
@@ -31,6 +29,13 @@ PILLOW_KNOWS: Final = {
     (SIGNED, 32, ZERO_IS_BLACK), (FLOAT, 32, ZERO_IS_BLACK), (FLOAT, 32, ZERO_IS_WHITE),
 }  # fmt: skip
 
+# Numbers of several bytes in compressed big-endian files: libtiff has put them into the machine's order, and Pillow
+# (13.0) turns them once more.
+PILLOW_TURNS: Final = {(SIGNED, 16), (SIGNED, 32), (UNSIGNED, 32), (FLOAT, 32)}
+TYPES: Final = {1: "B", 2: "s", 3: "H", 4: "L", 6: "b", 8: "h", 9: "l", 16: "Q"}  # as `struct` calls them
+WANTED: Final = (256, 257, 258, 259, 262, 274, 277, 281, 284, 338, 339, 42113)
+MOST_VALUES: Final = 1 << 16  # of a tag: a damaged count would ask for gigabytes
+
 
 @dataclass(frozen=True)
 class TiffHeader:
@@ -54,6 +59,8 @@ class TiffHeader:
         GDAL's value for pixels without one.
     pages
         Places of the pages that are slices like the first, which is one of them.
+    big_endian, is_big
+        How its numbers are stored, and whether it is a BigTIFF.
     """
 
     size: tuple[int, int]
@@ -68,6 +75,8 @@ class TiffHeader:
     orientation: int
     nodata: float | None
     pages: tuple[int, ...]
+    big_endian: bool = False
+    is_big: bool = False
 
     @property
     def white_is_zero(self) -> bool:
@@ -99,13 +108,14 @@ class TiffHeader:
     @property
     def pillow_reads(self) -> bool:
         """Whether Pillow reads all of its values, and rightly; other files are for tifffile."""
-        if self.compression not in PILLOW_DECOMPRESSES:
+        if self.compression not in PILLOW_DECOMPRESSES or (self.big_endian and self.is_big):
             return False
         if not self.is_deep:
             return len(set(self.stored_bits)) == 1 and self._bands_are_known
-        return (
-            self.n_bands == 1 and (self.sample_format, self.stored_bits[0], self.photometric) in PILLOW_KNOWS
-        )
+        numbers = (self.sample_format, self.stored_bits[0])
+        if self.big_endian and self.compression != 1 and numbers in PILLOW_TURNS:
+            return False
+        return self.n_bands == 1 and (*numbers, self.photometric) in PILLOW_KNOWS
 
     @property
     def _bands_are_known(self) -> bool:
@@ -129,18 +139,20 @@ class TiffHeader:
 
 
 def read_tiff_header(file: IO[bytes]) -> TiffHeader:
-    """Read the header of an open TIFF or BigTIFF; raises what Pillow and damaged numbers raise."""
+    """Read the header of an open TIFF or BigTIFF; raises `EOFError`, or what damaged numbers raise."""
     file.seek(0)
-    start = file.read(8)
-    if start[2] == 43 or start[3] == 43:
-        start += file.read(8)
-    page = ImageFileDirectory_v2(start)
-    first = _next_page(page, file)
+    start = file.read(16)
+    order = ">" if start.startswith(b"MM") else "<"
+    is_big = 43 in (start[2], start[3])
+    (offset,) = struct.unpack(order + "Q", start[8:16]) if is_big else struct.unpack(order + "L", start[4:8])
+    tags, offset = _page_at(file, offset, order, is_big)
+    first = replace(_header_of(tags), big_endian=order == ">", is_big=is_big)
     pages, offsets = [0], {0}
-    while page.next and page.next not in offsets and len(offsets) < MOST_PAGES:
-        offsets.add(page.next)
+    while offset and offset not in offsets and len(offsets) < MOST_PAGES:
+        offsets.add(offset)
         try:
-            header = _next_page(page, file)
+            tags, offset = _page_at(file, offset, order, is_big)
+            header = _header_of(tags)
         except DAMAGED:  # the first page may be sound all the same
             break
         if _is_alike(header, first):
@@ -148,12 +160,34 @@ def read_tiff_header(file: IO[bytes]) -> TiffHeader:
     return replace(first, pages=tuple(pages))
 
 
-def _next_page(page: ImageFileDirectory_v2, file: IO[bytes]) -> TiffHeader:
-    if page.next + 2 > file.seek(0, SEEK_END):
-        raise EOFError("no page")
-    file.seek(page.next)
-    page.load(file)
-    return _header_of(page)
+def _page_at(file: IO[bytes], offset: int, order: str, is_big: bool) -> tuple[dict[int, Any], int]:
+    """The tags of one page that matter here, each a tuple of numbers or bytes, and where the next page is."""
+    count_type, entry_type, offset_type = ("Q", "HHQ8s", "Q") if is_big else ("H", "HHL4s", "L")
+    file.seek(offset)
+    (count,) = struct.unpack(order + count_type, _exactly(file, struct.calcsize(order + count_type)))
+    entry = struct.Struct(order + entry_type)
+    listed = _exactly(file, count * entry.size)
+    (following,) = struct.unpack(order + offset_type, _exactly(file, struct.calcsize(order + offset_type)))
+    tags: dict[int, Any] = {}
+    for tag, kind, n_values, inside in entry.iter_unpack(listed):
+        letter = TYPES.get(kind)
+        if tag not in WANTED or letter is None or n_values > MOST_VALUES:
+            continue
+        size = n_values * struct.calcsize("<" + letter)
+        if size > len(inside):
+            file.seek(struct.unpack(order + offset_type, inside)[0])
+            inside = _exactly(file, size)
+        tags[tag] = (
+            inside[:size] if letter == "s" else struct.unpack(f"{order}{n_values}{letter}", inside[:size])
+        )
+    return tags, following
+
+
+def _exactly(file: IO[bytes], size: int) -> bytes:
+    content = file.read(size)
+    if len(content) < size:
+        raise EOFError("truncated")
+    return content
 
 
 def _is_alike(page: TiffHeader, first: TiffHeader) -> bool:
@@ -165,39 +199,38 @@ def _is_alike(page: TiffHeader, first: TiffHeader) -> bool:
     )
 
 
-def _header_of(tags: ImageFileDirectory_v2) -> TiffHeader:
-    n_bands = int(tags.get(277, 1))
-    stored = _numbers(tags.get(258, 1))
+def _header_of(tags: dict[int, Any]) -> TiffHeader:
+    def number(tag: int, default: int) -> int:
+        return int(tags[tag][0]) if tags.get(tag) else default
+
+    n_bands = number(277, 1)
+    stored = tuple(tags.get(258, (1,)))
     bits = max(stored)
-    sample_format = _numbers(tags.get(339, UNSIGNED))[0]
+    sample_format = number(339, UNSIGNED)
     if 281 in tags and sample_format == UNSIGNED:  # MaxSampleValue
-        largest = max(_numbers(tags[281]))
+        largest = max(tags[281])
         if 255 < largest < 2**bits - 1:
             bits = math.ceil(math.log2(largest + 1))
     return TiffHeader(
-        size=(int(tags[256]), int(tags[257])),
+        size=(int(tags[256][0]), int(tags[257][0])),
         n_bands=n_bands,
         bits=bits,
         stored_bits=stored if len(stored) == n_bands else stored[:1] * n_bands,
         sample_format=sample_format
         if sample_format != 4
         else UNSIGNED,  # 4: undefined, which readers take so
-        photometric=int(tags.get(262, ZERO_IS_BLACK)),
-        planar=int(tags.get(284, 1)),
-        compression=int(tags.get(259, 1)),
-        extra_samples=_numbers(tags.get(338, ())),
-        orientation=int(tags.get(274, 1)),
+        photometric=number(262, ZERO_IS_BLACK),
+        planar=number(284, 1),
+        compression=number(259, 1),
+        extra_samples=tuple(tags.get(338, ())),
+        orientation=number(274, 1),
         nodata=_nodata(tags.get(42113)),
         pages=(0,),
     )
 
 
-def _numbers(value: Any) -> tuple[int, ...]:
-    return tuple(int(each) for each in value) if isinstance(value, tuple) else (int(value),)
-
-
-def _nodata(text: Any) -> float | None:
+def _nodata(text: bytes | None) -> float | None:
     try:
-        return None if text is None else float(str(text).strip("\0 "))
+        return None if text is None else float(text.strip(b"\0 "))
     except ValueError:
         return None
