@@ -51,12 +51,25 @@ def test_preprocessing_is_that_of_transformers(
 def test_sizes_as_they_are_written_in_any_year(
     config: dict[str, Any], resize: Any, crop: tuple[int, int]
 ) -> None:
-    preprocessing = Preprocessing.from_config(config)
+    preprocessing = Preprocessing.from_config({"do_normalize": False, **config})
     assert (preprocessing.resize, preprocessing.crop) == (resize, crop)
 
 
-def test_scale_and_normalisation_can_be_absent() -> None:
-    plain = Preprocessing.from_config({"size": 32, "do_rescale": False})
+def test_scale_and_normalisation_can_be_switched_off() -> None:
+    plain = Preprocessing.from_config({"size": 32, "do_rescale": False, "do_normalize": False})
     assert (plain.scale, plain.mean, plain.std) == (255.0, (0.0,) * 3, (1.0,) * 3)
     with pytest.raises(WeightsError, match="longest_edge"):
-        Preprocessing.from_config({"size": {"longest_edge": 32}})
+        Preprocessing.from_config({"size": {"longest_edge": 32}, "do_normalize": False})
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"size": 32}, "doesn't say by which image_mean and image_std"),
+        ({"size": 32, "do_normalize": True, "image_mean": [0.5] * 3}, "image_mean and image_std"),
+        ({"size": 32, "do_normalize": False, "do_resize": False}, "do_resize: false"),
+    ],
+)
+def test_what_a_configuration_leaves_open_is_refused(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(WeightsError, match=message):
+        Preprocessing.from_config(config)

@@ -43,6 +43,7 @@ class Preprocessing:
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Preprocessing":
         """Read the content of a `preprocessor_config.json`; raises `WeightsError` when it asks for other things."""
+        _refuse_what_is_left_open(config)
         cropped = config.get("do_center_crop", "crop_size" in config)
         resize = _size(config.get("size", config.get("crop_size", 224)), square=not cropped)
         if cropped:
@@ -83,6 +84,20 @@ class Preprocessing:
         x, y = image.width / width, image.height / height
         box = (left * x, top * y, (left + self.crop[1]) * x, (top + self.crop[0]) * y)
         return np.asarray(image.resize(self.crop[::-1], self.resample, box=box)).transpose(2, 0, 1)
+
+
+def _refuse_what_is_left_open(config: dict[str, Any]) -> None:
+    """Raise where the class of the processor, which isn't looked at, would decide what the network sees."""
+    if config.get("do_normalize", True) and not ("image_mean" in config and "image_std" in config):
+        raise WeightsError(
+            "the preprocessor doesn't say by which image_mean and image_std it normalises; expected both in its "
+            "configuration, or do_normalize: false"
+        )
+    if not config.get("do_resize", True):
+        raise WeightsError(
+            "the preprocessor takes images at the size that they have (do_resize: false); expected one that resizes: "
+            "set do_resize and size in its configuration"
+        )
 
 
 def _size(size: int | dict[str, int], square: bool) -> int | tuple[int, int]:
