@@ -131,6 +131,9 @@ function buildDoubtful() {
         second && button(['→ ', chip(second.cluster), h('span', { class: 'share' }, percent(second.share))], () => moveTo([row], second.cluster), { 'data-action': 'second', 'data-or': 'confirm', title: `Move to ${clusterName(second.cluster)}`, 'aria-label': `Move ${data.fileNames[row]} to ${clusterName(second.cluster)}` }));
     },
   });
+  const review = buildReview();
+  const isPossible = data.nNeighbors > 0;
+  if (isPossible) element.append(h('p', { class: 'row-actions start' }, button(['Review by keyboard ', h('kbd', null, 'r')], review, { class: 'primary', id: 'review-button' })));
   element.append(pictures.element);
 
   function update() {

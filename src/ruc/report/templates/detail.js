@@ -40,6 +40,8 @@ function showDetail() {
     h('div', { class: 'detail-side' },
       h('p', { class: 'eyebrow' }, `${number(detail.at + 1)} of ${number(detail.rows.length)}`),
       h('h3', { class: 'file-name' }, data.fileNames[row]),
+      data.nNeighbors > 0 && h('div', null, h('p', { class: 'strip-title' }, `Its nearest ${nouns}`), nearestStrip(row, (other) => { detail.rows = nearestOf(row); detail.at = detail.rows.indexOf(other); keepingFocus(showDetail); }),
+        h('div', { class: 'row-actions' }, clusterSelect(`Move it and these to…`, (cluster) => moveTo([row, ...nearestOf(row).filter((other) => !isByHand(other))], cluster), { withNew: true }))),
       h('dl', { class: 'facts' }, facts.map(([name, value]) => [h('dt', null, name), h('dd', null, value)])),
       h('div', { class: 'row-actions' },
         clusterSelect('Move to…', (cluster) => moveTo([row], cluster), { without: own, withNew: true }),

@@ -8,6 +8,7 @@ let isStored = true; // the browser may refuse to keep anything
 const notStored = 'Not kept: download before closing.';
 let current = null; // see state.js
 let membersOf = null;
+let isReviewing = false; // then the page behind is built anew when that is over
 
 function replay() {
   current = fresh();
@@ -24,7 +25,7 @@ function changedNow(message) {
   } catch (error) {
     isStored = false;
   }
-  keepingFocus(() => { for (const listener of listeners) listener(); });
+  if (!isReviewing) keepingFocus(() => { for (const listener of listeners) listener(); });
   announce(isStored ? message : `${message}. ${notStored}`);
 }
 

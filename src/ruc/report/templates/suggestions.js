@@ -79,7 +79,7 @@ function buildSuggestions() {
   function strip(title, rows) {
     const shown = rows.filter((row) => isPictured(row) || !data.hasImages).slice(0, 10);
     return h('div', { class: 'strip' }, h('p', { class: 'strip-title' }, title),
-      h('div', { class: 'strip-pictures' }, shown.map((row) => button(picture(row, rowText(row)), () => openDetail(row, rows), { class: 'strip-picture', title: rowText(row), tabindex: '-1' }))));
+      h('div', { class: 'strip-pictures' }, shown.map((row) => button(picture(row, rowText(row)), () => openDetail(row, rows), { class: 'strip-picture', title: rowText(row), tabindex: '-1', 'data-row': row }))));
   }
 
   const typicalOf = (rows) => byKey(rows, (row) => base.rank[row]);
