@@ -1,4 +1,4 @@
-"""How many keys, and images looked at, until so many images are right: the report's suggestions and review, by keyboard.
+"""How many keys, and images looked at, until so many images are right: by the report's suggestions and its review.
 
     python experiments/deciding.py runs/*/ --truth DATA/stl10/truth.csv [--most 500]
 
@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Locator, Page, sync_playwright
 
 from ruc.evaluation.metrics import contingency, correct_under, match_clusters
 from ruc.evaluation.truth import Truth, read_truth
@@ -40,10 +40,14 @@ class Progress:
         self.note()
 
     def right(self) -> float:
+        """Share of the images."""
         labels = np.unique(self.cluster, return_inverse=True)[1].astype(np.int64)
-        return float(correct_under(match_clusters(contingency(labels, self.truth)), labels, self.codes).mean())
+        return float(
+            correct_under(match_clusters(contingency(labels, self.truth)), labels, self.codes).mean()
+        )
 
     def note(self) -> None:
+        """Remember when a goal was reached."""
         now = self.right()
         for goal in GOALS:
             if now >= goal and goal not in self.reached:
@@ -61,8 +65,10 @@ class Progress:
         return int(max(fitting, key=lambda one: (self.cluster == one).sum())) if fitting else None
 
     def line(self) -> str:
-        reached = ", ".join(f"{goal:.0%}: {keys} keys, {seen} seen" for goal, (keys, seen) in self.reached.items())
-        return f"{self.start:.1%} → {self.right():.1%} after {self.keys} keys, {len(self.seen)} seen; {reached or 'none reached'}"
+        """What was reached, in words."""
+        goals = [f"{goal:.0%}: {keys} keys, {seen} seen" for goal, (keys, seen) in self.reached.items()]
+        end = f"{self.right():.1%} after {self.keys} keys, {len(self.seen)} seen"
+        return f"{self.start:.1%} → {end}; {', '.join(goals) or 'none reached'}"
 
 
 def through_the_list(run: Run, truth: Truth, most: int) -> Progress:
@@ -95,10 +101,13 @@ def through_the_report(run: Run, truth: Truth, page: Page, most: int) -> Progres
         if page.locator(".review-end").count():
             break
         row = int(dialog.get_attribute("data-row") or -1)
-        marked = [int(one) for one in page.locator(".near-one.marked button").evaluate_all("all => all.map(one => one.dataset.row)")]
+        marked = _rows(page.locator(".near-one.marked button"))
         target = progress.target(row)
-        offered = page.locator(".option").evaluate_all("all => all.map(one => Number(one.dataset.action.slice(3)))")
-        key = "s" if target is None or target not in offered else "y" if target == offered[0] else str(offered.index(target))
+        offered = page.locator(".option").evaluate_all(
+            "all => all.map(one => Number(one.dataset.action.slice(3)))"
+        )
+        place = offered.index(target) if target in offered else None
+        key = "s" if place is None else str(place or "y")
         together = bool(marked) and all(progress.codes[one] == progress.codes[row] for one in marked)
         if together:
             key = f"Shift+{'Digit' + key if key.isdecimal() else key.upper()}"
@@ -112,7 +121,7 @@ def _suggestions(page: Page, progress: Progress) -> Iterator[tuple[str, list[int
         card.focus()
         kind, *numbers = str(card.get_attribute("data-key")).split()
         strips = card.locator(".strip").all()
-        rows = [[int(one) for one in strip.locator("button").evaluate_all("all => all.map(one => one.dataset.row)")] for strip in strips]
+        rows = [_rows(strip.locator("button")) for strip in strips]
         if kind == "one":
             is_right = len({progress.standing_for(int(number)) for number in numbers}) == 1
         else:
@@ -142,13 +151,21 @@ def _perform(cluster: NDArray[np.int64], edit: dict[str, Any]) -> None:
             cluster[rows] = first_new + number
 
 
+def _rows(pictures: Locator) -> list[int]:
+    return [int(row) for row in pictures.evaluate_all("all => all.map(one => one.dataset.row)")]
+
+
 def _edits(page: Page) -> list[dict[str, Any]]:
-    kept = page.evaluate("Object.entries(localStorage).filter(([key]) => key.startsWith('ruc-edits')).map(([, value]) => value)")
+    kept = page.evaluate(
+        "Object.entries(localStorage).filter(([key]) => key.startsWith('ruc-edits')).map(([, value]) => value)"
+    )
     return json.loads(kept[0]) if kept else []
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--truth", type=Path, required=True)
     parser.add_argument("--most", type=int, default=5000, help="Keys.")
@@ -163,7 +180,10 @@ def main() -> None:
             context = browser.new_context(viewport={"width": 1280, "height": 900})
             page = context.new_page()
             page.goto((folder / "report.html").resolve().as_uri())
-            print(f"{folder.name}, the report: {through_the_report(run, truth, page, options.most).line()}", flush=True)
+            print(
+                f"{folder.name}, the report: {through_the_report(run, truth, page, options.most).line()}",
+                flush=True,
+            )
             context.close()
 
 

@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -327,6 +328,29 @@ def demo(
 
 
 RunFolder = Annotated[Path, typer.Argument(help="A finished run folder.")]
+
+
+@app.command(name="open")
+def open_(
+    run: RunFolder,
+    port: Annotated[
+        int, typer.Option(help="Where to serve it.  [default: any free port]", show_default=False)
+    ] = 0,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open it in the browser.")] = True,
+) -> None:
+    """Open a run's report live: edits go straight into the run, and originals are shown."""
+    import webbrowser
+
+    from ruc.live import LiveRun, LiveServer
+
+    _logging(quiet=True)
+    with LiveServer(LiveRun(run), port) as server:
+        typer.echo(f"{server.address}\nCtrl-C closes it.")
+        if browser:
+            webbrowser.open(server.address)
+        with suppress(KeyboardInterrupt):
+            server.wait()
+    typer.echo(f"closed; report: {run / 'report.html'}")
 
 
 @app.command()

@@ -39,14 +39,15 @@ def edit_folder(folder: Path, what: str, edits_of: Callable[[Run], Iterable[Edit
     InputError
         An edit doesn't fit the run.
     """
-    return update_run(folder, lambda run: apply_edits(run, edits_of(run)), _report, what)
+    return update_run(folder, lambda run: apply_edits(run, edits_of(run)), report_of, what)
 
 
 def undo_in_folder(folder: Path, n_edits: int | None = None) -> Run:
     """Take the last edits back, None: those that were applied together; raises as `edit_folder` does."""
     what = "undo" if n_edits is None else f"undo {n_edits}"
-    return update_run(folder, lambda run: undo_edits(run, n_edits), _report, what)
+    return update_run(folder, lambda run: undo_edits(run, n_edits), report_of, what)
 
 
-def _report(run: Run) -> dict[str, str]:
+def report_of(run: Run) -> dict[str, str]:
+    """The text of a run's report, by its name in the folder."""
     return {REPORT: write_report(report_data(run))}

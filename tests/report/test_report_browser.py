@@ -414,6 +414,86 @@ def test_what_is_thrown_away_or_placed_is_in_no_count_and_no_review(visit: Visit
     page.keyboard.press("u")
 
 
+def test_review_by_keyboard(visit: Visit) -> None:
+    """Every key: right, second best, a digit, junk, skip, undo, and with Shift the look-alikes too."""
+    page, data = visit.page, make_data()
+    page.keyboard.press("r")
+    dialog = page.locator("#review")
+    dialog.wait_for()
+
+    def row() -> int:
+        return int(dialog.get_attribute("data-row"))
+
+    def offered() -> list[int]:
+        names = page.locator(".option").evaluate_all("all => all.map((one) => one.dataset.action)")
+        return [int(name.removeprefix("to-")) for name in names]
+
+    def last() -> tuple[list[int], int]:
+        edit = visit.store()[-1]
+        return edit["rows"], edit["cluster"]
+
+    assert page.locator(".near-one").count() == 12
+    nearest = nearest_images(data.features)
+    marked = page.locator(".near-one.marked button").evaluate_all("all => all.map((one) => one.dataset.row)")
+    first = row()
+    assert [int(one) for one in marked] == [
+        one for one in nearest[first] if data.cluster[one] == data.cluster[first]
+    ]
+    assert offered()[0] == data.cluster[first]
+    assert sorted(offered()) == [0, 1, 2, 3]
+    page.keyboard.press("y")
+    assert last() == ([first], data.cluster[first])
+    second, choices = row(), offered()
+    assert second != first
+    page.keyboard.press("ArrowRight")
+    assert last() == ([second], choices[1])
+    third, choices = row(), offered()
+    page.keyboard.press("3")
+    assert last() == ([third], choices[3])
+    page.keyboard.press("u")
+    assert row() == third
+    assert len(visit.store()) == 2
+    page.keyboard.press("s")
+    assert len(visit.store()) == 2
+    fourth = row()
+    assert fourth not in (first, second, third)
+    alike = page.locator(".near-one.marked button").evaluate_all("all => all.map((one) => one.dataset.row)")
+    page.keyboard.press("Shift+Y")
+    assert last() == ([fourth, *(int(one) for one in alike)], data.cluster[fourth])
+    fifth = row()
+    assert fifth not in last()[0]
+    page.keyboard.press("j")
+    assert visit.store()[-2:] == [
+        {"op": "move", "rows": [fifth], "cluster": 4}, {"op": "junk", "cluster": 4, "junk": True},
+    ]  # fmt: skip
+    sixth = row()
+    page.keyboard.press("j")
+    assert last() == ([sixth], 4)  # there is a place for junk by now
+    page.keyboard.press("Escape")
+    dialog.wait_for(state="hidden")
+    assert "2 thrown away as junk" in visit.text(".headline")
+    page.reload()
+    page.keyboard.press("r")
+    dialog.wait_for()
+    assert row() not in (first, second, third, fourth, fifth, sixth)  # who was seen stays seen
+    page.keyboard.press("Escape")
+    visit.requests[:] = visit.requests[-1:]
+
+
+def test_the_nearest_of_an_image_and_a_place_for_all_of_them(visit: Visit) -> None:
+    page, data = visit.page, make_data()
+    nearest = nearest_images(data.features)
+    page.fill("#search", "image_00100")
+    visit.listed(1)
+    page.locator("#images .file-name").click()
+    shown = page.locator("#detail .near-picture").evaluate_all("all => all.map((one) => one.dataset.row)")
+    assert [int(one) for one in shown] == nearest[100].tolist()
+    page.locator("#detail .near-picture").nth(3).click()
+    assert visit.text("#detail h3") == data.file_names[nearest[100][3]]
+    choose(page.get_by_label("Move it and these to…"), "4")
+    assert visit.store()[-1]["rows"] == [nearest[100][3], *nearest[nearest[100][3]]]
+
+
 def test_detail_by_keyboard(visit: Visit) -> None:
     page = visit.page
     page.locator("#doubtful").scroll_into_view_if_needed()

@@ -22,6 +22,7 @@ SCRIPTS: Final = (
     "data.js",
     "doubt.js",
     "state.js",
+    "live.js",
     "edits.js",
     "gallery.js",
     "nearest.js",
@@ -45,6 +46,7 @@ def write_report(
     data: ReportData,
     n_thumbnails: int = MOST_SHOWN,
     seed: int = 0,
+    live_token: str | None = None,
 ) -> str:
     """Write the report as the text of one HTML file.
 
@@ -60,6 +62,8 @@ def write_report(
         Most images inside the page; of more, a fair sample of each cluster is shown, and the page says so.
     seed
         Of the 2-D map, which is computed where `data.positions` is absent.
+    live_token
+        Where a server is to be told of the edits, as `ruc.live` does: what the page shows it.
     """
     if data.positions is None and data.features is not None and len(data.file_names) > 1:
         positions, name = map_positions(data.features, seed)
@@ -91,12 +95,13 @@ def write_report(
         title=data.title.encode("utf-8", "replace").decode("utf-8"),
         n_rows=f"{len(data.file_names):,}",
         noun=data.noun,
+        is_live=live_token is not None,
         n_clusters=len(np.unique(data.cluster[data.cluster >= 0])),
         style=Markup(style),
         script=Markup(script),
         style_hash=_csp_hash(style),
         script_hash=_csp_hash(script),
-        data=Markup(as_script_json(payload(data, found, shown))),
+        data=Markup(as_script_json(payload(data, found, shown) | {"liveToken": live_token})),
         sheets=[
             Markup(as_script_json(images[start : start + IMAGES_PER_SHEET]))
             for start in range(0, len(images), IMAGES_PER_SHEET)

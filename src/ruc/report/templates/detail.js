@@ -36,7 +36,7 @@ function showDetail() {
     ...data.marks.map((mark) => [mark.name.replace(/^is_/, '').replaceAll('_', ' '), markText(mark, row)]),
   ].filter((fact) => fact && fact[1] !== '');
   replaceChildren(detail.content,
-    h('div', { class: 'detail-picture' }, picture(row, rowText(row)), !isPictured(row) && data.hasImages && h('p', { class: 'note' }, 'Its picture is not in this file: only a sample is.')),
+    h('div', { class: 'detail-picture' }, original(row), !isPictured(row) && data.hasImages && h('p', { class: 'note' }, 'Its picture is not in this file: only a sample is.')),
     h('div', { class: 'detail-side' },
       h('p', { class: 'eyebrow' }, `${number(detail.at + 1)} of ${number(detail.rows.length)}`),
       h('h3', { class: 'file-name' }, data.fileNames[row]),
@@ -51,6 +51,16 @@ function showDetail() {
         button('‹ Previous', () => stepDetail(-1), { disabled: detail.at === 0, 'data-action': 'previous', 'data-or': 'next' }),
         button('Next ›', () => stepDetail(1), { disabled: detail.at === detail.rows.length - 1, 'data-action': 'next', 'data-or': 'previous' }),
         button('Close', () => detail.dialog.close(), { class: 'quiet' }))));
+}
+
+// Large, where the file can be had; the thumbnail until it has come.
+function original(row) {
+  const shown = picture(row, rowText(row));
+  const address = originalAddress(row);
+  if (!address) return shown;
+  const image = h('img', { alt: rowText(row), on: { load: () => shown.replaceWith(image) } });
+  image.src = address;
+  return shown;
 }
 
 function markText(mark, row) {

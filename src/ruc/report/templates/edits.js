@@ -19,7 +19,8 @@ function replay() {
 function changedNow(message) {
   membersOf = null;
   try {
-    if (edits.length) localStorage.setItem(storageKey, JSON.stringify(edits));
+    if (live) isStored = true;
+    else if (edits.length) localStorage.setItem(storageKey, JSON.stringify(edits));
     else localStorage.removeItem(storageKey);
     isStored = true;
   } catch (error) {
@@ -36,6 +37,7 @@ function edit(change) {
   undone = [];
   perform(current, change);
   updateDoubt(current);
+  if (live) sendEdit(change);
   changedNow(describe(change));
 }
 
@@ -43,6 +45,7 @@ function undo() {
   if (!edits.length) return;
   undone.push(edits.pop());
   replay();
+  if (live) sendUndo();
   changedNow(`Undone: ${describe(undone[undone.length - 1])}`);
 }
 
@@ -51,10 +54,12 @@ function redo() {
   edits.push(undone.pop());
   perform(current, edits[edits.length - 1]);
   updateDoubt(current);
+  if (live) sendEdit(edits[edits.length - 1]);
   changedNow(`Done again: ${describe(edits[edits.length - 1])}`);
 }
 
 function forgetEdits() {
+  if (live) edits.forEach(sendUndo);
   edits = [];
   undone = [];
   replay();
@@ -83,6 +88,7 @@ function editsFile() {
 }
 
 function storedEdits() {
+  if (live) return [];
   try {
     const stored = JSON.parse(localStorage.getItem(storageKey) || '[]');
     return Array.isArray(stored) ? stored : [];

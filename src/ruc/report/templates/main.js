@@ -40,10 +40,10 @@ function buildEditbar() {
         clusterSelect('Move to…', (cluster) => { moveTo(selected, cluster); setSelected(selected, false); }, { withNew: true }),
         button('Clear', () => setSelected(selected, false), { class: 'quiet' })),
       (edits.length > 0 || undone.length > 0) && h('div', { class: 'editbar-row' },
-        h('button', { type: 'button', class: 'quiet editbar-text', 'aria-expanded': String(isListOpen), 'data-action': 'list', on: { click: () => { isListOpen = !isListOpen; update(); } } }, h('b', null, number(edits.length)), ` ${edits.length === 1 ? 'edit' : 'edits'}`, isStored && h('span', { class: 'wide-only' }, ', kept in this browser')),
+        h('button', { type: 'button', class: 'quiet editbar-text', 'aria-expanded': String(isListOpen), 'data-action': 'list', on: { click: () => { isListOpen = !isListOpen; update(); } } }, h('b', null, number(edits.length)), ` ${edits.length === 1 ? 'edit' : 'edits'}`, isStored && h('span', { class: 'wide-only' }, live ? ', in the run' : ', kept in this browser')),
         button('Undo', undo, { disabled: !edits.length, title: 'u', 'data-or': 'Redo' }),
         button('Redo', redo, { disabled: !undone.length, title: 'Shift u', 'data-or': 'Undo' }),
-        button(['Download', h('span', { class: 'wide-only' }, ' edits.json')], downloadEdits, { class: 'primary', disabled: !edits.length })),
+        !live && button(['Download', h('span', { class: 'wide-only' }, ' edits.json')], downloadEdits, { class: 'primary', disabled: !edits.length })),
       edits.length > 0 && !isStored && h('p', { class: 'editbar-warning' }, notStored),
       isListOpen && edits.length > 0 && h('div', { class: 'editbar-list' },
         h('ol', null, edits.slice(-50).map((change) => h('li', null, describe(change)))),
@@ -111,3 +111,4 @@ buildContents();
 buildEditbar();
 buildTheme();
 buildKeys();
+startLive();

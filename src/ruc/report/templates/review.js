@@ -10,12 +10,13 @@ function openRows() {
   return rows;
 }
 
-// What a look at an image can be expected to mend: its own doubt, and that of its look-alikes, which one key settles too.
+// What a look at an image can be expected to mend: by its own doubt, and that of its look-alikes, which one key settles
+// too; squared, since many that are a little doubtful are mostly right.
 function gain(row) {
-  let sum = current.doubt[row];
+  let sum = current.doubt[row] ** 2;
   for (let at = row * data.nNeighbors; at < (row + 1) * data.nNeighbors; at++) {
     const other = base.neighbors[at];
-    if (current.cluster[other] === current.cluster[row] && !isDecided(other)) sum += current.doubt[other];
+    if (current.cluster[other] === current.cluster[row] && !isDecided(other)) sum += current.doubt[other] ** 2;
   }
   return sum;
 }
@@ -86,7 +87,7 @@ function buildReview() {
     const nNear = nearestOf(row).filter((other) => current.cluster[other] === own).length;
     const nLeft = openRows().filter(isDoubtful).length;
     replaceChildren(content,
-      h('div', { class: 'review-image' }, picture(row, rowText(row)), h('p', { class: 'file-name' }, data.fileNames[row]),
+      h('div', { class: 'review-image' }, original(row), h('p', { class: 'file-name' }, data.fileNames[row]),
         h('p', { class: 'note' }, `${percent(confidence(row))} sure; ${number(nNear)} of its ${number(data.nNeighbors)} nearest are in ${clusterName(own)}.`)),
       h('div', { class: 'review-side' },
         h('p', { class: 'eyebrow' }, `${number(nDone)} seen; ${nLeft > budget ? `${number(nLeft)} left, ${number(Math.max(0, budget - nDone % budget))} in this sitting` : `${number(nLeft)} doubtful left`}`),
