@@ -75,15 +75,22 @@ function debounced(action, milliseconds) {
   };
 }
 
-// Runs once, when the element comes near the screen.
+const mostPrinted = 200; // parts of the page that are made just to be printed
+const waiting = new Set();
+
+// Runs once, when the element comes near the screen, or on to paper.
 function whenNear(element, action) {
-  const observer = new IntersectionObserver((entries) => {
-    if (!entries.some((entry) => entry.isIntersecting)) return;
+  const act = () => {
+    if (!waiting.delete(act)) return;
     observer.disconnect();
     action();
-  }, { rootMargin: '600px' });
+  };
+  const observer = new IntersectionObserver((entries) => { if (entries.some((entry) => entry.isIntersecting)) act(); }, { rootMargin: '600px' });
+  waiting.add(act);
   observer.observe(element);
 }
+
+addEventListener('beforeprint', () => { for (const act of [...waiting].slice(0, mostPrinted)) act(); });
 
 function section(id, title, lead, ...content) {
   const element = h('section', { id, 'aria-labelledby': `${id}-title` },

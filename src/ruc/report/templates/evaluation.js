@@ -1,7 +1,7 @@
 // What `ruc evaluate` found, before and after refining, and what it measured under attack and corruption.
 
 function reliabilityChart(title, reliability) {
-  const [width, height, pad] = [320, 320, 40];
+  const [width, height, pad] = [320, 196, 40];
   const to = scale(0, 1, pad, width - 12);
   const toY = scale(0, 1, height - pad, 12);
   const bins = reliability.count.map((count, index) => ({ count, confidence: reliability.confidence[index], accuracy: reliability.accuracy[index], lower: reliability.lower[index], upper: reliability.upper[index] })).filter((bin) => bin.count > 0);

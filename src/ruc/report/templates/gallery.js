@@ -12,10 +12,24 @@ function setSelected(rows, selected) {
   for (const listener of selectionListeners) listener();
 }
 
+const nColours = 12;
+const shapes = ['round', 'square', 'pointed']; // with the colour they tell 36 clusters apart, whatever colours one sees
+
+const shapeOf = (cluster) => shapes[Math.floor(cluster / nColours) % shapes.length];
+
+// With Shift all from the last one that was ticked up to this one.
+let lastTicked = -1;
+
+function selectUpTo(row, rows, isRange, selected) {
+  const [from, to] = [rows.indexOf(lastTicked), rows.indexOf(row)].sort((a, b) => a - b);
+  setSelected(isRange && from >= 0 ? rows.slice(from, to + 1) : [row], selected);
+  lastTicked = row;
+}
+
 function swatch(cluster) {
   return h('span', {
-    class: `swatch${cluster < 0 ? ' unknown' : ''}`, 'aria-hidden': 'true',
-    style: cluster < 0 ? {} : { background: `var(--c${cluster % 12})` },
+    class: `swatch ${cluster < 0 ? 'unknown' : shapeOf(cluster)}`, 'aria-hidden': 'true',
+    style: cluster < 0 ? {} : { background: `var(--c${cluster % nColours})` },
   });
 }
 
@@ -43,7 +57,7 @@ function tile(row, rows, options) {
   return h('div', { class: `tile${isDoubtful(row) ? ' doubtful' : ''}`, role: 'listitem' },
     h('div', { class: 'tile-frame' },
       button(picture(row, rowText(row)), () => openDetail(row, rows()), { class: 'tile-open', 'data-action': 'open', 'data-row': row, tabindex: '-1', title: rowText(row) }),
-      h('label', { class: 'tile-tick' }, h('input', { type: 'checkbox', class: 'tile-check', tabindex: '-1', 'data-action': 'select', 'data-row': row, checked: selection.has(row), 'aria-label': `Select ${data.fileNames[row]}`, on: { change: (event) => setSelected([row], event.target.checked) } })),
+      h('label', { class: 'tile-tick' }, h('input', { type: 'checkbox', class: 'tile-check', tabindex: '-1', 'data-action': 'select', 'data-row': row, checked: selection.has(row), 'aria-label': `Select ${data.fileNames[row]}`, on: { click: (event) => selectUpTo(row, rows(), event.shiftKey, event.target.checked) } })),
       marks),
     options.caption ? options.caption(row) : h('span', { class: 'tile-caption' }, percent(confidence(row))));
 }

@@ -1,12 +1,16 @@
-// The 2-D map: points on a canvas, a picture under the pointer, a lasso that makes a list.
+// The 2-D map: points and small pictures on a canvas, a lasso that makes a list.
+
+const pictureRoom = 46; // pixels
+const pictureSide = 38;
+const mostMapPictures = 400;
 
 function buildMap() {
   if (!base.x) return;
-  const canvas = h('canvas', { tabindex: '0', role: 'img', 'aria-label': `Map of ${plural(nRows, noun)}; alike ones lie close together. The table above lists the same ${nouns}.` });
+  const canvas = h('canvas', { tabindex: '0', role: 'img', 'aria-label': `Map of ${plural(nRows, noun)}; alike ones lie close together. The table below lists the same ${nouns}.` });
   const overlay = h('canvas', { class: 'overlay', 'aria-hidden': 'true' });
   const tip = h('div', { class: 'tip', hidden: true });
   const frame = h('div', { class: 'map-frame' }, canvas, overlay, tip);
-  const colouring = h('select', { 'aria-label': 'Colour by' }, [['cluster', 'Colour by cluster'], ['confidence', 'Colour by confidence'], ['changed', 'Colour by change']].map(([value, name]) => h('option', { value }, name)));
+  const colouring = h('select', { 'aria-label': 'Colour by' }, [['cluster', 'Colour by cluster'], ['confidence', 'Colour by confidence'], ['doubt', 'Colour by doubt'], ['changed', 'Colour by change']].map(([value, name]) => h('option', { value }, name)));
   const legend = h('div', { class: 'map-legend' });
   const found = h('div', { class: 'map-found' });
   const coarse = matchMedia('(pointer: coarse)').matches;
@@ -19,11 +23,15 @@ function buildMap() {
   let path = null;
   let drag = null;
   let isBuilt = false;
+  let isPicturing = data.hasImages;
+  const mapPictures = new Map();
+  const redraw = debounced(() => draw(), 60);
+  const picturing = data.hasImages && button('Pictures', () => { isPicturing = !isPicturing; picturing.setAttribute('aria-pressed', String(isPicturing)); draw(); }, { 'aria-pressed': 'true' });
 
   section('map', 'Map', `Alike ${nouns} lie close together. Draw a line around some to list them.`,
     h('div', { class: 'map' },
       h('div', { class: 'map-main' },
-        h('div', { class: 'map-tools' }, colouring, modes,
+        h('div', { class: 'map-tools' }, colouring, modes, picturing && h('div', { class: 'tabs' }, picturing),
           h('div', { class: 'tabs' }, button('+', () => zoom(1.5), { 'aria-label': 'Zoom in' }), button('−', () => zoom(1 / 1.5), { 'aria-label': 'Zoom out' }), button('Reset', () => { Object.assign(view, { scale: 1, x: 0.5, y: 0.5 }); draw(); }))),
         frame, data.positionsName && h('p', { class: 'note map-note' }, `Layout: ${data.positionsName}.`)),
       h('div', { class: 'map-side' }, legend, found)));
@@ -75,15 +83,16 @@ function buildMap() {
   function colours() {
     const style = getComputedStyle(document.documentElement);
     const named = (name) => style.getPropertyValue(name).trim();
-    const palette = Array.from({ length: 12 }, (_, index) => named(`--c${index}`));
+    const palette = Array.from({ length: nColours }, (_, index) => named(`--c${index}`));
     const scale = Array.from({ length: 5 }, (_, index) => named(`--s${index}`));
     const faint = named('--point-faint');
     if (colouring.value === 'confidence') return (row) => scale[Math.min(4, Math.floor(Math.max(0, confidence(row) * 2 - 1) * 5))];
+    if (colouring.value === 'doubt') return (row) => scale[4 - Math.min(4, Math.floor(current.doubt[row] * 5))];
     if (colouring.value === 'changed') {
       const known = changes.map((change) => ({ ...change, colour: named(change.colour) }));
       return (row) => (known.find((change) => change.fits(row)) || { colour: faint }).colour;
     }
-    return (row) => (current.cluster[row] < 0 ? faint : palette[current.cluster[row] % 12]);
+    return (row) => (current.cluster[row] < 0 ? faint : palette[current.cluster[row] % nColours]);
   }
 
   function draw() {
@@ -101,7 +110,10 @@ function buildMap() {
       if (own !== last) { context.fillStyle = own; last = own; }
       if (radius < 1.6) { context.fillRect(x - radius, y - radius, 2 * radius, 2 * radius); return; }
       context.beginPath();
-      context.arc(x, y, radius, 0, 2 * Math.PI);
+      const shape = colouring.value === 'cluster' && current.cluster[row] >= 0 ? shapeOf(current.cluster[row]) : 'round';
+      if (shape === 'round') context.arc(x, y, radius, 0, 2 * Math.PI);
+      else if (shape === 'square') context.rect(x - radius, y - radius, 2 * radius, 2 * radius);
+      else { context.moveTo(x, y - 1.3 * radius); context.lineTo(x + 1.2 * radius, y + radius); context.lineTo(x - 1.2 * radius, y + radius); }
       context.fill();
     };
     const isInFront = (row) => (highlighted === null || current.cluster[row] === highlighted) && (colouring.value !== 'changed' || changes.some((change) => change.fits(row)));
@@ -113,8 +125,48 @@ function buildMap() {
       for (const row of drawingOrder) if (isInFront(row)) point(row);
     }
     context.globalAlpha = 1;
+    if (isPicturing) drawPictures(context, isInFront, colour);
     if (colouring.value === 'cluster') drawNumbers(context);
     drawOverlay();
+  }
+
+  // Small pictures where there is room for them: more the further one goes in, none above another.
+  function drawPictures(context, isInFront, colour) {
+    const { width, height } = size();
+    const taken = new Set();
+    let nDrawn = 0;
+    for (const row of drawingOrder) {
+      if (!isPictured(row) || !isInFront(row)) continue;
+      const [x, y] = toScreen(unitX(row), unitY(row));
+      if (x < 0 || y < 0 || x > width || y > height) continue;
+      const [column, line] = [Math.floor(x / pictureRoom), Math.floor(y / pictureRoom)];
+      const around = [-1, 0, 1].flatMap((dx) => [-1, 0, 1].map((dy) => `${column + dx} ${line + dy}`));
+      if (taken.has(`${column} ${line}`) || (view.scale < 2 && around.some((cell) => taken.has(cell)))) continue;
+      taken.add(`${column} ${line}`);
+      const image = mapPicture(row);
+      if (image) {
+        const side = Math.min(image.naturalWidth, image.naturalHeight);
+        const [left, top] = [column * pictureRoom + pictureRoom / 2 - pictureSide / 2, line * pictureRoom + pictureRoom / 2 - pictureSide / 2];
+        context.drawImage(image, (image.naturalWidth - side) / 2, (image.naturalHeight - side) / 2, side, side, left, top, pictureSide, pictureSide);
+        context.strokeStyle = colour(row);
+        context.lineWidth = 2;
+        context.strokeRect(left, top, pictureSide, pictureSide);
+      }
+      nDrawn += 1;
+      if (nDrawn >= mostMapPictures) return;
+    }
+  }
+
+  // An image that is ready to be drawn; null until it is, then the map is drawn once more.
+  function mapPicture(row) {
+    if (!mapPictures.has(row)) {
+      const image = new Image();
+      image.src = pictureSource(row);
+      mapPictures.set(row, image);
+      image.decode().then(redraw, () => {});
+    }
+    const image = mapPictures.get(row);
+    return image.complete && image.naturalWidth ? image : null;
   }
 
   // The number of each cluster at the middle of its points, since colour alone does not tell twelve apart; of a larger
@@ -313,7 +365,7 @@ function buildMap() {
       }, { class: 'legend-item', 'aria-pressed': String(highlighted === cluster), 'data-action': `legend-${cluster}` })));
       return;
     }
-    const entries = colouring.value === 'changed'
+    const entries = colouring.value === 'doubt' ? [['--s0', 'above 80 % doubt'], ['--s1', '60–80 %'], ['--s2', '40–60 %'], ['--s3', '20–40 %'], ['--s4', 'below 20 %']] : colouring.value === 'changed'
       ? [...changes.map((change) => [change.colour, change.name]), ['--point-faint', 'As before']]
       : [['--s0', 'below 60 %'], ['--s1', '60–70 %'], ['--s2', '70–80 %'], ['--s3', '80–90 %'], ['--s4', 'above 90 %']];
     replaceChildren(legend, entries.map(([name, text]) => h('span', { class: 'legend-item' }, h('span', { class: 'swatch', style: { background: `var(${name})` } }), text)));

@@ -1,6 +1,7 @@
 // Review by keyboard: one image at a time, with the reason in pictures, in the order that pays most.
 
 const budget = 30; // images in a sitting, where more are doubtful than anybody looks through
+const mostLookedThrough = 200;
 const mostKeyed = 9; // clusters that a digit stands for
 const seen = new Set(storedList('ruc-seen'));
 
@@ -90,7 +91,7 @@ function buildReview() {
       h('div', { class: 'review-image' }, original(row), h('p', { class: 'file-name' }, data.fileNames[row]),
         h('p', { class: 'note' }, `${percent(confidence(row))} sure; ${number(nNear)} of its ${number(data.nNeighbors)} nearest are in ${clusterName(own)}.`)),
       h('div', { class: 'review-side' },
-        h('p', { class: 'eyebrow' }, `${number(nDone)} seen; ${nLeft > budget ? `${number(nLeft)} left, ${number(Math.max(0, budget - nDone % budget))} in this sitting` : `${number(nLeft)} doubtful left`}`),
+        h('p', { class: 'eyebrow' }, `${number(nDone)} seen; ${nLeft > mostLookedThrough ? `${number(nLeft)} left, ${number(Math.max(0, budget - nDone % budget))} in this sitting` : `${number(nLeft)} doubtful left`}`),
         h('h3', null, 'Is it right in ', chip(own), '?'),
         h('ol', { class: 'options' }, option('y', own, 'yes, it is', () => place(own, false)),
           others.map((cluster, index) => option(index ? String(index + 1) : '→', cluster, index ? '' : 'no, it belongs here', () => place(cluster, false)))),

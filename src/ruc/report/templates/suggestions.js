@@ -44,6 +44,7 @@ function suggestions() {
     const [larger, smaller] = members(one).length >= members(other).length ? [one, other] : [other, one];
     return { kind: 'merge', key: `one ${Math.min(one, other)} ${Math.max(one, other)}`, clusters: [larger, smaller], links: links(one, other), strength: links(one, other) - chance };
   }).filter(({ strength }) => strength > 0);
+  for (const [one, other] of sameNames()) merges.push({ kind: 'merge', key: `one ${one} ${other}`, clusters: [one, other], isNamed: true, strength: Infinity });
   const splits = data.splits.map((one) => {
     const isHere = (row) => current.cluster[row] === one.cluster;
     const apart = one.rows.filter(isHere);
@@ -52,6 +53,19 @@ function suggestions() {
   const isAsked = ({ key }) => !dismissed.has(key);
   const undecided = new Set(merges.filter(isAsked).flatMap((merge) => merge.clusters)); // one with another? then not yet whether two
   return [...merges, ...splits.filter(({ cluster }) => !undecided.has(cluster))].filter(isAsked).sort((a, b) => b.strength - a.strength);
+}
+
+// Pairs of clusters that were given one name.
+function sameNames() {
+  const first = new Map();
+  const found = [];
+  for (const cluster of clusters()) {
+    const name = current.names[cluster];
+    if (!name || current.junk.has(cluster)) continue;
+    if (first.has(name)) found.push([first.get(name), cluster]);
+    else first.set(name, cluster);
+  }
+  return found;
 }
 
 // Nothing was merged into it or split off it since its parts were looked for.
@@ -84,11 +98,11 @@ function buildSuggestions() {
 
   const typicalOf = (rows) => byKey(rows, (row) => base.rank[row]);
 
-  function mergeCard({ clusters: [one, other] }) {
+  function mergeCard({ clusters: [one, other], isNamed }) {
     const linked = between(one, other);
     return {
       question: [chip(one), ' and ', chip(other), ': are these one?'],
-      why: `Between ${plural(linked.length, noun)} the border is thinner than chance would make it.`,
+      why: isNamed ? 'They have the same name.' : `More of their ${nouns} are among each other’s nearest than by chance: ${number(linked.length)} lie between them.`,
       strips: [strip(chip(one), typicalOf(members(one))), strip(chip(other), typicalOf(members(other))), strip('Between them', linked)],
       yes: 'Merge them', no: 'No, two',
       accept: () => edit({ op: 'merge', clusters: [one, other] }),

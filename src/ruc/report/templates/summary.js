@@ -134,7 +134,7 @@ function buildSummary() {
     replaceChildren(lead, `${plural(nKept, noun)} in ${plural(named, 'cluster')}${junk ? `, and ${number(junk)} thrown away as junk` : ''}. `,
       changed ? ['RUC moved ', h('b', { class: 'ink-change' }, number(changed)), ` of them (${percent(changed / nKept, 1)}) to another cluster`] : 'RUC left every one where it was',
       placed ? [', placed ', h('b', null, number(placed)), ' that had no label,'] : '',
-      doubtful ? [' and is in doubt about ', h('b', null, number(doubtful)), '. '] : ' and is in doubt about none. ',
+      doubtful ? [' and is in doubt about ', h('b', null, number(doubtful)), '. ', doubtful > mostLookedThrough && nKept > mostLookedThrough && ['That is more than anybody looks through: ', h('a', { href: '#doubtful' }, `the review starts with the ${budget} that pay most`), '. ']] : ' and is in doubt about none. ',
       right.words);
     const shown = [
       [number(nKept), nouns, '#images'], [number(named), 'clusters', '#clusters'],
@@ -166,7 +166,7 @@ function buildSummary() {
   function updateFlows() {
     const all = flows();
     if (!all.length) {
-      replaceChildren(flowList, emptyState('Nothing moved', `RUC agrees with the initial clustering on every ${noun}.`));
+      replaceChildren(flowList, h('p', { class: 'note' }, `Nothing moved: RUC agrees with the initial clustering on every ${noun}.`));
       return;
     }
     const most = all[0].rows.length;

@@ -5,7 +5,7 @@ function buildTable() {
   let sort = { key: 'name', down: false, touched: false }; // untouched: the order of the run
   let page = 0;
   let filtered = null;
-  const search = h('input', { type: 'search', id: 'search', placeholder: 'Search names', 'aria-label': 'Search names', autocomplete: 'off' });
+  const search = h('input', { type: 'search', id: 'search', placeholder: 'Search names of files and clusters', 'aria-label': 'Search names', autocomplete: 'off' });
   const clusterFilter = h('select', { 'aria-label': 'Cluster' });
   const statuses = [
     ['', `All ${nouns}`, () => true], ...changes.map((change) => [change.value, change.name, change.fits]),
@@ -20,6 +20,7 @@ function buildTable() {
     name: { title: 'Name', key: null },
     cluster: { title: 'Cluster', key: (row) => current.cluster[row] },
     confidence: { title: 'Confidence', key: (row) => current.confidence[row] },
+    doubt: { title: 'Doubt', key: (row) => current.doubt[row] },
     initial: { title: 'Before', key: (row) => current.initial[row] },
     status: { title: 'Status', key: (row) => isDoubtful(row) * 2 + isElsewhere(row) },
   };
@@ -53,10 +54,11 @@ function buildTable() {
     if (filtered) return filtered;
     const words = search.value.trim().toLowerCase();
     const cluster = clusterFilter.value === '' ? null : Number(clusterFilter.value);
+    const named = new Set(words ? clusters().filter((one) => current.names[one].toLowerCase().includes(words)) : []);
     const [, , fits] = statuses.find(([value]) => value === statusFilter.value);
     const found = [];
     for (let row = 0; row < nRows; row++) {
-      if ((cluster === null || current.cluster[row] === cluster) && (!words || lower[row].includes(words)) && fits(row)) found.push(row);
+      if ((cluster === null || current.cluster[row] === cluster) && (!words || lower[row].includes(words) || named.has(current.cluster[row])) && fits(row)) found.push(row);
     }
     const sign = sort.down ? -1 : 1;
     if (sort.key !== 'name') {
@@ -89,13 +91,14 @@ function buildTable() {
     }
     count.textContent = all.length === nRows ? plural(nRows, noun) : `${number(all.length)} of ${plural(nRows, noun)}`;
     if (!all.length) {
-      replaceChildren(body, h('tr', null, h('td', { colspan: 6 }, emptyState(`No ${noun} fits`, 'Take away a filter, or search for less.'))));
+      replaceChildren(body, h('tr', null, h('td', { colspan: 7 }, emptyState(`No ${noun} fits`, 'Take away a filter, or search for less.'))));
     } else {
       replaceChildren(body, all.slice(start, start + pageSize).map((row) => h('tr', null,
         data.hasImages && h('td', { class: 'col-picture' }, isPictured(row) ? picture(row, '') : h('span', { class: 'no-picture' })),
         h('td', { class: 'col-name' }, button(data.fileNames[row], () => openDetail(row, rows()), { class: 'link file-name', 'data-action': 'open', 'data-row': row }), h('div', { class: 'narrow-only' }, status(row))),
         h('td', { class: 'col-cluster' }, chip(current.cluster[row])),
         h('td', { class: 'col-confidence' }, h('span', { class: 'meter', 'aria-hidden': 'true' }, h('span', { style: { width: `${confidence(row) * 100}%` } })), percent(confidence(row), 1)),
+        h('td', { class: 'col-doubt' }, isDecided(row) ? h('span', { class: 'faint' }, '–') : percent(current.doubt[row])),
         h('td', { class: 'col-initial' }, current.initial[row] < 0 ? h('span', { class: 'faint' }, 'unknown') : isElsewhere(row) ? chip(current.initial[row]) : h('span', { class: 'faint' }, 'same')),
         h('td', { class: 'col-status' }, status(row)))));
     }
