@@ -28,7 +28,7 @@ function copyButton(text) {
 }
 
 function commandLine(text) {
-  return h('div', { class: 'command' }, h('code', null, text), copyButton(text));
+  return h('div', { class: 'command' }, h('code', { tabindex: '0' }, text), copyButton(text));
 }
 
 function buildSettings() {

@@ -9,7 +9,8 @@ function buildMap() {
   const canvas = h('canvas', { tabindex: '0', role: 'img', 'aria-label': `Map of ${plural(nRows, noun)}; alike ones lie close together. The table below lists the same ${nouns}.` });
   const overlay = h('canvas', { class: 'overlay', 'aria-hidden': 'true' });
   const tip = h('div', { class: 'tip', hidden: true });
-  const frame = h('div', { class: 'map-frame' }, canvas, overlay, tip);
+  const onPaper = h('img', { class: 'map-print', alt: '' }); // canvases stay blank there
+  const frame = h('div', { class: 'map-frame' }, canvas, overlay, tip, onPaper);
   const colouring = h('select', { 'aria-label': 'Colour by' }, [['cluster', 'Colour by cluster'], ['confidence', 'Colour by confidence'], ['doubt', 'Colour by doubt'], ['changed', 'Colour by change']].map(([value, name]) => h('option', { value }, name)));
   const legend = h('div', { class: 'map-legend' });
   const found = h('div', { class: 'map-found' });
@@ -399,4 +400,5 @@ function buildMap() {
   updateLegend();
   updateFound();
   whenNear(frame, build);
+  addEventListener('beforeprint', () => { draw(); onPaper.src = canvas.toDataURL(); });
 }
