@@ -124,8 +124,7 @@ def test_first_screen(visit: Visit) -> None:
     assert "240 images in 4 clusters" in headline
     assert "RUC moved 24 of them (10.0 %)" in headline
     assert f"in doubt about {(data.confidence <= 0.8).sum()}." in headline
-    n_wrong = round(float((1 - data.confidence).sum()))
-    assert f"It expects about {n_wrong} ({n_wrong / 240:.1%}".replace("%", " %)") in headline
+    assert "How many are in the right cluster isn’t known" in headline
     assert visit.page.locator(".size").count() == 4
     flows = visit.page.locator(".flow")
     # every tenth image came from the cluster below its own: 2 ← 1 and 0 ← 3, twelve times each
