@@ -24,7 +24,7 @@ def apply_file(folder: Path, path: Path, coverage: float | None = None) -> Run:
         asked = run if coverage is None else replace(run, notes={**run.notes, COVERAGE: coverage})
         return apply_edits(asked, read(path, run))
 
-    return update_run(folder, change, _report, f"apply {path} {coverage}")
+    return update_run(folder, change, report_of, f"apply {path} {coverage}")
 
 
 def edit_folder(folder: Path, what: str, edits_of: Callable[[Run], Iterable[Edit]]) -> Run:
