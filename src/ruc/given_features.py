@@ -13,6 +13,7 @@ from ruc.embed.scaling import fit_scaling
 from ruc.embedding import Embedding, several
 from ruc.errors import InputError
 from ruc.images.source import ImageSource
+from ruc.run_folder import finish_outputs
 from ruc.side_by_side import short_names
 from ruc.tables.arrays import read_array
 from ruc.tables.embeddings import holds_embeddings, read_embeddings
@@ -65,6 +66,7 @@ def load_features(path: Path) -> NDArray[np.generic]:
     InputError
         No such file, no array, not a finite matrix.
     """
+    finish_outputs(path)
     features = read_array(path, LARGE)
     if features.ndim != 2 or features.dtype.kind not in "fiu":
         raise InputError(

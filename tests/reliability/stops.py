@@ -176,10 +176,9 @@ def _seen(work: Path) -> list[str]:
         found.append(repr(run) + str([(name, one.config) for name, one in model.items()]))
     except RucError as error:
         found.append("none" if "is not a finished run" in str(error) else str(error))
-    places = Places.of(work, "f.npy")
-    if places.path("f.npy").exists():
-        features = load_features(places.path("f.npy"))
-        found.append(f"{features.shape} {names_beside(places.path('f.npy'), len(features))}")
+    if Places.of(work, "f.npy").path("f.npy").exists():
+        features = load_features(work / "f.npy")
+        found.append(f"{features.shape} {names_beside(work / 'f.npy', len(features))}")
     places = Places.of(work, "new.csv")
     found += [_text(places.path(name)) for name in ("new.csv", "new_skipped.csv")]
     found += [str(sorted(contents(work / "out"))) if (work / "out").is_dir() else _text(work / "out")]

@@ -15,6 +15,7 @@ from ruc.errors import RunFolderError
 from ruc.run_folder import (
     Places,
     Run,
+    finish_outputs,
     new_output,
     new_outputs,
     read_run,
@@ -108,7 +109,13 @@ def test_several_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for folder in every_stop(tmp_path, monkeypatch, begin, work):
         places = Places.of(folder, "f.npy")
         paths = [places.path(name) for name in ("f.npy", "f.csv", "f_skipped.csv")]
-        found.add(tuple(path.read_text() if path.exists() else "" for path in paths))
+        seen = tuple(path.read_text() if path.exists() else "" for path in paths)
+        found.add(seen)
+        finish_outputs(folder / "f.npy")  # as before features are read with the names beside them
+        assert seen == tuple(
+            (folder / name).read_text() if (folder / name).exists() else ""
+            for name in ("f.npy", "f.csv", "f_skipped.csv")
+        )
         work(folder)
         assert contents(folder) == {"f.npy": b"new", "f.csv": b"new", "other": b"old"}
     assert found == {("old", "old", "old"), ("new", "new", "")}

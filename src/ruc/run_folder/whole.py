@@ -190,6 +190,13 @@ def settled(folder: Path, name: str) -> str:
         return str(made_by)
 
 
+def finish_outputs(output: Path) -> None:
+    """Before a file is read that has others beside it: put in place what a writer who was stopped had left to do."""
+    if (output.parent / unfinished_names(output.name)[1]).exists():
+        with explained(output.parent), alone_in(output.parent):
+            settled(output.parent, output.name)
+
+
 def unfinished_names(name: str) -> tuple[str, str, str]:
     """What a folder holds while an output is made in it, then while that is put in place, and until that is done."""
     return f".{name}.new", f".{name}.pending", f".{name}.done"
