@@ -631,7 +631,7 @@ def accuracy_of(n_answers: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("known", ["nothing", "labels", "answers"])
 def test_confidence_is_called_what_it_is(browser: Any, tmp_path: Path, known: str) -> None:
-    stability = np.full(60, 0.6)
+    stability = np.full(len(make_data().file_names), 0.6)
     about = {
         "nothing": {"is_calibrated": False, "stability": stability},
         "labels": {"is_calibrated": True},
