@@ -382,10 +382,9 @@ def test_suggestions_are_accepted_by_one_key_and_taken_back(browser: Any, tmp_pa
         panel = page.locator(f"#cluster-{cluster}")
         panel.scroll_into_view_if_needed()
         members = edited.cluster == cluster
-        numbers = panel.locator(".panel-numbers b").all_inner_texts()
-        assert numbers[0] == str(members.sum())
-        assert numbers[1] == f"{edited.confidence[members].mean():.0%}".replace("%", " %")
-        assert numbers[2] == str((edited.marks["doubt"][members] >= 0.2).sum())
+        numbers = " ".join(panel.locator(".panel-numbers").inner_text().split())
+        assert numbers.startswith(f"{members.sum()} images")
+        assert f" {(edited.marks['doubt'][members] >= 0.2).sum()} doubtful" in numbers
     page.keyboard.press("u")
     page.keyboard.press("u")
     assert cards.count() == 2
