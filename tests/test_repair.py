@@ -217,13 +217,13 @@ RELIABILITY = np.array([[0.8, 0.2], [0.2, 0.8]], np.float32)
 
 
 @pytest.mark.parametrize("explained", [0.4, 0.9])
-def test_that_weak_features_see_no_lookalikes_is_said(explained):
+def test_that_weak_features_cant_tell_is_said(explained):
     base = Clustering(WEIGHED_LABELS, None, 2, "given")
     weighed = Evidence(POSTERIOR, RELIABILITY, explained)
     selected = choose_start(base, None, weighed, RefineSettings())
     np.testing.assert_array_equal(selected.is_clean, [True, False, True, False])
     assert "which contradict about 20% of them; 2 of 4 are used for learning" in selected.remarks[0]
-    assert [("look-alike" in remark) for remark in selected.remarks] == [False, True][
+    assert [("can't tell whether they are right" in remark) for remark in selected.remarks] == [False, True][
         : 1 + (explained < 0.75)
     ]
 
