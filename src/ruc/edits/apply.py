@@ -102,8 +102,11 @@ def before_edits(run: Run) -> Run:
         cluster_names=tuple(kept["cluster_names"]),
         probabilities=run.probabilities if run.network_probabilities is None else run.network_probabilities,
         network_probabilities=None,
-        marks={name: column for name, column in run.marks.items() if name not in (BY_HAND, DOUBT, POSSIBLE)}
-        | doubt,
+        marks={
+            name: doubt.get(name, column)
+            for name, column in run.marks.items()
+            if name not in (BY_HAND, POSSIBLE)
+        },
         notes={**notes, JUNK: kept[JUNK]} if kept[JUNK] else notes,
     )
 
