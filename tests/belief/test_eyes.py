@@ -134,6 +134,12 @@ def test_an_embedding_that_sees_nothing_of_the_labels_is_not_heard():
     assert [eye.embedding for eye in heard] == [0, 0, 2, 2]
 
 
+def test_where_no_embedding_sees_anything_the_best_is_heard(monkeypatch):
+    monkeypatch.setattr("ruc.belief.eyes.agreement", lambda found, labels: -0.2)
+    views, truth = make_two_views(1)
+    assert len(eyes_that_see(base_of(truth), eyes_of(views[:1]), CPU)) == 2
+
+
 @pytest.mark.parametrize("made_of", ["features", "graph", "layouts", "network", "elsewhere"])
 def test_one_embedding_has_other_eyes_for_clusterings_of_the_features_alone(made_of):
     base = Clustering(np.arange(100) % 4, None, 4, "some", made_of)
