@@ -106,7 +106,9 @@ def eyes_that_see(base: Clustering, eyes: Sequence[Eye], runtime: Runtime) -> li
         said = torch.stack([head.judge(labels, labels != UNKNOWN, base.n_clusters) for head in heads])
         found = said.sum(dim=0).argmax(dim=1).cpu().numpy()
         seen[number] = agreement(found[known], base.labels[known])
-    enough = min(LEAST_SEEN * max(seen.values()), max(seen.values()))  # of a few samples nobody may see anything
+    enough = min(
+        LEAST_SEEN * max(seen.values()), max(seen.values())
+    )  # of a few samples nobody may see anything
     return [eye for eye in eyes if seen[eye.embedding] >= enough]
 
 
