@@ -2,6 +2,7 @@
 
 import logging
 import sqlite3
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -61,6 +62,17 @@ def test_only_new_and_changed_images_are_embedded(photos, tmp_path, computed):
     fresh = embed_images(find_images(photos), ["lite0"], None, 0.5, CPU)
     np.testing.assert_allclose(third.features, fresh.features, atol=1e-5)
     assert third.file_names == fresh.file_names
+
+
+def test_nothing_is_said_to_be_embedded_where_all_is_there(photos, tmp_path, caplog):
+    cache = Cache(tmp_path / "cache")
+    (photos / "broken.png").unlink()
+    shown = replace(CPU, verbose=True)
+    embed_images(find_images(photos), ["lite0"], None, 0.5, shown, cache=cache)
+    with caplog.at_level(logging.INFO):
+        embed_images(find_images(photos), ["lite0"], None, 0.5, shown, cache=cache)
+    assert "6 of 6 images are in" in caplog.text
+    assert "embedding: 0 images" not in caplog.text
 
 
 def test_a_kill_keeps_what_was_done(photos, tmp_path, monkeypatch, computed):

@@ -7,7 +7,7 @@ import numpy as np
 
 from ruc.edits import Merge, Rename, apply_edits
 from ruc.run_folder import Run
-from ruc.summary import sizes_line, summary_lines
+from ruc.summary import made_lines, sizes_line, summary_lines
 
 
 def make_run() -> Run:
@@ -80,3 +80,10 @@ def test_a_cluster_that_dominates_has_a_remedy_that_exists() -> None:
 def test_an_estimated_number_says_how_sure_it_is() -> None:
     run = replace(make_run(), notes={"k_curve": {"confidence": "3 clusters, quite sure: all agree"}})
     assert summary_lines(run, Path("run"))[1] == "number of clusters: 3 clusters, quite sure: all agree"
+
+
+def test_embedders_side_by_side_are_named_as_the_command_takes_them() -> None:
+    run = make_run()
+    for given, shown in ((["lite0", "lite2"], "lite0+lite2"), ("lite0", "lite0")):
+        made = made_lines(replace(run, settings={**run.settings, "embedder": given}))
+        assert made[1].startswith(f"embedder: {shown}   base: ")

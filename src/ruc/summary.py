@@ -63,9 +63,12 @@ def made_lines(run: Run) -> list[str]:
     what = settings.get("source") or settings.get("features") or "an array"
     versions = settings.get(PROVENANCE) or {}
     made = ", ".join(f"{name} {version}" for name, version in versions.items())
+    embedder = settings.get("embedder")
+    if isinstance(embedder, list):
+        embedder = "+".join(embedder)  # as --embedder takes it
     return [
         f"made of: {what}",
-        f"embedder: {settings.get('embedder')}   base: {settings.get('base')}   seed: {settings.get('seed')}",
+        f"embedder: {embedder}   base: {settings.get('base')}   seed: {settings.get('seed')}",
         *([f"with: {made}"] if made else []),
     ]
 

@@ -147,7 +147,7 @@ class FrozenEmbedder:
             batch_size or self.batch_size,
             self.preprocessing.shorter_side,
         )
-        with progress("embedding", len(unknown), "images", runtime.verbose) as advance:
+        with progress("embedding", len(unknown), "images", runtime.verbose and len(unknown) > 0) as advance:
             for batch in batches:
                 skipped.extend(batch.skipped)
                 # Once too many are lost the rest is decoded for the count alone.
