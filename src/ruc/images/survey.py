@@ -139,6 +139,10 @@ def _ranges(
     return {kind: common_range(kind, images) for kind, images in sorted(found.items())}
 
 
+def _files_hold(count: int) -> str:
+    return "1 file holds" if count == 1 else f"{count} files hold"
+
+
 def _remarks(
     source: ImageSource, facts: Sequence[Facts], ranges: Mapping[str, Range], reading: Reading
 ) -> list[str]:
@@ -156,12 +160,12 @@ def _remarks(
         }
         others = " or ".join(page for page in ("first", "middle", "max") if page != reading.page)
         remarks.append(
-            f"{pages.total()} files hold several pages ({many}); {used[reading.page]} (--page {others})"
+            f"{_files_hold(pages.total())} several pages ({many}); {used[reading.page]} (--page {others})"
         )
     bands = Counter(fact.bands for fact in facts if fact.bands)
     for n_bands, count in sorted(bands.items()):
         used_bands = "the first three are red, green and blue" if n_bands > 2 else "the first is used"
-        remarks.append(f"{count} files hold {n_bands} bands, not all of them colours; {used_bands}")
+        remarks.append(f"{_files_hold(count)} {n_bands} bands, not all of them colours; {used_bands}")
     if source.left_out:
         remarks.append(f"left out, no images by name or first bytes: {counted(source.left_out)}")
     return remarks
