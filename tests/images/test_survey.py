@@ -127,7 +127,9 @@ def test_pages_by_a_rule_that_is_said(tmp_path: Path) -> None:
         assert [image[0, 0] for image in images] == [level, level]
         assert any(remark.startswith("2 files hold several pages (3); ") for remark in remarks)
     write(tmp_path / "alone", [stack], photometric="minisblack")
-    assert any(remark.startswith("1 file holds several pages (3); ") for remark in seen(tmp_path / "alone")[1])
+    assert any(
+        remark.startswith("1 file holds several pages (3); ") for remark in seen(tmp_path / "alone")[1]
+    )
     frames = [Image.new("L", (8, 8), level) for level in (10, 90, 40)]
     frames[0].save(tmp_path / "x.gif", save_all=True, append_images=frames[1:])
     assert decode(tmp_path / "x.gif", None, Reading(page="middle")).convert("L").getpixel((0, 0)) == 90
