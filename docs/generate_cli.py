@@ -8,7 +8,7 @@ from ruc.cli import app
 
 PAGE = Path(__file__).with_name("command_line.md")
 COMMANDS = (
-    "cluster", "refine", "predict", "evaluate", "embed",
+    "cluster", "refine", "predict", "evaluate", "embed", "cache", "weights",
     "open", "merge", "split", "rename", "check", "apply", "undo",
     "nearest", "pick", "copies", "leaks", "compare", "info", "export", "demo",
 )  # fmt: skip

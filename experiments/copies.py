@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import imagehash
 import numpy as np
 from PIL import Image, ImageEnhance
 
@@ -69,6 +68,8 @@ WAYS: dict[str, Callable[[Image.Image], Image.Image]] = {
 
 
 def by_hash(folder: Path, names: list[str], distance: int) -> set[Pair]:
+    import imagehash
+
     bits = np.asarray([imagehash.phash(Image.open(folder / name)).hash.ravel() for name in names])
     differ = (bits[:, None] != bits[None]).sum(axis=2)
     return {(names[a], names[b]) for a, b in np.argwhere(np.triu(differ <= distance, 1))}

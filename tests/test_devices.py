@@ -149,4 +149,4 @@ def test_refine(elsewhere, pixels, neighbors, where, settings) -> None:
     repair(space, base, neighbors, settings, FAR, on_epoch=lambda record, state: states.append(state()))
     result = repair(space, base, neighbors, settings, FAR, resume=states[0])
     assert result.labels.shape == (24,)
-    assert next(result.pair.first.parameters()).device == ELSEWHERE
+    assert next(result.predictor.pair.first.parameters()).device == ELSEWHERE

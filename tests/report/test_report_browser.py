@@ -600,6 +600,7 @@ def test_arrow_keys_do_not_merge_at_once(visit: Visit) -> None:
     page = visit.page
     page.locator("#cluster-1").scroll_into_view_if_needed()
     select = page.locator("#cluster-1").get_by_label("Merge into…")
+    select.wait_for()  # panels are made as they come into view
     assert select.locator("option").count() == 1  # no list of clusters in each panel …
     select.focus()
     assert select.locator("option").count() == 4  # … until it is used
