@@ -17,6 +17,7 @@ from ruc.embed.combined import CombinedEmbedder
 from ruc.embed.embedder import Embedder
 from ruc.embed.frozen import Embedded, FrozenEmbedder, around
 from ruc.embed.known import EMBEDDERS
+from ruc.embed.onnx import is_onnx, load_onnx
 from ruc.embed.packaged import PACKAGES, load_packaged
 from ruc.embed.pretrained import load_pretrained
 from ruc.embed.scaling import Scaling
@@ -129,7 +130,7 @@ def embed_images(
         The images.
     embedders
         One or several of "lite0", "lite1", "lite2", "scratch", "contrastive", "momentum", "pixels", a Hugging Face id,
-        a folder with a model, or a checkpoint of SCAN, SimCLR or RUC; or "auto".
+        a folder with a model, an exported model.onnx, or a checkpoint of SCAN, SimCLR or RUC; or "auto".
     image_size
         Side for learning from scratch; None takes that of the images, within bounds, or the checkpoint's.
     max_skipped
@@ -324,7 +325,10 @@ def _embed_frozen(
     cache: Cache | None,
     is_centered: bool,
 ) -> Embedding:
-    embedder = load_packaged(name, runtime) if name in PACKAGES else load_pretrained(name, runtime)
+    if name in PACKAGES:
+        embedder = load_packaged(name, runtime)
+    else:
+        embedder = load_onnx(name) if is_onnx(name) else load_pretrained(name, runtime)
     features, indices, skipped = _embed_new(embedder, source, max_skipped, runtime, cache)
     if is_centered:
         center = torch.from_numpy(features).mean(dim=0)

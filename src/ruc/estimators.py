@@ -284,8 +284,8 @@ class ImageClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[m
         A number, "auto", or a range such as "5:50".
     embedder
         "auto" (chosen by what the images are, see `ruc.embed.choice`), "lite0", "lite1", "lite2", "scratch",
-        "contrastive", "momentum", "pixels", a Hugging Face id, a folder, or a checkpoint of SCAN, SimCLR or RUC;
-        or a list of several, whose features stand side by side.
+        "contrastive", "momentum", "pixels", a Hugging Face id, a folder, an exported model.onnx, or a checkpoint of
+        SCAN, SimCLR or RUC; or a list of several, whose features stand side by side.
     base
         The base clustering, see `ruc.cluster.auto.METHODS`, or a checkpoint of SCAN or RUC.
     space

@@ -41,7 +41,7 @@ Embedder = Annotated[
     str | None,
     typer.Option(
         help="auto, lite0, lite1, lite2 (EfficientNet-Lite, installed with ruc), scratch, contrastive, momentum, "
-        "pixels, a Hugging Face id, a model folder, or a checkpoint "
+        "pixels, a Hugging Face id, a model folder, an exported model.onnx, or a checkpoint "
         "(.pth, .pth.tar) of SCAN, SimCLR or RUC; or several side by side: lite0+lite2.  [default: auto]"
     ),
 ]

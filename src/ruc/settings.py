@@ -43,8 +43,8 @@ class Settings(BaseModel):
     n_clusters: int | str = Field("auto", description="A number, 'auto', or a range such as '5:50'.")
     embedder: str | list[str] = Field(
         "auto",
-        description="auto, lite0, lite1, lite2, scratch, contrastive, momentum, pixels, a Hugging Face id, a folder or "
-        "a checkpoint; or several, as a list or joined by +.",
+        description="auto, lite0, lite1, lite2, scratch, contrastive, momentum, pixels, a Hugging Face id, a folder, "
+        "an exported model.onnx or a checkpoint; or several, as a list or joined by +.",
     )
     image_size: int | None = Field(
         None, ge=8, le=1024, description="Side in pixels for learning from scratch."

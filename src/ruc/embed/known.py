@@ -12,6 +12,7 @@ from ruc.embed.contrastive import ContrastiveSettings, fit_contrastive
 from ruc.embed.embedder import Embedder
 from ruc.embed.frozen import FrozenEmbedder
 from ruc.embed.momentum import MomentumSettings, fit_momentum
+from ruc.embed.onnx import load_onnx
 from ruc.embed.packaged import load_packaged
 from ruc.embed.pixels import PixelEmbedder, fit_pixels
 from ruc.embed.pretrained import load_pretrained
@@ -106,7 +107,7 @@ def embedder_from_state(state: State) -> Embedder:
 
 def is_frozen(state: State) -> bool:
     """Whether this is of an embedder that was trained elsewhere, and reads images at its own size."""
-    return state.config.get("kind") in ("packaged", "pretrained")
+    return state.config.get("kind") in ("packaged", "pretrained", "onnx")
 
 
 def frozen_from_state(state: State, runtime: Runtime) -> FrozenEmbedder:
@@ -119,6 +120,8 @@ def frozen_from_state(state: State, runtime: Runtime) -> FrozenEmbedder:
     """
     if state.config["kind"] == "packaged":
         embedder = load_packaged(state.config["name"], runtime)
+    elif state.config["kind"] == "onnx":
+        embedder = load_onnx(state.config["name"], state.config["sha256"])
     else:
         embedder = load_pretrained(state.config["name"], runtime, state.config["revision"])
     center = state.weights.get("center")

@@ -219,7 +219,10 @@ def _pixels_and_embedding(
         from ruc.images.load import stream_batches
 
         embedder = frozen_from_state(state, runtime)
-        assert embedder.module is not None
+        if embedder.module is None:
+            raise InputError(
+                f"an attack on a run with the embedder {embedder.name!r} given; expected one that has gradients"
+            )
         preprocessing = embedder.preprocessing
         batches = list(stream_batches(images, preprocessing.prepare, BATCH, preprocessing.shorter_side))
         _check_all_read(sum(len(batch.skipped) for batch in batches))

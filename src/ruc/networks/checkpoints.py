@@ -105,9 +105,14 @@ class Checkpoint:
 
 
 def is_checkpoint(name: str) -> bool:
-    """Whether a setting means a checkpoint: it ends like one, or is an existing file with an ending."""
+    """Whether a setting means a checkpoint: it ends like one, or is an existing file with an ending.
+
+    Not so an exported model (.onnx), which is an embedder of its own.
+    """
     path = Path(name)
-    return not path.is_dir() and (path.suffix in SUFFIXES or (path.suffix != "" and path.is_file()))
+    return not path.is_dir() and (
+        path.suffix in SUFFIXES or (path.suffix not in ("", ".onnx") and path.is_file())
+    )
 
 
 def load_checkpoint(
