@@ -164,3 +164,13 @@ def test_few_samples_and_features_are_enough():
     neighbors = nearest_neighbors(features, 6, CPU)
     posterior = cotrain(base_of([0, 0, 0, 1, 1, 1, 1], 2), open_eyes([features], [neighbors], CPU), CPU)
     assert posterior.shape == (7, 2) and np.isfinite(posterior).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_unequal_groups_that_are_right_stay_so(seed):
+    """Six groups of 50 and one of 20: drawing the sizes together would tear two groups for the small one."""
+    random = np.random.default_rng(seed)
+    truth = np.repeat(np.arange(7), [50] * 6 + [20])
+    rows = unit(random.standard_normal((7, 16))[truth] + 1e-3 * random.standard_normal((320, 16)))
+    found = cotrain(Clustering(truth, None, 7, "some", "features"), eyes_of([rows]), CPU).argmax(axis=1)
+    np.testing.assert_array_equal(found, truth)

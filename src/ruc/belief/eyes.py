@@ -35,6 +35,9 @@ PENALTY = 0.1  # of the heads, as a share of the mean variance of their inputs
 EVENNESS = 0.5  # how far the sizes of clusters are drawn towards equal ones
 # Layouts of the graph found the sizes of their clusters, and agree on most labels: these have a vote of their own.
 EVENNESS_OF_LAYOUTS, OWN_VOTE_OF_LAYOUTS = 0.25, 0.2
+# Share of the neighbours that have a sample's own label, in an eye of every embedding, from which these are believed:
+# there is hardly an error to mend, and drawing the sizes would make some. k-means on the four sets: 0.69 to 0.91.
+AGREED = 0.99
 TEMPERATURE = 0.05  # of the heads' summed scores, which are shares of a vote
 N_FOLDS = 5
 N_BALANCING = 30
@@ -124,6 +127,8 @@ def cotrain(base: Clustering, eyes: Sequence[Eye], runtime: Runtime) -> NDArray[
         where there is a single one, by its other eye.
     runtime
         The seed.
+
+    Where the neighbours agree on nearly every label in each embedding, they are believed as they are.
     """
     device = eyes[0].inputs.device
     present, labels = np.unique(base.labels, return_inverse=True)
@@ -138,8 +143,10 @@ def cotrain(base: Clustering, eyes: Sequence[Eye], runtime: Runtime) -> NDArray[
     own = _one_hot(current, n_clusters) * (OWN_VOTE_OF_LAYOUTS if of_layouts else 0.0)
     seed = runtime.numpy_seed("eyes/folds")
     heads = [_Heads(eye.inputs, seed) for eye in eyes]
-    believed = torch.empty(0)
-    for _ in range(N_ROUNDS):
+    agreeing = [eye for eye in eyes if agreement_of(current, eye, n_clusters) >= AGREED]
+    agreed = {eye.embedding for eye in agreeing} == {eye.embedding for eye in eyes}
+    believed = torch.stack([vote(current, eye.voters, n_clusters) for eye in agreeing or eyes]).mean(dim=0)
+    for _ in range(0 if agreed else N_ROUNDS):
         votes = [vote(current, eye.voters, n_clusters) for eye in eyes]
         said = torch.zeros(len(current), n_clusters, device=device)
         for number, head in enumerate(heads):
@@ -160,6 +167,12 @@ def vote(labels: Tensor, voters: Tensor, n_clusters: int) -> Tensor:
     for column in voters[:, :n_voters].T:
         votes += one_hot[column]
     return votes / n_voters
+
+
+def agreement_of(labels: Tensor, eye: Eye, n_clusters: int) -> float:
+    """Mean share of an eye's voters that have the label of the sample they vote on, where that is known."""
+    votes = vote(labels, eye.voters, n_clusters)[labels != UNKNOWN]
+    return float(votes.gather(1, labels[labels != UNKNOWN, None]).mean())
 
 
 def typical_half(labels: Tensor, agreement: Tensor) -> Tensor:
