@@ -4,17 +4,13 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from ruc.cli import app
+import ruc.cli
 
 PAGE = Path(__file__).with_name("command_line.md")
-COMMANDS = (
-    "cluster", "refine", "predict", "evaluate", "embed", "cache", "weights",
-    "open", "merge", "split", "rename", "check", "apply", "undo",
-    "nearest", "pick", "copies", "leaks", "compare", "info", "export", "demo",
-)  # fmt: skip
+COMMANDS = tuple(command.__name__.rstrip("_") for command in ruc.cli.COMMANDS)
 OPENING = """# Command line
 
-<!-- Written by docs/generate_cli.py: change the commands in src/ruc/cli.py, then run `make docs`. -->
+<!-- Written by docs/generate_cli.py: change the commands in src/ruc/commands/, then run `make docs`. -->
 
 Every command ends with 0 when it is done, with 1 when it can't be done (one line says what was given, what was expected
 and what to do), with 2 when it was called wrongly, and with 130 when it was interrupted (Ctrl-C).
@@ -24,7 +20,7 @@ and what to do), with 2 when it was called wrongly, and with 130 when it was int
 
 def help_text(*command: str) -> str:
     """What `ruc COMMAND --help` prints on a terminal of 80 columns."""
-    result = CliRunner().invoke(app, [*command, "--help"], prog_name="ruc", env={"COLUMNS": "80"})
+    result = CliRunner().invoke(ruc.cli.app, [*command, "--help"], prog_name="ruc", env={"COLUMNS": "80"})
     assert result.exit_code == 0, result.output
     return result.output.strip()
 

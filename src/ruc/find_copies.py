@@ -1,17 +1,19 @@
 """The doors `ruc copies` and `ruc leaks`: tables of images that show the same picture. Nothing is deleted."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ruc.copies.groups import Group, make_groups
 from ruc.copies.pairs import find_pairs
 from ruc.copies.pictures import read_pictures
-from ruc.images.load import Skipped
-from ruc.images.reading import READING
-from ruc.images.source import find_images
+from ruc.errors import InputError
+from ruc.images.reading import READING, Reading
+from ruc.images.source import ImageSource, find_images
 from ruc.images.survey import survey
-from ruc.run_folder import check_file, new_output, read_run, write_csv
+from ruc.run_folder import check_file, new_outputs, read_run, write_csv
 from ruc.runtime import Runtime
+from ruc.skipped import skipped_file, write_skipped
 
 
 @dataclass(frozen=True)
@@ -27,13 +29,13 @@ class Found:
     n_groups
         Groups, or images of the first folder that have a copy in the second.
     skipped
-        Images that couldn't be read.
+        (file_name, reason) of images that couldn't be read.
     """
 
     n_images: int
     n_copies: int
     n_groups: int
-    skipped: tuple[Skipped, ...]
+    skipped: tuple[tuple[str, str], ...]
 
 
 def copies_to_csv(source: str, output: Path, runtime: Runtime, overwrite: bool = False) -> Found:
@@ -44,14 +46,15 @@ def copies_to_csv(source: str, output: Path, runtime: Runtime, overwrite: bool =
     source
         A folder of images, a table of them, or a finished run on images.
     output
-        CSV to write.
+        CSV to write; what can't be read is named in a table beside it.
     runtime
         Whether progress is shown.
     overwrite
         Whether a file that is there may be replaced.
     """
-    check_file(output, [source], overwrite)
-    pictures = read_pictures(survey(find_images(_images_of(source)), READING), runtime)
+    for target in (output, skipped_file(output)):
+        check_file(target, [source], overwrite)
+    pictures = read_pictures(_images_of(source), runtime)
     groups = make_groups(pictures, find_pairs(pictures, None, runtime))
 
     def rows_of(number: int, group: Group) -> list[list[object]]:
@@ -72,14 +75,11 @@ def copies_to_csv(source: str, output: Path, runtime: Runtime, overwrite: bool =
         ]
 
     columns = ["group", "file_name", "keep", "similarity", "change", "width", "height", "sharpness"]
-    with new_output(output) as new:
-        write_csv(
-            new,
-            columns,
-            (row for number, group in enumerate(groups) for row in rows_of(number, group)),
-        )
+    rows = (row for number, group in enumerate(groups) for row in rows_of(number, group))
+    skipped = tuple((one.file_name, one.reason) for one in pictures.skipped)
+    _write(output, columns, rows, skipped)
     n_copies = sum(len(group.rows) - 1 for group in groups)
-    return Found(len(pictures.file_names), n_copies, len(groups), pictures.skipped)
+    return Found(len(pictures.file_names), n_copies, len(groups), skipped)
 
 
 def leaks_to_csv(train: str, test: str, output: Path, runtime: Runtime, overwrite: bool = False) -> Found:
@@ -87,11 +87,10 @@ def leaks_to_csv(train: str, test: str, output: Path, runtime: Runtime, overwrit
 
     Parameters are those of `copies_to_csv`, with two sources.
     """
-    check_file(output, [train, test], overwrite)
-    first = survey(find_images(_images_of(train)), READING)
-    second = survey(
-        find_images(_images_of(test)), first.reading
-    )  # the same values are black and white in both
+    for target in (output, skipped_file(output)):
+        check_file(target, [train, test], overwrite)
+    first = _images_of(train)
+    second = _images_of(test, first.reading)  # the same values are black and white in both
     known, asked = read_pictures(first, runtime), read_pictures(second, runtime)
     pairs = find_pairs(known, asked, runtime)
     rows = (
@@ -100,14 +99,30 @@ def leaks_to_csv(train: str, test: str, output: Path, runtime: Runtime, overwrit
             pairs.first, pairs.second, pairs.similarity, pairs.change, strict=True
         )
     )
-    with new_output(output) as new:
-        write_csv(new, ["train", "test", "similarity", "change"], rows)
-    n_asked = len({*pairs.second.tolist()})
-    return Found(len(asked.file_names), n_asked, len({*pairs.first.tolist()}), known.skipped + asked.skipped)
+    skipped = tuple((one.file_name, one.reason) for one in known.skipped + asked.skipped)
+    _write(output, ["train", "test", "similarity", "change"], rows, skipped)
+    n_asked, n_known = len({*pairs.second.tolist()}), len({*pairs.first.tolist()})
+    return Found(len(asked.file_names), n_asked, n_known, skipped)
 
 
-def _images_of(source: str) -> str:
-    """Where the images of a finished run are, or the source as it is."""
+def _images_of(source: str, reading: Reading | None = None) -> ImageSource:
+    """The images of a folder, a table or a finished run, which says itself how they are read."""
     if not (Path(source) / "config.yaml").is_file():
-        return source
-    return str(read_run(Path(source)).settings["source"])
+        return survey(find_images(source), reading or READING)
+    settings = read_run(Path(source)).settings
+    if settings.get("source") is None:
+        raise InputError(
+            f"{source} is a run on features or an array; expected one on images, or the folder of the images"
+        )
+    return survey(find_images(settings["source"]), reading or Reading.from_config(settings))
+
+
+def _write(
+    output: Path,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    skipped: Sequence[tuple[str, str]],
+) -> None:
+    with new_outputs(output, [skipped_file(output)]) as new:
+        write_csv(new / output.name, columns, rows)
+        write_skipped(new / output.name, skipped)

@@ -7,11 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
+from ruc.cli import main
 from ruc.copies.changes import look, name_of
 from ruc.copies.groups import make_groups
 from ruc.copies.pairs import find_pairs
 from ruc.copies.pictures import Pictures, read_pictures, sharpness_of
-from ruc.errors import RunFolderError
+from ruc.errors import InputError, RunFolderError
 from ruc.find_copies import copies_to_csv, leaks_to_csv
 from ruc.images.source import find_images
 from ruc.runtime import Runtime
@@ -145,6 +146,25 @@ def test_tables_name_the_keeper_and_the_leaks(folder: Path, tmp_path: Path) -> N
     assert leaks.n_copies == 1 and leaks.n_images == 2
     assert {row.split(",")[1] for row in rows} == {"seen.png"}
     assert any(row.startswith("03.png,seen.png,") for row in rows)
+
+
+def test_what_cannot_be_read_is_named_with_its_reason(folder: Path, tmp_path: Path) -> None:
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno")
+    found = copies_to_csv(str(folder), tmp_path / "copies.csv", CPU)
+    assert [name for name, _ in found.skipped] == ["broken.png"] and found.n_images == 19
+    assert (tmp_path / "copies_skipped.csv").read_text().splitlines()[1].startswith("broken.png,")
+
+
+def test_a_run_on_features_has_no_images_to_compare(tmp_path: Path) -> None:
+    rows = np.eye(3, 8, dtype=np.float32)[np.arange(30) % 3]
+    np.save(
+        tmp_path / "f.npy", rows + 0.1 * np.random.default_rng(0).standard_normal((30, 8)).astype(np.float32)
+    )
+    arguments = ["--features", str(tmp_path / "f.npy"), "-k", "3", "--epochs", "1", "-q"]
+    with pytest.raises(SystemExit):
+        main(["cluster", *arguments, "-o", str(tmp_path / "run")])
+    with pytest.raises(InputError, match="is a run on features or an array; expected one on images"):
+        copies_to_csv(str(tmp_path / "run"), tmp_path / "copies.csv", CPU)
 
 
 def test_the_images_are_never_overwritten(folder: Path) -> None:

@@ -101,6 +101,8 @@ Replace = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, only the result.")]
 
+RunFolder = Annotated[Path, typer.Argument(help="A finished run folder.")]
+
 
 def given_of(**values: Any) -> dict[str, Any]:
     """The options that were given."""

@@ -1,0 +1,1 @@
+"""One function a command, by what they are for: parameters in, work called, results printed. No logic."""

@@ -1,0 +1,155 @@
+"""Commands that search in a finished run, compare it, and hand it over; and that find copies."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from ruc.commands.options import Device, Quiet, Replace, RunFolder
+from ruc.commands.terminal import print_table, set_logging
+
+
+def nearest(
+    run: RunFolder,
+    images: Annotated[list[Path], typer.Argument(help="Image files.")],
+    n: Annotated[int, typer.Option("-n", "--n", help="How many for each.")] = 12,
+    device: Device = None,
+) -> None:
+    """List the images of a run that are most like new ones, with their clusters."""
+    set_logging(quiet=True)
+    from ruc.nearest import nearest as find
+    from ruc.runtime import Runtime
+
+    near = find(run, images, n, Runtime(device or "auto"))
+    rows = [(one.asked, one.file_name, f"{one.similarity:.3f}", one.cluster_name) for one in near]
+    print_table([("image", "nearest", "similarity", "cluster"), *rows])
+
+
+def pick(
+    run: RunFolder,
+    output: Annotated[Path, typer.Option("-o", "--output", help="A new folder.")] = Path("picked"),
+    n: Annotated[int, typer.Option("-n", "--n", help="How many images.")] = 50,
+    by: Annotated[
+        str, typer.Option(help="representative, balanced (the same from each cluster), diverse or uncertain.")
+    ] = "representative",
+    per_cluster: Annotated[bool, typer.Option("--per-cluster", help="So many of each cluster.")] = False,
+    how: Annotated[Literal["copy", "symlink", "hardlink"], typer.Option(help="For the images.")] = "copy",
+    images: Annotated[Path | None, typer.Option(help="Where the images are now, if they were moved.")] = None,
+) -> None:
+    """Pick images that stand for the others, for labelling or to show, as a table and a folder."""
+    set_logging(quiet=True)
+    from ruc.pick_images import pick_to_folder
+
+    picked = pick_to_folder(run, output, n, by, per_cluster, how, images)
+    typer.echo(f"{len(picked.rows)} images: {picked.target / 'picked.csv'}")
+
+
+def compare(
+    first: RunFolder,
+    second: RunFolder,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="CSV to write: file_name, before, after.")
+    ] = None,
+    overwrite: Replace = False,
+) -> None:
+    """Tell which images are in other clusters in a second run over the same images."""
+    from ruc.compare_runs import compare_folders
+
+    found = compare_folders(first, second, output, overwrite)
+    alone = [(found.n_only_first, first), (found.n_only_second, second)]
+    rest = "".join(f", {n} only in {name}" for n, name in alone if n)
+    typer.echo(
+        f"{found.n_common} images in both{rest}; {found.n_moved} moved; NMI of the two {found.nmi:.3f}"
+    )
+    moved = [flow for flow in found.flows if not flow.is_match]
+    if moved:
+        print_table(
+            [("before", "after", "images"), *((f.before, f.after, str(f.n_images)) for f in moved[:20])]
+        )
+    if len(moved) > 20:
+        typer.echo(f"and {len(moved) - 20} smaller flows")
+
+
+def info(run: RunFolder) -> None:
+    """Show what a finished run is: what was printed at its end, and how it was made."""
+    from ruc.run_folder import read_run
+    from ruc.summary import made_lines, summary_lines
+
+    finished = read_run(run)
+    typer.echo("\n".join([*summary_lines(finished, run), *made_lines(finished)]))
+
+
+def copies(
+    source: Annotated[str, typer.Argument(help="Folder of images, a CSV/Parquet with file_name, or a run.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="CSV to write.")] = Path("copies.csv"),
+    overwrite: Replace = False,
+    quiet: Quiet = False,
+) -> None:
+    """List images that show the same picture, in groups, with the one to keep; nothing is deleted.
+
+    Copies in another size, encoding or light, mirrored, turned by quarters, framed or cropped by up to a sixth.
+    """
+    set_logging(quiet)
+    from ruc.find_copies import copies_to_csv
+    from ruc.runtime import Runtime
+    from ruc.skipped import skipped_note
+
+    found = copies_to_csv(source, output, Runtime("cpu", verbose=not quiet), overwrite)
+    skipped = skipped_note(output, found.skipped)
+    typer.echo(
+        f"{found.n_images} images{skipped}: {found.n_copies} copies in {found.n_groups} groups: {output}"
+    )
+
+
+def leaks(
+    train: Annotated[str, typer.Argument(help="Images that are known: a folder, a table or a run.")],
+    test: Annotated[str, typer.Argument(help="Images that shouldn't be among them.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="CSV to write.")] = Path("leaks.csv"),
+    overwrite: Replace = False,
+    quiet: Quiet = False,
+) -> None:
+    """List images of one folder that are (nearly) in another, as when training images leak into a test."""
+    set_logging(quiet)
+    from ruc.find_copies import leaks_to_csv
+    from ruc.runtime import Runtime
+    from ruc.skipped import skipped_note
+
+    found = leaks_to_csv(train, test, output, Runtime("cpu", verbose=not quiet), overwrite)
+    skipped = skipped_note(output, found.skipped)
+    shown = f"{found.n_copies} of {found.n_images} images show what {found.n_groups} of {train} do"
+    typer.echo(f"{shown}{skipped}: {output}")
+
+
+def export(
+    run: RunFolder,
+    to: Annotated[str, typer.Option(help="folders, imagefolder, label-studio, coco, parquet or onnx.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="File or folder to write.  [default: sorted, imagefolder, label_studio, coco.json, run.parquet or "
+            "model.onnx]",
+        ),
+    ] = None,
+    how: Annotated[
+        Literal["copy", "symlink", "hardlink"], typer.Option(help="For folders and imagefolder.")
+    ] = "copy",
+    images: Annotated[Path | None, typer.Option(help="Where the images are now, if they were moved.")] = None,
+    image_root: Annotated[
+        str | None,
+        typer.Option(
+            help="For label-studio: what it finds the images under, e.g. s3://bucket/photos/.  "
+            "[default: its local storage]"
+        ),
+    ] = None,
+    include_junk: Annotated[
+        bool, typer.Option("--include-junk", help="Clusters marked as junk too.")
+    ] = False,
+    overwrite: Replace = False,
+) -> None:
+    """Hand a run over to other tools."""
+    from ruc.export.export import export_run
+
+    written = export_run(run, to, output, how, images, image_root, include_junk, overwrite)
+    typer.echo(f"written: {written}")

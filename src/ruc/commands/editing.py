@@ -1,0 +1,135 @@
+"""Commands that change a finished run: looked at, corrected, checked, taken back."""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ruc.commands.options import RunFolder, share_of
+from ruc.commands.terminal import set_logging
+
+
+def open_(
+    run: RunFolder,
+    port: Annotated[
+        int, typer.Option(help="Where to serve it.  [default: any free port]", show_default=False)
+    ] = 0,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open it in the browser.")] = True,
+) -> None:
+    """Open a run's report live: edits go straight into the run, and originals are shown."""
+    import webbrowser
+
+    from ruc.live import LiveRun, LiveServer
+
+    set_logging(quiet=True)
+    with LiveServer(LiveRun(run), port) as server:
+        typer.echo(f"{server.address}\nCtrl-C closes it.")
+        if browser:
+            webbrowser.open(server.address)
+        with suppress(KeyboardInterrupt):
+            server.wait()
+    typer.echo(f"closed; report: {run / 'report.html'}")
+
+
+def merge(
+    run: RunFolder,
+    clusters: Annotated[
+        list[str],
+        typer.Argument(help="Names or numbers (0, 1, …; names count first); all go into the first."),
+    ],
+) -> None:
+    """Merge clusters of a run into the first one named."""
+    from ruc.edit_folder import edit_folder
+    from ruc.edits import Merge, find_cluster
+
+    edited = edit_folder(
+        run, f"merge {clusters}", lambda r: [Merge(tuple(find_cluster(r, text) for text in clusters))]
+    )
+    _edited(run, edited)
+
+
+def split(
+    run: RunFolder,
+    cluster: Annotated[str, typer.Argument(help="Name, or number (0, 1, …; names count first).")],
+    parts: Annotated[int, typer.Option(help="Number of parts; the largest keeps number and name.")] = 2,
+) -> None:
+    """Split a cluster of a run by what its images look like."""
+    from ruc.edit_folder import edit_folder
+    from ruc.edits import find_cluster, split_cluster
+
+    what = f"split {cluster!r} into {parts}"
+    _edited(run, edit_folder(run, what, lambda r: [split_cluster(r, find_cluster(r, cluster), parts)]))
+
+
+def rename(
+    run: RunFolder,
+    cluster: Annotated[str, typer.Argument(help="Name, or number (0, 1, …; names count first).")],
+    name: Annotated[str, typer.Argument(help="The new name.")],
+) -> None:
+    """Give a cluster of a run a name."""
+    from ruc.edit_folder import edit_folder
+    from ruc.edits import Rename, find_cluster
+
+    what = f"rename {cluster!r} to {name!r}"
+    _edited(run, edit_folder(run, what, lambda r: [Rename(find_cluster(r, cluster), name)]))
+
+
+def check(
+    run: RunFolder,
+    n_asked: Annotated[int, typer.Option("--n", min=1, help="How many images to ask about.")] = 50,
+    seed: Annotated[int | None, typer.Option(help="Of the draw.  [default: the run's]")] = None,
+) -> None:
+    """Ask a person about some images, drawn by chance: their answers say how many of all are right."""
+    from ruc.check_folder import ask
+
+    asked = ask(run, n_asked, seed)
+    where = asked.page or f"{asked.table} (fill the column answer with yes or no)"
+    answers = "edits.json" if asked.page else asked.table
+    typer.echo(f"{asked.n_asked} questions: {where}")
+    typer.echo(f"then: ruc apply {run} {answers}")
+
+
+def apply_(
+    run: RunFolder,
+    edits: Annotated[
+        Path,
+        typer.Argument(
+            help="The edits.json that report.html or check.html downloaded, or a CSV of file_name,answer (yes, no) "
+            "or file_name,label (the right cluster)."
+        ),
+    ],
+    coverage: Annotated[
+        float | None,
+        typer.Option(
+            parser=share_of,
+            metavar="<share>",
+            help="Write a column possible_clusters that holds the right one this often, e.g. 90%, by the answers.",
+        ),
+    ] = None,
+) -> None:
+    """Put edits made in a run's report, or answers to `ruc check`, into the run."""
+    from ruc.edit_folder import apply_file
+
+    _edited(run, apply_file(run, edits, coverage))
+
+
+def undo(
+    run: RunFolder,
+    edits: Annotated[
+        int | None,
+        typer.Option(help="Take so many single edits back.  [default: all that the last command made]"),
+    ] = None,
+) -> None:
+    """Take back what the last merge, split, rename or apply did to a run."""
+    from ruc.edit_folder import undo_in_folder
+
+    _edited(run, undo_in_folder(run, edits), undone=True)
+
+
+def _edited(folder: Path, run: Any, undone: bool = False) -> None:
+    from ruc.summary import edited_lines
+
+    typer.echo("\n".join(edited_lines(run)))
+    hint = "" if undone else f"   (ruc undo {folder} takes it back)"
+    typer.echo(f"report: {folder / 'report.html'}{hint}")

@@ -1,0 +1,24 @@
+"""What all commands print by."""
+
+import logging
+from collections.abc import Sequence
+
+import typer
+
+
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows in columns; the first row is the header."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def set_logging(quiet: bool) -> None:
+    """What is said beside results: progress, unless it shall be quiet, and nothing of other libraries."""
+    logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, format="%(message)s", force=True)
+    for library in ("httpx", "urllib3", "fontTools", "matplotlib", "PIL", "transformers", "huggingface_hub"):
+        logging.getLogger(library).setLevel(logging.ERROR)
+    logging.captureWarnings(True)
+    logging.getLogger("py.warnings").setLevel(
+        logging.ERROR if quiet else logging.WARNING
+    )  # of other libraries
