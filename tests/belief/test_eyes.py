@@ -56,6 +56,23 @@ def test_votes_are_the_shares_of_the_voters_labels():
     np.testing.assert_allclose(votes, expected, atol=1e-6)
 
 
+def test_what_the_neighbours_say_counts_beside_the_heads(monkeypatch):
+    monkeypatch.setattr("ruc.belief.eyes.NEIGHBORS_VOTE", 1e4)
+    monkeypatch.setattr("ruc.belief.eyes.N_ROUNDS", 1)
+    views, truth = make_two_views(3)
+    labels = torch.from_numpy(np.where(np.random.default_rng(0).random(400) < 0.3, (truth + 1) % 4, truth))
+    eyes = eyes_of(views)
+    votes = torch.stack([vote(labels, eye.voters, 4) for eye in eyes]).mean(dim=0).numpy()
+    clear = (
+        np.sort(votes, axis=1)[:, -1] - np.sort(votes, axis=1)[:, -2] > 0.1
+    )  # sizes are drawn for the others
+    found = cotrain(base_of(labels), eyes, CPU).argmax(axis=1)
+    assert (found == votes.argmax(axis=1))[clear].all()
+    monkeypatch.setattr("ruc.belief.eyes.NEIGHBORS_VOTE", 0.0)
+    by_heads = cotrain(base_of(labels), eyes, CPU).argmax(axis=1)
+    assert not (by_heads == votes.argmax(axis=1))[clear].all()
+
+
 def test_at_most_half_the_mean_cluster_size_votes():
     labels = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
     voters = torch.arange(7).repeat(8, 1)  # 8 samples of 2 clusters: the first two of the seven vote
