@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import normalized_mutual_info_score
 from test_summary import make_run
 
-from ruc.compare_runs import compare
+from ruc.compare_runs import compare, matched_line
 from ruc.errors import InputError
 from ruc.run_folder import Run
 
@@ -35,6 +35,8 @@ def test_what_moved_is_told_apart_from_what_got_another_number() -> None:
         ("dogs", "0", 2, True),
         ("dogs", "2", 1, False),
     ]
+    assert matched_line(comparison) == "matched by most images in common: cats is 2, dogs is 0"
+    assert matched_line(compare(first, first)[0]) is None
     expected = normalized_mutual_info_score([0, 0, 1, 1, 1], [2, 2, 0, 0, 2])
     assert comparison.nmi == pytest.approx(expected)
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ruc.edits import Merge, Rename, apply_edits
+from ruc.edits import Merge, Rename, Split, apply_edits
 from ruc.run_folder import Run
-from ruc.summary import made_lines, sizes_line, summary_lines
+from ruc.summary import edited_lines, made_lines, sizes_line, summary_lines
 
 
 def make_run() -> Run:
@@ -58,6 +58,8 @@ def test_of_many_clusters_the_largest_are_listed() -> None:
     largest = ", ".join(f"{number}: {12 + number}" for number in range(11, 1, -1))
     assert f"sizes: {largest}, and 2 more" in summary_lines(run, Path("run"))
     merged = apply_edits(run, [Merge((0, 1)), Rename(0, "both")])
+    divided = apply_edits(merged, [Split(5, (("83", "84"),))])
+    assert edited_lines(divided)[0].startswith("5: 15, 12: 2, both: 25, 11: 23")
     assert sizes_line(merged) == f"both: 25, {largest.removesuffix(', 2: 14')}, and 1 more"
 
 

@@ -85,6 +85,16 @@ def compare(first: Run, second: Run) -> tuple[Comparison, list[tuple[str, str, s
     return comparison, rows
 
 
+def matched_line(comparison: Comparison) -> str | None:
+    """Which cluster of the first run stands for which of the second; None where all that do are called the same.
+
+    Those that are called the same are left out.
+    """
+    pairs = [(flow.before, flow.after) for flow in comparison.flows if flow.is_match]
+    renamed = [f"{before} is {after}" for before, after in pairs if before != after]
+    return f"matched by most images in common: {', '.join(renamed)}" if renamed else None
+
+
 def compare_folders(first: Path, second: Path, output: Path | None, overwrite: bool = False) -> Comparison:
     """Compare two finished runs; `output`, where given, gets `file_name, before, after` of each image that moved.
 

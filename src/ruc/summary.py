@@ -1,12 +1,13 @@
 """What the user sees at the end of a run."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 
 from ruc.check.checked import checked_of
 from ruc.check.words import checked_lines
-from ruc.edits import merged_clusters
+from ruc.edits import edited_clusters, merged_clusters
 from ruc.run_folder import Run
 from ruc.settings import PROVENANCE
 
@@ -51,10 +52,10 @@ def _how_right(run: Run, folder: Path) -> list[str]:
 
 
 def edited_lines(run: Run) -> list[str]:
-    """What an edited run is now: the sizes, and what answers say where there are some."""
+    """What an edited run is now: the sizes, first of what was edited, and what answers say where there are some."""
     checked = checked_of(run)
     lines = [] if checked is None else checked_lines(checked, run.cluster_names)
-    return [sizes_line(run), *lines]
+    return [sizes_line(run, edited_clusters(run)), *lines]
 
 
 def made_lines(run: Run) -> list[str]:
@@ -73,12 +74,16 @@ def made_lines(run: Run) -> list[str]:
     ]
 
 
-def sizes_line(run: Run) -> str:
-    """Name and size of each cluster, or of the largest where all would fill the screen; not of those merged away."""
+def sizes_line(run: Run, first: Collection[int] = ()) -> str:
+    """Name and size of each cluster but those merged away.
+
+    Where all would fill the screen, of those that come `first` and then of the largest.
+    """
     sizes = np.bincount(run.cluster, minlength=run.n_clusters)
     gone = merged_clusters(run).keys()
     there = [number for number in range(run.n_clusters) if number not in gone]
-    shown = there if len(there) <= N_SIZES else sorted(there, key=lambda number: -sizes[number])[:N_SIZES]
+    ranked = sorted(there, key=lambda number: (number not in first, -sizes[number]))
+    shown = there if len(there) <= N_SIZES else ranked[:N_SIZES]
     rest = len(there) - len(shown)
     line = ", ".join(f"{run.cluster_names[number]}: {sizes[number]}" for number in shown)
     return line + (f", and {rest} more" if rest else "")

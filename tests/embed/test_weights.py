@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ruc.embed import weights
+from ruc.embed.packaged import PACKAGES
 from ruc.embed.pretrained import load_pretrained
 from ruc.embed.weights import in_cache
 from ruc.errors import WeightsError
@@ -61,6 +62,16 @@ def test_the_hub_is_never_asked_whether_a_model_is_in_the_cache(
     )
     assert not in_cache("some/tiny")
     assert not in_cache("no name / at all")
+
+
+def test_a_name_that_is_nobodys_is_answered_with_those_there_are(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *a, **k: pytest.fail("the hub was asked"))
+    with pytest.raises(WeightsError, match=r"^'lite9' is no embedder; expected ") as raised:
+        load_pretrained("lite9", RUNTIME)
+    for name in (*PACKAGES, "scratch", "contrastive", "momentum", "pixels", "owner/name"):
+        assert name in str(raised.value)
 
 
 def test_unreachable_hub_names_the_way_out(cache: Path) -> None:

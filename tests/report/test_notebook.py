@@ -138,6 +138,9 @@ def test_numbers_by_hand() -> None:
     text = " ".join(gallery_html(data).split())
     assert "<b>40</b> images in <b>4</b> clusters" in text
     assert 'RUC moved <b class="changed">4</b> to another cluster and is in doubt about <b>10</b>' in text
+    ranked = " ".join(gallery_html(replace(data, is_calibrated=False, review_share=0.05)).split())
+    assert "; the <b>10</b> it is least sure of, a share that was set and no finding" in ranked
+    assert "in doubt" not in ranked
     assert "how many are right isn't known" in text.replace("&#39;", "'")
     checked = {"accuracy": {"value": 0.8, "low": 0.66, "high": 0.89, "n_answers": 50}}
     assert "by 50 answers, 66% to 89% are right" in gallery_html(replace(data, checked=checked))

@@ -646,11 +646,29 @@ def test_confidence_is_called_what_it_is(browser: Any, tmp_path: Path, known: st
         return
     assert "isn’t known; fifty answers tell: ruc check" in lead
     assert ("not the probability of being right" in meaning) == (known == "nothing")
+    share = "The 12 it is least sure of, a share that was set (5 %) and no finding, are called doubtful."
+    assert (share in lead, "in doubt about" in lead) == (known == "nothing", known == "labels")
     assert badge == ("Partly stable" if known == "nothing" else "Unchecked")
     assert ("60 %" in visit.text(".tiles")) == (known == "nothing")
     assert "expected" not in visit.text("#outcome") and "expected" not in visit.text("#clusters")
     visit.context.close()
     assert visit.complaints == []
+
+
+@pytest.mark.parametrize("width", [1280, 1010, 420])
+def test_no_picture_of_what_changed_is_cut(browser: Any, address: str, width: int) -> None:
+    visit = Visit(browser, address)
+    visit.page.set_viewport_size({"width": width, "height": 900})
+    strips = visit.page.locator(".flow-strip").evaluate_all(
+        """(all) => all.map((strip) => {
+          const { right, bottom } = strip.getBoundingClientRect();
+          return [...strip.children].map((one) => one.getBoundingClientRect()).filter((box) => box.top < bottom)
+            .map((box) => right - box.right);
+        })"""
+    )
+    visit.context.close()
+    assert len(strips) == 2
+    assert all(strips) and min(room for strip in strips for room in strip) >= -0.5
 
 
 def test_merged_clusters_are_followed(visit: Visit) -> None:

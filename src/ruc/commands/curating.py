@@ -53,7 +53,7 @@ def compare(
     overwrite: Replace = False,
 ) -> None:
     """Tell which images are in other clusters in a second run over the same images."""
-    from ruc.compare_runs import compare_folders
+    from ruc.compare_runs import compare_folders, matched_line
 
     found = compare_folders(first, second, output, overwrite)
     alone = [(found.n_only_first, first), (found.n_only_second, second)]
@@ -61,6 +61,8 @@ def compare(
     typer.echo(
         f"{found.n_common} images in both{rest}; {found.n_moved} moved; NMI of the two {found.nmi:.3f}"
     )
+    if matched := matched_line(found):
+        typer.echo(matched)
     moved = [flow for flow in found.flows if not flow.is_match]
     if moved:
         print_table(

@@ -3,6 +3,7 @@
 from ruc.edits.apply import (
     apply_edits,
     before_edits,
+    edited_clusters,
     edits_of,
     follow_edits,
     initial_probabilities_of,

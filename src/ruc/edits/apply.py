@@ -116,6 +116,22 @@ def edits_of(run: Run) -> tuple[Edit, ...]:
     return tuple(from_json(record) for record in run.notes.get(EDITS, ()))
 
 
+def edited_clusters(run: Run) -> frozenset[int]:
+    """The clusters that the last command edited, with those that it made; answers are about images, not clusters."""
+    row_of = {name: row for row, name in enumerate(run.file_names)}
+    edited: set[int] = set()
+    for edit in edits_of(run)[(run.notes.get(BEGAN) or [0])[-1] :]:
+        match edit:
+            case Merge(clusters):
+                edited.update(clusters)
+            case Split(cluster, parts):
+                edited.add(cluster)
+                edited.update(int(run.cluster[row_of[part[0]]]) for part in parts)
+            case Rename(cluster) | Junk(cluster) | Move(_, cluster):
+                edited.add(cluster)
+    return frozenset(edited)
+
+
 def junk_clusters(run: Run) -> frozenset[int]:
     """Clusters that are marked as junk."""
     return frozenset(int(cluster) for cluster in run.notes.get(JUNK, ()))

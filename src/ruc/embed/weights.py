@@ -13,7 +13,8 @@ logger = logging.getLogger(__name__)
 DEFAULT_MODEL = "facebook/dinov2-small"
 """What "auto" takes where it's in the cache: 22 million parameters, Apache 2.0, and the best features for its size."""
 
-WAY_OUT = "give a folder that holds the model, or take --embedder scratch"
+WAY_OUT = "give a folder that holds the model, or take --embedder lite0 or --embedder scratch"
+EMBEDDERS = "lite0, lite1, lite2, scratch, contrastive, momentum, pixels"  # which need no hub
 PREPROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
 HUB_FILES = [
     "config.json",
@@ -53,9 +54,15 @@ def model_folder(name: str, revision: str | None) -> Path:
     Raises
     ------
     WeightsError
-        There is no such model here and the hub cannot be reached, or it has no safetensors: pickles are never opened.
+        There is no such model here, and the name is none that the hub has, or the hub cannot be reached; or it has no
+        safetensors: pickles are never opened.
     """
     folder = _local_folder(name, revision)
+    if folder is None and "/" not in name:
+        raise WeightsError(
+            f"{name!r} is no embedder; expected {EMBEDDERS}, a folder or file that is there, or a model of the Hugging "
+            "Face hub as owner/name"
+        )
     return _download(name, revision) if folder is None else folder
 
 

@@ -139,12 +139,17 @@ class ReportData:
         return np.where(self.by_hand, np.zeros_like(doubt), doubt)
 
     @property
+    def doubt_only_ranks(self) -> bool:
+        """Whether doubt estimates nothing: then how many are called doubtful is a share that was set, not a finding."""
+        return self.checked is None and not self.is_calibrated
+
+    @property
     def doubtful_from(self) -> float:
         """An image is called doubtful from this doubt on; where doubt only ranks, the share to be reviewed is."""
         if self.checked is not None:
             return EVEN
         doubt = self.how_doubtful
-        if self.is_calibrated or not len(doubt):
+        if not self.doubt_only_ranks or not len(doubt):
             return DOUBTFUL
         return float(np.quantile(doubt, 1 - self.review_share, method="higher"))
 

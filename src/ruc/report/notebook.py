@@ -111,6 +111,7 @@ def _rendered(data: ReportData, n_images: int, note: str) -> str:
         n_changed=int(data.changed.sum()),
         n_placed=int(data.placed.sum()),
         n_doubtful=int((doubt >= data.doubtful_from).sum()),
+        doubt_only_ranks=data.doubt_only_ranks,
         how_right=_how_right(data),
         noun=f"{data.noun}s",
         warnings=data.warnings,

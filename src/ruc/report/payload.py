@@ -68,6 +68,7 @@ def payload(data: ReportData, found: Found, shown: NDArray[np.int64]) -> dict[st
         "fileNames": list(data.file_names),
         "doubtfulFrom": data.doubtful_from,
         "reviewShare": data.review_share,
+        "doubtOnlyRanks": data.doubt_only_ranks,
         "noun": data.noun,
         "hasImages": data.open_thumbnail is not None,
         "isCalibrated": data.is_calibrated,

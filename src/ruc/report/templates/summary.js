@@ -134,7 +134,7 @@ function buildSummary() {
     replaceChildren(lead, `${plural(nKept, noun)} in ${plural(named, 'cluster')}${junk ? `, and ${number(junk)} thrown away as junk` : ''}. `,
       changed ? ['RUC moved ', h('b', { class: 'ink-change' }, number(changed)), ` of them (${percent(changed / nKept, 1)}) to another cluster`] : 'RUC left every one where it was',
       placed ? [', placed ', h('b', null, number(placed)), ' that had no label,'] : '',
-      doubtful ? [' and is in doubt about ', h('b', null, number(doubtful)), '. ', doubtful > mostLookedThrough && nKept > mostLookedThrough && ['That is more than anybody looks through: ', h('a', { href: '#doubtful' }, `the review starts with the ${budget} that pay most`), '. ']] : ' and is in doubt about none. ',
+      doubtful ? [...inDoubt(doubtful), '. ', doubtful > mostLookedThrough && nKept > mostLookedThrough && ['That is more than anybody looks through: ', h('a', { href: '#doubtful' }, `the review starts with the ${budget} that pay most`), '. ']] : ' and is in doubt about none. ',
       right.words);
     const shown = [
       [number(nKept), nouns, '#images'], [number(named), 'clusters', '#clusters'],
@@ -143,6 +143,12 @@ function buildSummary() {
       byHand && [number(byHand), 'placed by you', '#images'],
     ].filter(Boolean);
     replaceChildren(tiles, shown.map(([value, label, target, ink]) => h(target ? 'a' : 'div', { class: 'stat', href: target }, h('span', { class: `stat-value ${ink || ''}` }, value), h('span', { class: 'stat-label' }, label))));
+  }
+
+  function inDoubt(doubtful) {
+    const many = h('b', null, number(doubtful));
+    if (!data.doubtOnlyRanks) return [' and is in doubt about ', many];
+    return ['. The ', many, ` it is least sure of, a share that was set (${percent(data.reviewShare)}) and no finding, are called doubtful`];
   }
 
   function updateSizes() {
