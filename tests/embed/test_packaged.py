@@ -37,6 +37,24 @@ def test_features_are_the_mean_of_the_last_map_at_unit_length(lite0, tmp_path):
     assert cosines.min() > 0.9999
 
 
+def test_the_number_of_cores_changes_nothing(lite0, tmp_path):
+    for number, image in enumerate(photographs(35)):
+        image.resize((24, 24)).save(tmp_path / f"{number:02}.png")
+    (tmp_path / "10.png").write_bytes(b"damaged")
+    before, results = torch.get_num_threads(), []
+    for n_threads in (1, 3):
+        torch.set_num_threads(n_threads)
+        results.append(lite0.embed(find_images(tmp_path), CPU))
+    after = torch.get_num_threads()
+    torch.set_num_threads(before)
+    assert after == 3
+    one, three = results
+    np.testing.assert_array_equal(one.features, three.features)
+    np.testing.assert_array_equal(one.indices, np.delete(np.arange(35), 10))
+    np.testing.assert_array_equal(one.indices, three.indices)
+    assert [each.file_name for each in three.skipped] == ["10.png"]
+
+
 def test_grey_images_are_taken_too(lite0):
     grey = np.random.default_rng(0).integers(0, 256, (2, 1, 28, 28), dtype=np.uint8)
     features = lite0.transform(grey, CPU)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from ruc.progress import progress
 from ruc.runtime import Runtime
 
 BATCHES_KEPT_TOGETHER = 32  # so much work a kill may cost
+BATCHES_PER_CORE = 4  # read before they're computed, each by one core
 CPU_BATCH_SIZE, ACCELERATOR_BATCH_SIZE = 8, 64  # a CPU is a little faster when a batch stays in its cache
 
 
@@ -141,26 +143,33 @@ class FrozenEmbedder:
         features = [np.array([known[place] for place in indices[0]], np.float32)] if known else []
         skipped: list[Skipped] = []
         n_kept = 1
+        # A batch a core: of so small a batch two cores together would make little more than one.
+        n_cores = torch.get_num_threads() if self.module is not None and runtime.device.type == "cpu" else 1
         batches = stream_batches(
             source.take(unknown),
             self.preprocessing.prepare,
             batch_size or self.batch_size,
             self.preprocessing.shorter_side,
         )
-        with progress("embedding", len(unknown), "images", runtime.verbose and len(unknown) > 0) as advance:
-            for batch in batches:
-                skipped.extend(batch.skipped)
+        with (
+            progress("embedding", len(unknown), "images", runtime.verbose and len(unknown) > 0) as advance,
+            runtime.side_by_side(n_cores) as at_once,
+        ):
+            while group := list(islice(batches, BATCHES_PER_CORE * n_cores if n_cores > 1 else 1)):
+                n_done = sum(len(batch.indices) + len(batch.skipped) for batch in group)
+                skipped.extend(each for batch in group for each in batch.skipped)
                 # Once too many are lost the rest is decoded for the count alone.
-                if len(batch.indices) and len(skipped) <= max_skipped * len(source):
-                    features.append(self.compute(batch.images))
-                    indices.append(unknown[batch.indices])
+                if len(skipped) <= max_skipped * len(source):
+                    read = [batch for batch in group if len(batch.indices)]
+                    features.extend(at_once(self.compute, [batch.images for batch in read]))
+                    indices.extend(unknown[batch.indices] for batch in read)
                     if keep is not None and len(indices) - n_kept >= BATCHES_KEPT_TOGETHER:
                         keep(
                             np.concatenate(indices[n_kept:]),
                             np.concatenate(features[-(len(indices) - n_kept) :]),
                         )
                         n_kept = len(indices)
-                advance(len(batch.indices) + len(batch.skipped))
+                advance(n_done)
         if keep is not None and n_kept < len(indices):
             keep(np.concatenate(indices[n_kept:]), np.concatenate(features[-(len(indices) - n_kept) :]))
         check_skipped(skipped, len(source), max_skipped)
