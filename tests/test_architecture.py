@@ -44,7 +44,8 @@ METHOD = {
     "tables", "repair", "refine", "belief", "cluster", "labels", "neighbors", "embed", "images", "networks",
 }  # fmt: skip
 FIT = METHOD | {
-    "runtime", "readers", "embedding", "given_features", "initial_clustering", "pipeline", "estimators",
+    "runtime", "readers", "embedding", "embedded_views", "given_features", "initial_clustering", "pipeline",
+    "estimators",
 }  # fmt: skip
 SCORING_NAMES = {
     "linear_sum_assignment", "accuracy_score", "normalized_mutual_info_score", "adjusted_rand_score",

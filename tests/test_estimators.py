@@ -212,7 +212,7 @@ def test_settings_may_be_those_of_the_paper(blobs, model, monkeypatch):
         used.append(settings)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ruc.estimators.repair", taken)
+    monkeypatch.setattr("ruc.estimators.robust_clusterer.repair", taken)
     for settings in ("paper", None, QUICK):
         with pytest.raises(KeyboardInterrupt):
             model.set_params(settings=settings).fit(blobs[0])

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,30 +20,19 @@ from ruc.embed.onnx import is_onnx, load_onnx
 from ruc.embed.packaged import PACKAGES, load_packaged
 from ruc.embed.pretrained import load_pretrained
 from ruc.embed.scaling import Scaling
-from ruc.embed.scratch import choose_policy
 from ruc.embed.self_supervised import SelfSupervisedEmbedder
 from ruc.embed.several import SeveralEmbedders, side_by_side
-from ruc.errors import InputError, RunFolderError
-from ruc.export.items import check_new
+from ruc.errors import RunFolderError
 from ruc.images.load import LARGEST_SIZE, ImageSet, choose_size, content_hashes, load_pixels
-from ruc.images.reading import Reading
-from ruc.images.source import ImageSource, find_images
-from ruc.images.survey import survey
-from ruc.images.views import ViewPolicy, change, draw_changes, to_float
+from ruc.images.source import ImageSource
 from ruc.networks import ResNet, State
 from ruc.networks.checkpoints import LARGEST_SIDE, is_checkpoint, load_checkpoint
-from ruc.run_folder import Checkpoints, check_file, new_output, new_outputs, write_csv
+from ruc.run_folder import Checkpoints
 from ruc.runtime import Runtime
-from ruc.settings import Settings
 from ruc.side_by_side import columns, part, short_names
-from ruc.skipped import skipped_file, write_skipped
-from ruc.tables.embeddings import shards_of
 
 logger = logging.getLogger(__name__)
 
-N_VIEWS = 8
-CHUNK = 1000  # images
-MOST_WITH_VIEWS = 20_000  # images whose views are embedded: 8 times their features are kept in memory
 MOMENTUM_SIDE = 64  # of photographs, where there are many of them and a GPU
 FittedEmbedder = Embedder | FrozenEmbedder | SeveralEmbedders
 
@@ -238,82 +226,6 @@ def _embed_by(
         }
         before = cache.learned(name, about, read)
     return _embed_from_scratch(images, name, why, runtime, kept, before)
-
-
-def embed_to_files(
-    settings: Settings, output: Path, overwrite: bool, verbose: bool, cache: Cache | None = None
-) -> Embedding:
-    """The door `ruc embed`: features as .npy with two tables beside it, or as a new folder of Parquet shards.
-
-    The tables, `unreadable.csv` in the folder, say what the rows are called and what was skipped.
-    """
-    if output.suffix not in (".npy", ""):
-        raise InputError(
-            f"-o {output} given, expected a file that ends in .npy, or a folder for Parquet shards"
-        )
-    images, names = str(settings.source), output.with_suffix(".csv")
-    if output.suffix == "":
-        check_new(output, is_folder=True)
-    else:
-        for target in (output, names, skipped_file(output)):
-            check_file(target, [images], overwrite)
-    runtime = Runtime(settings.device, settings.seed, verbose)
-    source = survey(find_images(images), Reading.from_config(settings.model_dump()))
-    embedded = embed_images(
-        source, settings.embedders, settings.image_size, settings.max_skipped, runtime, cache=cache
-    )
-    if output.suffix == "":
-        _write_shards(output, source, embedded)
-        return embedded
-    with new_outputs(output, [names, skipped_file(output)]) as new:
-        np.save(new / output.name, embedded.features)
-        write_csv(new / names.name, ("file_name",), ((name,) for name in embedded.file_names))
-        write_skipped(new / output.name, embedded.skipped)
-    return embedded
-
-
-def _write_shards(folder: Path, source: ImageSource, embedded: Embedding) -> None:
-    from pyarrow import parquet
-
-    row_of = {name: row for row, name in enumerate(source.file_names)}
-    hashes = content_hashes(source.take([row_of[name] for name in embedded.file_names]))
-    with new_output(folder) as new:
-        new.mkdir()
-        for name, shard in shards_of(embedded.file_names, embedded.features, hashes):
-            parquet.write_table(shard, new / name)
-        if embedded.skipped:
-            write_csv(new / skipped_file(folder).name, ("file_name", "reason"), embedded.skipped)
-
-
-def embed_views(embedded: Embedding, runtime: Runtime) -> NDArray[np.float32] | None:
-    """Features of random views of every image, for heads to learn from as whole networks learn from images.
-
-    Returns
-    -------
-    numpy.ndarray or None
-        (8, n_samples, n_features), unit-norm rows; None where the images aren't in memory, are many, or weren't
-        embedded by a network.
-    """
-    images, embedder = embedded.images, embedded.embedder
-    if images is None or embedder is None or isinstance(embedder, FrozenEmbedder | SeveralEmbedders):
-        return None
-    if embedded.backbone is None or len(images.pixels) > MOST_WITH_VIEWS:
-        return None
-    policy, _ = choose_policy(images.pixels, runtime)
-    generator = runtime.generator("embedded views")
-    views = (_view(images.pixels, policy, generator) for _ in range(N_VIEWS))
-    return np.stack([embedder.transform(each, runtime) for each in views])
-
-
-def _view(pixels: NDArray[np.uint8], policy: ViewPolicy, generator: torch.Generator) -> NDArray[np.uint8]:
-    """A random view of each image, made of a few at a time: as floats all of them would take many times the memory."""
-    changes = draw_changes(policy, len(pixels), pixels.shape[1], generator)
-    views = np.empty_like(pixels)
-    for start in range(0, len(pixels), CHUNK):
-        part = slice(start, start + CHUNK)
-        view = change(to_float(torch.from_numpy(pixels[part])), policy, changes.of(part))
-        views[part] = view.mul_(255).round_().byte().numpy()
-    return views
 
 
 def _embed_frozen(

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from ruc.edits import junk_clusters
 from ruc.errors import InputError
 from ruc.export.folders import How, place
-from ruc.export.items import check_new, items_of
+from ruc.export.items import items_of
 from ruc.images.source import find_images
 from ruc.picking.strategies import diverse, representative, shares, uncertain
-from ruc.run_folder import Run, new_output, read_run, write_csv
+from ruc.run_folder import Run, check_new_folder, new_output, read_run, write_csv
 
 By = Literal["representative", "diverse", "uncertain", "balanced"]
 STRATEGIES: Final[tuple[str, ...]] = get_args(By)
@@ -86,7 +86,7 @@ def pick_to_folder(
     images
         Where the images are now, if not where the run found them.
     """
-    check_new(output, is_folder=True)
+    check_new_folder(output)
     run = read_run(folder)
     rows = pick(run, n, by, per_cluster)
     source = images or run.settings.get("source")

@@ -20,7 +20,8 @@ from ruc.cache import Cache
 from ruc.cluster.inputs import check_different
 from ruc.embed.scaling import scaling_states
 from ruc.embed.scratch import choose_policy
-from ruc.embedding import Embedding, embed_images, embed_views
+from ruc.embedded_views import embed_views
+from ruc.embedding import Embedding, embed_images
 from ruc.errors import InputError, NothingToClusterError
 from ruc.given_features import names_file, read_features
 from ruc.images.load import choose_size, content_hashes

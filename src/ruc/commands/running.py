@@ -204,7 +204,7 @@ def embed(
     """Turn images into unit-norm features, for `--features` or for other tools."""
     set_logging(quiet)
     from ruc.cache import cache_for
-    from ruc.embedding import embed_to_files
+    from ruc.embed_to_files import embed_to_files
     from ruc.settings import make_settings
     from ruc.skipped import skipped_note
 

@@ -7,9 +7,9 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 
 from ruc.errors import InputError, UnreadableImageError
-from ruc.export.items import Items, check_new, json_ready
+from ruc.export.items import Items, json_ready
 from ruc.images.decode import decode, orientation_of
-from ruc.run_folder import new_output
+from ruc.run_folder import check_file, new_output
 
 
 def export_coco(items: Items, target: Path, overwrite: bool = False) -> Path:
@@ -33,7 +33,7 @@ def export_coco(items: Items, target: Path, overwrite: bool = False) -> Path:
     RunFolderError
         `target` exists, or can't be written.
     """
-    check_new(target, overwrite=overwrite)
+    check_file(target, overwrite=overwrite)
     content = json.dumps(coco(items), ensure_ascii=False)
     with new_output(target) as new:
         new.write_text(content, encoding="utf-8")

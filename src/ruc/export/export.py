@@ -9,11 +9,11 @@ from ruc.errors import InputError
 from ruc.export.coco import export_coco
 from ruc.export.folders import How, export_folders
 from ruc.export.imagefolder import export_imagefolder
-from ruc.export.items import check_new, items_of
+from ruc.export.items import items_of
 from ruc.export.label_studio import LOCAL_FILES, export_label_studio
 from ruc.export.parquet import export_parquet
 from ruc.images.source import ImageSource, find_images
-from ruc.run_folder import Run, read_run, read_run_and_model
+from ruc.run_folder import Run, check_file, check_new_folder, read_run, read_run_and_model
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,10 @@ def export_run(
     if to not in FORMATS:
         raise InputError(f"format {to!r} given; expected one of {', '.join(FORMATS)}")
     target = Path(DEFAULT_TARGETS[to] if target is None else target)
-    check_new(target, to in ("folders", "imagefolder", "label-studio"), overwrite)
+    if to in ("folders", "imagefolder", "label-studio"):
+        check_new_folder(target)
+    else:
+        check_file(target, overwrite=overwrite)
     if to == "onnx":
         from ruc.export.onnx import export_model  # torch and its exporter take seconds to import
 

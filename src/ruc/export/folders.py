@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final, Literal
 
 from ruc.errors import InputError
-from ruc.export.items import Items, check_new
+from ruc.export.items import Items
 from ruc.export.names import told_apart
-from ruc.run_folder import new_output
+from ruc.run_folder import check_new_folder, new_output
 
 How = Literal["copy", "symlink", "hardlink"]
 
@@ -48,7 +48,7 @@ def export_folders(items: Items, target: Path, how: How = "copy") -> Path:
     RunFolderError
         `target` holds something, or can't be written.
     """
-    check_new(target, is_folder=True)
+    check_new_folder(target)
     files = items.files()
     folders = folder_names(items.labels)
     with new_output(target) as new:

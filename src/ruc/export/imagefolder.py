@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 
 from ruc.export.folders import How, place
-from ruc.export.items import Items, check_new, json_ready
-from ruc.run_folder import new_output
+from ruc.export.items import Items, json_ready
+from ruc.run_folder import check_new_folder, new_output
 
 # `datasets` takes files by these suffixes, whatever is in them, and leaves others out without a word.
 SUFFIXES: Final = frozenset((".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
@@ -40,7 +40,7 @@ def export_imagefolder(items: Items, target: Path, how: How = "copy") -> Path:
     RunFolderError
         `target` holds something, or can't be written.
     """
-    check_new(target, is_folder=True)
+    check_new_folder(target)
     files = items.files()
     # Numbers, since `datasets` makes splits of names such as val/ and test_1.png, and loses their rows.
     numbered = [f"images/{row:06}{_suffix(path)}" for row, path in enumerate(files)]

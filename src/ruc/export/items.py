@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ruc.edits import UNWRITABLE, junk_clusters, merged_clusters
-from ruc.errors import InputError, RunFolderError
+from ruc.errors import InputError
 from ruc.export.names import told_apart
 from ruc.images.source import ImageSource
-from ruc.run_folder import Run, check_file, check_writable, explained
+from ruc.run_folder import Run
 
 
 @dataclass(frozen=True)
@@ -95,23 +95,6 @@ def items_of(run: Run, images: ImageSource | None = None, include_junk: bool = F
         is_clean=run.is_clean[rows],
         features=run.features[rows],
     )
-
-
-def check_new(target: Path, is_folder: bool = False, overwrite: bool = False) -> None:
-    """Raise `RunFolderError` where there is something already, or nothing can be made.
-
-    What becomes a folder may be an empty one already; `overwrite`: what becomes a file may be a file already.
-    """
-    if not is_folder:
-        check_file(target, overwrite=overwrite)
-        return
-    with explained(target.parent):
-        is_free = target.is_dir() and not any(target.iterdir())
-        if target.is_symlink() or (target.exists() and not is_free):
-            raise RunFolderError(
-                f"{target} exists already; expected a new folder, since none is ever replaced: give another -o"
-            )
-    check_writable(target.parent)
 
 
 def _paths(names: tuple[str, ...], images: ImageSource | None) -> tuple[Path, ...] | None:

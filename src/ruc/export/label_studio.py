@@ -6,8 +6,8 @@ from typing import Any, Final
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
-from ruc.export.items import Items, check_new, json_ready
-from ruc.run_folder import new_output
+from ruc.export.items import Items, json_ready
+from ruc.run_folder import check_new_folder, new_output
 
 LOCAL_FILES: Final = "/data/local-files/?d="
 
@@ -36,7 +36,7 @@ def export_label_studio(items: Items, target: Path, image_root: str = LOCAL_FILE
     RunFolderError
         `target` holds something, or can't be written.
     """
-    check_new(target, is_folder=True)
+    check_new_folder(target)
     with new_output(target) as new:
         new.mkdir()
         (new / "tasks.json").write_text(

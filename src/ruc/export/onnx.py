@@ -13,10 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from ruc.errors import InputError, RucError
-from ruc.export.items import check_new
 from ruc.export.model import cluster_model
 from ruc.networks import State
-from ruc.run_folder import new_output
+from ruc.run_folder import check_file, new_output
 
 TOLERANCE: Final = 1e-4
 N_CHECKED: Final = 5
@@ -92,7 +91,7 @@ def export_onnx(
         The exporter can't translate the module, or the file's probabilities differ by more than 1e-4 from the
         module's; no file is written then.
     """
-    check_new(target, overwrite=overwrite)
+    check_file(target, overwrite=overwrite)
     missing = [
         name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None
     ]

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
-from ruc.export.items import Items, check_new
+from ruc.export.items import Items
 from ruc.report.positions import map_positions
-from ruc.run_folder import new_output
+from ruc.run_folder import check_file, new_output
 
 N_NEIGHBORS: Final = 15
 
@@ -40,7 +40,7 @@ def export_parquet(items: Items, target: Path, seed: int = 0, overwrite: bool = 
     RunFolderError
         `target` exists, or can't be written.
     """
-    check_new(target, overwrite=overwrite)
+    check_file(target, overwrite=overwrite)
     table = table_of(items, seed)
     with new_output(target) as new:
         parquet.write_table(table, new)

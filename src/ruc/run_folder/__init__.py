@@ -3,7 +3,14 @@
 What is written counts as a whole or not at all, see `whole`; a full disk or an interruption leaves what was there.
 """
 
-from ruc.run_folder.files import check_file, check_writable, csv_text, explained, write_csv
+from ruc.run_folder.files import (
+    check_file,
+    check_new_folder,
+    check_writable,
+    csv_text,
+    explained,
+    write_csv,
+)
 from ruc.run_folder.folder import (
     check_output,
     finished_run,

@@ -78,6 +78,17 @@ def check_file(target: Path, inputs: Iterable[str | Path] = (), overwrite: bool 
     check_writable(target.parent)
 
 
+def check_new_folder(target: Path) -> None:
+    """Raise `RunFolderError` where there is something already, but for an empty folder, or nothing can be made."""
+    with explained(target.parent):
+        is_free = target.is_dir() and not any(target.iterdir())
+        if target.is_symlink() or (target.exists() and not is_free):
+            raise RunFolderError(
+                f"{target} exists already; expected a new folder, since none is ever replaced: give another -o"
+            )
+    check_writable(target.parent)
+
+
 def check_writable(folder: Path) -> None:
     """Raise `RunFolderError` where no file can be made in `folder`, or in what would hold it; nothing is left there."""
     with explained(folder):
