@@ -1,5 +1,6 @@
 """Which images are found, and what they are called."""
 
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -168,8 +169,12 @@ def test_things_that_are_no_source(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         find_images(tmp_path / "nowhere")
     Image.new("L", (4, 4)).save(tmp_path / "a.png")
-    with pytest.raises(InputError, match="is a file"):
+    with pytest.raises(InputError, match="is a single image; expected a folder"):
         find_images(tmp_path / "a.png")
+    with tarfile.open(tmp_path / "shard.tar", "w") as archive:
+        archive.add(tmp_path / "a.png")
+    with pytest.raises(InputError, match="is a tar archive: unpack it"):
+        find_images(tmp_path / "shard.tar")
     with pytest.raises(InputError, match="holds the folder"):
         find_images([tmp_path])
     with pytest.raises(InputError, match="hold a int"):
@@ -189,3 +194,31 @@ def test_take_keeps_names(tmp_path: Path) -> None:
     files = find_images([tmp_path / name for name in "cab"]).take(np.array([2, 0]))
     assert files.file_names == ("b", "c")
     assert find_images(files) is files
+
+
+def test_a_stack_of_images_in_a_file(tmp_path: Path) -> None:
+    stack = np.arange(3 * 8 * 8, dtype=np.uint8).reshape(3, 8, 8)
+    np.save(tmp_path / "stack.npy", stack)
+    source = find_images(tmp_path / "stack.npy")
+    assert source.file_names == ("0", "1", "2")
+    assert np.array_equal(source.items, stack)
+    np.save(tmp_path / "stack.npy", stack.astype(np.int32))
+    with pytest.raises(InputError, match="the type int32"):
+        find_images(tmp_path / "stack.npy")
+
+
+def test_a_list_without_heading_keeps_its_first_line(tmp_path: Path) -> None:
+    for name in ("b.png", "a.png", "c.png"):
+        Image.new("L", (4, 4)).save(tmp_path / name)
+    (tmp_path / "list.txt").write_text("b.png\nc.png\na.png\n")
+    assert find_images(tmp_path / "list.txt").file_names == ("b.png", "c.png", "a.png")
+    (tmp_path / "list.csv").write_text("b.png,1\nc.png,2\n")
+    with pytest.raises(InputError, match=r"first line names the file 'b\.png' instead of columns"):
+        find_images(tmp_path / "list.csv")
+
+
+def test_images_within_a_table_are_said_to_be(tmp_path: Path) -> None:
+    images = pa.array([{"bytes": b"...", "path": "a.png"}])
+    pq.write_table(pa.table({"image": images, "label": [0]}), tmp_path / "t.parquet")
+    with pytest.raises(InputError, match=r"'image' of struct<.*have to be written as files"):
+        find_images(tmp_path / "t.parquet")

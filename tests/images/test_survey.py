@@ -163,6 +163,55 @@ def test_bands_beyond_the_colours(
     assert np.abs(np.asarray(image).reshape(64, -1)[0].astype(int) - expected).max() <= 1
 
 
+@pytest.mark.parametrize(("dtype", "whole"), [("u1", 255), ("u2", 65535), ("f4", 1)])
+@pytest.mark.parametrize("planes", ["contig", "separate"])
+def test_colours_that_are_multiplied_by_alpha_already(
+    tmp_path: Path, dtype: str, whole: float, planes: str
+) -> None:
+    alpha = np.linspace(0, 1, 8)[None, :, None].repeat(8, 0)
+    colours = np.array([0.2, 0.5, 1.0]) * np.ones((8, 8, 1))
+    bands = np.concatenate([colours * alpha, alpha], axis=2) * whole
+    bands = bands.astype("f4") if dtype == "f4" else np.rint(bands).astype(dtype)
+    bands = np.moveaxis(bands, -1, 0) if planes == "separate" else bands
+    write(tmp_path, [bands], photometric="rgb", extrasamples=["assocalpha"], planarconfig=planes)
+    (image,), _ = seen(tmp_path)
+    assert np.abs(image - 255 * (colours * alpha + 1 - alpha)).max() <= 3
+
+
+@pytest.mark.parametrize(("dtype", "whole"), [("u1", 255), ("u2", 65535)])
+def test_a_fourth_band_of_jpeg_2000_is_alpha_only_if_stated(tmp_path: Path, dtype: str, whole: int) -> None:
+    bands = (np.array([0.25, 0.5, 0.75, 0.1]) * whole * np.ones((16, 16, 1))).astype(dtype)
+    (tmp_path / "a.jp2").write_bytes(imagecodecs.jpeg2k_encode(bands, level=0))
+    source = survey(find_images(tmp_path), READING)
+    assert np.abs(np.asarray(decode(source.items[0], None, source.reading))[0, 0] - [63, 127, 191]).max() <= 1
+    assert "1 file holds 4 bands" in " ".join(source.remarks)
+    if dtype == "u1":
+        Image.fromarray(bands).save(tmp_path / "a.jp2")  # which defines the fourth channel as opacity
+        expected = 255 + (np.array([63, 127, 191]) - 255) * 25 / 255
+        assert np.abs(np.asarray(decode(tmp_path / "a.jp2"))[0, 0] - expected).max() <= 1
+
+
+def test_webp_in_tiff_is_read(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (16, 16, 3), dtype=np.uint8)
+    write(tmp_path, [pixels], photometric="rgb", compression="webp", compressionargs={"lossless": True})
+    assert np.array_equal(np.asarray(decode(tmp_path / "00.tif")), pixels)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"v/1\x01", "OpenEXR"),
+        (b"#?RADIANCE\n", "Radiance HDR"),
+        (b"8BPS", "Photoshop"),
+        (b"PF\n", "PFM in colours"),
+    ],
+)
+def test_images_of_other_formats_are_named(tmp_path: Path, content: bytes, what: str) -> None:
+    (tmp_path / "a.png").write_bytes(content + bytes(200))
+    with pytest.raises(UnreadableImageError, match=f"not supported: {what}, convert it"):
+        decode(tmp_path / "a.png")
+
+
 def test_every_file_is_accounted_for(tmp_path: Path) -> None:
     for number, each in enumerate(pictures(3)):
         Image.fromarray((each * 255).astype("u1")).save(tmp_path / f"{number}.png")
@@ -181,7 +230,7 @@ def test_every_file_is_accounted_for(tmp_path: Path) -> None:
         "pipe.png": "a pipe, not a file",
     }
     assert source.remarks == (
-        "left out, no images by name or first bytes: "
+        "left out, in no format that is read: "
         "2 .fits, 2 without a suffix, 1 .nef, 1 hidden, 1 links to folders",
     )
 

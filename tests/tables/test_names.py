@@ -116,6 +116,16 @@ def test_an_index_of_rows_and_images_called_by_numbers() -> None:
     with pytest.raises(InputError, match="counts the rows, and the images are called like numbers"):
         images_of({"": ["1", "2", "3"]}, ("1.png", "3.png", "2.png"))
     assert images_of({"": ["1", "2", "3"]}, ("1.png", "2.png", "3.png")) == ["1.png", "2.png", "3.png"]
+    with pytest.raises(InputError, match="counts the rows"):
+        images_of({"": ["2", "3", "1"]}, ("1.png", "3.png", "2.png"))
+    names = ["1.png", "10.png", "2.png"]
+    for numbers in (
+        ["1", "2", "3"],
+        ["2", "10", "1"],
+        ["10", "1", "2"],
+    ):  # names with their suffix count before
+        assert images_of({"": numbers, "x": names}, images) == names
+        assert images_of({"id": numbers, "x": names}, images) == names
 
 
 def test_rows_of_features_are_named_by_their_numbers_from_0() -> None:

@@ -65,6 +65,39 @@ def test_a_folder_of_parts_is_one_table(tmp_path: Path) -> None:
         read_table(folder)
 
 
+@pytest.mark.parametrize("name", ["t.jsonl", "t.ndjson", "t.json", "t.jsonl.gz"])
+def test_json_with_an_object_a_row(tmp_path: Path, name: str) -> None:
+    text = '{"file_name": "a.png", "label": 7.0, "box": [1]}\n\n{"label": null, "file_name": "b.png"}\n'
+    (tmp_path / name).write_bytes(gzip.compress(text.encode()) if name.endswith("gz") else text.encode())
+    table = read_table(tmp_path / name)
+    assert table.columns == COLUMNS
+    assert table.places == ["line 1", "line 3"]
+    assert table.unusable == {"box": "lists"}
+
+
+def test_json_as_a_list_and_what_is_no_table(tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    path.write_text(
+        '\ufeff[{"file_name": "a.png", "label": "7"},\n {"file_name": "b.png"}]', encoding="utf-8"
+    )
+    assert read_table(path).columns == COLUMNS
+    for text, message in {
+        '{"file_name": "a.png"}\n[1]\n': "line 2: is no JSON object",
+        '{"file_name": "a.png"}\n{"file_name"\n': "line 2: is no JSON",
+        "\n": "is empty",
+    }.items():
+        path.write_text(text)
+        with pytest.raises(InputError, match=message):
+            read_table(path)
+
+
+def test_parts_of_json_leave_out_what_is_null(tmp_path: Path) -> None:
+    (tmp_path / "_SUCCESS").write_text("")
+    (tmp_path / "part-0.json").write_text('{"file_name": "a.png", "label": "7"}\n')
+    (tmp_path / "part-1.json").write_text('{"file_name": "b.png"}\n')
+    assert read_table(tmp_path).columns == COLUMNS
+
+
 def test_what_is_no_table_is_named(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "sheet.csv", "w") as archive:
         archive.writestr("xl/workbook.xml", "")

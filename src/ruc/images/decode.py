@@ -19,7 +19,7 @@ from ruc.images.formats import is_dicom, is_jpeg, is_jpeg2000, is_tiff, jpeg_pre
 from ruc.images.opening import (
     all_of,
     by_pillow,
-    jpeg2000_depths_of,
+    jpeg2000_bands_of,
     opened,
     refuse_larger,
     tiff_header_of,
@@ -105,13 +105,14 @@ def read(
         if tiff is not None and not tiff.pillow_reads:
             refuse_larger(tiff.size, reading)
             return tiff_values(item, tiff, reading.page), tiff.orientation
-        depths = jpeg2000_depths_of(file) if is_jpeg2000(header) else ()
+        depths, alpha = jpeg2000_bands_of(file) if is_jpeg2000(header) else ((), None)
         if len(depths) > 1 and max(depths) > 8:
-            return jpeg2000_values(all_of(file), depths), 1
+            return jpeg2000_values(all_of(file), depths, alpha), 1
         image = by_pillow(file, header)
         if image is not None:
             refuse_larger(image.size, reading)
-            return _loaded(image, file, header, tiff, shorter_side, reading.page)
+            has_alpha = tiff.has_alpha if tiff is not None else not depths or alpha is not None
+            return _loaded(image, file, header, tiff, has_alpha, shorter_side, reading.page)
         if tiff is not None:
             return tiff_values(item, tiff, reading.page), tiff.orientation
         precision = jpeg_precision(all_of(file)) if is_jpeg(header) else 0
@@ -144,6 +145,7 @@ def _loaded(
     file: IO[bytes],
     header: bytes,
     tiff: TiffHeader | None,
+    has_alpha: bool,
     shorter_side: int | None,
     page: Page,
 ) -> tuple[Image.Image | Values, int]:
@@ -151,22 +153,28 @@ def _loaded(
         if shorter_side is not None:
             image.draft(None, (2 * shorter_side, 2 * shorter_side))
         with _one_large_image if image.width * image.height > LARGE else nullcontext():
-            content = png_values(file, header) if png_depth(header) == 16 else _page_of(image, tiff, page)
+            content = (
+                png_values(file, header)
+                if png_depth(header) == 16
+                else _page_of(image, tiff, has_alpha, page)
+            )
             image.load()
     except (*DAMAGED, Image.DecompressionBombError) as error:
         raise UnreadableImageError(reason_of(error)) from error
     return content, orientation_of(image)
 
 
-def _page_of(image: Image.Image, tiff: TiffHeader | None, page: Page) -> Image.Image | Values:
+def _page_of(
+    image: Image.Image, tiff: TiffHeader | None, has_alpha: bool, page: Page
+) -> Image.Image | Values:
     """The page that stands for all of a file."""
     pages = pages_of(image, tiff)
     if page == "first" or len(pages) == 1:
-        return _frame(image, tiff)
+        return _frame(image, tiff, has_alpha)
     frames: list[Image.Image | Values] = []
     for place in pages if page == "max" else [one_of(pages, page)]:
         image.seek(place)
-        frame = _frame(image, tiff)
+        frame = _frame(image, tiff, has_alpha)
         frames.append(frame if frame is not image else frame.copy())  # the next page takes its place
     values = [frame for frame in frames if isinstance(frame, Values)]
     if len(values) == len(frames):
@@ -183,8 +191,11 @@ def pages_of(image: Image.Image, tiff: TiffHeader | None) -> Sequence[int]:
     return range(getattr(image, "n_frames", 1)) if image.format in PAGED else range(1)
 
 
-def _frame(image: Image.Image, tiff: TiffHeader | None) -> Image.Image | Values:
-    """What Pillow holds now, as values where it is of more than 8 bits or signed."""
+def _frame(image: Image.Image, tiff: TiffHeader | None, has_alpha: bool) -> Image.Image | Values:
+    """What Pillow holds now, as values where it is of more than 8 bits or signed.
+
+    `has_alpha`: a further band is transparency, as the header states where its format has others too.
+    """
     image.load()
     mode = image.mode
     if tiff is not None and tiff.is_deep:
@@ -198,7 +209,7 @@ def _frame(image: Image.Image, tiff: TiffHeader | None) -> Image.Image | Values:
         return Values(np.array(image), "uint16")
     if mode == "F":
         return Values(np.array(image), "float")
-    if tiff is not None and not tiff.has_alpha and mode in ("LA", "RGBA"):  # a fourth band, whatever it is
+    if not has_alpha and mode in ("LA", "RGBA"):  # a fourth band, whatever it is
         return image.convert(mode[:-1])
     try:
         return _without_transparency(image)

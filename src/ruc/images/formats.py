@@ -22,6 +22,15 @@ HEIF_BRANDS: Final = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mi
 JPEG2000: Final = (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
 TIFF: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
+NOT_READ: Final = (
+    (b"v/1\x01", "OpenEXR"), (b"#?RADIANCE", "Radiance HDR"), (b"#?RGBE", "Radiance HDR"), (b"SIMPLE  =", "FITS"),
+    (b"8BPS", "Photoshop"), (b"\xff\xd8\xff\xf7", "JPEG-LS"), (b"\xff\xd8\xff\xe8", "JPEG-LS or SPIFF"),
+    (b"II\xbc", "JPEG XR"), (b"P7\n", "PAM"), (b"PF\n", "PFM in colours"), (b"DDS ", "DDS"), (b"gimp xcf", "GIMP"),
+    (b"%PDF", "PDF"), (b"%!PS", "PostScript"), (b"<svg", "SVG"), (b"<?xml", "XML"), (b"\x89HDF", "HDF5"),
+    (b"CDF", "netCDF"), (b"\x93NUMPY", ".npy"), (b"PK\x03\x04", "zip"), (b"\x1f\x8b", "gzip"),
+)  # fmt: skip
+"""First bytes of what else lies in folders of images, or is called like one."""
+
 
 def has_image_signature(header: bytes) -> bool:
     """Whether the first `HEADER_BYTES` bytes of a file are those of an image in one of the formats that are read.
@@ -101,6 +110,21 @@ def jpeg2000_depths(content: bytes) -> tuple[int, ...]:
         return ()
     count = int.from_bytes(content[at + 40 : at + 42], "big")
     return tuple((depth & 0x7F) + 1 for depth in content[at + 42 : at + 42 + 3 * count : 3])
+
+
+def jpeg2000_alpha(content: bytes) -> int | None:
+    """Which channel the channel definition (cdef) of a JP2 file calls opacity; a bare stream says nothing of it."""
+    at = content.find(b"cdef")
+    if at < 0 or at > content.find(b"\xff\x4f\xff\x51"):
+        return None
+    count = int.from_bytes(content[at + 4 : at + 6], "big")
+    entries = struct.iter_unpack(">HHH", content[at + 6 : at + 6 + 6 * count])
+    return next((channel for channel, kind, _ in entries if kind in (1, 2)), None)
+
+
+def known_format(header: bytes) -> str | None:
+    """What a file is that is an image, and in no format that is read."""
+    return next((name for start, name in NOT_READ if header.startswith(start)), None)
 
 
 def may_move(head: bytes) -> bool:

@@ -22,7 +22,9 @@ from ruc.images.formats import (
     has_image_signature,
     is_heif,
     is_jxl,
+    jpeg2000_alpha,
     jpeg2000_depths,
+    known_format,
     png_size,
 )
 from ruc.images.photos import open_heif, open_jxl
@@ -116,10 +118,11 @@ def tiff_header_of(file: IO[bytes]) -> TiffHeader:
         ) from error
 
 
-def jpeg2000_depths_of(file: IO[bytes]) -> tuple[int, ...]:
-    """Bits of each channel of JPEG 2000."""
+def jpeg2000_bands_of(file: IO[bytes]) -> tuple[tuple[int, ...], int | None]:
+    """Bits of each channel of JPEG 2000, and which of them is stated to be alpha."""
     file.seek(0)
-    return jpeg2000_depths(file.read(HEAD))
+    head = file.read(HEAD)
+    return jpeg2000_depths(head), jpeg2000_alpha(head)
 
 
 def by_pillow(file: IO[bytes], header: bytes) -> Image.Image | None:
@@ -163,4 +166,7 @@ def why_unidentified(header: bytes, reading: Reading) -> str:
     size = png_size(header)
     if size is not None:
         refuse_larger(size, reading)
+    known = known_format(header)
+    if known is not None:
+        return f"not supported: {known}, convert it to PNG or TIFF"
     return "damaged: its header cannot be read" if has_image_signature(header) else "not an image"

@@ -64,9 +64,9 @@ def tiff_values(path: Path, header: TiffHeader, page: Page) -> Values:
         return Values((np.moveaxis(colormap, 0, -1)[bands] >> 8).astype(np.uint8), "uint8")
     if header.photometric == 5:
         return _from_inks(bands)
-    alpha = _alpha_band(header)
     largest = 1.0 if bands.dtype.kind == "f" else float(2**header.bits - 1)
-    return picture_of(bands, header.kind, alpha, largest, header.nodata)
+    alpha = header.alpha_band
+    return picture_of(bands, header.kind, alpha, largest, header.nodata, header.is_associated)
 
 
 def _channels_last(array: NDArray[Any], header: TiffHeader) -> NDArray[Any]:
@@ -75,13 +75,6 @@ def _channels_last(array: NDArray[Any], header: TiffHeader) -> NDArray[Any]:
     if array.ndim not in (2, 3):
         raise UnreadableImageError(f"not supported: {header}, of shape {array.shape}")
     return array
-
-
-def _alpha_band(header: TiffHeader) -> int | None:
-    n_colours = header.n_bands - len(header.extra_samples)
-    return next(
-        (n_colours + place for place, kind in enumerate(header.extra_samples) if kind in (1, 2)), None
-    )
 
 
 def _from_inks(bands: NDArray[Any]) -> Values:
@@ -99,12 +92,11 @@ def jpeg_values(content: bytes, precision: int) -> Values:
         return picture_of(codecs.jpeg_decode(content), f"uint{precision}")
 
 
-def jpeg2000_values(content: bytes, depths: tuple[int, ...]) -> Values:
+def jpeg2000_values(content: bytes, depths: tuple[int, ...], alpha: int | None) -> Values:
     """JPEG 2000 in colours of more than 8 bits, of which Pillow keeps 8."""
     codecs = imported("imagecodecs", "scientific", f"JPEG 2000 of {max(depths)} bits a colour")
     with _codecs("JPEG 2000"):
         bands = codecs.jpeg2k_decode(content)
-    alpha = len(depths) - 1 if len(depths) in (2, 4) else None
     return picture_of(bands, f"uint{max(depths)}", alpha, float(2 ** max(depths) - 1))
 
 

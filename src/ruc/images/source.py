@@ -3,6 +3,7 @@
 import logging
 import os
 import stat
+import tarfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 from ruc.errors import InputError, NothingToClusterError
 from ruc.images.formats import HEADER_BYTES, RAW_SUFFIXES, SUFFIXES, has_image_signature
 from ruc.images.reading import READING, Reading
+from ruc.tables.arrays import read_array
+from ruc.tables.kinds import kind_of
 from ruc.tables.names import FILE_NAME, heading_of_names
 from ruc.tables.table import Table, is_table, read_table
 
@@ -24,6 +27,8 @@ Images = str | Path | Sequence[str | Path] | NDArray[Any]
 logger = logging.getLogger(__name__)
 
 FILES_LOOKED_AT = 100  # of a column, to see whether it holds files
+ARRAYS = ("npy", "npz", "safetensors", "MATLAB")
+LARGE_STACK = 256 * 1024 * 1024  # bytes of images that are mapped rather than read
 LINKS_OUT = "links that lead out of the folder"
 
 
@@ -84,7 +89,9 @@ def find_images(source: Images | ImageSource) -> ImageSource:
           are relative;
         - a CSV, Parquet or other table with a column `file_name`, or another of which each value is a file, relative
           to the table's folder and in its order;
-        - an array, (n, H, W) or (n, H, W, C) with C in 1, 3, 4: uint8, uint16, bool, or float in [0, 1].
+        - a text file of one file a line, without heading;
+        - an array, (n, H, W) or (n, H, W, C) with C in 1, 3, 4: uint8, uint16, bool, or float in [0, 1]; or a .npy,
+          .npz, .safetensors or .mat that holds one.
 
     Raises
     ------
@@ -104,9 +111,35 @@ def find_images(source: Images | ImageSource) -> ImageSource:
         return _from_table(path) if is_table(path) else _from_folder(path)
     if is_table(path) and path.is_file():
         return _from_table(path)
-    what = "is a file" if path.exists() else "does not exist"
+    if path.is_file():
+        return _from_array(_stack(path))
     raise InputError(
-        f"images {str(source)!r} {what}; expected a folder, or a CSV or Parquet table with file_name"
+        f"images {str(source)!r} does not exist; expected a folder, or a CSV or Parquet table with file_name"
+    )
+
+
+def _stack(path: Path) -> NDArray[Any]:
+    """The images that a .npy or the like holds; raises `InputError` where it's another kind of file."""
+    try:
+        kind = kind_of(path)
+        with path.open("rb") as file:
+            is_image = has_image_signature(file.read(HEADER_BYTES))
+            is_tar = tarfile.is_tarfile(path)
+    except OSError as error:
+        raise InputError(
+            f"images {str(path)!r} cannot be read ({error.strerror}); expected a file that you may read"
+        ) from error
+    if kind in ARRAYS:
+        return read_array(path, LARGE_STACK)
+    what = (
+        "a single image"
+        if is_image
+        else "a tar archive: unpack it"
+        if is_tar
+        else f"a file ({kind or path.suffix})"
+    )
+    raise InputError(
+        f"images {str(path)!r} is {what}; expected a folder, a CSV or Parquet table with file_name, or a .npy of images"
     )
 
 
@@ -194,6 +227,23 @@ def _from_list(paths: Sequence[str | Path]) -> ImageSource:
 def _from_table(path: Path) -> ImageSource:
     table = read_table(path)
     folder = path.resolve().parent
+    is_list = [heading for heading in table.columns if heading and _is_file(folder, heading)]
+    if is_list and len(table.columns) > 1:
+        raise InputError(
+            f"{str(path)!r}: its first line names the file {is_list[0]!r} instead of columns; expected headings in the "
+            "first line, as file_name"
+        )
+    if is_list:
+        logger.info("%s: its first line is a file: all lines are taken for files, without heading", path)
+        names = [name.strip() for name in (is_list[0], *table.columns[is_list[0]]) if name.strip()]
+    else:
+        names = _names_of(table, folder)
+    names = [PurePosixPath(name.replace("\\", "/")).as_posix() for name in names]
+    return _from_paths(names, [folder / name for name in names])
+
+
+def _names_of(table: Table, folder: Path) -> list[str]:
+    """The cells of the column of names, which must be in every row but those of a spreadsheet without anything."""
     heading = _heading(table, folder)
     names = [name.strip() for name in table.columns[heading]]
     filled = [
@@ -201,9 +251,10 @@ def _from_table(path: Path) -> ImageSource:
     ]
     empty = next((row for row in filled if not names[row]), None)
     if empty is not None:
-        raise InputError(f"{str(path)!r}, {table.places[empty]}: has no {heading}; expected one in every row")
-    names = [PurePosixPath(names[row].replace("\\", "/")).as_posix() for row in filled]
-    return _from_paths(names, [folder / name for name in names])
+        raise InputError(
+            f"{table.source!r}, {table.places[empty]}: has no {heading}; expected one in every row"
+        )
+    return [names[row] for row in filled]
 
 
 def _heading(table: Table, folder: Path) -> str:
@@ -213,9 +264,10 @@ def _heading(table: Table, folder: Path) -> str:
     files = [heading for heading, cells in table.columns.items() if _are_files(cells, folder)]
     chosen = heading_of_names(files) or (files[0] if len(files) == 1 else None)
     if chosen is None:
+        others = "".join(f", and {name!r} of {kind}" for name, kind in table.unusable.items())
         raise InputError(
-            f"{table.source!r} has the columns {list(table.columns)}; expected one called file_name, or one whose "
-            "values are files, relative to the table's folder"
+            f"{table.source!r} has the columns {list(table.columns)}{others}; expected one called file_name, or one "
+            "whose values are files, relative to the table's folder: images within a table have to be written as files"
         )
     logger.info("%s: the column %r is taken for file_name, since its values are files", table.source, chosen)
     return chosen
@@ -225,8 +277,15 @@ def _are_files(cells: Sequence[str], folder: Path) -> bool:
     """Whether most of them are; the others may be gone."""
     names = [cell.strip() for cell in cells if cell.strip()]
     some = names[:: max(1, len(names) // FILES_LOOKED_AT)]
-    n_there = sum((folder / name.replace("\\", "/")).is_file() for name in some)
+    n_there = sum(_is_file(folder, name) for name in some)
     return bool(some) and n_there > len(some) / 2
+
+
+def _is_file(folder: Path, name: str) -> bool:
+    try:
+        return (folder / name.strip().replace("\\", "/")).is_file()
+    except (OSError, ValueError):  # too long for a name, or with a zero byte
+        return False
 
 
 def _from_paths(names: list[str], paths: list[Path]) -> ImageSource:

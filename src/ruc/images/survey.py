@@ -21,6 +21,7 @@ from ruc.images.formats import (
     is_jpeg2000,
     is_jxl,
     is_tiff,
+    jpeg2000_alpha,
     jpeg2000_depths,
     jpeg_precision,
     may_move,
@@ -104,8 +105,12 @@ def _facts(file: IO[bytes], header: bytes) -> Facts:
         bits = jpeg_precision(head)
         return Facts(f"uint{bits}" if bits > 8 else None)
     if is_jpeg2000(header):
-        bits = max(jpeg2000_depths(head), default=8)
-        return Facts(f"JPEG 2000 of {bits} bits" if bits > 8 else None)
+        depths = jpeg2000_depths(head)
+        bits, n_used = max(depths, default=8), 1 if len(depths) < 3 else 3
+        has_others = len(depths) > n_used + (jpeg2000_alpha(head) is not None)
+        return Facts(
+            f"JPEG 2000 of {bits} bits" if bits > 8 else None, bands=len(depths) if has_others else 0
+        )
     if is_jxl(header):
         return Facts("JPEG XL")  # it says so nowhere that is quick to read
     if header.startswith((b"P2", b"P5", b"Pf", b"PF")):
@@ -167,5 +172,5 @@ def _remarks(
         used_bands = "the first three are red, green and blue" if n_bands > 2 else "the first is used"
         remarks.append(f"{_files_hold(count)} {n_bands} bands, not all of them colours; {used_bands}")
     if source.left_out:
-        remarks.append(f"left out, no images by name or first bytes: {counted(source.left_out)}")
+        remarks.append(f"left out, in no format that is read: {counted(source.left_out)}")
     return remarks

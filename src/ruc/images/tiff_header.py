@@ -11,7 +11,8 @@ from ruc.images.values import WHITE_IS_ZERO
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3  # SampleFormat
 ZERO_IS_WHITE, ZERO_IS_BLACK, RGB, PALETTE, INKS = 0, 1, 2, 3, 5  # PhotometricInterpretation
 SEPARATE_PLANES: Final = 2
-ALPHA: Final = (1, 2)  # ExtraSamples: associated (colours are multiplied by it already), and not
+ASSOCIATED: Final = 1  # ExtraSamples: colours are multiplied by alpha already
+ALPHA: Final = (ASSOCIATED, 2)
 MOST_PAGES: Final = 100_000  # a chain of pages may lead round in circles
 
 COMPRESSIONS: Final = {
@@ -20,7 +21,21 @@ COMPRESSIONS: Final = {
     34712: "JPEG 2000", 34887: "LERC", 34892: "JPEG", 34925: "LZMA", 34934: "JPEG XR", 50000: "Zstandard",
     50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL",
 }  # fmt: skip
-PILLOW_DECOMPRESSES: Final = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32809, 32946, 34925, 50000, 50001)
+PILLOW_DECOMPRESSES: Final = (
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    32773,
+    32809,
+    32946,
+    34925,
+    50000,
+)  # WebP: not its wheels'
 
 # Of one band: what its numbers are, of how many bits, and which of their ends is white.
 PILLOW_KNOWS: Final = {
@@ -95,6 +110,19 @@ class TiffHeader:
         return any(kind in ALPHA for kind in self.extra_samples)
 
     @property
+    def alpha_band(self) -> int | None:
+        """Which band is stated to be alpha."""
+        n_colours = self.n_bands - len(self.extra_samples)
+        return next(
+            (n_colours + place for place, kind in enumerate(self.extra_samples) if kind in ALPHA), None
+        )
+
+    @property
+    def is_associated(self) -> bool:
+        """Whether the colours are multiplied by alpha already."""
+        return ASSOCIATED in self.extra_samples
+
+    @property
     def kind(self) -> str:
         """What the values are, see `Values.kind`."""
         name = {SIGNED: f"int{self.bits}", FLOAT: "float"}.get(self.sample_format, f"uint{self.bits}")
@@ -123,7 +151,7 @@ class TiffHeader:
             self.photometric
         )
         if self.photometric == RGB and self.n_bands == 4 and self.planar == SEPARATE_PLANES:
-            return self.has_alpha
+            return self.has_alpha and not self.is_associated
         return colours is not None and self.n_bands <= colours + (
             1 if self.photometric in (ZERO_IS_BLACK, RGB) else 0
         )

@@ -117,7 +117,7 @@ def columns_of_rows(
     """The cells of each column by its heading, as they stand; "" where there is no value.
 
     A word such as NA without quotes is no value where other texts of the column stand in quotes that they don't need,
-    as R writes them. Else nothing tells it from a text.
+    as R writes them, or all of them and the headings stand in quotes. Else nothing tells it from a text.
 
     Raises
     ------
@@ -140,6 +140,7 @@ def columns_of_rows(
                 f"{source}, line {line}: {len(row)} values for {len(headings)} columns; put values that hold the "
                 "delimiter in double quotes"
             )
+    are_headings_quoted = all(cell.is_quoted for cell in rows[0][1])
     columns: dict[str, list[str]] = {}
     for place, heading in enumerate(headings):
         cells = [row[place] for _, row in body]
@@ -149,7 +150,7 @@ def columns_of_rows(
             raise InputError(
                 f"{source}: two columns have the same name among {', '.join(headings)}; rename one"
             )
-        columns[heading] = list(_values(cells))
+        columns[heading] = list(_values(cells, are_headings_quoted))
     return columns
 
 
@@ -160,8 +161,12 @@ def _have_row_names(rows: Sequence[tuple[int, list[Cell]]], delimiter: str) -> b
     return is_of_r and len({cell.text for cell in first}) == len(first)
 
 
-def _values(cells: Sequence[Cell]) -> Iterator[str]:
-    unquoted_is_missing = any(cell.is_quoted and not _needs_quotes(cell.text) for cell in cells)
+def _values(cells: Sequence[Cell], are_headings_quoted: bool) -> Iterator[str]:
+    unquoted_is_missing = any(cell.is_quoted and not _needs_quotes(cell.text) for cell in cells) or (
+        are_headings_quoted
+        and any(cell.is_quoted and cell.text for cell in cells)
+        and all(cell.is_quoted or cell.text.strip() in {"", *MISSING} for cell in cells)
+    )
     for cell in cells:
         is_missing = unquoted_is_missing and not cell.is_quoted and cell.text.strip() in MISSING
         yield "" if is_missing else cell.text

@@ -171,14 +171,24 @@ def column_of_names(
     """
     filled = {heading: cells for heading, cells in columns.items() if any(cell.strip() for cell in cells)}
     candidates: dict[str, Names] = {}
+    unclear: list[str] = []
     for heading, cells in filled.items():
         start = _counted_from(cells, in_order=True)
-        if start is not None and _is_only_a_counter(source, heading, cells, start, images):
+        if start is not None and _is_only_a_counter(cells, start, images):
+            continue
+        if plain_heading(heading) in ROW_NUMBERS and not _count_and_name_alike(cells, images):
+            unclear.append(heading)
             continue
         _refuse_numbers_from_one(source, heading, cells, images)
         found = match_names({cell for cell in cells if cell.strip()}, images)
         if _are_names(cells, found, images) or (heading == FILE_NAME and found):
             candidates[heading] = Names(heading, cells, found)
+    if unclear and not candidates:
+        raise InputError(
+            f"{source}: its column {unclear[0]!r} counts the rows, and the images are called like numbers, in another "
+            f"order ({images[0]!r}, {images[1]!r}, …); expected a column file_name: rename {unclear[0]!r} so if it "
+            "names them, or remove it if the rows are in the order of the images"
+        )
     if candidates:
         return candidates.get(FILE_NAME) or _best(source, candidates)
     if FILE_NAME in filled:
@@ -211,23 +221,27 @@ def _are_row_numbers(images: Sequence[str]) -> bool:
     return all(image == str(row) for row, image in enumerate(images))
 
 
-def _is_only_a_counter(
-    source: str, heading: str, cells: Sequence[str], start: int, images: Sequence[str]
-) -> bool:
+def _is_only_a_counter(cells: Sequence[str], start: int, images: Sequence[str]) -> bool:
     """Whether a column 0, 1, 2, … or 1, 2, 3, … counts the rows, instead of naming images that are called so."""
     if _are_row_numbers(images):
         return start == 1
     found = match_names([cell.strip() for cell in cells], images)
+    return not _are_names(cells, found, images)
+
+
+def _count_and_name_alike(cells: Sequence[str], images: Sequence[str]) -> bool:
+    """Whether numbers count the rows of the same images that they name, or only one of the two can be meant."""
+    start = _counted_from(cells, in_order=False)
+    if start is None or _are_row_numbers(images):
+        return True
+    found = match_names([cell.strip() for cell in cells], images)
     if not _are_names(cells, found, images):
         return True
-    in_place = [found.get(cell.strip()) for cell in cells] == list(images)
-    if plain_heading(heading) in ROW_NUMBERS and not in_place:
-        raise InputError(
-            f"{source}: its column {heading!r} counts the rows, and the images are called like numbers, in another "
-            f"order ({images[0]!r}, {images[1]!r}, …); expected a column file_name: rename {heading!r} so if it names "
-            "them, or remove it if the rows are in the order of the images"
-        )
-    return False
+    places = (int(cell) - start for cell in cells)
+    return all(
+        place < len(images) and found.get(cell.strip()) == images[place]
+        for cell, place in zip(cells, places, strict=True)
+    )
 
 
 def _refuse_numbers_from_one(source: str, heading: str, cells: Sequence[str], images: Sequence[str]) -> None:
@@ -240,11 +254,12 @@ def _refuse_numbers_from_one(source: str, heading: str, cells: Sequence[str], im
 
 
 def _best(source: str, candidates: Mapping[str, Names]) -> Names:
-    """By heading; columns that name the same images for every row are one."""
+    """Names before bare numbers, then by heading; columns that name the same images for every row are one."""
 
-    def rank(names: Names) -> int:
+    def rank(names: Names) -> tuple[bool, int]:
         plain = plain_heading(names.heading)
-        return HEADINGS.index(plain) if plain in HEADINGS else len(HEADINGS)
+        are_numbers = all(INTEGER.fullmatch(cell.strip()) for cell in names.cells)
+        return (are_numbers, HEADINGS.index(plain) if plain in HEADINGS else len(HEADINGS))
 
     def images(names: Names) -> list[str | None]:
         return [names.image_of.get(cell) for cell in names.cells]

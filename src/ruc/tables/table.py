@@ -1,4 +1,4 @@
-"""A table from a file: delimited text, Parquet or Feather, or a folder of parts as Spark writes it."""
+"""A table from a file: delimited text, JSON, Parquet or Feather, or a folder of parts as Spark writes it."""
 
 import gzip
 import zlib
@@ -11,11 +11,13 @@ import numpy as np
 
 from ruc.errors import InputError
 from ruc.readers import load_feather, load_parquet
-from ruc.tables.delimited import columns_of_rows, rows_of_text
+from ruc.tables.delimited import MARK, columns_of_rows, rows_of_text
 from ruc.tables.kinds import kind_of
+from ruc.tables.records import SUFFIXES as JSON_SUFFIXES
+from ruc.tables.records import columns_of_records
 
 TEXT_SUFFIXES: Final = (".csv", ".tsv", ".tab", ".txt", ".gz")
-SUFFIXES: Final = (*TEXT_SUFFIXES, ".parquet", ".pq", ".feather", ".arrow")
+SUFFIXES: Final = (*TEXT_SUFFIXES, *JSON_SUFFIXES, ".parquet", ".pq", ".feather", ".arrow")
 LEFT_OUT: Final = ("_", ".")  # how the names of files begin that Spark and Hadoop write beside the parts
 
 
@@ -72,7 +74,9 @@ def read_table(path: Path) -> Table:
                 f"{path}: cannot be read as Parquet (its first bytes are those of something else)"
             )
         content = path.read_bytes()
-        return _read_text(str(path), gzip.decompress(content) if kind == "gzip" else content)
+        content = gzip.decompress(content) if kind == "gzip" else content
+        is_json = any(suffix.lower() in JSON_SUFFIXES for suffix in path.suffixes[-2:])
+        return (_read_json if is_json else _read_text)(str(path), content)
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: cannot be read ({reason}); expected a table that you may read") from error
@@ -84,6 +88,10 @@ def _read_text(source: str, content: bytes) -> Table:
         raise InputError(f"{source}: is empty; expected a header line, and a row an image")
     columns = columns_of_rows(rows, delimiter, source)
     return Table(source, columns, [f"line {line}" for line, _ in rows[1:]])
+
+
+def _read_json(source: str, content: bytes) -> Table:
+    return Table(source, *columns_of_records(_decoded(source, content).lstrip(MARK), source, cell_text))
 
 
 def _decoded(source: str, content: bytes) -> str:
@@ -138,18 +146,22 @@ def _read_folder(folder: Path) -> Table:
     tables = [read_table(part) for part in parts if part.stat().st_size]
     if not tables:
         raise InputError(f"{folder}: is a folder without parts of a table; expected a CSV or Parquet file")
-    for table in tables[1:]:
-        if list(table.columns) != list(tables[0].columns):
+    are_json = all(part.suffix.lower() in JSON_SUFFIXES for part in parts)  # which leaves out what is null
+    headings = list(dict.fromkeys(name for table in tables for name in table.columns))
+    for table in tables:
+        if not are_json and set(table.columns) != set(headings):
             raise InputError(
-                f"{table.source}: has the columns {', '.join(table.columns)}, and {tables[0].source} "
-                f"{', '.join(tables[0].columns)}; expected the same headings in each part: write with header=True"
+                f"{table.source}: has the columns {', '.join(table.columns)}, and other parts {', '.join(headings)}; "
+                "expected the same headings in each part: write with header=True"
             )
-    return Table(
-        str(folder),
-        {name: [cell for table in tables for cell in table.columns[name]] for name in tables[0].columns},
-        [f"{Path(table.source).name}, {place}" for table in tables for place in table.places],
-        {name: kind for table in tables for name, kind in table.unusable.items()},
-    )
+    unusable = {name: kind for table in tables for name, kind in table.unusable.items()}
+    columns = {
+        name: [cell for table in tables for cell in table.columns.get(name, [""] * len(table.places))]
+        for name in headings
+        if name not in unusable
+    }
+    places = [f"{Path(table.source).name}, {place}" for table in tables for place in table.places]
+    return Table(str(folder), columns, places, unusable)
 
 
 def cell_text(value: object) -> str:
