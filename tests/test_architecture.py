@@ -15,9 +15,10 @@ MODULES = {
 
 # What each part may import of the others. A part that isn't named here joins them (the pipeline, the estimators,
 # …) and may import anything but the command line.
-FOUNDATION = {"errors", "readers", "runtime", "progress", "side_by_side"}
+FOUNDATION = {"declared", "errors", "readers", "runtime", "progress", "side_by_side"}
 MAY_IMPORT = {
     "errors": set(),
+    "declared": {"errors"},
     "readers": {"errors"},
     "runtime": {"errors"},
     "progress": set(),

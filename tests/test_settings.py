@@ -63,8 +63,18 @@ def test_another_space_chooses_its_own_constants(tmp_path: Path, caplog: pytest.
         ({"source": "x", "refine": {"tau": 1}}, "'tau' is no constant of RUC"),
         ({"source": "x", "refine": {"n_epochs": 0}}, "n_epochs=0"),
         ({"source": "x", "refine": {"preset": "fast"}}, "preset 'fast' given"),
-        ({"source": "x", "space": "moon"}, "'moon' given"),
-        ({"source": "x", "max_skipped": 2}, "max_skipped"),
+        (
+            {"source": "x", "space": "moon"},
+            "space='moon' cannot be used; expected one of 'auto', 'feature', 'image'",
+        ),
+        ({"source": "x", "max_skipped": 2}, "max_skipped=2 cannot be used; expected a number from 0 to 1"),
+        (
+            {"source": "x", "image_size": 4},
+            "image_size=4 cannot be used; expected an integer from 8 to 1024, or None",
+        ),
+        ({"source": "x", "seed": "one"}, "seed='one' cannot be used; expected an integer of at least 0"),
+        ({"source": "x", "value_range": 3}, "value_range=3 cannot be used; expected dict"),
+        ({"source": "x", "output": 3}, "output=3 cannot be used; expected text"),
     ],
 )
 def test_wrong_settings_are_named_in_one_line(given: dict[str, object], message: str) -> None:

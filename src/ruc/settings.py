@@ -5,10 +5,11 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from ruc.declared import Share, not_allowed
 from ruc.errors import InputError, UnreadableFileError
 from ruc.images.reading import MOST_MEGAPIXELS, Page
 from ruc.readers import load_yaml
@@ -46,16 +47,16 @@ class Settings(BaseModel):
         description="auto, lite0, lite1, lite2, scratch, contrastive, momentum, pixels, a Hugging Face id, a folder, "
         "an exported model.onnx or a checkpoint; or several, as a list or joined by +.",
     )
-    image_size: int | None = Field(
-        None, ge=8, le=1024, description="Side in pixels for learning from scratch."
+    image_size: Annotated[int, Field(ge=8, le=1024)] | None = Field(
+        None, description="Side in pixels for learning from scratch."
     )
     base: str = Field("auto", description="The base clustering.")
     space: Literal["auto", "feature", "image"] = Field(
         "auto", description="What RUC retrains: heads, or networks."
     )
     refine: RefineSettings = Field(default_factory=RefineSettings, description="RUC's own constants.")
-    review: float = Field(0.05, ge=0, le=1, description="Share of the images that review.csv lists.")
-    max_skipped: float = Field(0.10, ge=0, le=1, description="Largest share of unreadable images to accept.")
+    review: Share = Field(0.05, description="Share of the images that review.csv lists.")
+    max_skipped: Share = Field(0.10, description="Largest share of unreadable images to accept.")
     page: Page = Field("first", description="Of files with several pages or slices: first, middle or max.")
     max_megapixels: float = Field(MOST_MEGAPIXELS, gt=0, description="Larger images are skipped.")
     value_range: dict[str, tuple[float, float]] | None = Field(
@@ -170,12 +171,14 @@ def make_settings(given: Mapping[str, Any], config: Path | None = None) -> Setti
 
 
 def _one_line(where: str, error: Any) -> str:
-    message = str(error["msg"]).removeprefix("Value error, ")
     if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         known = ", ".join(Settings.model_fields)
         return f"{where} is no setting; expected one of {known} (refine's constants stand under refine)"
-    given = "" if error["type"] == "value_error" else f" ({error['input']!r} given)"
-    return f"{where + ': ' if where else ''}{message}{given}"
+    field = Settings.model_fields.get(str(error["loc"][0])) if error["loc"] else None
+    if field is None or error["type"] == "value_error":
+        return f"{where + ': ' if where else ''}{str(error['msg']).removeprefix('Value error, ')}"
+    kind = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+    return not_allowed(str(error["loc"][0]), error["input"], kind)
 
 
 def load_config(path: Path) -> dict[str, Any]:

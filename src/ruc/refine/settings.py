@@ -1,10 +1,13 @@
 """Every constant of the method, as keywords."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
+from pydantic import Field
+
+from ruc.declared import Count, NotNegative, Positive, Share, check_declared
 from ruc.errors import InputError
 
 T = TypeVar("T")
@@ -90,23 +93,23 @@ class RefineSettings:
     """
 
     selection: Selection = "neighbors"
-    confidence_threshold: float = 0.99
-    n_neighbors: int | None = None
-    neighbor_agreement: float | None = None
-    least_clean: float = 0.8
-    n_epochs: int | None = None
-    batch_size: int | None = None
-    learning_rate: float | None = None
+    confidence_threshold: Share = 0.99
+    n_neighbors: Count | None = None
+    neighbor_agreement: Share | None = None
+    least_clean: Share = 0.8
+    n_epochs: Count | None = None
+    batch_size: Annotated[int, Field(ge=2)] | None = None
+    learning_rate: Positive | None = None
     optimizer: Literal["sgd", "adamw"] | None = None
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    sharpening_temperature: float = 0.5
-    mixup_alpha: float = 4.0
-    unclean_weight: float = 25.0
-    ramp_epochs: int | None = None
-    ramp_floor: float = 0.1
-    epsilon: float | Literal["uniform"] = 0.5
-    promotion_threshold: float | Literal["stepped"] = 0.99
+    momentum: Share = 0.9
+    weight_decay: NotNegative = 5e-4
+    sharpening_temperature: Positive = 0.5
+    mixup_alpha: Positive = 4.0
+    unclean_weight: NotNegative = 25.0
+    ramp_epochs: Count | None = None
+    ramp_floor: Share = 0.1
+    epsilon: Share | Literal["uniform"] = 0.5
+    promotion_threshold: Share | Literal["stepped"] = 0.99
     promotion_by: Literal["each", "confident"] = "each"
     promotion: bool = True
     co_training: bool = True
@@ -115,17 +118,14 @@ class RefineSettings:
     clean_views: Literal[1, 2] | None = None
     head_warmup: bool | None = None
     different_eyes: bool = True
-    propagation: float | None = None
+    propagation: Annotated[float, Field(ge=0, lt=1)] | None = None
     calibrate_by: Literal["neighbors", "both"] | None = None
     weigh_given: bool = True
     forwards: Literal["needed", "all"] = "needed"
     precision: Literal["float32", "bfloat16"] | None = None
 
     def __post_init__(self) -> None:
-        for name, (accepts, expected) in _RULES.items():
-            value = getattr(self, name)
-            if not accepts(value):
-                raise InputError(f"{name}={value!r} cannot be used; expected {expected}")
+        check_declared(self)
 
     @classmethod
     def paper(cls, **changes: Any) -> Self:
@@ -201,67 +201,3 @@ def _known(name: str, value: T | None) -> T:
             f"{name}=None is left to the space; expected settings that were filled with its defaults"
         )
     return value
-
-
-def _number(low: float, high: float = math.inf) -> tuple[Callable[[Any], bool], str]:
-    def accepts(value: Any) -> bool:
-        return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
-
-    return (
-        accepts,
-        f"a number from {low:g} to {high:g}" if high < math.inf else f"a number of at least {low:g}",
-    )
-
-
-def _count(low: int) -> tuple[Callable[[Any], bool], str]:
-    return (
-        lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= low,
-        f"an integer of at least {low}",
-    )
-
-
-def _one_of(*choices: Any) -> tuple[Callable[[Any], bool], str]:
-    return lambda value: any(value is c or value == c for c in choices), "one of " + ", ".join(
-        map(repr, choices)
-    )
-
-
-def _either(
-    first: tuple[Callable[[Any], bool], str], second: tuple[Callable[[Any], bool], str]
-) -> tuple[Callable[[Any], bool], str]:
-    return lambda value: first[0](value) or second[0](value), f"{first[1]}, or {second[1]}"
-
-
-_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "selection": _one_of("confidence", "neighbors", "hybrid"),
-    "confidence_threshold": _number(0, 1),
-    "n_neighbors": _either(_count(1), _one_of(None)),
-    "neighbor_agreement": _either(_number(0, 1), _one_of(None)),
-    "least_clean": _number(0, 1),
-    "n_epochs": _either(_count(1), _one_of(None)),
-    "batch_size": _either(_count(2), _one_of(None)),
-    "learning_rate": _either(_number(1e-12), _one_of(None)),
-    "optimizer": _one_of("sgd", "adamw", None),
-    "clean_views": _one_of(1, 2, None),
-    "head_warmup": _one_of(True, False, None),
-    "momentum": _number(0, 1),
-    "weight_decay": _number(0),
-    "sharpening_temperature": _number(1e-6),
-    "mixup_alpha": _number(1e-6),
-    "unclean_weight": _number(0),
-    "ramp_epochs": _either(_count(1), _one_of(None)),
-    "ramp_floor": _number(0, 1),
-    "epsilon": _either(_number(0, 1), _one_of("uniform")),
-    "promotion_threshold": _either(_number(0, 1), _one_of("stepped")),
-    "promotion_by": _one_of("each", "confident"),
-    "promotion": _one_of(True, False),
-    "co_training": _one_of(True, False),
-    "turns": _one_of("pass", "batch"),
-    "label_smoothing": _one_of(True, False),
-    "different_eyes": _one_of(True, False),
-    "propagation": _either(_number(0, 0.999), _one_of(None)),
-    "calibrate_by": _one_of("neighbors", "both", None),
-    "weigh_given": _one_of(True, False),
-    "forwards": _one_of("needed", "all"),
-    "precision": _one_of("float32", "bfloat16", None),
-}
