@@ -18,6 +18,7 @@ import numpy as np
 
 from ruc.cache import Cache
 from ruc.cluster.inputs import check_different
+from ruc.edits.nearest import N_NEAREST
 from ruc.embed.scaling import scaling_states
 from ruc.embed.scratch import choose_policy
 from ruc.embedded_views import embed_views
@@ -37,6 +38,7 @@ from ruc.initial_clustering import (
     without_network,
 )
 from ruc.labels.empty_clusters import empty_clusters
+from ruc.levels.tree import grow_tree
 from ruc.marks import find_marks, review_rows
 from ruc.neighbors.search import Neighbors
 from ruc.networks import State
@@ -270,6 +272,11 @@ def as_run(
                 *empty_clusters(base.clustering.labels, repaired.labels, base.names),
             ],
             "k_curve": dict(base.curve),
+            **(
+                {"stable_levels": _stable_levels(repaired, neighbors, embedded, runtime)}
+                if base.curve
+                else {}
+            ),
         },
     )
     pair = repaired.predictor.state()
@@ -281,6 +288,14 @@ def as_run(
     if base.network is not None:  # what an evaluation attacks
         model["base"] = base.network.state()
     return Outcome(run, model)
+
+
+def _stable_levels(
+    repaired: Repaired, neighbors: Neighbors, embedded: Embedding, runtime: Runtime
+) -> list[int]:
+    """Numbers of clusters that last longest in the tree over these, where nobody has said how many there are."""
+    nearest = neighbors.indices[:, :N_NEAREST]
+    return list(grow_tree(repaired.labels, embedded.features, nearest, seed=runtime.seed).stable_levels())
 
 
 def stage_fingerprints(settings: Settings, source: ImageSource | None) -> dict[str, str]:

@@ -30,6 +30,7 @@ def summary_lines(run: Run, folder: Path) -> list[str]:
     return [
         f"{n} {what} in {run.n_clusters} clusters{skipped}",
         *([f"number of clusters: {estimate}"] if estimate else []),
+        *_levels_lines(run, folder),
         f"labels used for learning: {run.was_clean.mean():.1%} at the start, {run.is_clean.mean():.1%} at the end",
         f"labels changed: {run.changed.sum()} ({run.changed.mean():.1%}){placed}",
         f"sizes: {sizes_line(run)}",
@@ -39,6 +40,13 @@ def summary_lines(run: Run, folder: Path) -> list[str]:
         *_how_right(run, folder),
         f"table: {folder / 'clusters.csv'}   report: {folder / 'report.html'}",
     ]
+
+
+def _levels_lines(run: Run, folder: Path) -> list[str]:
+    levels = [str(level) for level in run.notes.get("stable_levels", ()) if level != run.n_clusters]
+    if not levels:
+        return []
+    return [f"other numbers that last: {', '.join(levels)} (ruc cut {folder} -k {levels[-1]} -o new/)"]
 
 
 def _how_right(run: Run, folder: Path) -> list[str]:

@@ -1017,3 +1017,25 @@ def as_run(data: ReportData) -> Run:
         features=data.features.astype(np.float32),
         cluster_names=tuple(data.cluster_names),
     )
+
+
+def test_levels_are_walked_up_and_down(visit: Visit) -> None:
+    section = visit.page.locator("#levels")
+    section.scroll_into_view_if_needed()
+    cards = section.locator(".group")
+    playwright.expect(cards).to_have_count(4)
+    section.get_by_role("button", name="Fewer groups").click()
+    playwright.expect(cards).to_have_count(3)
+    assert "-k 3 -o new/" in visit.text("#levels .command code")
+    section.locator("[data-action^=down]").first.click()
+    marked = section.locator(".group.marked")
+    playwright.expect(marked).to_have_count(2)
+    n_down = cards.count()
+    marked.first.locator("[data-action^=up]").click()
+    playwright.expect(cards).to_have_count(n_down - 1)
+    assert section.locator(".branch").count() == 3 and section.locator(".branch-picture img").count() == 12
+    slider = section.get_by_role("slider")
+    slider.focus()
+    visit.page.keyboard.press("End")
+    playwright.expect(cards).to_have_count(16)
+    assert section.locator(".group .strip-picture img").count() > 16

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ruc.commands.options import Device, Quiet, Replace, RunFolder
+from ruc.commands.options import Device, Overwrite, Quiet, Replace, RunFolder
 from ruc.commands.terminal import print_table, set_logging
 
 
@@ -70,6 +70,29 @@ def compare(
         )
     if len(moved) > 20:
         typer.echo(f"and {len(moved) - 20} smaller flows")
+
+
+def cut(
+    run: RunFolder,
+    n_clusters: Annotated[
+        int, typer.Option("-k", "--n-clusters", help="How many clusters, from 2 to about 4K.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Run folder for the new run.")],
+    device: Device = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make a run with more or fewer clusters of a finished one, without embedding again; its edits are kept.
+
+    The clusters of a run are one level of a tree: upwards they join, downwards they fall into parts; the report
+    shows it.
+    """
+    set_logging(quiet)
+    from ruc.cut_run import cut_to_folder
+    from ruc.summary import summary_lines
+
+    made = cut_to_folder(run, n_clusters, output, device or "auto", overwrite, verbose=not quiet)
+    typer.echo("\n".join(summary_lines(made, output)))
 
 
 def info(run: RunFolder) -> None:

@@ -227,7 +227,7 @@ def report_data(run: Run, images: ImageSource | None = None) -> ReportData:
         remarks=[str(text) for text in run.notes.get("remarks", ())],
         warnings=warnings,
         settings=run.settings,
-        command=_again(run.settings),
+        command=_again(run),
     )
 
 
@@ -240,8 +240,12 @@ def _title(source: str) -> str:
     return f"{path.parent.name}/{path.name}" if says_little else path.name
 
 
-def _again(settings: Mapping[str, Any]) -> str:
+def _again(run: Run) -> str:
     """The command that repeats the run, where it was made by one."""
+    settings = run.settings
+    match run.notes.get("cut_from"):
+        case [str(before), int(n_clusters)]:
+            return f"ruc cut {shlex.quote(before)} -k {n_clusters} -o again/"
     folder = settings.get("output")
     if not folder or not (settings.get("source") or settings.get("features")):
         return ""

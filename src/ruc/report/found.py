@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 
 from ruc.edits.nearest import nearest_images
 from ruc.edits.suggest import Suggestions, suggest
+from ruc.levels.tree import Tree, grow_tree
 from ruc.report.data import ReportData
 from ruc.report.prototypes import typical_ranks
 
+MOST_IN_TREE: Final = 10_000  # clusters, so that each of their leaves has a number of 16 bits
 ROWS: Final = 65_536  # of a table of samples and clusters, at a time
 
 
@@ -28,6 +30,8 @@ class Found:
         (n, m) the nearest images of each, nearest first; m is 0 where there are no features.
     suggestions
         What looks like one, and what like two.
+    tree
+        Of the clusters, upwards and downwards; None where there are no features, or more leaves than can be sent.
     """
 
     typical: NDArray[np.float32]
@@ -35,6 +39,7 @@ class Found:
     ranks: NDArray[np.float32]
     neighbors: NDArray[np.int64]
     suggestions: Suggestions
+    tree: Tree | None = None
 
 
 def find(data: ReportData, seed: int = 0) -> Found:
@@ -46,7 +51,10 @@ def find(data: ReportData, seed: int = 0) -> Found:
         return Found(typical, nearest_centre, 1 - typical, neighbors, Suggestions())
     neighbors = nearest_images(data.features, seed)
     suggestions = suggest(data.cluster, data.features, neighbors, data.junk, seed)
-    return Found(typical, nearest_centre, ranks, neighbors, suggestions)
+    tree = None
+    if neighbors.shape[1] and len(np.unique(data.cluster)) <= MOST_IN_TREE and data.cluster.min() >= 0:
+        tree = grow_tree(data.cluster, data.features, neighbors, data.junk, seed)
+    return Found(typical, nearest_centre, ranks, neighbors, suggestions, tree)
 
 
 def typicality(data: ReportData) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

@@ -51,6 +51,14 @@ def payload(data: ReportData, found: Found, shown: NDArray[np.int64]) -> dict[st
         others, shares = _runners_up(data.probabilities, data.cluster)
         columns["others"] = packed(others.ravel(), "<i4")
         columns["otherShares"] = packed(shares.ravel() * FINENESS, "<u2")
+    tree = None
+    if found.tree is not None:
+        columns["leaf"] = packed(found.tree.leaf, "<u2")
+        tree = {
+            "joins": found.tree.joins.tolist(),
+            "nClusters": found.tree.n_clusters,
+            "stable": found.tree.stable_levels(),
+        }
     if data.stability is not None:
         columns["stability"] = packed(data.stability * FINENESS, "<u2")
     if data.positions is not None:
@@ -76,6 +84,7 @@ def payload(data: ReportData, found: Found, shown: NDArray[np.int64]) -> dict[st
         "isOnFeatures": bool(data.settings.get("features")),
         "columns": columns,
         "nNeighbors": found.neighbors.shape[1],
+        "tree": tree,
         "splits": [
             {
                 "cluster": one.cluster,

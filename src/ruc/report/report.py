@@ -31,6 +31,7 @@ SCRIPTS: Final = (
     "suggestions.js",
     "review.js",
     "clusters.js",
+    "levels.js",
     "table.js",
     "map.js",
     "charts.js",
@@ -39,6 +40,7 @@ SCRIPTS: Final = (
     "closing.js",
     "main.js",
 )
+STYLES: Final = ("report.css", "levels.css")
 IMAGES_PER_SHEET: Final = 250  # parsed together, when the first of them is looked at
 
 
@@ -87,7 +89,7 @@ def write_report(
         shown, images = thumbnails.rows, thumbnails.images
     script = "\n".join(_template_text(name) for name in SCRIPTS)
     script = f"(function () {{\n'use strict';\n{script}\n}})();"
-    style = _template_text("report.css")
+    style = "\n".join(_template_text(name) for name in STYLES)
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )

@@ -33,6 +33,7 @@ const base = {
   thumbnail: column('thumbnail', Int32Array),
   rank: column('rank', Uint16Array), // the most typical of a cluster lowest
   neighbors: column('neighbors', Int32Array), // data.nNeighbors a row, nearest first
+  leaf: column('leaf', Uint16Array), // of the tree of clusters
   others: column('others', Int32Array),
   otherShares: shares('otherShares'),
   stability: column('stability', Uint16Array), // in steps of 1e-4
