@@ -1,10 +1,11 @@
 """How many keys, and images looked at, until so many images are right: by the report's suggestions and its review.
 
-    python experiments/deciding.py runs/*/ --truth DATA/stl10/truth.csv [--most 500]
+    python experiments/deciding.py runs/*/ --truth DATA/stl10/truth.csv [--most 500] [--one]
 
 A script answers in the report itself, in headless Chromium, as a person would who knows the truth: suggestions first (a
 merge is right where both clusters mostly hold one class, a split where its parts mostly hold different ones), then the
-review, image by image; with Shift where all marked look-alikes are of the image's class. Beside it the list as it was
+review, twelve images at a time: each letter that sends an image on is a key, and so is Enter. With --one image by
+image, with Shift where all marked look-alikes are of the image's class. Beside it the list as it was
 before: every image in the order of its doubt, a key to confirm it or to send it to its second-best cluster, three keys
 for any other. Right is what lies in the cluster that stands for its class under the best one-to-one matching; a person
 who has gone through a list takes each cluster for the class that most of its images have.
@@ -26,6 +27,7 @@ from ruc.evaluation.truth import Truth, read_truth
 from ruc.run_folder import Run, read_run
 
 GOALS = (0.90, 0.95, 0.99)
+MOST_TURNS = 5
 ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu")
 
 
@@ -89,30 +91,49 @@ def through_the_list(run: Run, truth: Truth, most: int) -> Progress:
     return progress
 
 
-def through_the_report(run: Run, truth: Truth, page: Page, most: int) -> Progress:
+def through_the_report(run: Run, truth: Truth, page: Page, most: int, is_one: bool) -> Progress:
     """Suggestions, then the review, by the keys that a person would press."""
     progress = Progress(run, truth)
     for key, looked_at in _suggestions(page, progress):
         _press(page, progress, key, looked_at)
-    page.keyboard.press("r")
+    page.keyboard.press("o" if is_one else "r")
     progress.keys += 1
-    while progress.keys < most and GOALS[-1] not in progress.reached:
-        dialog = page.locator("#review")
-        if page.locator(".review-end").count():
-            break
-        row = int(dialog.get_attribute("data-row") or -1)
-        marked = _rows(page.locator(".near-one.marked button"))
-        target = progress.target(row)
-        offered = page.locator(".option").evaluate_all(
-            "all => all.map(one => Number(one.dataset.action.slice(3)))"
-        )
-        place = offered.index(target) if target in offered else None
-        key = "s" if place is None else str(place or "y")
-        together = bool(marked) and all(progress.codes[one] == progress.codes[row] for one in marked)
-        if together:
-            key = f"Shift+{'Digit' + key if key.isdecimal() else key.upper()}"
-        _press(page, progress, key, [row, *marked])
+    review = _one if is_one else _twelve
+    while (
+        progress.keys < most and GOALS[-1] not in progress.reached and not page.locator(".review-end").count()
+    ):
+        review(page, progress)
     return progress
+
+
+def _twelve(page: Page, progress: Progress) -> None:
+    """Each image where it belongs, or left open where no cluster stands for its class."""
+    tiles = page.locator(".sheet-open")
+    rows = _rows(tiles)
+    for place, row in enumerate(rows):
+        target = progress.target(row)
+        wanted = -1 if target is None else target
+        for _ in range(MOST_TURNS):
+            shown = int(tiles.nth(place).get_attribute("data-target") or -1)
+            if shown in (wanted, -1):
+                break
+            page.keyboard.press("abcdefghijkl"[place])
+            progress.keys += 1
+    _press(page, progress, "Enter", rows)
+
+
+def _one(page: Page, progress: Progress) -> None:
+    row = int(page.locator(".review-image").get_attribute("data-row") or -1)
+    marked = _rows(page.locator(".near-one.marked button"))
+    target = progress.target(row)
+    offered = page.locator(".option").evaluate_all(
+        "all => all.map(one => Number(one.dataset.action.slice(3)))"
+    )
+    place = offered.index(target) if target in offered else None
+    key = "s" if place is None else str(place or "y")
+    if marked and all(progress.codes[one] == progress.codes[row] for one in marked):
+        key = f"Shift+{'Digit' + key if key.isdecimal() else key.upper()}"
+    _press(page, progress, key, [row, *marked])
 
 
 def _suggestions(page: Page, progress: Progress) -> Iterator[tuple[str, list[int]]]:
@@ -169,6 +190,7 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--truth", type=Path, required=True)
     parser.add_argument("--most", type=int, default=5000, help="Keys.")
+    parser.add_argument("--one", action="store_true", help="Image by image.")
     parser.add_argument("--chromium", default="/usr/bin/chromium")
     options = parser.parse_args()
     with sync_playwright() as tool:
@@ -181,7 +203,7 @@ def main() -> None:
             page = context.new_page()
             page.goto((folder / "report.html").resolve().as_uri())
             print(
-                f"{folder.name}, the report: {through_the_report(run, truth, page, options.most).line()}",
+                f"{folder.name}, the report: {through_the_report(run, truth, page, options.most, options.one).line()}",
                 flush=True,
             )
             context.close()

@@ -415,12 +415,12 @@ def test_what_is_thrown_away_or_placed_is_in_no_count_and_no_review(visit: Visit
 def test_review_by_keyboard(visit: Visit) -> None:
     """Every key: right, second best, a digit, junk, skip, undo, and with Shift the look-alikes too."""
     page, data = visit.page, make_data()
-    page.keyboard.press("r")
+    page.keyboard.press("o")
     dialog = page.locator("#review")
     dialog.wait_for()
 
     def row() -> int:
-        return int(dialog.get_attribute("data-row"))
+        return int(page.locator(".review-image").get_attribute("data-row"))
 
     def offered() -> list[int]:
         names = page.locator(".option").evaluate_all("all => all.map((one) => one.dataset.action)")
@@ -464,6 +464,10 @@ def test_review_by_keyboard(visit: Visit) -> None:
     assert visit.store()[-2:] == [
         {"op": "move", "rows": [fifth], "cluster": 4}, {"op": "junk", "cluster": 4, "junk": True},
     ]  # fmt: skip
+    page.keyboard.press("u")  # both edits of one key
+    assert last() == ([fourth, *(int(one) for one in alike)], data.cluster[fourth])
+    assert row() == fifth
+    page.keyboard.press("j")
     sixth = row()
     page.keyboard.press("j")
     assert last() == ([sixth], 4)  # there is a place for junk by now
@@ -471,11 +475,59 @@ def test_review_by_keyboard(visit: Visit) -> None:
     dialog.wait_for(state="hidden")
     assert "2 thrown away as junk" in visit.text(".headline")
     page.reload()
-    page.keyboard.press("r")
+    page.keyboard.press("o")
     dialog.wait_for()
     assert row() not in (first, second, third, fourth, fifth, sixth)  # who was seen stays seen
     page.keyboard.press("Escape")
     visit.requests[:] = visit.requests[-1:]
+
+
+def test_review_of_twelve_at_a_time(browser: Any, tmp_path: Path) -> None:
+    """The likeliest to be wrong first, each with where it seems to belong; letters send some on, Enter takes all."""
+    data = make_data()
+    truth = data.cluster.copy()
+    wrong = np.arange(4, 64, 6)
+    data = replace(data, cluster=np.where(np.isin(np.arange(240), wrong), (truth + 2) % 4, truth))
+    visit = Visit(browser, written(tmp_path, data))
+    page = visit.page
+    page.keyboard.press("r")
+    tiles = page.locator(".sheet-open")
+    tiles.first.wait_for()
+
+    def shown(name: str) -> list[int]:
+        return [int(one) for one in tiles.evaluate_all(f"all => all.map((one) => one.dataset.{name})")]
+
+    rows, targets = shown("row"), shown("target")
+    assert len(rows) == 12
+    assert set(wrong) <= set(rows)
+    assert targets == truth[rows].tolist()  # moved where it is wrong, and else kept
+    page.keyboard.press("b")
+    assert shown("target")[1] != targets[1]
+    for _ in range(4):  # through the other two clusters, and left open
+        page.keyboard.press("b")
+    assert shown("target") == targets
+    tiles.nth(2).click()
+    page.keyboard.press("Enter")
+    after = data.cluster.copy()
+    for edit in visit.store():
+        assert edit["op"] == "move"
+        after[edit["rows"]] = edit["cluster"]
+    expected = truth[rows]
+    assert (after[rows] != expected).tolist() == [False, False, True, *[False] * 9]
+    assert not set(shown("row")) & set(rows)
+    assert f"12 decided, {len(wrong) + (-1 if rows[2] in wrong else 1)} of them moved" in visit.text(
+        ".review-head"
+    )
+    page.keyboard.press("u")
+    assert visit.store() == []
+    assert shown("row") == rows
+    page.keyboard.press("o")
+    page.locator(".review-near").wait_for()
+    page.keyboard.press("o")
+    assert tiles.count() == 12
+    page.keyboard.press("Escape")
+    visit.context.close()
+    assert visit.complaints == []
 
 
 def test_the_nearest_of_an_image_and_a_place_for_all_of_them(visit: Visit) -> None:

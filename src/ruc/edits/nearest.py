@@ -29,15 +29,15 @@ def nearest_images(features: NDArray[np.floating[Any]], seed: int = 0) -> NDArra
         return np.zeros((n_samples, 0), np.int64)
     features = np.asarray(features, np.float32)
     if n_samples > MOST_IN_FULL and features.shape[1] > N_DIRECTIONS:
-        features = _leading_directions(features)
+        features = leading_directions(features, N_DIRECTIONS)
     return nearest_neighbors(features, min(N_NEAREST, n_samples - 1), Runtime("cpu", seed)).indices
 
 
-def _leading_directions(features: NDArray[np.float32]) -> NDArray[np.float32]:
+def leading_directions(features: NDArray[np.float32], n_directions: int) -> NDArray[np.float32]:
     """Features as seen along the directions of largest variance around zero, which keep cosines best."""
     scatter = np.zeros((features.shape[1], features.shape[1]), np.float64)
     for start in range(0, len(features), ROWS):
         block = features[start : start + ROWS]
         scatter += block.T @ block
     _, vectors = np.linalg.eigh(scatter)
-    return np.asarray(features @ vectors[:, -N_DIRECTIONS:].astype(np.float32), np.float32)
+    return np.asarray(features @ vectors[:, -n_directions:].astype(np.float32), np.float32)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ruc.edits import run_id
 from ruc.report.data import ReportData
+from ruc.report.directions import in_few_directions
 from ruc.report.found import Found
 
 FINENESS: Final = 10_000  # confidences in steps of 1e-4
@@ -59,6 +60,11 @@ def payload(data: ReportData, found: Found, shown: NDArray[np.int64]) -> dict[st
             "nClusters": found.tree.n_clusters,
             "stable": found.tree.stable_levels(),
         }
+    directions = (
+        np.zeros((len(data.file_names), 0)) if data.features is None else in_few_directions(data.features)
+    )
+    if directions.size:
+        columns["directions"] = packed(directions.ravel(), "i1")
     if data.stability is not None:
         columns["stability"] = packed(data.stability * FINENESS, "<u2")
     if data.positions is not None:

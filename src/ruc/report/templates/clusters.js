@@ -133,7 +133,7 @@ function buildDoubtful() {
   });
   const review = buildReview();
   const isPossible = data.nNeighbors > 0;
-  if (isPossible) element.append(h('p', { class: 'row-actions start' }, button(['Review by keyboard ', h('kbd', null, 'r')], review, { class: 'primary', id: 'review-button' })));
+  if (isPossible) element.append(h('p', { class: 'row-actions start' }, button(['Review twelve at a time ', h('kbd', null, 'r')], () => review('sheet'), { class: 'primary', id: 'review-button' }), button(['One at a time ', h('kbd', null, 'o')], () => review('one'), { id: 'review-one-button' })));
   element.append(pictures.element);
 
   function update() {

@@ -44,7 +44,3 @@ function largestConfusions(scores, classes, columns) {
   });
   return found.sort((a, b) => b.count - a.count || b.share - a.share).slice(0, mostListed);
 }
-
-function sum(counts) {
-  return counts.reduce((a, b) => a + b, 0);
-}

@@ -34,6 +34,7 @@ const base = {
   rank: column('rank', Uint16Array), // the most typical of a cluster lowest
   neighbors: column('neighbors', Int32Array), // data.nNeighbors a row, nearest first
   leaf: column('leaf', Uint16Array), // of the tree of clusters
+  directions: column('directions', Int8Array), // features in few directions, nDirections a row
   others: column('others', Int32Array),
   otherShares: shares('otherShares'),
   stability: column('stability', Uint16Array), // in steps of 1e-4
@@ -42,6 +43,7 @@ const base = {
 };
 data.columns = null;
 const nOthers = base.others ? base.others.length / nRows : 0;
+const nDirections = base.directions ? base.directions.length / nRows : 0;
 
 const nPictured = base.thumbnail.reduce((count, position) => count + (position >= 0), 0);
 const isSample = data.hasImages && nPictured < nRows;

@@ -53,6 +53,10 @@ function plural(count, one, many = `${one}s`) {
   return `${number(count)} ${count === 1 ? one : many}`;
 }
 
+function sum(counts) {
+  return counts.reduce((a, b) => a + b, 0);
+}
+
 function tidy(value) {
   if (value === null || value === undefined || !Number.isFinite(value)) return '–';
   if (Number.isInteger(value)) return number(value);

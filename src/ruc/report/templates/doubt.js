@@ -4,6 +4,7 @@ const nVoters = 10; // nearest images that count
 
 // Anew where an image, its confidence, or one of its nearest images moved since Python wrote the page.
 function updateDoubt(state) {
+  state.centres = null; // see belonging.js
   const nCounted = Math.min(nVoters, data.nNeighbors);
   for (let row = 0; row < nRows; row++) {
     const start = row * data.nNeighbors;

@@ -77,7 +77,7 @@ function buildTheme() {
 }
 
 function buildKeys() {
-  const keys = [['r', 'review the doubtful'], ['/', 'search the table'], ['u', 'undo'], ['Shift u', 'do again'], ['← ↑ → ↓', `from ${noun} to ${noun}`], ['Enter', `open the ${noun}`], ['x', 'select it'], ['Esc', 'close'], ['?', 'this list']];
+  const keys = [['r', 'review twelve at a time'], ['o', 'review one at a time'], ['/', 'search the table'], ['u', 'undo'], ['Shift u', 'do again'], ['← ↑ → ↓', `from ${noun} to ${noun}`], ['Enter', `open the ${noun}`], ['x', 'select it'], ['Esc', 'close'], ['?', 'this list']];
   const help = h('dialog', { class: 'help', 'aria-label': 'Keyboard' }, h('h3', null, 'Keyboard'),
     h('dl', { class: 'facts' }, keys.map(([key, text]) => [h('dt', null, h('kbd', null, key)), h('dd', null, text)])),
     button('Close', () => help.close()));
@@ -91,6 +91,7 @@ function buildKeys() {
     else if (document.querySelector('dialog[open]')) return;
     else if (event.key === '/') { document.getElementById('search').focus(); event.preventDefault(); }
     else if (event.key === 'r') document.getElementById('review-button')?.click();
+    else if (event.key === 'o') document.getElementById('review-one-button')?.click();
     else if (event.key === '?') help.showModal();
   });
 }

@@ -1,8 +1,7 @@
-// Review by keyboard: one image at a time, with the reason in pictures, in the order that pays most.
+// Review by keyboard: twelve images at a time, or one with the reason in pictures; what pays most first.
 
 const budget = 30; // images in a sitting, where more are doubtful than anybody looks through
 const mostLookedThrough = 200;
-const mostKeyed = 9; // clusters that a digit stands for
 const seen = new Set(storedList('ruc-seen'));
 
 function openRows() {
@@ -11,122 +10,78 @@ function openRows() {
   return rows;
 }
 
-// What a look at an image can be expected to mend: by its own doubt, and that of its look-alikes, which one key settles
-// too; squared, since many that are a little doubtful are mostly right.
-function gain(row) {
-  let sum = current.doubt[row] ** 2;
-  for (let at = row * data.nNeighbors; at < (row + 1) * data.nNeighbors; at++) {
-    const other = base.neighbors[at];
-    if (current.cluster[other] === current.cluster[row] && !isDecided(other)) sum += current.doubt[other] ** 2;
-  }
-  return sum;
-}
-
 function buildReview() {
   const content = h('div', { class: 'review-content' });
   const dialog = h('dialog', { id: 'review', class: 'review', 'aria-label': 'Review by keyboard' }, content, h('div', { class: 'announcer visually-hidden', role: 'status', 'aria-live': 'polite' }));
   document.body.append(dialog);
-  let row = -1;
-  let nDone = 0;
+  const past = []; // what was decided since it was opened: { rows, nEdits, nMoved, mode }
+  const desk = { content, commit, takeBack, change, head, close: () => dialog.close() };
+  const modes = { sheet: sheetReview(desk), one: oneReview(desk) };
+  let mode = 'sheet';
 
-  function next() {
-    const rows = openRows();
-    row = rows.length ? rows.reduce((best, one) => (gain(one) > gain(best) ? one : best), rows[0]) : -1;
+  function show(rows) {
+    dialog.dataset.mode = mode;
+    modes[mode].show(rows);
+  }
+
+  function change() {
+    mode = mode === 'sheet' ? 'one' : 'sheet';
     show();
   }
 
-  function done(rows) {
-    for (const one of rows) seen.add(one);
+  // These rows are decided, by these edits; rows without an edit are left as they are and not asked again.
+  function commit(rows, changes) {
+    const before = rows.map((row) => current.cluster[row]);
+    for (const one of changes) edit(one);
+    const nMoved = rows.filter((row, at) => current.cluster[row] !== before[at]).length;
+    past.push({ rows, nEdits: changes.length, nMoved, mode });
+    for (const row of rows) seen.add(row);
     storeList('ruc-seen', seen);
-    nDone += 1;
-    next();
-  }
-
-  const group = (isGroup) => (isGroup ? [row, ...lookAlikes(row)] : [row]);
-
-  function place(cluster, isGroup) {
-    const rows = group(isGroup);
-    moveTo(rows, cluster);
-    done(rows);
-  }
-
-  function throwAway(isGroup) {
-    const rows = group(isGroup);
-    const [junk] = [...current.junk].filter((cluster) => !current.mergedInto.has(cluster));
-    const target = junk === undefined ? current.names.length : junk;
-    moveTo(rows, target);
-    if (junk === undefined) edit({ op: 'junk', cluster: target, junk: true });
-    done(rows);
+    show();
   }
 
   function takeBack() {
-    const [last] = edits.slice(-1);
-    undo();
-    if (last && last.op === 'move') {
-      for (const one of last.rows) seen.delete(one);
-      [row] = last.rows;
-      nDone = Math.max(0, nDone - 1);
-      show();
-    } else next();
+    const last = past.pop();
+    if (!last) { undo(); show(); return; }
+    for (let count = 0; count < last.nEdits; count++) undo();
+    for (const row of last.rows) seen.delete(row);
+    storeList('ruc-seen', seen);
+    mode = last.mode;
+    show(last.rows);
   }
 
-  function option(key, cluster, title, action) {
-    const typical = byKey(members(cluster).filter((one) => one !== row), (one) => base.rank[one] + (isDoubtful(one) ? 65536 : 0)).filter((one) => isPictured(one) || !data.hasImages).slice(0, 5);
-    return h('li', null, button([h('kbd', null, key), h('span', { class: 'option-title' }, chip(cluster), h('span', { class: 'note' }, title)),
-      h('span', { class: 'option-pictures', 'aria-hidden': 'true' }, typical.map((one) => picture(one, '')))], () => action(false), { class: 'option', 'data-action': `to-${cluster}`, 'aria-label': `${key}: ${clusterName(cluster)}, ${title}` }));
-  }
-
-  function show() {
-    if (row < 0) {
-      replaceChildren(content, h('div', { class: 'review-end' }, emptyState(`Every ${noun} has been seen`, 'Close this, look at the suggestions once more, and download your edits.'), button('Close', () => dialog.close(), { class: 'primary' })));
-      return;
-    }
-    const own = current.cluster[row];
-    const alike = lookAlikes(row);
-    const marked = new Set(alike);
-    const others = candidates(row).slice(0, mostKeyed);
-    const nNear = nearestOf(row).filter((other) => current.cluster[other] === own).length;
+  function head() {
+    const nSeen = sum(past.map(({ rows }) => rows.length));
+    const nMoved = sum(past.map((one) => one.nMoved));
     const nLeft = openRows().filter(isDoubtful).length;
-    replaceChildren(content,
-      h('div', { class: 'review-image' }, original(row), h('p', { class: 'file-name' }, data.fileNames[row]),
-        h('p', { class: 'note' }, `${percent(confidence(row))} sure; ${number(nNear)} of its ${number(data.nNeighbors)} nearest are in ${clusterName(own)}.`)),
-      h('div', { class: 'review-side' },
-        h('p', { class: 'eyebrow' }, `${number(nDone)} seen; ${nLeft > mostLookedThrough ? `${number(nLeft)} left, ${number(Math.max(0, budget - nDone % budget))} in this sitting` : `${number(nLeft)} doubtful left`}`),
-        h('h3', null, 'Is it right in ', chip(own), '?'),
-        h('ol', { class: 'options' }, option('y', own, 'yes, it is', () => place(own, false)),
-          others.map((cluster, index) => option(index ? String(index + 1) : '→', cluster, index ? '' : 'no, it belongs here', () => place(cluster, false)))),
-        h('div', { class: 'review-actions' },
-          button([h('kbd', null, 'j'), ' junk'], () => throwAway(false)), button([h('kbd', null, 's'), ' skip'], () => done([row])),
-          button([h('kbd', null, 'u'), ' undo'], takeBack, { disabled: !edits.length }), button([h('kbd', null, 'Esc'), ' close'], () => dialog.close(), { class: 'quiet' }))),
-      h('div', { class: 'review-near' },
-        h('p', { class: 'strip-title' }, `Its nearest ${nouns}`, alike.length > 0 && h('span', { class: 'note' }, `; with Shift a key counts for the ${number(alike.length)} marked ones too`)),
-        nearestStrip(row, (other) => openDetail(other, nearestOf(row)), (other) => marked.has(other))));
-    dialog.dataset.row = row;
+    return h('div', { class: 'review-head' },
+      h('p', { class: 'eyebrow' }, nSeen > 0 && `${number(nSeen)} decided, ${number(nMoved)} of them moved; `,
+        nLeft > mostLookedThrough ? `${number(nLeft)} doubtful left, the ${budget} that pay most first` : `${number(nLeft)} doubtful left`),
+      button([mode === 'sheet' ? 'One at a time ' : 'Twelve at a time ', h('kbd', null, 'o')], change, { class: 'quiet', 'data-action': 'mode' }));
   }
 
   dialog.addEventListener('keydown', (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || row < 0 || event.target.tagName === 'SELECT') return;
-    const isGroup = event.shiftKey;
-    const others = candidates(row).slice(0, mostKeyed);
-    const digit = Number((event.code.match(/^(?:Digit|Numpad)([1-9])$/) || [])[1]);
-    if (event.key.toLowerCase() === 'y') place(current.cluster[row], isGroup);
-    else if (event.key === 'ArrowRight' && others.length) place(others[0], isGroup);
-    else if (digit && others[digit - 1] !== undefined) place(others[digit - 1], isGroup);
-    else if (event.key.toLowerCase() === 'j') throwAway(isGroup);
-    else if (event.key.toLowerCase() === 's') done(group(isGroup));
-    else if (event.key === 'u') takeBack();
-    else return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === 'SELECT') return;
+    if (event.key === 'u') takeBack();
+    else if (event.key === 'o') change();
+    else if (!modes[mode].onKey(event)) return;
     event.preventDefault();
     event.stopPropagation();
     dialog.focus();
   });
   dialog.addEventListener('close', () => { isReviewing = false; for (const listener of listeners) listener(); });
 
-  return function open() {
+  return function open(as) {
     if (!data.nNeighbors) return;
     isReviewing = true;
-    next();
+    mode = as;
+    past.length = 0;
+    show();
     dialog.showModal();
     dialog.focus();
   };
+}
+
+function reviewEnd(desk) {
+  replaceChildren(desk.content, h('div', { class: 'review-end' }, emptyState(`Every ${noun} has been seen`, 'Close this, look at the suggestions once more, and download your edits.'), button('Close', desk.close, { class: 'primary' })));
 }
