@@ -213,14 +213,16 @@ def test_needed_and_all_forwards_agree_on_easy_data():
 
 WEIGHED_LABELS = np.array([0, 0, 1, 1])
 POSTERIOR = np.array([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7], [0.6, 0.4]], np.float32)
-RELIABILITY = np.array([[0.8, 0.2], [0.2, 0.8]], np.float32)
+
+
+def weighed(posterior, explained=1.0):
+    return replace(Evidence.of_all(posterior), share_right=0.8, explained=explained)
 
 
 @pytest.mark.parametrize("explained", [0.4, 0.9])
 def test_that_weak_features_cant_tell_is_said(explained):
     base = Clustering(WEIGHED_LABELS, None, 2, "given")
-    weighed = Evidence(POSTERIOR, RELIABILITY, explained)
-    selected = choose_start(base, None, weighed, RefineSettings())
+    selected = choose_start(base, None, weighed(POSTERIOR, explained), RefineSettings())
     np.testing.assert_array_equal(selected.is_clean, [True, False, True, False])
     assert "which contradict about 20% of them; 2 of 4 are used for learning" in selected.remarks[0]
     assert [("can't tell whether they are right" in remark) for remark in selected.remarks] == [False, True][
@@ -240,7 +242,7 @@ def test_weighing_takes_the_place_of_the_votes(selection, expected):
     sure = np.array([[1.0, 0.0], [1.0, 0.0], [0.5, 0.5], [0.0, 1.0]], np.float32)
     base = Clustering(WEIGHED_LABELS, sure, 2, "given")
     settings = RefineSettings(selection=selection)
-    selected = choose_start(base, None, Evidence(POSTERIOR, RELIABILITY), settings)
+    selected = choose_start(base, None, weighed(POSTERIOR), settings)
     assert selected.labels is base.labels
     if selection == "hybrid":  # leaves cluster 1 without a clean sample
         (said,) = selected.warnings
@@ -253,7 +255,7 @@ def test_weighing_takes_the_place_of_the_votes(selection, expected):
 def test_a_cluster_whose_labels_are_all_disbelieved_trusts_its_most_typical():
     posterior = np.array([[0.9, 0.1], [0.8, 0.2], [0.9, 0.1], [0.7, 0.3]], np.float32)
     base = Clustering(WEIGHED_LABELS, None, 2, "given")
-    selected = choose_start(base, None, Evidence(posterior, RELIABILITY), RefineSettings())
+    selected = choose_start(base, None, weighed(posterior), RefineSettings())
     np.testing.assert_array_equal(selected.is_clean, [True, True, False, True])
     assert "cluster 1" in selected.warnings[0]
 
@@ -262,7 +264,7 @@ def test_smoothed_labels_are_not_trusted_for_the_confidence_in_others():
     sure = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]], np.float32)
     base = Clustering(WEIGHED_LABELS, sure, 2, "scan", "network")
     smoothed = np.array([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7], [0.4, 0.6]], np.float32)
-    selected = choose_start(base, None, Evidence(smoothed, None), RefineSettings(selection="confidence"))
+    selected = choose_start(base, None, Evidence.of_all(smoothed), RefineSettings(selection="confidence"))
     np.testing.assert_array_equal(selected.labels, [0, 1, 1, 1])
     np.testing.assert_array_equal(selected.is_clean, [True, False, True, True])
 

@@ -22,7 +22,7 @@ def check_declared(settings: Any) -> None:
     InputError
         A value that its declaration doesn't allow; nothing is converted but whole numbers to floats.
     """
-    for name, (adapter, kind) in _adapters(type(settings)).items():
+    for name, (adapter, kind) in _adapters(type(settings)).items():  # type: ignore[arg-type]
         value = getattr(settings, name)
         try:
             adapter.validate_python(value, strict=True)

@@ -146,7 +146,7 @@ def _unrelated(
     The networks, which must be something, are trained for an epoch.
     """
     settings = replace(settings, n_epochs=1, promotion=False)
-    evidence = unrelated_evidence(base)
+    evidence = unrelated_evidence(base, neighbors)
     start = select_clean(base, neighbors, settings, evidence.belief_in(base.labels))
     trained = refine(space, start, settings, runtime)
     word = last_word(space, trained.pair, base, evidence, None, settings, runtime)
@@ -168,7 +168,7 @@ def choose_start(
     """The labels to start from, smoothed where they were, and which of them are trusted."""
     if evidence is None:
         return select_clean(base, neighbors, settings)
-    if evidence.reliability is None:
+    if evidence.share_right is None:
         labels = np.where(base.labels == UNKNOWN, UNKNOWN, evidence.labels)
         return select_clean(replace(base, labels=labels), neighbors, settings)
     start = select_clean(base, neighbors, settings, evidence.belief_in(base.labels))

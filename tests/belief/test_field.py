@@ -62,8 +62,8 @@ def test_a_samples_own_label_has_no_part_in_its_opinion():
     changed[7] = 2
     before = fit_field(Clustering(truth, None, 3, "given"), neighbors, CPU)
     after = fit_field(Clustering(changed, None, 3, "given"), neighbors, CPU)
-    np.testing.assert_array_equal(before.opinion[7], after.opinion[7])
-    assert not np.array_equal(before.opinion, after.opinion)
+    np.testing.assert_array_equal(before.probabilities[7], after.probabilities[7])
+    assert not np.array_equal(before.probabilities, after.probabilities)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.4])
@@ -77,15 +77,15 @@ def test_confusion_of_two_classes_both_ways_is_told_from_likeness(share):
     field = fit_field(Clustering(labels, None, 3, "given"), neighbors_of(features), CPU)
     expected = [[1 - share, share, 0], [share, 1 - share, 0], [0, 0, 1]]
     np.testing.assert_allclose(field.reliability, expected, atol=0.05)
-    assert (field.opinion.argmax(axis=1) == truth).mean() > 0.98
+    assert (field.probabilities.argmax(axis=1) == truth).mean() > 0.98
 
 
 def test_samples_without_a_label_get_an_opinion():
     features, truth = blobs()
     labels = np.where(np.arange(len(truth)) % 3 == 0, -1, truth)
     field = fit_field(Clustering(labels, None, 3, "given"), neighbors_of(features), CPU)
-    np.testing.assert_allclose(field.opinion.sum(axis=1), 1, rtol=1e-5)
-    assert (field.opinion.argmax(axis=1) == truth).mean() > 0.98
+    np.testing.assert_allclose(field.probabilities.sum(axis=1), 1, rtol=1e-5)
+    assert (field.probabilities.argmax(axis=1) == truth).mean() > 0.98
 
 
 def test_a_sample_without_a_label_hears_of_all_labels():
@@ -93,5 +93,5 @@ def test_a_sample_without_a_label_hears_of_all_labels():
     features, truth = blobs(50, 4)
     labels = np.full(len(truth), -1)
     labels[[3, 60, 110, 190]] = truth[[3, 60, 110, 190]]
-    opinion = fit_field(Clustering(labels, None, 4, "given"), neighbors_of(features), CPU).opinion
+    opinion = fit_field(Clustering(labels, None, 4, "given"), neighbors_of(features), CPU).probabilities
     assert (opinion.argmax(axis=1) == truth)[labels < 0].all()

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from ruc.belief.opinion import _held_out_predictions, _vote_shares, weigh_opinions, weigh_votes_among
+from ruc.belief.opinion import _held_out_predictions, _vote_shares, weigh_opinions
 from ruc.labels.clustering import Clustering
+from ruc.neighbors.propagation import all_clusters
 from ruc.neighbors.search import nearest_neighbors
 from ruc.runtime import Runtime
 
@@ -38,7 +39,7 @@ def test_votes_are_counted_as_a_slow_loop_counts_them():
     labels = np.where(np.arange(200) % 7 == 0, -1, truth)
     known = labels[labels >= 0]
     prior = [(np.sum(known == c) + 1) / (len(known) + N_CLUSTERS) for c in range(N_CLUSTERS)]
-    shares = _vote_shares(given(labels), neighbors, 10)
+    shares = _vote_shares(given(labels), neighbors, 10, all_clusters(200, N_CLUSTERS))
     for sample in range(200):
         votes = [labels[other] for other in neighbors.indices[sample, :10] if labels[other] >= 0]
         for c in range(N_CLUSTERS):
@@ -50,16 +51,18 @@ def test_the_classifier_judges_a_sample_without_its_own_label():
     features, truth, _ = overlapping(300)
     changed = truth.copy()
     changed[17] = (changed[17] + 1) % N_CLUSTERS
-    before = _held_out_predictions(given(truth), features, CPU)
-    after = _held_out_predictions(given(changed), features, CPU)
+    before = _held_out_predictions(given(truth), features, CPU, all_clusters(len(features), N_CLUSTERS))
+    after = _held_out_predictions(given(changed), features, CPU, all_clusters(len(features), N_CLUSTERS))
     np.testing.assert_array_equal(before[17], after[17])
     assert not np.array_equal(before, after)
 
 
 def test_scale_and_offset_of_the_features_dont_matter_to_the_classifier():
     features, truth, _ = overlapping(300)
-    one = _held_out_predictions(given(truth), features, CPU)
-    other = _held_out_predictions(given(truth), 100 * features + 3, CPU)
+    one = _held_out_predictions(given(truth), features, CPU, all_clusters(len(features), N_CLUSTERS))
+    other = _held_out_predictions(
+        given(truth), 100 * features + 3, CPU, all_clusters(len(features), N_CLUSTERS)
+    )
     np.testing.assert_allclose(one, other, atol=0.02)
 
 
@@ -67,7 +70,7 @@ def test_a_cluster_that_a_fold_never_sees_keeps_a_little_probability():
     features, truth, _ = overlapping(200)
     labels = np.where(truth == 3, -1, truth)
     labels[3] = 3
-    shares = _held_out_predictions(given(labels), features, CPU)
+    shares = _held_out_predictions(given(labels), features, CPU, all_clusters(len(features), N_CLUSTERS))
     assert (shares > 0).all()
     np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
     assert shares[3, 3] < 1e-3  # of its own cluster nobody else was seen
@@ -75,13 +78,15 @@ def test_a_cluster_that_a_fold_never_sees_keeps_a_little_probability():
 
 def test_with_one_label_only_the_classifier_has_no_opinion():
     features, _, _ = overlapping(60)
-    shares = _held_out_predictions(given(np.zeros(60, np.int64)), features, CPU)
+    shares = _held_out_predictions(
+        given(np.zeros(60, np.int64)), features, CPU, all_clusters(len(features), N_CLUSTERS)
+    )
     np.testing.assert_allclose(shares, 1 / N_CLUSTERS)
 
 
 def test_fewer_samples_than_folds_are_each_a_fold():
     features, truth, _ = overlapping(60)
-    shares = _held_out_predictions(given(truth[:4] % 2), features[:4], CPU)
+    shares = _held_out_predictions(given(truth[:4] % 2), features[:4], CPU, all_clusters(4, N_CLUSTERS))
     assert (shares[:, :2].sum(axis=1) > 0.99).all()  # each was asked of, by a classifier of the three others
 
 
@@ -91,33 +96,33 @@ def test_the_share_of_wrong_labels_is_found_and_the_classifier_repairs_more(shar
     labels = with_wrong(truth, share)
     right = {}
     for asked in (None, features):
-        opinion, reliability = weigh_opinions(given(labels), neighbors, CPU, asked)
-        np.testing.assert_allclose(opinion.sum(axis=1), 1, rtol=1e-4)
-        np.testing.assert_allclose(reliability.sum(axis=1), 1, rtol=1e-4)
-        right[asked is None] = np.mean((opinion * reliability.T[labels]).argmax(axis=1) == truth)
-        assert 1 - reliability.diagonal().mean() == pytest.approx(share, abs=0.08)
+        columns = all_clusters(1200, N_CLUSTERS)
+        opinion = weigh_opinions(given(labels), neighbors, CPU, columns, asked)
+        np.testing.assert_allclose(opinion.probabilities.sum(axis=1), 1, rtol=1e-4)
+        np.testing.assert_allclose(opinion.reliability.sum(axis=1), 1, rtol=1e-4)
+        judged = opinion.probabilities * opinion.reliability.T[labels]
+        right[asked is None] = np.mean(judged.argmax(axis=1) == truth)
+        assert 1 - opinion.reliability.diagonal().mean() == pytest.approx(share, abs=0.08)
     assert right[False] > right[True] + 0.01 > 1 - share + 0.01
 
 
-def test_among_all_clusters_as_candidates_the_votes_are_weighed_as_without():
-    _, truth, neighbors = overlapping(600)
+def test_in_whatever_order_the_clusters_are_asked_about():
+    features, truth, neighbors = overlapping(600)
     labels = np.where(np.arange(600) % 9 == 0, -1, with_wrong(truth, 0.2))
     columns = np.stack([(labels + shift) % N_CLUSTERS for shift in range(N_CLUSTERS)], axis=1)
     columns[labels == -1] = np.arange(N_CLUSTERS)
-    expected, reliability = weigh_opinions(given(labels), neighbors, CPU)
-    # The own label comes first, so that of an unknown one the first column says nothing.
-    known = labels != -1
-    opinion, found = weigh_votes_among(given(labels), neighbors, CPU, columns)
-    np.testing.assert_allclose(found, reliability, atol=0.01)
-    aligned = np.take_along_axis(expected, columns, axis=1)
-    np.testing.assert_allclose(opinion[known], aligned[known], atol=0.02)
+    plain = weigh_opinions(given(labels), neighbors, CPU, all_clusters(600, N_CLUSTERS), features)
+    turned = weigh_opinions(given(labels), neighbors, CPU, columns, features)
+    np.testing.assert_allclose(turned.reliability, plain.reliability, atol=1e-3)
+    aligned = np.take_along_axis(plain.probabilities, columns, axis=1)
+    np.testing.assert_allclose(turned.probabilities, aligned, atol=1e-3)
 
 
 def test_what_candidates_lack_is_left_to_the_other_clusters():
     _, truth, neighbors = overlapping(600)
     columns = np.stack([truth, (truth + 1) % N_CLUSTERS, np.full(600, -1)], axis=1)
-    opinion, _ = weigh_votes_among(given(truth), neighbors, CPU, columns)
-    full, _ = weigh_opinions(given(truth), neighbors, CPU)
+    opinion = weigh_opinions(given(truth), neighbors, CPU, columns).probabilities
+    full = weigh_opinions(given(truth), neighbors, CPU, all_clusters(600, N_CLUSTERS)).probabilities
     np.testing.assert_allclose(opinion[:, 2], 0, atol=1e-6)
     lacking = 1 - opinion.sum(axis=1)
     others = 1 - full[np.arange(600), truth] - full[np.arange(600), (truth + 1) % N_CLUSTERS]

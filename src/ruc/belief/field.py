@@ -8,12 +8,11 @@ cleans the neighbours, by their own neighbours and so on, which is what tells a 
 from a class that looks like another.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from ruc.belief.opinion import Opinion
 from ruc.labels.clustering import UNKNOWN, Clustering
 from ruc.neighbors.search import Neighbors
 from ruc.runtime import Runtime
@@ -26,23 +25,7 @@ PRIOR_STRENGTH = 5.0  # so many observations of each cluster speak for its label
 LEAST_CONFUSED = 1e-4
 
 
-@dataclass(frozen=True)
-class Field:
-    """What the field says of each sample without its own label.
-
-    Attributes
-    ----------
-    opinion
-        (n_samples, n_clusters) float32 probabilities of the true label.
-    reliability
-        (n_clusters, n_clusters) float32: row y is how samples of cluster y are labelled.
-    """
-
-    opinion: NDArray[np.float32]
-    reliability: NDArray[np.float32]
-
-
-def fit_field(base: Clustering, neighbors: Neighbors, runtime: Runtime) -> Field:
+def fit_field(base: Clustering, neighbors: Neighbors, runtime: Runtime) -> Opinion:
     """Estimate how reliable the labels are, and each sample's true label from its neighbourhood alone.
 
     Parameters
@@ -69,7 +52,7 @@ def fit_field(base: Clustering, neighbors: Neighbors, runtime: Runtime) -> Field
     if not known.all():
         field, _ = _fit_mean_field(graph, base, np.flatnonzero(known))
         opinion[~known] = _softmax(field[~known])
-    return Field(opinion, np.mean(reliabilities, axis=0).astype(np.float32))
+    return Opinion(opinion, np.mean(reliabilities, axis=0).astype(np.float32))
 
 
 def _fit_mean_field(

@@ -6,7 +6,7 @@ often confused with another and one that looks like it can't be told apart.
 """
 
 import warnings
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,15 +25,35 @@ PENALTY = 0.1  # `C` of scikit-learn, for features of unit variance
 LEAST_SHARE = 1e-5
 LEAST_WRONG = 1e-6
 NOTHING = 1e-30  # a share whose logarithm is finite
-BLOCK_ROWS = 50_000
+VOTES_AT_ONCE = 16 * 1024 * 1024  # samples times clusters
 PRIOR_STRENGTH = 5.0  # so many observations speak for every label being right
 SHARPEST = 5.0
 N_STEPS = 60
 
 
+class Opinion(NamedTuple):
+    """What the others say of each sample, none of whom saw its own label.
+
+    Attributes
+    ----------
+    probabilities
+        (n_samples, m) float32: of the true label, for the clusters that were asked about; what is missing from 1 is all
+        other clusters'.
+    reliability
+        (n_clusters, n_clusters) float32: row y is how samples of cluster y are labelled.
+    """
+
+    probabilities: NDArray[np.float32]
+    reliability: NDArray[np.float32]
+
+
 def weigh_opinions(
-    base: Clustering, neighbors: Neighbors, runtime: Runtime, features: NDArray[np.floating] | None = None
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    base: Clustering,
+    neighbors: Neighbors,
+    runtime: Runtime,
+    columns: NDArray[np.int64],
+    features: NDArray[np.floating] | None = None,
+) -> Opinion:
     """Each sample's probable label without its own, and how reliable the labels are.
 
     Parameters
@@ -44,71 +64,25 @@ def weigh_opinions(
         Nearest neighbours of every sample.
     runtime
         The seed.
+    columns
+        (n_samples, m) the clusters that each sample could be of, its own label among them; -1: none.
     features
         (n_samples, n_features); without them the neighbours alone are asked.
-
-    Returns
-    -------
-    opinion
-        (n_samples, n_clusters) float32 probabilities of the true label.
-    reliability
-        (n_clusters, n_clusters) float32: row y is how samples of cluster y are labelled.
     """
-    shares = [_vote_shares(base, neighbors, n_voters) for n_voters in _scales(base, neighbors)]
+    shares = [_vote_shares(base, neighbors, n_voters, columns) for n_voters in _scales(base, neighbors)]
     if features is not None:
-        shares.append(_held_out_predictions(base, features, runtime))
-    opinions = _Opinions(np.log(np.stack(shares)), base.labels, np.zeros((1, 1), np.float32))
-    return _weigh(opinions, base, runtime)
-
-
-def weigh_votes_among(
-    base: Clustering, neighbors: Neighbors, runtime: Runtime, columns: NDArray[np.int64]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """As `weigh_opinions` by neighbours, where a number for each sample and cluster would be too many.
-
-    Parameters
-    ----------
-    base, neighbors, runtime
-        As there.
-    columns
-        (n_samples, m) the clusters that each sample could be of, its own label first; -1: none.
-
-    Returns
-    -------
-    opinion
-        (n_samples, m) float32 probabilities of these; what is missing from 1 is all other clusters'.
-    reliability
-        As there.
-    """
-    shares = np.stack([_vote_shares_among(base, neighbors, n, columns) for n in _scales(base, neighbors)])
-    n_others = np.maximum(base.n_clusters - (columns != UNKNOWN).sum(axis=1), 1)
-    others = np.maximum(1 - shares.sum(axis=2), LEAST_SHARE) / n_others
-    shares = np.where(columns == UNKNOWN, NOTHING, shares)
-    crowd = np.zeros((len(columns), columns.shape[1] + 1), np.float32)
-    crowd[:, -1] = np.log(n_others)
-    logs = np.log(np.concatenate([shares, others[:, :, None]], axis=2))
-    own = np.where(base.labels == UNKNOWN, UNKNOWN, 0)
-    opinion, reliability = _weigh(_Opinions(logs.astype(np.float32), own, crowd), base, runtime)
-    return opinion[:, :-1], reliability
-
-
-@dataclass(frozen=True)
-class _Opinions:
-    """What several judges say of each sample, none of whom saw its own label.
-
-    Attributes
-    ----------
-    logs
-        (n_opinions, n_samples, n_columns) logarithms of the probability of one cluster of each column.
-    own
-        (n_samples,) the column of the sample's own label, -1 where it's unknown.
-    crowd
-        (n_samples or 1, n_columns or 1) logarithm of how many clusters a column stands for.
-    """
-
-    logs: NDArray[np.float32]
-    own: NDArray[np.int64]
-    crowd: NDArray[np.float32]
+        shares.append(_held_out_predictions(base, features, runtime, columns))
+    n_others = base.n_clusters - (columns != UNKNOWN).sum(axis=1)
+    logs = np.stack([_logarithms(share, columns, n_others) for share in shares])
+    crowd = np.zeros(logs.shape[1:], np.float32)  # logarithm of how many clusters a column stands for
+    if logs.shape[2] > columns.shape[1]:
+        crowd[:, -1] = np.log(np.maximum(n_others, 1))
+    is_own = columns == base.labels[:, None]
+    own = np.where(is_own.any(axis=1) & (base.labels != UNKNOWN), is_own.argmax(axis=1), UNKNOWN)
+    weighed, wrong = _weigh(logs, own, crowd, base.n_clusters, runtime)
+    reliability = np.full((base.n_clusters, base.n_clusters), wrong / max(base.n_clusters - 1, 1), np.float32)
+    np.fill_diagonal(reliability, 1 - wrong)
+    return Opinion(weighed[:, : columns.shape[1]], np.maximum(reliability, LEAST_WRONG))
 
 
 def _scales(base: Clustering, neighbors: Neighbors) -> list[int]:
@@ -123,35 +97,38 @@ def _sizes(base: Clustering) -> NDArray[np.float32]:
     return shares.astype(np.float32)
 
 
-def _vote_shares(base: Clustering, neighbors: Neighbors, n_voters: int) -> NDArray[np.float32]:
-    """(n_samples, n_clusters) shares of the nearest neighbours with each label; one more votes as all samples do."""
-    prior = _sizes(base)
-    voters = base.labels[neighbors.indices[:, :n_voters]]
-    counts = np.tile(prior, (len(base.labels), 1))
-    rows, columns = np.nonzero(voters != UNKNOWN)
-    np.add.at(counts, (rows, voters[rows, columns]), 1.0)
-    return np.asarray(counts / counts.sum(axis=1, keepdims=True), np.float32)
-
-
-def _vote_shares_among(
+def _vote_shares(
     base: Clustering, neighbors: Neighbors, n_voters: int, columns: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """(n_samples, m) `_vote_shares` of these clusters alone."""
-    prior = _sizes(base)
-    shares = np.empty(columns.shape, np.float32)
-    for start in range(0, len(columns), BLOCK_ROWS):
-        here = columns[start : start + BLOCK_ROWS]
-        voters = base.labels[neighbors.indices[start : start + BLOCK_ROWS, :n_voters]]
-        counts = np.stack([(voters == column[:, None]).sum(axis=1) for column in here.T], axis=1)
-        n_votes = (voters != UNKNOWN).sum(axis=1, keepdims=True)
-        shares[start : start + BLOCK_ROWS] = (counts + prior[here]) / (n_votes + 1)
-    return np.where(columns == UNKNOWN, 0, shares)
+    """(n_samples, m) shares of the nearest neighbours with each label; one more votes as all samples do."""
+    prior, shares = _sizes(base), np.empty(columns.shape, np.float32)
+    step = max(1, VOTES_AT_ONCE // base.n_clusters)
+    for start in range(0, len(shares), step):
+        part = slice(start, start + step)
+        voters = base.labels[neighbors.indices[part, :n_voters]]
+        counts = np.tile(prior, (len(voters), 1))
+        rows, places = np.nonzero(voters != UNKNOWN)
+        np.add.at(counts, (rows, voters[rows, places]), 1.0)
+        counts /= counts.sum(axis=1, keepdims=True)
+        shares[part] = np.take_along_axis(counts, np.maximum(columns[part], 0), axis=1)
+    return shares
+
+
+def _logarithms(
+    shares: NDArray[np.float32], columns: NDArray[np.int64], n_others: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Of the shares of these clusters and, where these aren't all, of one of the others, which share the rest alike."""
+    shares = np.where(columns == UNKNOWN, NOTHING, shares)
+    if n_others.any():
+        others = np.maximum(1 - shares.sum(axis=1), LEAST_SHARE) / np.maximum(n_others, 1)
+        shares = np.column_stack([shares, others])
+    return np.log(shares).astype(np.float32)
 
 
 def _held_out_predictions(
-    base: Clustering, features: NDArray[np.floating], runtime: Runtime
+    base: Clustering, features: NDArray[np.floating], runtime: Runtime, columns: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """(n_samples, n_clusters) probabilities by logistic regression on the labels of the other folds."""
+    """(n_samples, m) probabilities of these clusters, by logistic regression on the labels of the other folds."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
@@ -159,38 +136,53 @@ def _held_out_predictions(
     fold_of = random.permutation(np.arange(len(features)) % N_FOLDS)
     some = features[:: -(-len(features) // MOST_FITTED)]
     spread = float((some - some.mean(axis=0)).std()) or 1.0
-    shares = np.full((len(features), base.n_clusters), LEAST_SHARE, np.float32)
+    found = np.empty(columns.shape, np.float32)
     for fold in range(min(N_FOLDS, len(features))):
         seen = np.flatnonzero((base.labels != UNKNOWN) & (fold_of != fold))
         seen = np.sort(random.permutation(seen)[:MOST_FITTED])
-        labels = base.labels[seen]
+        asked, labels = np.flatnonzero(fold_of == fold), base.labels[seen]
         if len(np.unique(labels)) < 2:
+            found[asked] = 1 / base.n_clusters
             continue
-        asked = np.flatnonzero(fold_of == fold)
         with warnings.catch_warnings():
             # A fit cut short predicts a little worse, and counts so much less.
             warnings.simplefilter("ignore", ConvergenceWarning)
             model = LogisticRegression(C=PENALTY, max_iter=N_STEPS).fit(features[seen] / spread, labels)
-        shares[np.ix_(asked, model.classes_)] += model.predict_proba(features[asked] / spread)
-    return np.asarray(shares / shares.sum(axis=1, keepdims=True), np.float32)
+        for rows in np.array_split(asked, 1 + asked.size * base.n_clusters // VOTES_AT_ONCE):
+            shares = np.full((len(rows), base.n_clusters), LEAST_SHARE, np.float32)
+            shares[:, model.classes_] += model.predict_proba(features[rows] / spread)
+            shares /= shares.sum(axis=1, keepdims=True)
+            found[rows] = np.take_along_axis(shares, np.maximum(columns[rows], 0), axis=1)
+    return found
 
 
 def _weigh(
-    opinions: _Opinions, base: Clustering, runtime: Runtime
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The likeliest product of the opinions (n_samples, n_columns), and the reliability."""
-    known = np.flatnonzero(opinions.own != UNKNOWN)
+    logs: NDArray[np.float32],
+    own: NDArray[np.int64],
+    crowd: NDArray[np.float32],
+    n_clusters: int,
+    runtime: Runtime,
+) -> tuple[NDArray[np.float32], float]:
+    """The likeliest product of the opinions, and the share of wrong labels.
+
+    Parameters
+    ----------
+    logs
+        (n_opinions, n_samples, n_columns) logarithms of the probability of one cluster of each column.
+    own
+        (n_samples,) the column of the sample's own label, -1 where it's unknown.
+    crowd
+        (n_samples, n_columns) logarithm of how many clusters a column stands for.
+    """
+    known = np.flatnonzero(own != UNKNOWN)
     random = np.random.default_rng(runtime.numpy_seed("opinion/sample"))
     rows = np.sort(random.permutation(known)[:MOST_FITTED])
-    crowd = opinions.crowd[rows] if len(opinions.crowd) > 1 else opinions.crowd
-    logs, own, crowds = map(torch.from_numpy, (opinions.logs[:, rows], opinions.own[rows], crowd))
-    weights, wrong = _fit(logs, own, crowds, base.n_clusters)
-    weighed = np.einsum("s,snk->nk", weights, opinions.logs) + opinions.crowd
+    chosen = torch.from_numpy(logs[:, rows]), torch.from_numpy(own[rows]), torch.from_numpy(crowd[rows])
+    weights, wrong = _fit(*chosen, n_clusters)
+    weighed = np.einsum("s,snk->nk", weights, logs) + crowd
     weighed = np.exp(weighed - weighed.max(axis=1, keepdims=True))
     weighed /= weighed.sum(axis=1, keepdims=True)
-    reliability = np.full((base.n_clusters, base.n_clusters), wrong / max(base.n_clusters - 1, 1), np.float32)
-    np.fill_diagonal(reliability, 1 - wrong)
-    return weighed.astype(np.float32), np.maximum(reliability, LEAST_WRONG)
+    return weighed.astype(np.float32), wrong
 
 
 def _fit(logs: Tensor, own: Tensor, crowd: Tensor, n_clusters: int) -> tuple[NDArray[np.float32], float]:

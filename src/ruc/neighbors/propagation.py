@@ -24,6 +24,18 @@ def is_large(base: Clustering) -> bool:
     return len(base.labels) * base.n_clusters > MOST_DENSE
 
 
+def all_clusters(n_samples: int, n_clusters: int) -> NDArray[np.int64]:
+    """(n_samples, n_clusters) every cluster for every sample."""
+    return np.broadcast_to(np.arange(n_clusters), (n_samples, n_clusters))
+
+
+def possible_clusters(base: Clustering, neighbors: Neighbors) -> NDArray[np.int64]:
+    """(n_samples, m) the clusters that each sample could be of: all, or `find_candidates` where all are too many."""
+    if is_large(base):
+        return find_candidates(base.labels, neighbors)
+    return all_clusters(len(base.labels), base.n_clusters)
+
+
 def propagate(
     base: Clustering, neighbors: Neighbors, share: float, columns: NDArray[np.int64] | None = None
 ) -> NDArray[np.float32]:
