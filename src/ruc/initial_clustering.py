@@ -14,6 +14,7 @@ from ruc.cluster.auto import cluster, largest_first, method_of, order_by_size
 from ruc.cluster.checkpoint import cluster_by_checkpoint
 from ruc.cluster.n_clusters import estimate_n_clusters
 from ruc.embed import is_fitted_here
+from ruc.embed.packaged import PACKAGES
 from ruc.embed.scratch import choose_policy
 from ruc.embedding import Embedding
 from ruc.errors import InputError
@@ -69,7 +70,7 @@ def check_base(settings: Settings, file_names: Sequence[str] | None) -> None:
             raise _without_images(settings.base, _embedder(settings))
     elif file_names is not None:
         check_given(Path(settings.labels), file_names, *_probabilities_and_number(settings))
-    if settings.space == "image" and not (_keeps_images(settings) and _has_network(settings)):
+    if settings.space == "image" and not _has_network(settings):
         raise without_network(_embedder(settings))
 
 
@@ -84,7 +85,11 @@ def _keeps_images(settings: Settings) -> bool:
 
 
 def _has_network(settings: Settings) -> bool:
-    return settings.embedder != "pixels" or is_checkpoint(settings.base)
+    """Whether there may be a network to retrain: our own, a checkpoint's, or a packaged one among the embedders."""
+    if settings.feature_files:
+        return False
+    own = _keeps_images(settings) and settings.embedder != "pixels"
+    return own or is_checkpoint(settings.base) or any(name in PACKAGES for name in settings.embedders)
 
 
 def _without_images(base: str, embedder: str) -> InputError:
@@ -98,7 +103,7 @@ def without_network(embedder: str) -> InputError:
     """What is wrong with whole networks to be retrained where there are none."""
     return InputError(
         f"--space image given with the embedder {embedder!r}; expected one with a network to retrain: "
-        "--embedder contrastive, or --space feature"
+        "--embedder lite0 or contrastive, or --space feature"
     )
 
 

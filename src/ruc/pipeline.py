@@ -25,6 +25,7 @@ from ruc.embedded_views import embed_views
 from ruc.embedding import Embedding, embed_images
 from ruc.errors import InputError, NothingToClusterError
 from ruc.given_features import names_file, read_features
+from ruc.image_space import packaged_names, space_of_packaged, what_is_retrained
 from ruc.images.load import choose_size, content_hashes
 from ruc.images.reading import Reading
 from ruc.images.source import ImageSource, find_images
@@ -120,7 +121,7 @@ def run_pipeline(
     given = given_base(settings, embedded)
     neighbors = find_neighbors(embedded.features, settings.refine, runtime, embedded.parts)
     base = given or initial_clustering(settings, embedded, neighbors, runtime, kept)
-    space = choose_space(settings, embedded, base, neighbors, runtime)
+    space = choose_space(settings, embedded, base, neighbors, runtime, source, kept)
     repaired = retrain(settings, embedded, space, base, neighbors, runtime, kept)
     hashes = None if source is None else content_hashes(source.take(embedded.rows))
     return as_run(settings, embedded, neighbors, base, space, repaired, runtime, source, hashes)
@@ -164,19 +165,29 @@ def embed(
 
 
 def choose_space(
-    settings: Settings, embedded: Embedding, base: Base, neighbors: Neighbors, runtime: Runtime
+    settings: Settings,
+    embedded: Embedding,
+    base: Base,
+    neighbors: Neighbors,
+    runtime: Runtime,
+    source: ImageSource | None = None,
+    kept: Checkpoints | None = None,
 ) -> Space:
-    """Heads on features, or whole networks on the images where there are enough of them."""
+    """Heads on features, or networks on the images: whole ones of our own, or what is retrained of packaged ones."""
     backbone = embedded.backbone if base.backbone is None else base.backbone
     if not retrains_networks(settings, embedded, base.backbone):
         n_first = next(iter(embedded.embeddings.values()), None)
         views = embed_views(embedded, runtime)
         return FeatureSpace(embedded.features, neighbors, runtime, views, n_first=n_first)
-    if embedded.images is None or backbone is None:
+    if embedded.images is not None and backbone is not None:
+        policy, why = choose_policy(embedded.images.pixels, runtime)
+        logger.info("retraining whole networks: %s", why)
+        return ImageSpace(embedded.images.pixels, backbone, policy, runtime)
+    names = packaged_names(embedded)
+    if source is None or not names:
         raise without_network(embedded.name)
-    policy, why = choose_policy(embedded.images.pixels, runtime)
-    logger.info("retraining whole networks: %s", why)
-    return ImageSpace(embedded.images.pixels, backbone, policy, runtime)
+    images = source.take(embedded.rows)
+    return space_of_packaged(names, images, settings.image_size, runtime, kept or Checkpoints())
 
 
 def retrain(
@@ -193,7 +204,7 @@ def retrain(
     def keep(epoch: Epoch, snapshot: Any) -> None:
         kept.save_now_and_then("refine", snapshot)
 
-    on_epoch = keep if kept.folder is not None and isinstance(space, ImageSpace) else None
+    on_epoch = keep if kept.folder is not None and space.sees_more else None
     return repair(
         space,
         base.clustering,
@@ -229,7 +240,7 @@ def as_run(
         else int(embedded.images.pixels.shape[-1]),
         "base": base.clustering.name,
         "refine": settings.refine.filled(space.defaults).to_dict(),
-        "space": "image" if isinstance(space, ImageSpace) else "feature",
+        "space": "image" if space.sees_more else "feature",
         **reading,
         **provenance(str(runtime.device)),
     }
@@ -266,7 +277,11 @@ def as_run(
             "given_settings": settings.as_yaml_dict(),
             "embedder": embedded.why,
             "is_calibrated": repaired.stability is None,
-            "remarks": [*(() if source is None else source.remarks), *repaired.remarks],
+            "remarks": [
+                *(() if source is None else source.remarks),
+                *what_is_retrained(space),
+                *repaired.remarks,
+            ],
             "warnings": [
                 *repaired.warnings,
                 *empty_clusters(base.clustering.labels, repaired.labels, base.names),

@@ -16,11 +16,12 @@ from ruc.check.checked import LEAST, POSSIBLE
 from ruc.check.coverage import possible_clusters
 from ruc.edits import before_edits, follow_edits, needs_features
 from ruc.embed import embedder_from_state
+from ruc.embed.maps import cuts_of, load_blocks, maps_of, stream_images
 from ruc.embed.scaling import Scaling, scalings_of
 from ruc.embed.several import embed_source, fitted_from_state
 from ruc.errors import InputError
 from ruc.given_features import load_named
-from ruc.images.load import load_pixels
+from ruc.images.load import Skipped, check_skipped, load_pixels
 from ruc.images.reading import MOST_MEGAPIXELS, Reading
 from ruc.images.source import ImageSource, find_images
 from ruc.images.survey import survey
@@ -128,6 +129,8 @@ def _predict(
     samples = survey(samples, replace(rules, max_megapixels=larger))
     state = model["embedder"]
     features: NDArray[np.float32] | None = None
+    if about["network"]["kind"] == "last blocks":
+        return _predict_from_maps(samples, predictor, model, runtime, max_skipped, with_features)
     if about["space"] == "image":
         embedder = embedder_from_state(state)
         images = load_pixels(samples, about["image_size"], runtime, max_skipped, embedder.n_channels)
@@ -143,6 +146,39 @@ def _predict(
     cluster, probabilities = _apply(predictor, inputs)
     skipped = tuple((one.file_name, one.reason) for one in lost)
     return Prediction(names, cluster, probabilities, skipped, features)
+
+
+def _predict_from_maps(
+    source: ImageSource,
+    predictor: Predictor,
+    model: Mapping[str, State],
+    runtime: Runtime,
+    max_skipped: float,
+    with_features: bool,
+) -> Prediction:
+    """By the retrained blocks of packaged networks, a batch of images at a time."""
+    cuts = cuts_of(model["pair"].config)
+    first, _ = load_blocks(cuts, runtime)
+    lost: list[Skipped] = []
+    logits, indices = [], [np.empty(0, np.int64)]
+    for batch in stream_images(source, cuts[0], runtime):
+        lost.extend(batch.skipped)
+        if len(batch.indices):
+            logits.append(predictor.logits(maps_of(batch, first, runtime)))
+            indices.append(batch.indices)
+    check_skipped(lost, len(source), max_skipped)
+    rows = np.concatenate(indices)
+    features = None
+    if with_features:
+        fitted, size = fitted_from_state(model["embedder"], runtime, None)
+        features = embed_source(fitted, source.take(rows), size, runtime, max_skipped).features
+    return Prediction(
+        tuple(source.file_names[row] for row in rows),
+        torch.cat(logits).argmax(dim=1).numpy(),
+        predictor.calibration.apply(torch.cat(logits)).numpy(),
+        tuple((one.file_name, one.reason) for one in lost),
+        features,
+    )
 
 
 def predict_to_csv(

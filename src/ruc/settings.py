@@ -48,7 +48,7 @@ class Settings(BaseModel):
         "an exported model.onnx or a checkpoint; or several, as a list or joined by +.",
     )
     image_size: Annotated[int, Field(ge=8, le=1024)] | None = Field(
-        None, description="Side in pixels for learning from scratch."
+        None, description="Side in pixels when networks learn from images."
     )
     base: str = Field("auto", description="The base clustering.")
     space: Literal["auto", "feature", "image"] = Field(

@@ -15,6 +15,8 @@ from ruc.belief.memory import Memory, sketch
 from ruc.belief.predictor import Predictor
 from ruc.embed.checkpoint import CheckpointEmbedder
 from ruc.embed.combined import CombinedEmbedder
+from ruc.embed.maps import load_blocks
+from ruc.embed.packaged import load_packaged
 from ruc.embed.pixels import fit_pixels
 from ruc.embed.scaling import fit_scaling
 from ruc.embed.self_supervised import SelfSupervisedEmbedder
@@ -22,7 +24,8 @@ from ruc.errors import RucError, RunFolderError
 from ruc.export.onnx import export_model, export_onnx
 from ruc.images.source import find_images
 from ruc.images.views import ViewPolicy, to_float
-from ruc.networks import ImageNetwork, NetworkSettings, ResNet, State, relu_layers
+from ruc.networks import Cut, ImageNetwork, LastBlocksNetwork, NetworkSettings, ResNet, State, relu_layers
+from ruc.networks.last_blocks import last_size
 from ruc.predict import predict
 from ruc.refine.networks import Head
 from ruc.refine.trained import Pair
@@ -98,6 +101,22 @@ def test_images(kind: str, pixels: np.ndarray, tmp_path: Path) -> None:
     for n_images in (1, 2, 7):
         (found,) = session.run(None, {"pixels": pixels[:n_images]})
         np.testing.assert_allclose(found, expected[:n_images], atol=1e-4)
+
+
+def test_retrained_blocks_of_packaged_networks(tmp_path: Path) -> None:
+    cut = Cut("lite0", 32, last_size("lite0"))
+    _, (blocks,) = load_blocks([cut], Runtime("cpu"))
+    torch.manual_seed(0)
+    images = np.random.default_rng(0).integers(0, 256, (3, 3, 32, 32), dtype=np.uint8)
+    pair = Pair(LastBlocksNetwork(blocks, N_CLUSTERS), LastBlocksNetwork(blocks, N_CLUSTERS))
+    model = {"pair": state_of(pair, "image"), "embedder": load_packaged("lite0", Runtime("cpu")).state()}
+    path = export_model(model, tmp_path / "model.onnx")
+    source = find_images(images.transpose(0, 2, 3, 1))
+    expected = predict(model, source, Runtime("cpu")).probabilities
+    (found,) = session_of(path).run(None, {"pixels": images})
+    np.testing.assert_allclose(
+        found, expected, atol=2e-3
+    )  # maps are rounded in between, to what was learned from
 
 
 @pytest.mark.parametrize("scaled", [False, True])

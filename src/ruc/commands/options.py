@@ -53,9 +53,15 @@ Base = Annotated[
     ),
 ]
 Space = Annotated[
-    str | None, typer.Option(help="feature (heads, quick), image (whole networks) or auto.  [default: auto]")
+    str | None,
+    typer.Option(
+        help="feature (heads, quick), image (networks: our own whole, the last blocks of packaged ones) or auto.  "
+        "[default: auto]"
+    ),
 ]
-Size = Annotated[int | None, typer.Option("--image-size", help="Side in pixels when learning from scratch.")]
+Size = Annotated[
+    int | None, typer.Option("--image-size", help="Side in pixels when networks learn from images.")
+]
 Preset = Annotated[str | None, typer.Option(help="RUC's constants: default or paper.")]
 Selection = Annotated[str | None, typer.Option(help="Clean samples by confidence, neighbors or hybrid.")]
 Epochs = Annotated[int | None, typer.Option("--epochs", help="Epochs of RUC.")]

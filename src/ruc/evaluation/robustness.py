@@ -141,7 +141,7 @@ def subjects_of(folder: str | Path, truth: str | Path | Truth, runtime: Runtime,
     )
     pair = Pair.from_state(model["pair"], runtime.device)
     in_images = model["pair"].config["space"] == "image"
-    inside = (lambda seen: seen) if in_images else embed
+    inside = _taken_by_pair(model["pair"], runtime) if in_images else embed
     has_network = in_images and "base" in model and model["base"].config["n_clusters"] == pair.n_clusters
     if has_network:
         base: Model = ImageNetwork.from_state(model["base"]).to(runtime.device)
@@ -235,6 +235,24 @@ def _pixels_and_embedding(
     loaded = load_pixels(images, size, runtime, n_channels=fitted.n_channels)
     _check_all_read(len(loaded.skipped))
     return loaded.pixels, _differentiable(fitted, runtime), _backbone(fitted, loaded.pixels[:1], runtime)
+
+
+def _taken_by_pair(state: State, runtime: Runtime) -> Model:
+    """What a pair in image space takes of images in [0, 1]: these, or the maps below its retrained blocks."""
+    if state.config["network"]["kind"] != "last blocks":
+        return lambda seen: seen
+    from ruc.embed.maps import cuts_of, load_blocks
+
+    cuts = cuts_of(state.config)
+    first = load_blocks(cuts, runtime)[0]
+
+    def maps(seen: Tensor) -> Tensor:
+        size = (cuts[0].side, cuts[0].side)
+        smaller = nn.functional.interpolate(seen, size, mode="bilinear", antialias=True)
+        found: Tensor = first(smaller)
+        return found
+
+    return maps
 
 
 def _backbone(embedder: "Embedder", example: NDArray[np.uint8], runtime: Runtime) -> Part:

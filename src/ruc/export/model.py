@@ -10,6 +10,7 @@ from ruc.belief.predictor import Predictor
 from ruc.embed import embedder_from_state, frozen_from_state, is_frozen
 from ruc.embed.embedder import Embedder
 from ruc.embed.frozen import around
+from ruc.embed.maps import cuts_of, load_blocks
 from ruc.embed.scaling import Scaling, scalings_of
 from ruc.embed.several import KIND, parts_of
 from ruc.networks import State
@@ -126,7 +127,11 @@ def cluster_model(model: Mapping[str, State]) -> tuple[ClusterModel, dict[str, T
     network = about["network"]
     state = model.get("embedder")
     each: list[tuple[nn.Module, Tensor]]
-    if state is None:
+    if network["kind"] == "last blocks":
+        cuts = cuts_of(about)
+        first, _ = load_blocks(cuts, Runtime("cpu"))
+        each = [(_Pixels(first), _pixels(3, cuts[0].side, cuts[0].side))]
+    elif state is None:
         each = [_given(scaling) for scaling in scalings_of(model) or [Scaling(network["n_features"])]]
     elif state.config["kind"] == KIND:
         each = [_embedding(*part) for part in parts_of(state)]

@@ -2,6 +2,7 @@
 
 from ruc.networks.heads import linear_head, mlp_head, projection_head, relu_layers
 from ruc.networks.image_network import ImageNetwork
+from ruc.networks.last_blocks import Cut, FirstBlocks, LastBlocks, LastBlocksNetwork
 from ruc.networks.memory_format import channels_last
 from ruc.networks.optimizers import (
     can_fuse,

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +43,28 @@ class Variant:
 VARIANTS: Mapping[str, Variant] = MappingProxyType(
     {"lite0": Variant(1.0, 1.0, 224), "lite1": Variant(1.0, 1.1, 240), "lite2": Variant(1.1, 1.2, 260)}
 )
+
+
+class BlockShape(NamedTuple):
+    """Of one block; the convolution in its middle has `stride`."""
+
+    n_in: int
+    n_out: int
+    kernel: int
+    stride: int
+    expansion: int
+
+
+def block_shapes(variant: Variant) -> list[BlockShape]:
+    """Of all blocks of a network, in order."""
+    shapes, n_in = [], STEM_WIDTH
+    for number, (n_blocks, kernel, stride, expansion, width) in enumerate(STAGES):
+        n_out = _round_width(width * variant.width)
+        is_end = number in (0, len(STAGES) - 1)  # the first and the last stage never grow deeper
+        for step in range(n_blocks if is_end else math.ceil(n_blocks * variant.depth)):
+            shapes.append(BlockShape(n_in, n_out, kernel, stride if step == 0 else 1, expansion))
+            n_in = n_out
+    return shapes
 
 
 class Convolution(nn.Module):
@@ -92,15 +115,9 @@ class EfficientNetLite(nn.Module):
     def __init__(self, variant: Variant) -> None:
         super().__init__()
         self.stem = Convolution(3, STEM_WIDTH, 3, 2)
-        blocks, n_in = [], STEM_WIDTH
-        for number, (n_blocks, kernel, stride, expansion, width) in enumerate(STAGES):
-            n_out = _round_width(width * variant.width)
-            is_end = number in (0, len(STAGES) - 1)  # the first and the last stage never grow deeper
-            for step in range(n_blocks if is_end else math.ceil(n_blocks * variant.depth)):
-                blocks.append(Block(n_in, n_out, kernel, stride if step == 0 else 1, expansion))
-                n_in = n_out
-        self.blocks = nn.Sequential(*blocks)
-        self.head = Convolution(n_in, N_FEATURES)
+        shapes = block_shapes(variant)
+        self.blocks = nn.Sequential(*(Block(*shape) for shape in shapes))
+        self.head = Convolution(shapes[-1].n_out, N_FEATURES)
         self.classifier = nn.Linear(N_FEATURES, N_CLASSES)
 
     def forward(self, images: Tensor) -> Tensor:

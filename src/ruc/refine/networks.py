@@ -1,11 +1,11 @@
-"""The networks that are retrained: a head on frozen features, or a whole backbone with a head."""
+"""The networks that are retrained: a head on frozen features, or a backbone, whole or its last blocks, with a head."""
 
 from typing import Any
 
 from torch import Tensor, nn
 
 from ruc.errors import InputError
-from ruc.networks import ImageNetwork, NetworkSettings, ResNet, mlp_head
+from ruc.networks import Cut, ImageNetwork, LastBlocks, LastBlocksNetwork, NetworkSettings, ResNet, mlp_head
 
 
 class Head(nn.Module):
@@ -43,11 +43,13 @@ def network_from_config(config: dict[str, Any]) -> nn.Module:
     Raises
     ------
     InputError
-        `config["kind"]` is neither "head" nor "image".
+        `config["kind"]` is none of "head", "image" and "last blocks".
     """
     kind, shape = config.get("kind"), {key: value for key, value in config.items() if key != "kind"}
     if kind == "head":
         return Head(**shape)
     if kind == "image":
         return ImageNetwork(ResNet(NetworkSettings.from_config(shape["backbone"])), shape["n_clusters"])
-    raise InputError(f"a network of kind {kind!r} is unknown; expected 'head' or 'image'")
+    if kind == "last blocks":
+        return LastBlocksNetwork(LastBlocks(Cut(**shape["cut"])), shape["n_clusters"])
+    raise InputError(f"a network of kind {kind!r} is unknown; expected 'head', 'image' or 'last blocks'")

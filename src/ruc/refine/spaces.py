@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from ruc.images.views import ViewPolicy, random_view, strong_view, to_float
 from ruc.neighbors.search import Neighbors
-from ruc.networks import ImageNetwork, ResNet, channels_last, seeded_init
+from ruc.networks import ImageNetwork, LastBlocks, LastBlocksNetwork, ResNet, channels_last, seeded_init
 from ruc.refine.networks import Head
 from ruc.runtime import Runtime, to_device
 
@@ -44,6 +45,15 @@ class Space(Protocol):
         """A randomly and heavily changed view."""
 
 
+Backbones = tuple[LastBlocks, LastBlocks]  # of the two networks
+# Gentle, since what is retrained knows much already.
+LAST_BLOCKS: Mapping[str, Any] = MappingProxyType(
+    {
+        "n_epochs": 6, "batch_size": 100, "learning_rate": 3e-4, "optimizer": "adamw", "clean_views": 1,
+        "head_warmup": True, "n_neighbors": 100, "neighbor_agreement": 0.9, "propagation": 0.9,
+        "calibrate_by": "both", "precision": "float32",
+    }
+)  # fmt: skip
 MOST_LONG = 20_000  # samples that are seen in 20 epochs
 FEWEST_EPOCHS = 3
 
@@ -164,7 +174,8 @@ class ImageSpace:
     pixels
         (n_samples, channels, side, side) uint8, held as one tensor on the device.
     backbone
-        Where both networks start from: the base clustering's, or the embedding's. It is copied.
+        Where both networks start from: the base clustering's, or the embedding's; or of each network, whole packaged
+        ones. It is copied.
     policy
         What weak and strong views may change.
     runtime
@@ -174,7 +185,11 @@ class ImageSpace:
     sees_more = True
 
     def __init__(
-        self, pixels: NDArray[np.uint8], backbone: ResNet, policy: ViewPolicy, runtime: Runtime
+        self,
+        pixels: NDArray[np.uint8],
+        backbone: ResNet | Backbones,
+        policy: ViewPolicy,
+        runtime: Runtime,
     ) -> None:
         self.pixels = torch.as_tensor(pixels, device=runtime.device)
         self.backbone, self.policy = backbone, policy
@@ -191,6 +206,8 @@ class ImageSpace:
 
         Minutes for thousands of small images on a CPU; more epochs help where there is a GPU.
         """
+        if isinstance(self.backbone, tuple):
+            return {**LAST_BLOCKS, "precision": self.precision}
         return {
             "n_epochs": 16 if self.pixels.device.type == "cpu" else 60, "batch_size": 250, "learning_rate": 0.003,
             "optimizer": "adamw", "clean_views": 1, "head_warmup": True, "n_neighbors": 100,
@@ -198,7 +215,9 @@ class ImageSpace:
         }  # fmt: skip
 
     def networks(self, n_clusters: int, runtime: Runtime) -> tuple[nn.Module, nn.Module]:
-        """Two copies of the backbone under heads with different initial weights."""
+        """Copies of the backbone under heads with different initial weights."""
+        if isinstance(self.backbone, tuple):
+            return networks_on(self.backbone, n_clusters, runtime)
         with seeded_init(runtime.numpy_seed("refine/networks")):
             networks = [ImageNetwork(copy.deepcopy(self.backbone), n_clusters) for _ in range(2)]
         first, second = (channels_last(each, runtime.device) for each in networks)
@@ -215,3 +234,11 @@ class ImageSpace:
     def strong(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """A random view, then RandAugment and cutout."""
         return strong_view(self.plain(rows), self.policy, generator)
+
+
+def networks_on(backbones: Backbones, n_clusters: int, runtime: Runtime) -> tuple[nn.Module, nn.Module]:
+    """A copy of what is retrained of each packaged network, under a head of its own."""
+    with seeded_init(runtime.numpy_seed("refine/networks")):
+        networks = [LastBlocksNetwork(copy.deepcopy(backbone), n_clusters) for backbone in backbones]
+    first, second = (channels_last(each, runtime.device) for each in networks)
+    return first, second

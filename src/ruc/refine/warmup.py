@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ruc.networks import ImageNetwork
+from ruc.networks import ImageNetwork, LastBlocksNetwork
 from ruc.refine.spaces import Space
 from ruc.refine.trust import Trust
 from ruc.runtime import Runtime
@@ -37,14 +37,14 @@ def warm_up_heads(networks: Sequence[nn.Module], space: Space, trust: Trust, run
     generator = runtime.generator("refine/warm-up")
     clean = trust.is_clean.nonzero().squeeze(1)
     for network in networks:
-        if isinstance(network, ImageNetwork):
+        if isinstance(network, ImageNetwork | LastBlocksNetwork):
             drawn = torch.randperm(len(clean), generator=generator)[: max(1, len(clean) // 2)]
             half = clean[drawn.to(clean.device)]
             _fit_head(network.head, _features(network, space, half), trust.pseudo_labels[half])
 
 
 @torch.no_grad()
-def _features(network: ImageNetwork, space: Space, rows: Tensor) -> Tensor:
+def _features(network: ImageNetwork | LastBlocksNetwork, space: Space, rows: Tensor) -> Tensor:
     network.eval()
     return torch.cat([network.backbone(space.plain(part)) for part in torch.split(rows, BLOCK_ROWS)])
 
