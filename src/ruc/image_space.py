@@ -16,7 +16,7 @@ from ruc.embedding import Embedding
 from ruc.errors import InputError
 from ruc.images.load import choose_size, load_pixels
 from ruc.images.source import ImageSource
-from ruc.images.views import ViewPolicy
+from ruc.images.views import PAPER, PHOTO, ViewPolicy
 from ruc.networks import Cut, FirstBlocks, State
 from ruc.networks.efficientnet_lite import VARIANTS, block_shapes
 from ruc.networks.last_blocks import last_size
@@ -161,8 +161,8 @@ def _n_retrained(cut: Cut) -> int:
 
 
 def _policy(source: ImageSource, runtime: Runtime) -> ViewPolicy:
-    """What views may change, by some of the images."""
+    """What views may change, by some of the images: of photographs the paper's crops and flips."""
     some = source.take(np.unique(np.linspace(0, len(source) - 1, N_LOOKED_AT).astype(int)))
     policy, why = choose_policy(load_pixels(some, choose_size(some), runtime).pixels, runtime)
     logger.info("retraining packaged networks: %s", why)
-    return policy
+    return PAPER if policy == PHOTO else policy
