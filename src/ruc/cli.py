@@ -68,6 +68,7 @@ COMMANDS = (
     running.cluster, running.refine, running.predict, running.evaluate, running.embed, running.cache, running.weights,
     running.demo,
     editing.open_, editing.merge, editing.split, editing.rename, editing.check, editing.apply_, editing.undo,
+    editing.update,
     curating.cut, curating.nearest, curating.pick, curating.compare, curating.info, curating.copies, curating.leaks,
     curating.export,
 )  # fmt: skip

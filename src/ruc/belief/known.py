@@ -57,6 +57,11 @@ class Known:
         self._compared = np.sort(random.permutation(len(rows))[:N_COMPARED])
         self._usual: NDArray[np.float32] | None = None
 
+    @property
+    def most_novel(self) -> float:
+        """The novelty of what is farther off than any known sample is from the others: of few known ones below 0.99."""
+        return len(self._compared) / (len(self._compared) + 1)
+
     def look_around(self, features: NDArray[np.floating], cluster: NDArray[np.int64]) -> Around:
         """What is known around new samples.
 

@@ -2,11 +2,11 @@
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from ruc.commands.options import RunFolder, share_of
+from ruc.commands.options import Device, Quiet, RunFolder, share_of
 from ruc.commands.terminal import set_logging
 
 
@@ -112,6 +112,37 @@ def apply_(
     from ruc.edit_folder import apply_file
 
     _edited(run, apply_file(run, edits, coverage))
+
+
+def update(
+    run: RunFolder,
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            help="Its images as they are now: a folder or a table.  [default: where the run found them]"
+        ),
+    ] = None,
+    vanished: Annotated[
+        Literal["keep", "drop"], typer.Option(help="What to do with images that aren't there any more.")
+    ] = "keep",
+    new_clusters: Annotated[
+        int | None,
+        typer.Option(
+            "--new-clusters", min=1, help="So many new clusters for images that joined and fit none."
+        ),
+    ] = None,
+    device: Device = None,
+    quiet: Quiet = False,
+) -> None:
+    """Let new images of a run's folder join it; the others keep cluster, confidence and edits."""
+    set_logging(quiet)
+    from ruc.runtime import Runtime
+    from ruc.update_run import update_folder, updated_lines
+
+    runtime = Runtime(device or "auto", verbose=not quiet)
+    updated = update_folder(run, source, runtime, vanished, new_clusters)
+    typer.echo("\n".join(updated_lines(updated, run)))
+    _edited(run, updated.run, undone=new_clusters is None)
 
 
 def undo(

@@ -168,15 +168,22 @@ def follow_edits(
     cluster, probabilities
         (n_samples,) and (n_samples, K as it is now).
     """
+    guests = guests_of(run, probabilities, features)
+    perform(state_of(before_edits(run), guests), edits_of(run))
+    return guests.cluster, guests.probabilities
+
+
+def guests_of(
+    run: Run, probabilities: NDArray[np.floating[Any]], features: NDArray[np.floating[Any]] | None
+) -> Samples:
+    """New images as the networks see them, before any edit, as sure as answers say; parameters of `follow_edits`."""
     opinion = np.array(probabilities, dtype=np.float32)
     checked = checked_of(run)
     if checked is not None:
         guessed = opinion.argmax(axis=1)
         opinion = pinned(opinion, guessed, checked.calibration(opinion.max(axis=1), guessed))
     known = None if features is None else np.asarray(features, dtype=np.float32)
-    guests = Samples(opinion.argmax(axis=1).astype(np.int64), opinion, known)
-    _perform(state_of(before_edits(run), guests), edits_of(run))
-    return guests.cluster, guests.probabilities
+    return Samples(opinion.argmax(axis=1).astype(np.int64), opinion, known)
 
 
 def initial_probabilities_of(run: Run) -> NDArray[np.float32] | None:
@@ -184,7 +191,7 @@ def initial_probabilities_of(run: Run) -> NDArray[np.float32] | None:
     if run.initial_probabilities is None:
         return None
     state = state_of(before_edits(run))
-    _perform(state, edits_of(run))
+    perform(state, edits_of(run))
     return state.initial.probabilities
 
 
@@ -197,7 +204,7 @@ def merged_places(run: Run) -> tuple[int, ...]:
     """For each of the networks' outputs the cluster that it was merged into, whatever else was edited."""
     before = before_edits(run)
     state = state_of(before)
-    _perform(state, edits_of(run))
+    perform(state, edits_of(run))
     return tuple(state.place_of(cluster) for cluster in range(before.n_clusters))
 
 
@@ -213,7 +220,8 @@ def state_of(run: Run, guests: Samples | None = None) -> EditState:
     return state
 
 
-def _perform(state: EditState, edits: Iterable[Edit]) -> None:
+def perform(state: EditState, edits: Iterable[Edit]) -> None:
+    """Edits one after another, on the run's own samples and on new ones."""
     for edit in edits:
         match edit:
             case Rename(cluster, name):
@@ -237,7 +245,7 @@ def _edited(before: Run, edits: Sequence[Edit], began: Sequence[int]) -> Run:
     calibrated = before if checked is None else with_answers(before, checked)
     least = None if checked is None else _least_probability(calibrated, answers)
     state = state_of(calibrated)
-    _perform(state, edits)
+    perform(state, edits)
     notes = {
         **before.notes,
         **({} if checked is None else {CHECKED: checked.to_json()}),
@@ -304,7 +312,7 @@ def _measured(old: Run, new: Run) -> Run:
     return replace(
         new,
         metrics=old.metrics if same else None,
-        review=_review(new),
+        review=review_of(new),
     )
 
 
@@ -328,7 +336,7 @@ def _kept_doubt(run: Run) -> dict[str, NDArray[Any]]:
     return {DOUBT: run.marks[DOUBT]} if DOUBT in run.marks else {}
 
 
-def _review(run: Run) -> tuple[tuple[Any, ...], ...]:
+def review_of(run: Run) -> tuple[tuple[Any, ...], ...]:
     """As many images as before; none that a person placed or threw away."""
     if DOUBT not in run.marks or not run.review:
         return run.review
