@@ -107,3 +107,12 @@ def test_labels_too_few_to_judge_each_other_are_spread_over_the_graph(n_each, we
     evidence = gather_evidence(given(labels), neighbors, RefineSettings(propagation=0.9), CPU)
     assert (evidence.share_right is not None) == weighed
     assert (evidence.labels == truth).mean() > 0.98
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_right_labels_of_classes_that_overlap_a_little_are_left_alone(seed):
+    """Two classes that look alike look like confused labels, too, but one chance for all explains as much."""
+    neighbors, truth = sample(0.5, seed=seed)
+    labels = with_wrong(truth, 0.01)
+    evidence = weigh_evidence(given(labels), neighbors, CPU)
+    assert (evidence.labels == labels).mean() > 0.95

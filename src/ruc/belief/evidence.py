@@ -26,7 +26,10 @@ from ruc.neighbors.search import Neighbors
 from ruc.refine.settings import RefineSettings
 from ruc.runtime import Runtime
 
-WELL_EXPLAINED = 0.75
+# Of the labels, by the features (experiments/LOG.md, "Given labels: when confusions are believed"): from 0.75 on networks
+# are heard beside the evidence; from 0.9 on pairs of clusters may have chances of their own to be confused, or from 0.75
+# on where that explains a tenth more of the labels than one chance for all does.
+WELL_EXPLAINED, CLEARLY_EXPLAINED, MORE_EXPLAINED = 0.75, 0.9, 0.1
 FEWEST_WEIGHED = (
     3  # labels of each cluster, in the mean: fewer can't be judged by each other (experiments/LOG.md)
 )
@@ -179,8 +182,8 @@ def weigh_evidence(
     """Estimate the reliability of the labels and the probability of every cluster for every sample.
 
     Where the features explain the labels well, each pair of clusters has its own chance to be confused (`fit_field`).
-    Where they don't, what looks like confused labels is confused features: all pairs are taken as alike, and a linear
-    classifier of the features is asked beside the neighbours (`weigh_opinions`). Of so many samples and clusters that a
+    Where they don't, or no better so, what looks like confused labels is confused features: all pairs are taken as
+    alike, and a linear classifier of the features is asked beside the neighbours (`weigh_opinions`). Of so many samples and clusters that a
     number for each pair is too much, a few clusters of each sample are looked at, and the neighbours alone are asked.
     """
     if len(base.labels) * base.n_clusters > MOST_WEIGHED:
@@ -188,9 +191,12 @@ def weigh_evidence(
         return _weighed(base, columns, *weigh_opinions(base, neighbors, runtime, columns))
     columns = all_clusters(len(base.labels), base.n_clusters)
     field = _weighed(base, columns, *fit_field(base, neighbors, runtime))
-    if field.explained >= WELL_EXPLAINED:
+    most_are_unknown = np.mean(base.labels == UNKNOWN) > 0.5  # a few labels reach the others along the graph alone
+    if field.explained >= (WELL_EXPLAINED if most_are_unknown else CLEARLY_EXPLAINED):
         return field
-    return _weighed(base, columns, *weigh_opinions(base, neighbors, runtime, columns, features))
+    alike = _weighed(base, columns, *weigh_opinions(base, neighbors, runtime, columns, features))
+    needed = max(WELL_EXPLAINED, alike.explained + MORE_EXPLAINED)
+    return field if field.explained >= needed else alike
 
 
 def _weighed(
