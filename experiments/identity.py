@@ -23,7 +23,8 @@ import numpy as np
 import torch
 from sklearn.datasets import load_digits, make_blobs
 
-from ruc import ImageClusterer, RefineSettings, RobustClusterer
+from ruc import ImageClusterer, RobustClusterer
+from ruc.refine.settings import RefineSettings
 
 DATA_FOLDER = Path(os.environ.get("RUC_DATA", Path(__file__).parents[1] / "../shared/data"))
 BASES = ("auto", "kmeans", "graph", "scan", "mixture", "spectral", "density")

@@ -26,9 +26,9 @@ from ruc.neighbors.search import Neighbors
 from ruc.refine.settings import RefineSettings
 from ruc.runtime import Runtime
 
-# Of the labels, by the features (experiments/LOG.md, "Given labels: when confusions are believed"): from 0.75 on networks
-# are heard beside the evidence; from 0.9 on pairs of clusters may have chances of their own to be confused, or from 0.75
-# on where that explains a tenth more of the labels than one chance for all does.
+# Of the labels, by the features (experiments/LOG.md, "Given labels: when confusions are believed"): from 0.75 on
+# networks are heard beside the evidence; from 0.9 on pairs of clusters may have chances of their own to be confused, or
+# from 0.75 on where that explains a tenth more of the labels than one chance for all does.
 WELL_EXPLAINED, CLEARLY_EXPLAINED, MORE_EXPLAINED = 0.75, 0.9, 0.1
 FEWEST_WEIGHED = (
     3  # labels of each cluster, in the mean: fewer can't be judged by each other (experiments/LOG.md)
@@ -183,15 +183,17 @@ def weigh_evidence(
 
     Where the features explain the labels well, each pair of clusters has its own chance to be confused (`fit_field`).
     Where they don't, or no better so, what looks like confused labels is confused features: all pairs are taken as
-    alike, and a linear classifier of the features is asked beside the neighbours (`weigh_opinions`). Of so many samples and clusters that a
-    number for each pair is too much, a few clusters of each sample are looked at, and the neighbours alone are asked.
+    alike, and a linear classifier of the features is asked beside the neighbours (`weigh_opinions`). Of so many samples
+    and clusters that a number for each pair is too much, a few clusters of each sample are looked at, and the
+    neighbours alone are asked.
     """
     if len(base.labels) * base.n_clusters > MOST_WEIGHED:
         columns = find_candidates(base.labels, neighbors)
         return _weighed(base, columns, *weigh_opinions(base, neighbors, runtime, columns))
     columns = all_clusters(len(base.labels), base.n_clusters)
     field = _weighed(base, columns, *fit_field(base, neighbors, runtime))
-    most_are_unknown = np.mean(base.labels == UNKNOWN) > 0.5  # a few labels reach the others along the graph alone
+    # A few labels reach all the others along the graph alone.
+    most_are_unknown = np.mean(base.labels == UNKNOWN) > 0.5
     if field.explained >= (WELL_EXPLAINED if most_are_unknown else CLEARLY_EXPLAINED):
         return field
     alike = _weighed(base, columns, *weigh_opinions(base, neighbors, runtime, columns, features))
