@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from sklearn.decomposition import PCA
 
-from ruc.embed.pixels import PixelEmbedder, fit_pixels
+from ruc.embed.pixels import BESIDE, PixelEmbedder, fit_pixels
 from ruc.runtime import Runtime
 
 
@@ -36,9 +36,26 @@ def test_one_at_a_time_equals_a_batch_and_large_images_are_shrunk() -> None:
     np.testing.assert_allclose(embedder.transform(pixels, Runtime()), singly, atol=1e-5)
 
 
+def test_images_like_the_mean_are_alike_by_the_constant() -> None:
+    random = np.random.default_rng(0)
+    brightness = np.arange(60) % 3
+    grey = np.clip(random.normal(60 + 60 * brightness[:, None, None, None], 5, (60, 1, 16, 16)), 0, 255)
+    pixels = grey.astype(np.uint8)
+
+    def alike(beside: float) -> np.ndarray:
+        features = fit_pixels(pixels, beside=beside).transform(pixels, Runtime())
+        similarity = features @ features.T
+        np.fill_diagonal(similarity, -np.inf)
+        return brightness[similarity.argsort(axis=1)[:, -10:]] == brightness[:, None]
+
+    assert alike(0.0)[brightness == 1].mean() < 0.9  # of which noise alone says which way they lie
+    assert alike(BESIDE).all()
+
+
 def test_state_makes_the_same_embedder() -> None:
     pixels = images(30)
-    embedder = fit_pixels(pixels)
+    embedder = fit_pixels(pixels, beside=BESIDE)
+    assert embedder.constant > 0
     state = embedder.state()
     assert state.config["kind"] == "pixels"
     assert all(isinstance(value, torch.Tensor) for value in state.weights.values())

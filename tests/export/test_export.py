@@ -305,7 +305,17 @@ def test_names_in_a_bucket_are_keys_as_they_are(
     assert tasks[0]["data"]["image"] == root + ("Foto%201%20%C3%BC.png" if is_encoded else "Foto 1 ü.png")
 
 
-@pytest.mark.parametrize("suffix", ["tif", "png", "jpg", "webp"])
+def test_sizes_in_coco_of_what_pillow_refuses(items: Items, tmp_path: Path) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    deep, large = tmp_path / "deep.tif", tmp_path / "large.png"
+    tifffile.imwrite(deep, np.zeros((20, 40), np.float64), extratags=[(274, "H", 1, 6, True)])
+    Image.new("1", (24_000, 14_000)).save(large)  # more than a run reads without --max-megapixels
+    two = replace(items, file_names=(deep.name, large.name), paths=(deep, large), cluster=items.cluster[:2])
+    found = json.loads(export_coco(two, tmp_path / "coco.json").read_text())["images"]
+    assert [(each["width"], each["height"]) for each in found] == [(20, 40), (24_000, 14_000)]
+
+
+@pytest.mark.parametrize("suffix", ["tif", "png", "jpg", "webp", "avif"])
 def test_sizes_in_coco_are_those_of_the_image_upright(items: Items, tmp_path: Path, suffix: str) -> None:
     exif = Image.Exif()
     exif[0x112] = 6

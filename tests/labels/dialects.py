@@ -138,7 +138,8 @@ def make_folder(folder: Path, seed: int) -> Made:
         columns["note"] = [str(random.choice(["seen", "to see, again", "", "NA"])) for _ in labels]
     if random.integers(4) == 0:
         columns["number"] = [int(value) for value in random.permutation(len(labels))]
-    may_refuse = "number" in columns and "1" in {name.rpartition(".")[0] for name in images}
+    counts = "number" in columns or dialect == "pandas CSV, names as index"
+    may_refuse = counts and "1" in {name.rpartition(".")[0] for name in images}
     if random.integers(8) == 0:
         may_refuse = True
         columns["nearest"] = [written[row] for row in random.permutation(len(written))]
@@ -157,30 +158,21 @@ def _without_names(folder: Path, images: Sequence[str], labels: Cells, random: n
     dialect = str(random.choice(["pandas CSV", "pandas Parquet", "polars", "DuckDB", "R", "readr", "Spark"]))
     spoilt = str(random.choice(["", "", "shuffled", "one gone"]))
     heading = str(random.choice(["", "index", "Unnamed: 0", "row"]))
-    counter: Cells = list(range(int(random.integers(2)), len(labels) + 1))[: len(labels)]
-    rows = list(zip(counter, labels, strict=True))
+    start = int(random.integers(2))
+    order = np.arange(len(labels))
     if spoilt == "shuffled":
-        rows = [rows[row] for row in np.roll(np.arange(len(rows)), 1)]
-    rows = rows[1:] if spoilt == "one gone" else rows
-    counter, labels = ([row[place] for row in rows] for place in (0, 1))
+        order = np.roll(order, int(random.integers(1, len(order))))
+    elif spoilt == "one gone":
+        order = np.delete(order, int(random.integers(len(order))))
+    counter: Cells = [int(row) + start for row in order]
+    labels = [labels[row] for row in order]
     path, read = DIALECTS[dialect](
         folder, {heading or "row": counter, "label": labels}, heading or "row", random
     )
-    refused = {"labels": "", "truth": ""} if spoilt else {}
     is_unclear = bool(spoilt) or images[0][0].isdigit()
-    how = f"{dialect} without names, {heading!r}, {spoilt}"
-    return Made(
-        path,
-        tuple(images),
-        tuple(images[: len(rows)]),
-        counter,
-        labels,
-        heading,
-        how,
-        read,
-        refused,
-        is_unclear,
-    )
+    how = f"{dialect} without names, {heading!r} from {start}, {spoilt}"
+    rows = tuple(images[row] for row in order)
+    return Made(path, tuple(images), rows, counter, labels, heading, how, read, {}, is_unclear)
 
 
 def _image_names(random: np.random.Generator) -> list[str]:

@@ -14,7 +14,7 @@ from ruc.embed.frozen import FrozenEmbedder
 from ruc.embed.momentum import MomentumSettings, fit_momentum
 from ruc.embed.onnx import load_onnx
 from ruc.embed.packaged import load_packaged
-from ruc.embed.pixels import PixelEmbedder, fit_pixels
+from ruc.embed.pixels import BESIDE, PixelEmbedder, fit_pixels
 from ruc.embed.pretrained import load_pretrained
 from ruc.embed.scratch import choose_policy, fit_scratch, suit_settings
 from ruc.embed.self_supervised import SelfSupervisedEmbedder
@@ -44,7 +44,7 @@ class Known:
 
 
 def _fit_pixels(pixels: Pixels, runtime: Runtime, on_epoch: OnEpoch | None, resume: State | None) -> Fitted:
-    return fit_pixels(pixels), ""
+    return fit_pixels(pixels, beside=BESIDE), ""
 
 
 def _fit_contrastive(

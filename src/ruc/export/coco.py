@@ -1,14 +1,14 @@
 """COCO: one annotation an image, a box around the whole of it, with the cluster as category."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
-
 from ruc.errors import InputError, UnreadableImageError
 from ruc.export.items import Items, json_ready
-from ruc.images.decode import decode, orientation_of
+from ruc.images.decode import upright_size_of
+from ruc.images.reading import Reading
 from ruc.run_folder import check_file, new_output
 
 
@@ -71,25 +71,10 @@ def coco(items: Items) -> dict[str, Any]:
 
 
 def _upright_size(path: Path) -> tuple[int, int]:
-    """Width and height as shown, from the file's header alone."""
+    """Width and height as shown, however large; raises `InputError`."""
     try:
-        with Image.open(path) as image:
-            is_turned = (
-                image.format != "TIFF" and orientation_of(image) >= 5
-            )  # Pillow has turned a TIFF's already
-            return (image.height, image.width) if is_turned else image.size
-    except UnidentifiedImageError:  # what other libraries read
-        return _decoded_size(path)
-    except OSError as error:
-        raise InputError(_unreadable(path, error.strerror or "no image")) from error
-
-
-def _decoded_size(path: Path) -> tuple[int, int]:
-    try:
-        return decode(path).size
+        return upright_size_of(path, Reading(max_megapixels=math.inf))
     except UnreadableImageError as error:
-        raise InputError(_unreadable(path, str(error))) from error
-
-
-def _unreadable(path: Path, reason: str) -> str:
-    return f"image {path} cannot be read ({reason}); expected those that the run was made from"
+        raise InputError(
+            f"image {path} cannot be read ({error}); expected those that the run was made from"
+        ) from error

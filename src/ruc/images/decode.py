@@ -53,6 +53,8 @@ UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
+SIDEWAYS = (5, 6, 7, 8)  # orientations in which width and height change places
+
 LARGE = 50_000_000  # pixels; of images as large, one at a time is decoded whole
 _one_large_image = threading.Lock()
 
@@ -123,21 +125,32 @@ def read(
 
 def size_of(item: Path | NDArray[Any], reading: Reading = READING) -> tuple[int, int]:
     """(width, height) as stored, from the header alone; raises `UnreadableImageError`."""
+    return _size_and_orientation(item, reading)[0]
+
+
+def upright_size_of(item: Path | NDArray[Any], reading: Reading = READING) -> tuple[int, int]:
+    """(width, height) as shown, from the header alone; raises `UnreadableImageError`."""
+    (width, height), orientation = _size_and_orientation(item, reading)
+    return (height, width) if orientation in SIDEWAYS else (width, height)
+
+
+def _size_and_orientation(item: Path | NDArray[Any], reading: Reading) -> tuple[tuple[int, int], int]:
     if not isinstance(item, Path):
-        return item.shape[1], item.shape[0]
+        return (item.shape[1], item.shape[0]), 1
     with opened(item) as (file, header):
         if is_dicom(header):
             data, _ = dicom_data(file, header_only=True)
-            return int(data.Columns), int(data.Rows)
+            return (int(data.Columns), int(data.Rows)), 1
         if is_tiff(header):
-            return tiff_header_of(file).size
+            tiff = tiff_header_of(file)
+            return tiff.size, tiff.orientation
         image = by_pillow(file, header)
         if image is not None:
             refuse_larger(image.size, reading)
-            return image.size
-    content, _ = read(item, None, reading)
+            return image.size, orientation_of(image)
+    content, orientation = read(item, None, reading)
     assert isinstance(content, Values)
-    return content.array.shape[1], content.array.shape[0]
+    return (content.array.shape[1], content.array.shape[0]), orientation
 
 
 def _loaded(

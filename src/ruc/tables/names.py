@@ -230,17 +230,22 @@ def _is_only_a_counter(cells: Sequence[str], start: int, images: Sequence[str]) 
 
 
 def _count_and_name_alike(cells: Sequence[str], images: Sequence[str]) -> bool:
-    """Whether numbers count the rows of the same images that they name, or only one of the two can be meant."""
-    start = _counted_from(cells, in_order=False)
-    if start is None or _are_row_numbers(images):
+    """Whether numbers count the rows of the same images that they name, or only one of the two can be meant.
+
+    They may count from 0 or from 1, and rows may be gone.
+    """
+    texts = [cell.strip() for cell in cells]
+    if _are_row_numbers(images) or not all(INTEGER.fullmatch(text) for text in texts):
         return True
-    found = match_names([cell.strip() for cell in cells], images)
+    found = match_names(texts, images)
     if not _are_names(cells, found, images):
         return True
-    places = (int(cell) - start for cell in cells)
+    numbers = [int(text) for text in texts]
+    starts = [start for start in (0, 1) if start <= min(numbers) and max(numbers) - start < len(images)]
     return all(
-        place < len(images) and found.get(cell.strip()) == images[place]
-        for cell, place in zip(cells, places, strict=True)
+        found.get(text) == images[number - start]
+        for start in starts
+        for text, number in zip(texts, numbers, strict=True)
     )
 
 
