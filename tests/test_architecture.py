@@ -1,6 +1,7 @@
 """Imports go one way, the truth stays in `evaluation`, and only the command line prints."""
 
 import ast
+import itertools
 import re
 from functools import cache
 from pathlib import Path
@@ -41,6 +42,7 @@ MAY_IMPORT = {
     },
 }  # fmt: skip
 COMMAND_LINE = {"cli", "commands"}
+EXPLAINED = {"refine", "belief", "cluster", "neighbors"}
 METHOD = {
     "tables", "repair", "refine", "belief", "cluster", "labels", "neighbors", "embed", "images", "networks",
 }  # fmt: skip
@@ -164,6 +166,47 @@ def test_the_run_folder_is_read_and_written_in_one_place(module):
     texts = {node.value for node in ast.walk(parsed(MODULES[module])) if isinstance(node, ast.Constant)}
     known = texts & RUN_FILES
     assert not known, f"{module} knows {', '.join(sorted(known))}"
+
+
+def numeric_constants(path):
+    """(line, name) of each number, or tuple of numbers, that a module names."""
+
+    def is_number(node):
+        if isinstance(node, ast.Constant):
+            return type(node.value) in (int, float)
+        return isinstance(node, ast.UnaryOp | ast.BinOp | ast.Tuple) and all(
+            is_number(child) for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)
+        )
+
+    for node in parsed(path).body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None and is_number(node.value):
+            yield node
+
+
+def is_explained(node, lines):
+    """Whether a comment stands on its lines, or over it and what stands right above it."""
+    if any("#" in line for line in lines[node.lineno - 1 : node.end_lineno]):
+        return True
+    above = itertools.takewhile(
+        lambda line: line[:1] == "#" or line[:1].isupper(), lines[node.lineno - 2 :: -1]
+    )
+    return any(line.startswith("#") for line in above)
+
+
+@pytest.mark.parametrize("module", sorted(module for module in MODULES if part_of(module) in EXPLAINED))
+def test_every_constant_of_the_method_says_why_it_is_what_it_is(module):
+    lines = MODULES[module].read_text(encoding="utf-8").splitlines()
+    bare = [ast.unparse(node) for node in numeric_constants(MODULES[module]) if not is_explained(node, lines)]
+    assert not bare, f"{module}: {bare} need a section of experiments/LOG.md, a source, or what they bound"
+
+
+def test_a_bare_constant_is_seen(tmp_path):
+    path = tmp_path / "m.py"
+    text = "A = 1  # why\n# why\nB, C = 2, -3.0\n\nD = 4 * 5\nE = 'x'\nF: int = 6\n"
+    path.write_text(text)
+    found = list(numeric_constants(path))
+    bare = [ast.unparse(node) for node in found if not is_explained(node, text.splitlines())]
+    assert (len(found), bare) == (4, ["D = 4 * 5", "F: int = 6"])
 
 
 def test_the_readme_shows_the_tree():

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-LOWEST, HIGHEST = 0.05, 20.0
+LOWEST, HIGHEST = 0.05, 20.0  # temperatures that are looked among: sharper or flatter ones change no ranking
 LEAST_CERTAINTY = 0.02  # keeps the order of the clusters
-N_STEPS = 60
-SMALLEST = 1e-6
+N_STEPS = 60  # of bisection: as far as float64 goes
+SMALLEST = 1e-6  # probability, so that its logarithm exists
 
 
 @dataclass(frozen=True)

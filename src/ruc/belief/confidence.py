@@ -16,13 +16,14 @@ from ruc.neighbors.search import Neighbors
 from ruc.runtime import Runtime
 
 LEAST: Final = 1e-3  # an agreement; so that one that is missing doesn't make all others the same
-N_FOLDS: Final = 5
+N_FOLDS: Final = 5  # as everywhere; not tuned
 PENALTY: Final = 0.1  # `C` of scikit-learn, for components of unit variance
+# 15 and 50 rank alike (experiments/LOG.md, "confidence that claims only what is known").
 MOST_NEIGHBORS: Final = 50
 MOST_FITTED: Final = 20_000  # samples
 MOST_JUDGED: Final = 100  # clusters; a classifier for more costs more than refining
-N_STEPS: Final = 60
-ROWS: Final = 16_384
+N_STEPS: Final = 60  # of the classifier; one cut short is a little less sure
+ROWS: Final = 16_384  # at a time, for the memory
 
 
 @dataclass(frozen=True)

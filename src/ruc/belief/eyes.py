@@ -23,7 +23,7 @@ from ruc.neighbors.search import Neighbors, nearest_neighbors
 from ruc.runtime import Runtime
 
 MOST_SAMPLES = 20_000  # eigenvectors of larger graphs take minutes
-MOST_CLUSTERS = 200
+MOST_CLUSTERS = 200  # each round costs their number times that of the samples
 
 # Set on aerial7, blood8, waste6 and stl10 (experiments/LOG.md); half or twice of each changes the mean by half a point.
 N_ROUNDS = 10

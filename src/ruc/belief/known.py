@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-N_AROUND: Final = 15
+N_AROUND: Final = 15  # as many as are joined in the neighbour graph; not tuned
 N_NEAR: Final = 5  # how far away a sample is: the mean distance to so many
 SAME: Final = 2e-6  # of a cosine: nearer ones are the same sample
 MOST_KNOWN: Final = 100_000  # of more, a random part stands for all
 N_COMPARED: Final = 2000  # known samples whose own distances new ones are compared with
-VALUES: Final = 16 * 1024 * 1024
+VALUES: Final = 16 * 1024 * 1024  # similarities held at once, for the memory
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-N_DIRECTIONS, N_CANDIDATES = 8, 4
+N_DIRECTIONS, N_CANDIDATES = 8, 4  # of the search for the same sample: for its speed alone
 SAME = 1e-3  # inputs nearer than this share of their length are the same sample, decoded or embedded again
 SKETCHED = 256  # values
 

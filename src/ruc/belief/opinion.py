@@ -19,16 +19,17 @@ from ruc.runtime import Runtime
 
 SCALES = (3, 10, 30, 100)  # how many neighbours vote; the fit weighs the scales
 MOST_NEIGHBORS = SCALES[-1]
-N_FOLDS = 5
+N_FOLDS = 5  # as everywhere; not tuned
 MOST_FITTED = 20_000  # samples that a classifier, and the weights, are fitted to
-PENALTY = 0.1  # `C` of scikit-learn, for features of unit variance
-LEAST_SHARE = 1e-5
-LEAST_WRONG = 1e-6
+# `C` of scikit-learn, for features of unit variance (experiments/LOG.md, "labels that the features explain badly").
+PENALTY = 0.1
+LEAST_SHARE = 1e-5  # of a cluster that a fold has never seen
+LEAST_WRONG = 1e-6  # so that no label excludes a cluster
 NOTHING = 1e-30  # a share whose logarithm is finite
 VOTES_AT_ONCE = 16 * 1024 * 1024  # samples times clusters
 PRIOR_STRENGTH = 5.0  # so many observations speak for every label being right
-SHARPEST = 5.0
-N_STEPS = 60
+SHARPEST = 5.0  # how far one opinion can count; the fit is stopped from running away where all agree
+N_STEPS = 60  # of both fits; one cut short predicts a little worse, and counts so much less
 
 
 class Opinion(NamedTuple):

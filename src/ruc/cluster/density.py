@@ -15,9 +15,10 @@ from ruc.runtime import Runtime
 
 logger = logging.getLogger(__name__)
 
-N_DIMENSIONS = 4
+N_DIMENSIONS = 4  # of the layout: densities say little in more; not tuned further
+# Of the samples, tried one by one.
 SMALLEST_SHARES = (0.05, 0.03, 0.02, 0.015, 0.01, 0.007, 0.005, 0.003, 0.002)
-MIN_SAMPLES = 5
+MIN_SAMPLES = 5  # scikit-learn's default for HDBSCAN
 
 
 def density(

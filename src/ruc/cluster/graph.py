@@ -28,13 +28,13 @@ from ruc.runtime import Runtime
 logger = logging.getLogger(__name__)
 
 LAYOUT_DIMENSIONS = (4, 8, 4, 8)  # one layout each
-GROUPS_PER_CLUSTER = 8
+GROUPS_PER_CLUSTER = 8  # experiments/LOG.md, "a base on the neighbour graph"
 MOST_GROUPS = 400  # merging costs their square, so with many clusters there are fewer groups in each
-SAMPLES_PER_GROUP = 4
+SAMPLES_PER_GROUP = 4  # at the least, in the mean; the same
 RESOLUTIONS = np.geomspace(1.6, 0.2, 13)
 NATURAL_RANGE = (0.8, 1.3)  # resolutions count that would by themselves end with about n_clusters clusters
-STABILITY_TOLERANCE = 0.02
-N_SMOOTHING = 3
+STABILITY_TOLERANCE = 0.02  # resolutions as stable as that are alike (experiments/LOG.md, "a steadier base")
+N_SMOOTHING = 3  # steps along the graph; only the probabilities change
 MOST_SAMPLES = 20_000  # the layouts of more would take minutes
 LEAST_PART, PART_PER_CLUSTER = 10_000, 250  # of more samples so many are clustered
 N_SPREADING = 5  # steps along the graph, until votes have come from the part that was clustered to all

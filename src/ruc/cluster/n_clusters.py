@@ -16,10 +16,10 @@ from ruc.progress import progress
 from ruc.runtime import Runtime
 
 MOST_SAMPLES = 5_000  # of more samples a random part is looked at
-N_RESAMPLES = 4
-SHARE_OF_SAMPLES = 0.8
-MOST_GROUPS = 300
-SAMPLES_PER_GROUP = 8
+N_RESAMPLES = 4  # for the time it takes
+SHARE_OF_SAMPLES = 0.8  # of each: as in Ben-Hur, Elisseeff and Guyon (2002)
+MOST_GROUPS = 300  # merging costs their square
+SAMPLES_PER_GROUP = 8  # in the mean; not tuned
 RESOLUTIONS = np.geomspace(0.08, 4.0, 32)
 TYPICAL_RESOLUTION, SPREAD_OF_RESOLUTIONS = 0.5, 0.8  # of the natural logarithm
 SLACK = 0.5  # how much a candidate's neighbours K-1 and K+1 count for it

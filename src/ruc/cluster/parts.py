@@ -9,12 +9,13 @@ from ruc.neighbors.communities import agreement, connections, merge_groups
 from ruc.neighbors.layout import N_NEIGHBORS, neighbor_graph, spectral_embedding
 from ruc.runtime import Runtime
 
-N_DIMENSIONS = 8
-GROUPS_PER_PART, SAMPLES_PER_GROUP = 8, 6
+N_DIMENSIONS = 8  # the larger of the base's layouts
+GROUPS_PER_PART, SAMPLES_PER_GROUP = 8, 6  # as for the base; not tuned
 RESOLUTIONS = (1.0, 0.5, 0.25, 0.1)  # the lower, the more unequal the parts may be
 FEWEST_FOR_GRAPH = 12  # samples a part; the graph of fewer says less than the features do
 MOST_SAMPLES = 3_000  # of more, so many are divided, and the others join them
-N_VOTES = 10
+N_VOTES = 10  # neighbours that a sample follows which wasn't divided; not tuned
+# Divisions made again, of so large a share (experiments/LOG.md, "suggestions to merge and to split").
 N_RESAMPLES, RESAMPLED = 6, 0.8
 
 

@@ -38,7 +38,7 @@ from ruc.networks import (
 from ruc.runtime import Runtime, to_device
 
 logger = logging.getLogger(__name__)
-PREDICT_ROWS = 1000
+PREDICT_ROWS = 1000  # at a time, for the memory
 
 
 @dataclass(frozen=True)

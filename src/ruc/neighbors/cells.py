@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 BLOCK_VALUES = 1024 * 1024  # of larger products each would be written to fresh pages
 ROWS_PER_CELL, N_STEPS = 64, 20  # from which, and in which, its centre is found, which needn't be the best
 N_PROBES = 1024  # samples whose exact neighbours are looked up: with 256 the recall came out up to 1% lower
-WANTED_RECALL = 0.99
+WANTED_RECALL = 0.99  # of neighbours; what less costs: experiments/LOG.md, "neighbours of very many samples"
 MOST_COMPARED = 50_000  # samples with each, even if that misses the wanted recall
 CANDIDATES_PER_NEIGHBOR = (
     1.2  # where bfloat16 chooses; of 50 neighbours it then misses none (experiments/LOG.md)
@@ -38,7 +38,7 @@ BOUND_SAMPLES = 2_000  # of the nearest cells, among which a sample finds the bo
 ROUNDING = 0.004  # as far as bfloat16 moves a similarity and a bound at most, together
 ASKERS = 32_768  # samples that search at the same time
 MOST_PAIRS = 16 * 1024 * 1024  # held of what they find: of common features it's half of that
-BLOCK_ROWS = 20_000
+BLOCK_ROWS = 20_000  # at a time, for the memory
 SIDE = (
     256  # sides of products are multiples of it: a CPU keeps a kernel, a megabyte, for each of 1,024 shapes
 )

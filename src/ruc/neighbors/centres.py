@@ -11,11 +11,11 @@ from torch import Tensor
 
 from ruc.runtime import Runtime
 
-START_ROWS_PER_CENTRE = 10
-FEWEST_ROWS = 20_000
+START_ROWS_PER_CENTRE = 10  # that a start is made from; it needn't be the best
+FEWEST_ROWS = 20_000  # fewer aren't worth a part
 CHEAP = 100_000_000  # rows times centres of all starts
 SETTLED = 0.0005  # of the rows change their centre in the last step
-N_STEPS_ON_ALL = 10
+N_STEPS_ON_ALL = 10  # at the most; experiments/LOG.md, "1,280,000 × 768 from end to end"
 CHEAP_ON_ALL = 6_400_000_000  # rows times centres of all those steps
 BLOCK_VALUES = 4 * 1024 * 1024  # larger pieces of memory are given back to the system each time
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCK_ROWS = 20_000
+BLOCK_ROWS = 20_000  # at a time, for the memory
 
 
 @dataclass(frozen=True)

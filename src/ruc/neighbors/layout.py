@@ -15,11 +15,11 @@ from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 from ruc.neighbors.search import Neighbors, nearest_neighbors
 from ruc.runtime import Runtime
 
-N_NEIGHBORS = 15
-N_STEPS = 200
+N_NEIGHBORS = 15  # UMAP's default
+N_STEPS = 200  # UMAP's default for larger sets
 N_REPELLING = 100  # samples that push all others, drawn anew at each step
 REPULSION = 5.0  # repulsion for each unit of attraction: UMAP's number of negative samples
-STRONGEST_PUSH = 4.0
+STRONGEST_PUSH = 4.0  # UMAP clips its gradients there
 SOFTENING = 0.01  # keeps the push finite between samples at the same place
 COPY_DISTANCE = 0.05  # nearer than this share of the distance to the last neighbour is a copy
 BLOCK_ROWS, BLOCK_EDGES = 2048, 32_768  # at a time, so that the intermediate results stay in the cache

@@ -8,7 +8,7 @@ from scipy.sparse.linalg import eigsh
 from ruc.neighbors.search import nearest_neighbors
 from ruc.runtime import Runtime
 
-MOST_SAMPLES = 5000
+MOST_SAMPLES = 5000  # eigenvectors of more take minutes
 
 
 def neighbor_modularity(

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from ruc.labels.clustering import UNKNOWN, Clustering
 from ruc.neighbors.search import Neighbors
 
-N_NEIGHBORS = 10
-N_STEPS = 40
+N_NEIGHBORS = 10  # experiments/LOG.md, "what refining adds in feature space"
+N_STEPS = 40  # of what is smoothed by 0.9 a step 0.9 ** 40, 1.5%, would come later
 MOST_DENSE = 10_000_000  # samples times clusters; beyond, a few clusters of each sample are looked at
-N_CANDIDATES = 8
-BLOCK_ROWS = 8192
+N_CANDIDATES = 8  # clusters of a sample; what fewer cost: experiments/LOG.md, "large data in feature space"
+BLOCK_ROWS = 8192  # at a time, for the memory
 
 
 def is_large(base: Clustering) -> bool:

@@ -21,7 +21,7 @@ BLOCK_VALUES = (
 )  # similarities held at once: 64 MiB of float32, whatever the number of samples
 
 WORTH_A_BAR = 20_000  # samples; fewer are a matter of seconds
-CHECKED_ROWS = 65_536
+CHECKED_ROWS = 65_536  # at a time, for the memory
 
 
 @dataclass(frozen=True)

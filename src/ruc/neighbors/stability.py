@@ -15,7 +15,7 @@ from ruc.neighbors.communities import connections, merge_groups, shared_informat
 from ruc.neighbors.layout import neighbor_graph
 from ruc.runtime import Runtime
 
-N_STARTS = 5
+N_STARTS = 5  # ten pairs to compare (experiments/LOG.md, "a backbone for photographs")
 PER_GROUP = 10  # samples of each of the small groups that are merged
 
 

@@ -2,7 +2,7 @@
 
 import torch
 
-GROUP = 32
+GROUP = 32  # values of which the largest stands for all, for the speed alone
 WORTH_IT = 3  # groups for each wanted value
 
 

@@ -10,9 +10,9 @@ from ruc.labels.clustering import UNKNOWN, Clustering
 from ruc.neighbors.search import Neighbors
 from ruc.refine.settings import RefineSettings
 
-MOST_VOTERS = 100
+MOST_VOTERS = 100  # k of the official code
 MOST_NAMED = 10  # clusters in a warning
-VOTES_AT_ONCE = 16 * 1024 * 1024
+VOTES_AT_ONCE = 16 * 1024 * 1024  # samples times clusters, for the memory
 RELAXED_SHARE = (
     0.1  # of a cluster's members are trusted, the most typical ones, when none passes the threshold
 )

@@ -55,6 +55,7 @@ LAST_BLOCKS: Mapping[str, Any] = MappingProxyType(
     }
 )  # fmt: skip
 MOST_LONG = 20_000  # samples that are seen in 20 epochs
+# Promotion and the peer's weights need a few (experiments/LOG.md, "large data in feature space").
 FEWEST_EPOCHS = 3
 
 

@@ -13,7 +13,7 @@ from ruc.images.views import to_float
 from ruc.networks import State
 from ruc.refine.networks import network_from_config
 
-PREDICT_ROWS = 1024
+PREDICT_ROWS = 1024  # at a time, for the memory
 
 
 @dataclass(frozen=True)
