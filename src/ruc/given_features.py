@@ -51,7 +51,7 @@ def load_named(path: Path, images: Sequence[str] | None = None) -> Loaded:
     """
     if holds_embeddings(path):
         table = read_embeddings(path)
-        _check_finite(path, table.values)
+        _check_values(path, table.values)
         _check_once(path, table.file_names or ())
         return Loaded(table.values, table.file_names)
     values = load_features(path)
@@ -73,11 +73,15 @@ def load_features(path: Path) -> NDArray[np.generic]:
             f"--features {path} holds {features.dtype} of shape {features.shape}; expected numbers of "
             "(n_samples, n_features)"
         )
-    _check_finite(path, features)
+    _check_values(path, features)
     return features
 
 
-def _check_finite(path: Path, features: NDArray[np.generic]) -> None:
+def _check_values(path: Path, features: NDArray[np.generic]) -> None:
+    if not features.size:
+        raise InputError(
+            f"--features {path} holds {len(features)} rows of {features.shape[1]} features; expected some of each"
+        )
     for start in range(0, len(features), BLOCK_ROWS):
         with np.errstate(over="ignore"):
             bad = ~np.isfinite(features[start : start + BLOCK_ROWS].astype(np.float32)).all(axis=1)

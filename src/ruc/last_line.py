@@ -30,7 +30,7 @@ def last_line(error: BaseException) -> tuple[str, int] | None:
         case OSError(errno=errno.EPIPE):
             return None  # whoever read the output has seen enough, which typer knows
         case OSError():
-            what = error.filename or "the output"
+            what = readable(str(error.filename or "the output"))
             return (
                 f"{what}: {error.strerror or readable(str(error))}; expected to read from it, or to write to it"
             ), CANNOT

@@ -84,7 +84,7 @@ def run_to_folder(settings: Settings, overwrite: bool, verbose: bool, cache: Cac
     RucError
         Input, settings or the output folder are not what they have to be.
     """
-    if settings.source is None and not settings.feature_files:
+    if not settings.source and not settings.feature_files:
         raise InputError(
             "neither images nor features given; expected one: name a folder, or --features f.npy"
         )

@@ -4,9 +4,10 @@
     python tests/reliability/fuzz.py --only labels run --count 2000
     python tests/reliability/fuzz.py --one run:17          one input again, with its traceback
 
-A failure is a traceback, a crash, a hang, more than one line or one too long to read, a library's warning, or
-anything lost: what the command was given, or what was there before, is no longer as it was. Every input follows from
-its kind, its number and the seed. The long work after an input was accepted isn't done.
+A failure is a traceback, a crash, a hang, more than one line or one too long to read, a library's warning, anything
+lost (what the command was given, or what was there before, is no longer as it was), or a result that can't be: a run
+that can't be read, a row too few, a confidence above 1. Every input follows from its kind, its number and the seed.
+The long work after an input was accepted isn't done, and most evaluations aren't drawn.
 """
 
 import argparse
@@ -24,7 +25,8 @@ import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -32,10 +34,12 @@ from unittest import mock
 import numpy as np
 import yaml
 from PIL import Image
+from typer.main import get_command
 
-SECONDS = 20  # an input that takes longer hangs
+SECONDS = 60  # an input that takes longer hangs
 LONGEST = 1500  # characters of a line that can still be read
-BATCH = 100  # inputs a child process takes, so that a crash ends no more than these
+BATCH = 1000  # inputs a child process takes
+DRAWN = 20  # of so many evaluations one is drawn too
 N = 24  # samples
 
 STRANGE: tuple[Any, ...] = (
@@ -44,6 +48,8 @@ STRANGE: tuple[Any, ...] = (
     "{{7*7}}", "C:\\x", "00.png", [], {}, [[]], [1, 2], ["a"], {"a": 1}, "!!python/object/apply:os.system [ls]", "*a",
     "1" * 5000, "1e5", "2024-01-01", b"\xff",
 )  # fmt: skip
+
+command_line = cache(get_command)  # built anew for each call it comes out the same
 
 
 class Accepted(Exception):  # noqa: N818 - it is none
@@ -310,10 +316,14 @@ class Fuzz:
         "options",
         "run",
         "images",
+        "lists",
+        "models",
     )
 
     def __init__(self, place: Path) -> None:
-        self.place, self.work, self.whole = place, place / "work", place / "whole"
+        self.work, self.whole = place / "work", place / "whole"
+        self.states: dict[str, tuple[int, ...]] = {}  # of the files in `work` that are as in `whole`
+        self.digests: dict[str, str] = {}
 
     def prepare(self) -> None:
         """Inputs that are as they should be, and runs on features and on images."""
@@ -337,11 +347,33 @@ class Fuzz:
                 (self.whole / "rows.csv").write_text("label\n" + "".join(f"{row % 2}\n" for row in range(N)))
                 assert give(["rename", run, "0", "cats"])[0] == 0
                 assert give(["evaluate", run, "--truth", truth, "-q"])[0] == 0
+        self.digests = contents(self.whole)
+
+    def restore(self) -> None:
+        """Have in `work` what is in `whole`, and nothing else; what was left alone stays."""
+        if not self.states:
+            shutil.rmtree(self.work, ignore_errors=True)
+            shutil.copytree(self.whole, self.work)
+            self.states = states(self.work)
+            return
+        now = states(self.work)
+        for path in now.keys() - self.states.keys():
+            (self.work / path).unlink()
+        wanted = {(self.work / path).parent for path in self.states}
+        for folder, _, _ in os.walk(self.work, topdown=False):
+            path = Path(folder)
+            if path != self.work and not any(path in (one, *one.parents) for one in wanted):
+                shutil.rmtree(path)
+        for path, state in self.states.items():
+            if now.get(path) != state:
+                (self.work / path).parent.mkdir(parents=True, exist_ok=True)
+                (self.work / path).unlink(missing_ok=True)
+                shutil.copy2(self.whole / path, self.work / path)
+                self.states[path] = state_of(self.work / path)
 
     def put(self, kind: str, number: int, seed: int) -> list[str]:
         """Make the input of a kind and a number; returns the command."""
-        shutil.rmtree(self.work, ignore_errors=True)
-        shutil.copytree(self.whole, self.work)
+        self.restore()
         made: list[str] = getattr(self, kind)(random.Random(f"{seed} {kind} {number}"))
         return made
 
@@ -495,21 +527,25 @@ class Fuzz:
             "export": ("--to", "-o", "--how", "--images", "--image-root", "--include-junk", "--overwrite"),
             "merge": (), "split": ("--parts",), "rename": (), "undo": ("--edits",), "apply": (),
             "check": ("--n", "--seed"),
+            "copies": ("-o", "--overwrite"), "leaks": ("-o", "--overwrite"), "info": (), "cache": ("--clear",),
+            "pick": ("-o", "-n", "--by", "--per-cluster", "--how", "--images"), "nearest": ("-n", "--device"),
+            "compare": ("-o", "--overwrite"),
         }  # fmt: skip
         command = draw.choice(list(options))
         first = (
             draw.choice(("images", "seen", "run", *values[:20]))
-            if command in ("cluster", "refine", "embed")
+            if command in ("cluster", "refine", "embed", "copies", "leaks", "cache")
             else draw.choice(("seen", "run"))
         )
         arguments = [command, first]
         arguments += [
             draw.choice(values)
-            for _ in range({"rename": 2, "merge": 2, "split": 1, "apply": 1, "predict": 1}.get(command, 0))
-        ]
+            for _ in range({"rename": 2, "merge": 2, "split": 1, "apply": 1, "predict": 1, "leaks": 1,
+                            "nearest": 1, "compare": 1}.get(command, 0))
+        ]  # fmt: skip
         for option in draw.sample(options[command], min(len(options[command]), draw.randrange(1, 4))):
             arguments.append(option)
-            if option not in ("--overwrite", "--raw", "--include-junk"):
+            if option not in ("--overwrite", "--raw", "--include-junk", "--per-cluster", "--clear"):
                 arguments.append(draw.choice(values))
         return [argument.replace("\x00", "0").encode("utf-8", "replace").decode() for argument in arguments]
 
@@ -559,7 +595,38 @@ class Fuzz:
             if kind != "png":
                 path.unlink()
         share = ["--max-skipped", draw.choice(("0%", "50%"))]
+        if draw.random() < 0.2:
+            return ["copies", "images", "-o", "new.csv", "-q"]
+        if draw.random() < 0.2:
+            return ["predict", "seen", "images", "-o", "new.csv", "-q", *share]
         return ["embed", "images", "--embedder", "pixels", "-o", "new.npy", "-q", *share]
+
+    def lists(self, draw: random.Random) -> list[str]:
+        """A table of images in place of a folder."""
+        names = [f"images/{row:02d}.png" for row in range(N)]
+        if draw.random() < 0.2:
+            (self.work / "l.parquet").write_bytes(strange_parquet(draw, {"file_name": names}))
+            name = "l.parquet"
+        else:
+            rows = [("file_name", "site"), *((one, "a") for one in names)]
+            (self.work / "l.csv").write_bytes(strange_csv(draw, rows))
+            name = "l.csv"
+        return ["embed", name, "--embedder", "pixels", "-o", "new.npy", "-q", "--max-skipped", "50%"]
+
+    def models(self, draw: random.Random) -> list[str]:
+        """A network in a file or a folder that is none."""
+        name = draw.choice(("m.onnx", "m.pth", "m.pth.tar", "model"))
+        if name == "model":
+            (self.work / name).mkdir()
+            config = {"model_type": "vit", "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
+            (self.work / name / "config.json").write_bytes(json_text(draw, config))
+            (self.work / name / "model.safetensors").write_bytes(draw.randbytes(draw.choice((0, 8, 200))))
+        else:
+            beside = {"size": 8, "image_mean": [0, 0, 0], "image_std": [1, 1, 1]}
+            (self.work / "m.json").write_bytes(json_text(draw, beside))
+            content = (self.whole / "seen" / "features.npy").read_bytes() + draw.randbytes(400)
+            (self.work / name).write_bytes(damaged(draw, content[draw.randrange(len(content)) :]))
+        return ["embed", "images", "--embedder", name, "-o", "new.npy", "-q"]
 
 
 def _columns(content: bytes) -> dict[str, Any]:
@@ -614,20 +681,95 @@ def contents(folder: Path) -> dict[str, str]:
     }
 
 
+def states(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Which file is at each path, and when it was changed."""
+    found = {}
+    for within, _, names in os.walk(folder):
+        for name in names:
+            found[os.path.relpath(os.path.join(within, name), folder)] = state_of(Path(within, name))  # noqa: PTH118
+    return found
+
+
+def state_of(path: Path) -> tuple[int, ...]:
+    """What changes when the file does."""
+    status = path.lstat()
+    return status.st_ino, status.st_ctime_ns, status.st_size, status.st_mode
+
+
+def digest_of(path: Path) -> str:
+    """Of the bytes of a file; what is none has none."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+def nonsense(work: Path, arguments: Sequence[str]) -> str | None:
+    """What is wrong with what a command wrote that said it was done; None: nothing that can be seen."""
+    from ruc.readers import load_json, load_npy, load_parquet
+    from ruc.run_folder import read_run
+
+    match arguments:
+        case ["rename" | "merge" | "split" | "undo" | "apply" | "check" | "evaluate", name, *_]:
+            run = read_run(work / name)
+            if len(run.file_names) != N or not np.isfinite(run.probabilities).all():
+                return f"a run of {len(run.file_names)} rows, probabilities {run.probabilities.ravel()[:9]}"
+            scores = (run.metrics or {}).get("refined", {})
+            for name in ("accuracy", "nmi"):
+                if name in scores and not 0 <= scores[name] <= 1:
+                    return f"{name} is {scores[name]}"
+        case ["predict", *_] if (work / "new.csv").exists():
+            with (work / "new.csv").open(newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+            if "--features" not in arguments and not rows:
+                return "nothing predicted"
+            for row in rows:
+                if not (row["cluster"] in "012345" and 0 <= float(row["confidence"]) <= 1):
+                    return f"predicted: {row}"
+        case ["embed", *_] if (work / "new.npy").exists():
+            array = load_npy(work / "new.npy")
+            lengths = np.linalg.norm(array, axis=1)
+            if not len(array) or not (np.isclose(lengths, 1, atol=1e-4) | (lengths == 0)).all():
+                return f"features {array.shape}, of lengths {lengths[:9]}"
+        case ["export", *_]:
+            for path in (work / "new").rglob("*.json") if (work / "new").is_dir() else ():
+                load_json(path)
+            if (work / "new.parquet").exists() and load_parquet(work / "new.parquet").num_rows != N:
+                return "rows too few"
+    return None
+
+
 def fault_of(fuzz: Fuzz, kind: str, number: int, seed: int) -> str | None:
     """Give one input; what was wrong with how it ended, or None."""
     arguments = fuzz.put(kind, number, seed)
-    before = contents(fuzz.work)
+    given = states(fuzz.work)
+    before = {
+        path: fuzz.digests[path] if state == fuzz.states.get(path) else digest_of(fuzz.work / path)
+        for path, state in given.items()
+    }
     signal.signal(signal.SIGALRM, _too_long)
     signal.alarm(SECONDS)
+    from ruc.evaluation.runs import evaluate_run
+
+    quick = partial(evaluate_run, n_resamples=20)
+    drawn = {} if number % DRAWN == 0 else {"figure_to_svg": lambda _: "<svg/>"}
     try:
-        with _at(fuzz.work), mock.patch("ruc.pipeline.find_neighbors", _stop):
+        with (
+            _at(fuzz.work),
+            mock.patch("ruc.pipeline.find_neighbors", _stop),
+            mock.patch.multiple("ruc.measure", **drawn) if drawn else nullcontext(),
+            mock.patch("typer.main.get_command", command_line),
+            mock.patch("ruc.measure.evaluate_run", quick),
+        ):
             status, _, err = give(arguments)
+            if status == 0 and (wrong := nonsense(fuzz.work, arguments)):
+                return f"done, and {wrong}"
     except BaseException as error:  # noqa: BLE001 - whatever gets through is a fault
         return "".join(traceback.format_exception(error))
     finally:
         signal.alarm(0)
-    after = contents(fuzz.work)
+    now = states(fuzz.work)
+    after = {
+        path: before[path] if given.get(path) == state else digest_of(fuzz.work / path)
+        for path, state in now.items()
+    }
     may_change = arguments[1] + os.sep if status == 0 else None
     lost = [
         path

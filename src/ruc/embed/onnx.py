@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from ruc.embed.frozen import CPU_BATCH_SIZE, FrozenEmbedder
 from ruc.embed.preprocessing import Preprocessing
 from ruc.embed.weights import first_line
-from ruc.errors import WeightsError
+from ruc.errors import UnreadableFileError, WeightsError
+from ruc.readers import load_json
 
 TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 PREPROCESSOR = "preprocessor_config.json"
@@ -168,9 +169,9 @@ def _config(path: Path) -> tuple[dict[str, Any], Path]:
             "size, image_mean and image_std"
         )
     try:
-        config = json.loads(beside.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"{beside} cannot be read ({first_line(error)}); expected JSON") from error
+        config = load_json(beside)
+    except UnreadableFileError as error:
+        raise WeightsError(f"{error}; expected size, image_mean and image_std") from error
     if not isinstance(config, dict):
         raise WeightsError(f"{beside} holds {type(config).__name__}; expected a mapping")
     return config, beside

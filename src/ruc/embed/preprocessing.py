@@ -4,7 +4,6 @@ It's our own, written from what that file means: the processors of transformers 
 normalise one image at a time.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from PIL import Image
 
 from ruc.embed.weights import PREPROCESSOR_FILES, WAY_OUT, first_line
 from ruc.errors import WeightsError
+from ruc.readers import load_json
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def read_preprocessing(folder: Path, name: str) -> Preprocessing:
         if not (folder / file).is_file():
             continue
         try:
-            config = json.loads((folder / file).read_text(encoding="utf-8"))
+            config = load_json(folder / file)
             if key is None or key in config:
                 return Preprocessing.from_config(config if key is None else config[key])
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -11,6 +11,7 @@ from ruc.embed.frozen import FrozenEmbedder, of_module
 from ruc.embed.preprocessing import read_preprocessing
 from ruc.embed.weights import WAY_OUT, first_line, model_folder
 from ruc.errors import WeightsError
+from ruc.readers import FAILURES
 from ruc.runtime import Runtime
 
 
@@ -70,7 +71,6 @@ def load_pretrained(name_or_dir: str | Path, runtime: Runtime, revision: str | N
 
 def _load_network(folder: Path, name: str) -> tuple[nn.Module, bool]:
     """The vision network in float32, and whether its pooling layer can be used."""
-    from safetensors import SafetensorError
     from transformers import AutoModel
 
     try:
@@ -82,7 +82,7 @@ def _load_network(folder: Path, name: str) -> tuple[nn.Module, bool]:
                 trust_remote_code=False,
                 output_loading_info=True,
             )
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
+    except (*FAILURES, RuntimeError, ImportError) as error:
         raise WeightsError(
             f"{name} is no model transformers can load ({first_line(error)}); {WAY_OUT}"
         ) from error

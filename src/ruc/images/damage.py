@@ -3,6 +3,8 @@
 import struct
 import zlib
 
+from PIL import Image
+
 # Seen, or documented, of Pillow, tifffile, imagecodecs and pydicom.
 DAMAGED = (
     OSError,
@@ -20,6 +22,7 @@ DAMAGED = (
     struct.error,
     zlib.error,
     UserWarning,
+    Image.DecompressionBombError,
 )
 
 

@@ -172,7 +172,7 @@ def _loaded(
                 else _page_of(image, tiff, has_alpha, page)
             )
             image.load()
-    except (*DAMAGED, Image.DecompressionBombError) as error:
+    except DAMAGED as error:
         raise UnreadableImageError(reason_of(error)) from error
     return content, orientation_of(image)
 
