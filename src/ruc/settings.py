@@ -1,6 +1,7 @@
 """The settings of a run: checked, resolved, and written to `config.yaml`."""
 
 import logging
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -76,6 +77,18 @@ class Settings(BaseModel):
         """The files of features, none, one or several."""
         given = self.features or []
         return tuple(Path(path) for path in ([given] if isinstance(given, str) else given))
+
+    @field_validator("source", "labels", "probabilities", "output", "base", "features", "embedder")
+    @classmethod
+    def _can_be_a_path(cls, value: Any) -> Any:
+        for text in [value] if isinstance(value, str) else value or []:
+            try:
+                is_possible = b"\0" not in os.fsencode(text)
+            except UnicodeEncodeError:
+                is_possible = False
+            if not is_possible:
+                raise ValueError(f"{text!r} given, and no file can be called so; expected another")
+        return value
 
     @field_validator("embedder", mode="before")
     @classmethod

@@ -788,7 +788,8 @@ def fault_of(fuzz: Fuzz, kind: str, number: int, seed: int) -> str | None:
     if left:
         return f"left over: {sorted(left)}"
     lines = err.strip().splitlines()
-    if status == 1 and (len(lines) != 1 or not lines[0].startswith("ruc: ")):
+    is_said = lines and lines[-1].startswith("ruc: ") and (len(lines) == 1 or "-q" not in arguments)
+    if status == 1 and not is_said:
         return f"not one line: {err[:2000]}"
     if status not in (0, 1, 2):
         return f"ended with {status}: {err[:500]}"

@@ -53,6 +53,9 @@ RENAMED = ("rename", "run", "0", "cats")
 EVALUATED = ("evaluate", "run", "--truth", "truth.csv", "-q")
 EMBED = ("embed", "images", "--embedder", "pixels", "-o", "f.npy", "-q")
 PREDICT = ("predict", "run", "images", "-o", "new.csv", "-q")
+OTHER = ("cluster", "images", "-k", "3", "-o", "other", *RUN)
+COPIES = ("copies", "images", "-o", "copies.csv", "-q")
+FORMATS = ("folders", "imagefolder", "label-studio", "coco", "parquet", "onnx")
 COMMANDS = {
     "cluster": Command(CLUSTER),
     "refine": Command(("refine", "images", "--labels", "truth.csv", "-o", "run", *RUN)),
@@ -63,6 +66,7 @@ COMMANDS = {
     "merge": Command(("merge", "run", "0", "1"), (CLUSTER, EVALUATED)),
     "split": Command(("split", "run", "0"), (CLUSTER, EVALUATED)),
     "apply": Command(("apply", "run", "answers.csv"), (CLUSTER, EVALUATED)),
+    "apply edits": Command(("apply", "run", "answers.csv", "--coverage", "90%"), (CLUSTER, RENAMED)),
     "undo": Command(("undo", "run"), (CLUSTER, RENAMED, ("split", "run", "1"))),
     "check": Command(("check", "run", "--n", "4"), (CLUSTER,)),
     "evaluate": Command(EVALUATED, (CLUSTER, ("evaluate", "run", "--truth", "other.csv", "-q"))),
@@ -70,12 +74,22 @@ COMMANDS = {
     "predict again": Command((*PREDICT, "--overwrite"), (CLUSTER, RENAMED, PREDICT)),
     "embed": Command(EMBED),
     "embed again": Command(("embed", "fewer", *EMBED[2:], "--overwrite", "--max-skipped", "50%"), (EMBED,)),
+    "embed shards": Command(("embed", "images", "--embedder", "pixels", "-o", "shards", "-q")),
     **{
-        to: Command(("export", "run", "--to", to, "-o", "out"), (CLUSTER,))
-        for to in ("folders", "imagefolder", "label-studio", "coco", "parquet")
+        to: Command(("export", "run", "--to", to, "-o", "out" + ".onnx" * (to == "onnx")), (CLUSTER,))
+        for to in FORMATS
     },
-    "copies": Command(("copies", "images", "-o", "copies.csv", "-q")),
+    "parquet again": Command(
+        ("export", "run", "--to", "parquet", "-o", "out", "--overwrite"),
+        (CLUSTER, ("export", "run", "--to", "parquet", "-o", "out"), RENAMED),
+    ),
+    "copies": Command(COPIES),
+    "copies again": Command(("copies", "fewer", *COPIES[2:], "--overwrite"), (COPIES,)),
+    "leaks": Command(("leaks", "images", "fewer", "-o", "leaks.csv", "-q")),
+    "pick": Command(("pick", "run", "-n", "4", "-o", "picked"), (CLUSTER,)),
+    "compare": Command(("compare", "run", "other", "-o", "moved.csv"), (CLUSTER, OTHER)),
 }
+OUTPUTS = ("out", "out.onnx", "shards", "picked", "moved.csv")
 DONE_ALREADY = ("exists already", "was merged into", "nothing to undo", "is in 1")
 
 
@@ -181,7 +195,11 @@ def _seen(work: Path) -> list[str]:
         found.append(f"{features.shape} {names_beside(work / 'f.npy', len(features))}")
     places = Places.of(work, "new.csv")
     found += [_text(places.path(name)) for name in ("new.csv", "new_skipped.csv")]
-    found += [str(sorted(contents(work / "out"))) if (work / "out").is_dir() else _text(work / "out")]
+    for table in ("copies", "leaks"):
+        places = Places.of(work, f"{table}.csv")
+        found += [_text(places.path(name)) for name in (f"{table}.csv", f"{table}_skipped.csv")]
+    for output in (work / name for name in OUTPUTS):
+        found += [str(sorted(contents(output).items())) if output.is_dir() else _text(output)]
     return [hashlib.sha256(one.encode("utf-8", "replace")).hexdigest() for one in found]
 
 
@@ -328,10 +346,12 @@ def main() -> None:
 def warm(harness: Harness) -> None:
     """Import what the commands import, so that children begin at once."""
     import ruc.check_folder
+    import ruc.compare_runs
     import ruc.edit_folder
     import ruc.export.export
     import ruc.find_copies
     import ruc.measure
+    import ruc.pick_images
     import ruc.pipeline
     import ruc.predict
 
@@ -344,7 +364,7 @@ def warm(harness: Harness) -> None:
         EVALUATED,
         PREDICT,
         EMBED,
-        *(COMMANDS[one].arguments for one in ("split", "parquet")),
+        *(COMMANDS[one].arguments for one in ("split", "parquet", "onnx", "pick", "copies")),
     ):
         with suppress(SystemExit), redirect_stdout(io.StringIO()):
             ruc(list(arguments))

@@ -18,6 +18,7 @@ def set_logging(quiet: bool) -> None:
     logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, format="%(message)s", force=True)
     for library in ("httpx", "urllib3", "fontTools", "matplotlib", "PIL", "transformers", "huggingface_hub"):
         logging.getLogger(library).setLevel(logging.ERROR)
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it can't read is listed with a reason
     logging.captureWarnings(True)
     logging.getLogger("py.warnings").setLevel(
         logging.ERROR if quiet else logging.WARNING

@@ -23,8 +23,9 @@ def find_cluster(run: Run, text: str) -> int:
         raise InputError(
             f"clusters {', '.join(map(str, named))} are all called {text!r}; expected one: rename the others first"
         )
-    if text.isdecimal() and int(text) < len(run.cluster_names):
-        return int(text)
+    numbers = {str(number): number for number in range(len(run.cluster_names))}
+    if text in numbers:
+        return numbers[text]
     raise InputError(
         f"no cluster is called {text!r}; expected 0 to {len(run.cluster_names) - 1} or one of their names"
     )

@@ -75,7 +75,7 @@ def opened(path: Path) -> Iterator[tuple[IO[bytes], bytes]]:
         if not stat.S_ISREG(kind):
             raise UnreadableImageError(_what_it_is(path, kind))
         file = path.open("rb")
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a name that no file can have
         raise UnreadableImageError(reason_of(error)) from error
     with file:
         try:

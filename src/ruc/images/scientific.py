@@ -55,7 +55,7 @@ def tiff_values(path: Path, header: TiffHeader, page: Page) -> Values:
             f"not supported: {header}, photometric interpretation {header.photometric}"
         )
     tifffile = imported("tifffile", "scientific", str(header))
-    with tifffile.TiffFile(path) as file, _codecs(str(header)):
+    with _codecs(str(header)), tifffile.TiffFile(path) as file:
         wanted = header.pages if page == "max" else [one_of(header.pages, page)]
         arrays = [_channels_last(file.pages[place].asarray(), header) for place in wanted]
         colormap = file.pages[0].colormap if header.photometric == 3 else None

@@ -203,7 +203,8 @@ def plain_labels(labels: Sequence[str]) -> list[str]:
 
 
 def _integer(text: str) -> str:
-    return str(int(re.split("[.,]", text)[0]))
+    whole = re.split("[.,]", text)[0]
+    return "0" if whole == "-0" else whole
 
 
 def say_what_labels_mean(source: str, labels: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ from ruc.errors import RunFolderError, shortened
 from ruc.run_folder.run import Run
 
 SUM_TOLERANCE: Final = 1e-2  # of a row of probabilities: float32, and many clusters that were merged
+LONGEST: Final = 1.01  # of a feature in a row of length 1, stored as float16 it may be
 ROWS: Final = 65_536  # looked at together
 TEXTS: Final = (
     "source",
@@ -44,6 +45,8 @@ def _check(run: Run) -> None:
     _expect(len(set(run.file_names)) == n, "clusters.parquet names an image twice")
     _matrix("probabilities.npy", run.probabilities, n, n_clusters, are_shares=True)
     _matrix("features.npy", run.features, n)
+    longest = float(np.abs(run.features).max(initial=0.0))
+    _expect(longest <= LONGEST, f"features.npy holds {longest:.6g}, in rows that have the length 1")
     _check_table(run, n, n_clusters)
     _expect(n_clusters > 0, "notes.json names no clusters")
     _expect(

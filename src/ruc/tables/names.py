@@ -210,7 +210,8 @@ def _are_names(cells: Sequence[str], found: Mapping[str, str], images: Sequence[
 
 def _counted_from(cells: Sequence[str], in_order: bool) -> int | None:
     """0 or 1 where the cells are the numbers from there on, each once."""
-    if not all(INTEGER.fullmatch(cell.strip()) for cell in cells):
+    longest = len(str(len(cells)))
+    if not all(INTEGER.fullmatch(cell.strip()) and len(cell.strip()) <= longest for cell in cells):
         return None
     numbers = [int(cell) for cell in cells]
     counted = numbers if in_order else sorted(numbers)
