@@ -178,16 +178,16 @@ def test_edits_are_applied_and_taken_back_by_the_command(tmp_path: Path, capsys)
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "status"),
     [
-        ["cluster", "shapes", "-k", "60"],
-        ["cluster", "shapes", "-k", "3", "--device", "abacus"],
-        ["refine", "shapes", "--labels", "none.csv"],
-        ["refine", "shapes", "--labels", "stranger.csv"],
+        (["cluster", "shapes", "-k", "60"], 1),
+        (["cluster", "shapes", "-k", "3", "--device", "abacus"], 2),
+        (["refine", "shapes", "--labels", "none.csv"], 1),
+        (["refine", "shapes", "--labels", "stranger.csv"], 1),
     ],
 )
 def test_what_cannot_be_done_is_said_before_images_are_read(
-    arguments: list[str], shapes: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: list[str], status: int, shapes: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def read(*_: object) -> None:
         raise AssertionError("images were read first")
@@ -195,7 +195,7 @@ def test_what_cannot_be_done_is_said_before_images_are_read(
     monkeypatch.setattr("ruc.embedding.load_pixels", read)
     monkeypatch.chdir(tmp_path)
     write_truth(tmp_path / "stranger.csv", {"stranger.png": "0", "other.png": "1"})
-    assert ruc(*arguments, "--embedder", "pixels", "-q") == 1
+    assert ruc(*arguments, "--embedder", "pixels", "-q") == status
 
 
 def test_embed(shapes: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
@@ -285,32 +285,34 @@ def small_run(source: str, names: tuple[str, ...]) -> Run:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "status", "message"),
     [
-        (["cluster", "-k", "3"], "neither images nor features given"),
-        (["cluster", "nowhere", "-k", "3"], "nowhere"),
-        (["cluster", "empty", "-k", "3"], "no image"),
-        (["cluster", "shapes", "-k", "61"], "60"),
-        (["cluster", "shapes", "-k", "1"], "at least 2"),
-        (["cluster", "shapes", "-k", "three"], "'three' given"),
-        (["cluster", "shapes", "-k", "3", "--base", "magic"], "'magic'"),
-        (["cluster", "shapes", "-k", "3", "--space", "image"], "--embedder contrastive"),
-        (["cluster", "shapes", "-k", "3", "--set", "epsilon=7"], "epsilon=7"),
-        (["cluster", "shapes", "-k", "3", "--config", "none.yaml"], "none.yaml"),
-        (["cluster", "broken", "-k", "2"], "cannot be read"),
-        (["refine", "shapes", "--labels", "none.csv"], "none.csv"),
-        (["refine", "shapes", "--labels", "stranger.csv"], "stranger.png"),
-        (["refine", "shapes"], "--labels"),
-        (["predict", "empty", "shapes"], "empty is not a finished run"),
-        (["evaluate", "empty", "--truth", "stranger.csv"], "empty is not a finished run"),
+        (["cluster", "-k", "3"], 2, "neither images nor features given"),
+        (["cluster", "nowhere", "-k", "3"], 1, "nowhere"),
+        (["cluster", "empty", "-k", "3"], 1, "no image"),
+        (["cluster", "shapes", "-k", "61"], 1, "60"),
+        (["cluster", "shapes", "-k", "1"], 2, "at least 2"),
+        (["cluster", "shapes", "-k", "three"], 2, "'three' given"),
+        (["cluster", "shapes", "-k", "3", "--base", "magic"], 2, "'magic'"),
+        (["cluster", "shapes", "-k", "3", "--space", "image"], 2, "--embedder contrastive"),
+        (["cluster", "shapes", "-k", "3", "--set", "epsilon=7"], 2, "epsilon=7"),
+        (["cluster", "shapes", "-k", "3", "--config", "none.yaml"], 1, "none.yaml"),
+        (["cluster", "broken", "-k", "2"], 1, "cannot be read"),
+        (["refine", "shapes", "--labels", "none.csv"], 1, "none.csv"),
+        (["refine", "shapes", "--labels", "stranger.csv"], 1, "stranger.png"),
+        (["refine", "shapes"], 2, "--labels"),
+        (["predict", "empty", "shapes"], 1, "empty is not a finished run"),
+        (["evaluate", "empty", "--truth", "stranger.csv"], 1, "empty is not a finished run"),
         (
             ["evaluate", "empty", "--truth", "stranger.csv", "--attack", "fgsm,cw"],
+            2,
             "attack 'cw' given; expected fgsm or bim",
         ),
     ],
 )
 def test_what_cannot_be_done_says_so_in_one_line_and_leaves_nothing(
     arguments: list[str],
+    status: int,
     message: str,
     shapes: object,
     tmp_path: Path,
@@ -326,7 +328,7 @@ def test_what_cannot_be_done_says_so_in_one_line_and_leaves_nothing(
     before = sorted(tmp_path.rglob("*"))
     extra = ["-o", "out"] if arguments[0] in ("cluster", "refine") else []
     embedder = ["--embedder", "pixels"] if arguments[0] in ("cluster", "refine") else []
-    assert ruc(*arguments, *extra, *embedder, "-q") == 1
+    assert ruc(*arguments, *extra, *embedder, "-q") == status
     shown = capsys.readouterr()
     assert shown.err.startswith("ruc: ") and message in shown.err
     assert len(shown.err.strip().splitlines()) == 1

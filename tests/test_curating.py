@@ -40,7 +40,7 @@ def test_picked_images_are_copied_and_listed(run: Path, tmp_path: Path, by: str)
 def test_so_many_of_each_cluster_and_no_other_strategy(run: Path, tmp_path: Path, capsys) -> None:
     main_exits(["pick", str(run), "-n", "3", "--per-cluster", "-o", str(tmp_path / "picked")])
     assert pd.read_csv(tmp_path / "picked" / "picked.csv").groupby("cluster").size().tolist() == [3, 3, 3]
-    main_exits(["pick", str(run), "--by", "luck", "-o", str(tmp_path / "other")], 1)
+    main_exits(["pick", str(run), "--by", "luck", "-o", str(tmp_path / "other")], 2)
     assert "--by 'luck' given; expected one of representative, diverse" in capsys.readouterr().err
     main_exits(["pick", str(run), "-o", str(tmp_path / "picked")], 1)
     assert "exists already" in capsys.readouterr().err
@@ -52,7 +52,7 @@ def test_an_image_of_the_run_is_nearest_to_itself(run: Path, capsys) -> None:
     rows = capsys.readouterr().out.splitlines()
     assert rows[0].split() == ["image", "nearest", "similarity", "cluster"] and len(rows) == 4
     assert image.name in rows[1] and rows[1].split()[-2] == "1.000"
-    main_exits(["nearest", str(run), str(image), "-n", "0"], 1)
+    main_exits(["nearest", str(run), str(image), "-n", "0"], 2)
 
 
 def test_a_run_is_the_same_as_itself(run: Path, tmp_path: Path, capsys) -> None:

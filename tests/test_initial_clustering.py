@@ -9,7 +9,7 @@ from sklearn.datasets import make_blobs
 
 from ruc.embedding import Embedding
 from ruc.errors import InputError
-from ruc.initial_clustering import check_base, given_base, initial_clustering, retrains_networks
+from ruc.initial_clustering import check_base, check_labels, given_base, initial_clustering, retrains_networks
 from ruc.neighbors.search import Neighbors, nearest_neighbors
 from ruc.networks import NetworkSettings, ResNet
 from ruc.run_folder import Checkpoints
@@ -42,9 +42,9 @@ def test_labels_keep_their_names(tmp_path: Path, embedded: Embedding) -> None:
     base = given_base(given, embedded)
     assert base is not None and base.names == ("cat", "dog")
     assert base.clustering.labels.tolist() == [1, 0] * 30
-    check_base(given, embedded.file_names)
+    check_labels(given, embedded.file_names)
     with pytest.raises(InputError, match=r"no image has the file name '59\.png'"):
-        check_base(given, embedded.file_names[:-1])
+        check_labels(given, embedded.file_names[:-1])
 
 
 def test_a_base_is_taken_from_its_checkpoint(
@@ -82,14 +82,14 @@ def test_an_estimated_number_brings_its_curve(embedded: Embedding, neighbors: Ne
 )
 def test_what_cannot_go_together_is_said_at_once(given: dict[str, str], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        check_base(settings(**given), None)
+        check_base(settings(**given))
 
 
 @pytest.mark.parametrize(
     "given", [{}, {"base": "scan.pth", "embedder": "pixels", "space": "image"}, {"space": "image"}]
 )
 def test_what_may_go_together_is_not_refused(given: dict[str, str]) -> None:
-    check_base(settings(**given), None)
+    check_base(settings(**given))
 
 
 def test_networks_are_retrained_where_there_is_one_and_images_enough_for_it(embedded: Embedding) -> None:

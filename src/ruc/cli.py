@@ -1,17 +1,20 @@
 """The command line: which commands there are, and how each of them ends."""
 
 import os
+import re
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from ruc.commands import curating, editing, running
 from ruc.commands.terminal import set_logging
 from ruc.errors import RucError
 from ruc.last_line import last_line, readable
+
+LISTS: Final = re.compile(r"<list\[(\w+)\]>")
 
 
 class _Commands(TyperGroup):
@@ -26,6 +29,14 @@ class _Commands(TyperGroup):
             raise
         except (RucError, KeyboardInterrupt, MemoryError, RuntimeError, OSError) as error:
             raise typer.Exit(_end(error, ctx.obj)) from None
+
+
+class _Command(TyperCommand):
+    """Its help says of what is repeated what each one is: `<path>`, not `<list[Path]>`."""
+
+    def get_help(self, ctx: Any) -> str:
+        # as wide as before, since columns are aligned already
+        return LISTS.sub(lambda found: f"<{found[1].lower()}>".ljust(len(found[0])), super().get_help(ctx))
 
 
 app = typer.Typer(
@@ -73,7 +84,7 @@ COMMANDS = (
     curating.export,
 )  # fmt: skip
 for command in COMMANDS:
-    app.command(name=command.__name__.rstrip("_"))(command)
+    app.command(name=command.__name__.rstrip("_"), cls=_Command)(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

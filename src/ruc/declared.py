@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from ruc.errors import InputError
+from ruc.errors import UsageError
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -19,7 +19,7 @@ def check_declared(settings: Any) -> None:
 
     Raises
     ------
-    InputError
+    UsageError
         A value that its declaration doesn't allow; nothing is converted but whole numbers to floats.
     """
     for name, (adapter, kind) in _adapters(type(settings)).items():  # type: ignore[arg-type]
@@ -27,7 +27,7 @@ def check_declared(settings: Any) -> None:
         try:
             adapter.validate_python(value, strict=True)
         except ValidationError as error:
-            raise InputError(not_allowed(name, value, kind)) from error
+            raise UsageError(not_allowed(name, value, kind)) from error
 
 
 def not_allowed(name: str, value: object, kind: Any) -> str:

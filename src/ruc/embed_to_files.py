@@ -1,12 +1,13 @@
 """The door `ruc embed`: features of images, as files."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
 
 from ruc.cache import Cache
-from ruc.embedding import Embedding, embed_images
-from ruc.errors import InputError
+from ruc.embedding import Embedding, check_embedders, embed_images
+from ruc.errors import UsageError
 from ruc.images.load import content_hashes
 from ruc.images.reading import Reading
 from ruc.images.source import ImageSource, find_images
@@ -17,6 +18,8 @@ from ruc.settings import Settings
 from ruc.skipped import skipped_file, write_skipped
 from ruc.tables.embeddings import shards_of
 
+logger = logging.getLogger(__name__)
+
 
 def embed_to_files(
     settings: Settings, output: Path, overwrite: bool, verbose: bool, cache: Cache | None = None
@@ -26,7 +29,7 @@ def embed_to_files(
     The tables, `unreadable.csv` in the folder, say what the rows are called and what was skipped.
     """
     if output.suffix not in (".npy", ""):
-        raise InputError(
+        raise UsageError(
             f"-o {output} given, expected a file that ends in .npy, or a folder for Parquet shards"
         )
     images, names = str(settings.source), output.with_suffix(".csv")
@@ -36,7 +39,10 @@ def embed_to_files(
         for target in (output, names, skipped_file(output)):
             check_file(target, [images], overwrite)
     runtime = Runtime(settings.device, settings.seed, verbose)
-    source = survey(find_images(images), Reading.from_config(settings.model_dump()))
+    logger.debug("device: %s", runtime.device)  # unusable ones raise here
+    found = find_images(images)
+    check_embedders(settings.embedders)
+    source = survey(found, Reading.from_config(settings.model_dump()))
     embedded = embed_images(
         source, settings.embedders, settings.image_size, settings.max_skipped, runtime, cache=cache
     )

@@ -18,10 +18,12 @@ from ruc.embed.frozen import Embedded, FrozenEmbedder, around
 from ruc.embed.known import EMBEDDERS
 from ruc.embed.onnx import is_onnx, load_onnx
 from ruc.embed.packaged import PACKAGES, load_packaged
+from ruc.embed.preprocessing import read_preprocessing
 from ruc.embed.pretrained import load_pretrained
 from ruc.embed.scaling import Scaling
 from ruc.embed.self_supervised import SelfSupervisedEmbedder
 from ruc.embed.several import SeveralEmbedders, side_by_side
+from ruc.embed.weights import model_folder
 from ruc.errors import RunFolderError
 from ruc.images.load import LARGEST_SIZE, ImageSet, choose_size, content_hashes, load_pixels
 from ruc.images.source import ImageSource
@@ -159,6 +161,23 @@ def embed_images(
             )
         )
     return several(each, short, why)
+
+
+def check_embedders(names: Sequence[str]) -> None:
+    """Raise what one of several embedders would be refused for, before any of them has read an image.
+
+    Raises
+    ------
+    WeightsError
+        There is no such model, or it can't be used.
+    """
+    for name in names:
+        if is_checkpoint(name):
+            load_checkpoint(name, LARGEST_SIDE)
+        elif is_onnx(name):
+            load_onnx(name)
+        elif name != "auto" and name not in PACKAGES and not is_fitted_here(name):
+            read_preprocessing(model_folder(name, None), name)
 
 
 def several(each: Sequence[Embedding], short: Sequence[str], why: str) -> Embedding:

@@ -1,8 +1,9 @@
 """What can go wrong, as names.
 
 Every error a user can meet is a `RucError`. Its message is one line: what was given, what was
-expected, and what to do. The command line prints it and exits with status 1. What is done all the same
-but may need a hand is a `ClusterWarning`: the estimators warn of it, the command line says it in its summary.
+expected, and what to do. The command line prints it and exits with status 1, with 2 where it is a `UsageError`.
+What is done all the same but may need a hand is a `ClusterWarning`: the estimators warn of it, the command line says
+it in its summary.
 """
 
 from pathlib import Path
@@ -17,6 +18,10 @@ class RucError(Exception):
 
 class InputError(RucError, ValueError):
     """A parameter, a file of labels or an array is not what it has to be."""
+
+
+class UsageError(InputError):
+    """An option, or a setting, has a value that it can't have, whatever the input is; or two exclude each other."""
 
 
 class UnreadableImageError(RucError):

@@ -54,7 +54,7 @@ def copies_to_csv(source: str, output: Path, runtime: Runtime, overwrite: bool =
     """
     for target in (output, skipped_file(output)):
         check_file(target, [source], overwrite)
-    pictures = read_pictures(_images_of(source), runtime)
+    pictures = read_pictures(survey(*_images_of(source)), runtime)
     groups = make_groups(pictures, find_pairs(pictures, None, runtime))
 
     def rows_of(number: int, group: Group) -> list[list[object]]:
@@ -89,8 +89,9 @@ def leaks_to_csv(train: str, test: str, output: Path, runtime: Runtime, overwrit
     """
     for target in (output, skipped_file(output)):
         check_file(target, [train, test], overwrite)
-    first = _images_of(train)
-    second = _images_of(test, first.reading)  # the same values are black and white in both
+    found, asked_for = _images_of(train), _images_of(test)
+    first = survey(*found)
+    second = survey(asked_for[0], first.reading)  # the same values are black and white in both
     known, asked = read_pictures(first, runtime), read_pictures(second, runtime)
     pairs = find_pairs(known, asked, runtime)
     rows = (
@@ -105,16 +106,16 @@ def leaks_to_csv(train: str, test: str, output: Path, runtime: Runtime, overwrit
     return Found(len(asked.file_names), n_asked, n_known, skipped)
 
 
-def _images_of(source: str, reading: Reading | None = None) -> ImageSource:
-    """The images of a folder, a table or a finished run, which says itself how they are read."""
+def _images_of(source: str) -> tuple[ImageSource, Reading]:
+    """The images of a folder, a table or a finished run, which says itself how they are read; none is opened yet."""
     if not (Path(source) / "config.yaml").is_file():
-        return survey(find_images(source), reading or READING)
+        return find_images(source), READING
     settings = read_run(Path(source)).settings
     if settings.get("source") is None:
         raise InputError(
             f"{source} is a run on features or an array; expected one on images, or the folder of the images"
         )
-    return survey(find_images(settings["source"]), reading or Reading.from_config(settings))
+    return find_images(settings["source"]), Reading.from_config(settings)
 
 
 def _write(

@@ -17,7 +17,7 @@ from ruc.embed import is_fitted_here
 from ruc.embed.packaged import PACKAGES
 from ruc.embed.scratch import choose_policy
 from ruc.embedding import Embedding
-from ruc.errors import InputError
+from ruc.errors import InputError, UsageError
 from ruc.labels.clustering import Clustering
 from ruc.labels.given import check_given, read_given
 from ruc.neighbors.search import Neighbors
@@ -57,21 +57,25 @@ class Base:
     network: ImageNetwork | None = None
 
 
-def check_base(settings: Settings, file_names: Sequence[str] | None) -> None:
-    """Raise what the base would be refused for, before it is known which of these images, if any, can be read."""
+def check_base(settings: Settings) -> None:
+    """Raise what the base would be refused for whatever the images are."""
     if settings.labels is None:
         if settings.base == "given":
-            raise InputError(
+            raise UsageError(
                 "no labels given; expected --labels with a CSV, Parquet or .npy, or `ruc cluster` instead"
             )
         if not is_checkpoint(settings.base):
             method_of(settings.base)
         elif not _keeps_images(settings):
             raise _without_images(settings.base, _embedder(settings))
-    elif file_names is not None:
-        check_given(Path(settings.labels), file_names, *_probabilities_and_number(settings))
     if settings.space == "image" and not _has_network(settings):
         raise without_network(_embedder(settings))
+
+
+def check_labels(settings: Settings, file_names: Sequence[str]) -> None:
+    """Raise what given labels would be refused for, before it is known which of these images can be read."""
+    if settings.labels is not None:
+        check_given(Path(settings.labels), file_names, *_probabilities_and_number(settings))
 
 
 def _embedder(settings: Settings) -> str:
@@ -92,16 +96,16 @@ def _has_network(settings: Settings) -> bool:
     return own or is_checkpoint(settings.base) or any(name in PACKAGES for name in settings.embedders)
 
 
-def _without_images(base: str, embedder: str) -> InputError:
-    return InputError(
+def _without_images(base: str, embedder: str) -> UsageError:
+    return UsageError(
         f"--base {base} given with the embedder {embedder!r}, which keeps no images; expected --embedder scratch, "
         "contrastive, momentum, pixels or a checkpoint: omit it for the base's own"
     )
 
 
-def without_network(embedder: str) -> InputError:
+def without_network(embedder: str) -> UsageError:
     """What is wrong with whole networks to be retrained where there are none."""
-    return InputError(
+    return UsageError(
         f"--space image given with the embedder {embedder!r}; expected one with a network to retrain: "
         "--embedder lite0 or contrastive, or --space feature"
     )

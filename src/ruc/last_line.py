@@ -4,9 +4,10 @@ import errno
 import re
 from typing import Final
 
-from ruc.errors import RucError, shortened
+from ruc.errors import RucError, UsageError, shortened
 
 CANNOT: Final = 1
+WRONG_USAGE: Final = 2
 INTERRUPTED: Final = 130
 LONG: Final = re.compile(r"'[^']{300,}'|\S{300,}")  # what was given, as a message repeats it
 NO_MEMORY: Final = (
@@ -18,6 +19,8 @@ NO_MEMORY: Final = (
 def last_line(error: BaseException) -> tuple[str, int] | None:
     """What to say and the exit status; None where nobody foresaw such an error: then its traceback is what helps."""
     match error:
+        case UsageError():
+            return readable(str(error)), WRONG_USAGE
         case RucError():
             return readable(str(error)), CANNOT
         case KeyboardInterrupt():

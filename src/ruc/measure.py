@@ -1,21 +1,24 @@
 """Finished runs against the truth: metrics into the run folders, and their reports written anew."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ruc.errors import InputError
+from ruc.errors import UsageError
 from ruc.evaluation.attacks import AttackTable, check_attacks
 from ruc.evaluation.corruptions import CorruptionTable
 from ruc.evaluation.evaluate import Evaluation
 from ruc.evaluation.figures import evaluation_figures, figure_to_svg
-from ruc.evaluation.robustness import attack_run, corrupt_run
+from ruc.evaluation.robustness import attack_run, check_attackable, corrupt_run
 from ruc.evaluation.runs import evaluate_run
 from ruc.evaluation.truth import read_truth
 from ruc.report.data import report_data
 from ruc.report.report import write_report
 from ruc.run_folder import check_writable, read_run, write_evaluation
 from ruc.runtime import Runtime
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -59,14 +62,20 @@ def measure_runs(
     names = [str(folder) for folder in folders]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise InputError(f"{', '.join(twice)} given twice; expected each run once")
+        raise UsageError(f"{', '.join(twice)} given twice; expected each run once")
     if attacks:
         check_attacks(attacks)
-    measured = {}
-    for name, folder in zip(names, folders, strict=True):
+    logger.debug("device: %s", runtime.device)  # unusable ones raise here
+    truths = {}
+    for name, folder in zip(names, folders, strict=True):  # all of them, before the first is changed
         run = read_run(folder)
         check_writable(folder)
-        labels = read_truth(truth, run.file_names, run.is_of_features)
+        truths[name] = read_truth(truth, run.file_names, run.is_of_features)
+        if attacks or corruptions:
+            check_attackable(folder)
+    measured = {}
+    for name, folder in zip(names, folders, strict=True):
+        run, labels = read_run(folder), truths[name]
         evaluation = evaluate_run(run, labels, runtime)
         attacked = attack_run(folder, labels, runtime, attacks) if attacks else None
         corrupted = corrupt_run(folder, labels, runtime) if corruptions else None

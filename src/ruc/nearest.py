@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ruc.errors import InputError
+from ruc.errors import InputError, UsageError
 from ruc.images.source import find_images
 from ruc.predict import predict
 from ruc.run_folder import read_run_and_model
@@ -41,7 +41,7 @@ def nearest(folder: Path, images: list[Path], n: int, runtime: Runtime) -> list[
         The run was made from features, n is less than 1, or an image can't be read.
     """
     if n < 1:
-        raise InputError(f"{n} nearest images asked for; expected at least 1")
+        raise UsageError(f"{n} nearest images asked for; expected at least 1")
     run, model = read_run_and_model(folder)
     prediction = predict(model, find_images(images), runtime, max_skipped=0.0, with_features=True)
     if prediction.features is None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ruc.edits import junk_clusters
-from ruc.errors import InputError
+from ruc.errors import InputError, UsageError
 from ruc.export.folders import How, place
 from ruc.export.items import items_of
 from ruc.images.source import find_images
@@ -49,9 +49,9 @@ def pick(run: Run, n: int, by: str, per_cluster: bool = False) -> NDArray[np.int
         No such strategy, or nothing to pick.
     """
     if by not in STRATEGIES:
-        raise InputError(f"--by {by!r} given; expected one of {', '.join(STRATEGIES)}")
+        raise UsageError(f"--by {by!r} given; expected one of {', '.join(STRATEGIES)}")
     if n < 1:
-        raise InputError(f"{n} images asked for; expected at least 1")
+        raise UsageError(f"{n} images asked for; expected at least 1")
     known = np.flatnonzero(~np.isin(run.cluster, sorted(junk_clusters(run))))
     if len(known) == 0:
         raise InputError("every cluster of the run is marked as junk; expected something to pick from")

@@ -22,8 +22,8 @@ from ruc.edits.nearest import N_NEAREST
 from ruc.embed.scaling import scaling_states
 from ruc.embed.scratch import choose_policy
 from ruc.embedded_views import embed_views
-from ruc.embedding import Embedding, embed_images
-from ruc.errors import InputError, NothingToClusterError
+from ruc.embedding import Embedding, check_embedders, embed_images
+from ruc.errors import NothingToClusterError, UsageError
 from ruc.given_features import names_file, read_features
 from ruc.image_space import packaged_names, space_of_packaged, what_is_retrained
 from ruc.images.load import choose_size, content_hashes
@@ -33,6 +33,7 @@ from ruc.images.survey import survey
 from ruc.initial_clustering import (
     Base,
     check_base,
+    check_labels,
     given_base,
     initial_clustering,
     retrains_networks,
@@ -85,12 +86,13 @@ def run_to_folder(settings: Settings, overwrite: bool, verbose: bool, cache: Cac
         Input, settings or the output folder are not what they have to be.
     """
     if not settings.source and not settings.feature_files:
-        raise InputError(
+        raise UsageError(
             "neither images nor features given; expected one: name a folder, or --features f.npy"
         )
     folder = Path(settings.output)
-    check_output(folder, _with_absolute_paths(settings), overwrite)
     runtime = Runtime(settings.device, settings.seed, verbose)
+    refuse_settings(settings, runtime)
+    check_output(folder, _with_absolute_paths(settings), overwrite)
     source = find_images(settings.source) if settings.source else None
     inputs = fingerprint(settings, source)
     if not overwrite and (done := finished_run(folder, inputs)) is not None:
@@ -112,7 +114,8 @@ def run_pipeline(
 ) -> Outcome:
     """All stages in order, each taken from its checkpoint where there is one."""
     kept = kept or Checkpoints()
-    refuse_early(settings, source, runtime)
+    refuse_settings(settings, runtime)
+    refuse_early(settings, source)
     if source is not None:
         source = survey(source, Reading.from_config(settings.model_dump()))
     embedded = embed(settings, source, runtime, kept, cache)
@@ -127,12 +130,21 @@ def run_pipeline(
     return as_run(settings, embedded, neighbors, base, space, repaired, runtime, source, hashes)
 
 
-def refuse_early(settings: Settings, source: ImageSource | None, runtime: Runtime) -> None:
-    """Raise before the long work whatever would be raised after it: device, number of images, base, labels."""
+def refuse_settings(settings: Settings, runtime: Runtime) -> None:
+    """Raise what would be raised later whatever the images are: device, base."""
     logger.debug("device: %s", runtime.device)  # unusable ones raise here
+    check_base(settings)
+
+
+def refuse_early(settings: Settings, source: ImageSource | None) -> None:
+    """Raise before the first image is read whatever would be raised after it: number of images, labels, embedders."""
     if source is not None:
         check_enough(len(source), settings)
-    check_base(settings, None if source is None else source.file_names)
+        check_labels(settings, source.file_names)
+    if not settings.feature_files:
+        check_embedders(settings.embedders)
+    if is_checkpoint(settings.base):
+        load_checkpoint(settings.base, LARGEST_SIDE)
 
 
 def check_enough(n_samples: int, settings: Settings) -> None:

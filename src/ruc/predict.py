@@ -19,7 +19,7 @@ from ruc.embed import embedder_from_state
 from ruc.embed.maps import cuts_of, load_blocks, maps_of, stream_images
 from ruc.embed.scaling import Scaling, scalings_of
 from ruc.embed.several import embed_source, fitted_from_state
-from ruc.errors import InputError
+from ruc.errors import InputError, UsageError
 from ruc.given_features import load_named
 from ruc.images.load import Skipped, check_skipped, load_pixels
 from ruc.images.reading import MOST_MEGAPIXELS, Reading
@@ -198,7 +198,7 @@ def predict_to_csv(
     What was skipped is named in a table beside it. Images whose novelty is above `most_novel` have an empty cluster.
     """
     if (source is None) == (not features):
-        raise InputError(
+        raise UsageError(
             "expected either new images or --features, and one of them: ruc predict run/ new_photos/"
         )
     given = [source] if source is not None else list(features or ())

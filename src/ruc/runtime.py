@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ruc.errors import InputError
+from ruc.errors import InputError, UsageError
 
 PRECISION = "RUC_PRECISION"  # the environment variable
 
@@ -42,13 +42,18 @@ class Runtime:
             if torch.cuda.is_available():
                 return torch.device("cuda")
             return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        expected = "expected 'auto', 'cpu', 'cuda' or 'mps'"
+        remedy = "omit --device to take what there is"
         try:
             device = torch.device(self.device_name)
+        except RuntimeError as error:
+            raise UsageError(f"device {self.device_name!r} is none; {expected}: {remedy}") from error
+        try:
             torch.empty(1, device=device)
         except (RuntimeError, AssertionError) as error:
             raise InputError(
-                f"device {self.device_name!r} cannot be used here; expected 'auto', 'cpu', 'cuda' or 'mps' "
-                f"({str(error).splitlines()[0]}); omit --device to take what there is"
+                f"device {self.device_name!r} cannot be used here; {expected} "
+                f"({str(error).splitlines()[0]}); {remedy}"
             ) from error
         return device
 
@@ -116,7 +121,7 @@ def _wanted_precision() -> str:
     """What the environment says of the precision; it belongs to the machine, not to a run."""
     wanted = os.environ.get(PRECISION, "auto")
     if wanted not in ("auto", "float32"):
-        raise InputError(f"{PRECISION} is {wanted!r}; expected 'auto' or 'float32': unset it, or set it so")
+        raise UsageError(f"{PRECISION} is {wanted!r}; expected 'auto' or 'float32': unset it, or set it so")
     return wanted
 
 

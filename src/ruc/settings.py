@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ruc.declared import Share, not_allowed
-from ruc.errors import InputError, UnreadableFileError
+from ruc.errors import InputError, UnreadableFileError, UsageError
 from ruc.images.reading import MOST_MEGAPIXELS, Page
 from ruc.readers import load_yaml
 from ruc.refine.settings import RefineSettings
@@ -180,7 +180,7 @@ def make_settings(given: Mapping[str, Any], config: Path | None = None) -> Setti
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise InputError(_one_line(where, first)) from error
+        raise UsageError(_one_line(where, first)) from error
 
 
 def _one_line(where: str, error: Any) -> str:

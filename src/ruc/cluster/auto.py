@@ -16,7 +16,7 @@ from ruc.cluster.mixture import mixture
 from ruc.cluster.scan import scan
 from ruc.cluster.scan_images import scan_images
 from ruc.cluster.spectral import spectral
-from ruc.errors import InputError
+from ruc.errors import UsageError
 from ruc.labels.clustering import Clustering
 from ruc.neighbors.copies import find_copies
 from ruc.neighbors.layout import neighbor_graph
@@ -91,7 +91,7 @@ def cluster(
     known = method_of(method)
     if n_clusters is None and not known.finds_number:
         finding = ", ".join(repr(name) for name, each in METHODS.items() if each.finds_number)
-        raise InputError(
+        raise UsageError(
             f"base clustering {method!r} needs the number of clusters; give it, or take {finding}"
         )
     return largest_first(known.run(features, n_clusters, runtime, neighbors))
@@ -100,7 +100,7 @@ def cluster(
 def method_of(name: str) -> Method:
     """The method that is called so; raises `InputError` where there is none."""
     if name not in METHODS:
-        raise InputError(f"base clustering {name!r} is unknown; expected one of {', '.join(METHODS)}")
+        raise UsageError(f"base clustering {name!r} is unknown; expected one of {', '.join(METHODS)}")
     return METHODS[name]
 
 

@@ -12,7 +12,7 @@ from ruc.commands.terminal import print_table, set_logging
 def nearest(
     run: RunFolder,
     images: Annotated[list[Path], typer.Argument(help="Image files.")],
-    n: Annotated[int, typer.Option("-n", "--n", help="How many for each.")] = 12,
+    n: Annotated[int, typer.Option("-n", "--n", min=1, help="How many for each.")] = 12,
     device: Device = None,
 ) -> None:
     """List the images of a run that are most like new ones, with their clusters."""
@@ -28,7 +28,7 @@ def nearest(
 def pick(
     run: RunFolder,
     output: Annotated[Path, typer.Option("-o", "--output", help="A new folder.")] = Path("picked"),
-    n: Annotated[int, typer.Option("-n", "--n", help="How many images.")] = 50,
+    n: Annotated[int, typer.Option("-n", "--n", min=1, help="How many images.")] = 50,
     by: Annotated[
         str, typer.Option(help="representative, balanced (the same from each cluster), diverse or uncertain.")
     ] = "representative",

@@ -13,7 +13,10 @@ from ruc.commands.terminal import set_logging
 def open_(
     run: RunFolder,
     port: Annotated[
-        int, typer.Option(help="Where to serve it.  [default: any free port]", show_default=False)
+        int,
+        typer.Option(
+            min=0, max=65535, help="Where to serve it.  [default: any free port]", show_default=False
+        ),
     ] = 0,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open it in the browser.")] = True,
 ) -> None:
@@ -36,7 +39,9 @@ def merge(
     run: RunFolder,
     clusters: Annotated[
         list[str],
-        typer.Argument(help="Names or numbers (0, 1, …; names count first); all go into the first."),
+        typer.Argument(
+            help="Names or numbers (0, 1, …; names count first); all go into the first.",
+        ),
     ],
 ) -> None:
     """Merge clusters of a run into the first one named."""
@@ -52,7 +57,9 @@ def merge(
 def split(
     run: RunFolder,
     cluster: Annotated[str, typer.Argument(help="Name, or number (0, 1, …; names count first).")],
-    parts: Annotated[int, typer.Option(help="Number of parts; the largest keeps number and name.")] = 2,
+    parts: Annotated[
+        int, typer.Option(min=2, help="Number of parts; the largest keeps number and name.")
+    ] = 2,
 ) -> None:
     """Split a cluster of a run by what its images look like."""
     from ruc.edit_folder import edit_folder
@@ -149,7 +156,9 @@ def undo(
     run: RunFolder,
     edits: Annotated[
         int | None,
-        typer.Option(help="Take so many single edits back.  [default: all that the last command made]"),
+        typer.Option(
+            min=1, help="Take so many single edits back.  [default: all that the last command made]"
+        ),
     ] = None,
 ) -> None:
     """Take back what the last merge, split, rename or apply did to a run."""

@@ -27,7 +27,7 @@ Features = Annotated[
     list[str] | None,
     typer.Option(
         help="Features, instead of images or beside them: a .npy, or Parquet (a file, or a folder of shards) with "
-        "file_name and embedding; repeated: several embeddings of the same samples."
+        "file_name and embedding; repeated: several embeddings of the same samples.",
     ),
 ]
 CacheFolder = Annotated[

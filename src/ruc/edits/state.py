@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ruc.edits.nearest import N_NEAREST, nearest_images
-from ruc.errors import InputError
+from ruc.errors import InputError, UsageError
 
 # Control characters, which XML has no way to write, and halves of characters, which UTF-8 has none for.
 UNWRITABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
@@ -92,7 +92,7 @@ class EditState:
         self.check(cluster)
         name = name.strip()
         if UNWRITABLE.search(name):
-            raise InputError(
+            raise UsageError(
                 f"{name!a} given as name of cluster {cluster}; expected text without control characters: type it anew"
             )
         self.names[cluster] = name or str(cluster)
@@ -107,7 +107,7 @@ class EditState:
         for cluster in clusters:
             self.check(cluster)
         if len(clusters) < 2 or len(set(clusters)) < len(clusters):
-            raise InputError(f"clusters {list(clusters)} to merge; expected two or more different ones")
+            raise UsageError(f"clusters {list(clusters)} to merge; expected two or more different ones")
         target, *others = clusters
         for other in others:
             if self.names[target] == str(target) and self.names[other] != str(other):

@@ -12,7 +12,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from ruc.errors import InputError
+from ruc.errors import InputError, UsageError
 
 Model = Callable[[Tensor], Tensor]
 Attack = Callable[[Model, Tensor, Tensor, float], Tensor]
@@ -188,7 +188,7 @@ def check_attacks(attacks: Sequence[str]) -> None:
     """Raise `InputError` where none is named, or one that isn't known."""
     unknown = [attack for attack in attacks if attack not in ATTACKS]
     if unknown or not attacks:
-        raise InputError(f"attack {(unknown or ['(none)'])[0]!r} given; expected {' or '.join(ATTACKS)}")
+        raise UsageError(f"attack {(unknown or ['(none)'])[0]!r} given; expected {' or '.join(ATTACKS)}")
 
 
 def _step(model: Model, images: Tensor, labels: Tensor, length: float) -> Tensor:

@@ -1,6 +1,6 @@
 """A run's base and refined model on the same images, attacked or corrupted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -109,13 +109,15 @@ def corrupt_run(
     return replace(table, base=subjects.base)
 
 
-def subjects_of(folder: str | Path, truth: str | Path | Truth, runtime: Runtime, n_images: int) -> Subjects:
-    """Make the models of a run, and read some of its images with known truth."""
-    from ruc.images.reading import Reading
-    from ruc.images.source import find_images
+def check_attackable(folder: str | Path) -> None:
+    """Raise `InputError` where the models of a run can't be attacked, and images not be corrupted for them."""
+    _source_of(folder, *read_run_and_model(folder))
 
-    edited, model = read_run_and_model(folder)
-    run = before_edits(edited)  # networks know nothing of edits
+
+def _source_of(folder: str | Path, run: Run, model: Mapping[str, State]) -> str:
+    """Where the images of a run are that can be attacked."""
+    from ruc.embed.several import KIND
+
     source = run.settings.get("source")
     if source is None or "embedder" not in model:
         what = "images given in Python, which it does not keep" if "embedder" in model else "features"
@@ -123,6 +125,21 @@ def subjects_of(folder: str | Path, truth: str | Path | Truth, runtime: Runtime,
             f"{folder} is a run on {what}; expected one on a folder or a table of images to attack or corrupt: "
             "omit --attack and --corruptions"
         )
+    if model["embedder"].config["kind"] == KIND:
+        raise InputError(
+            "an attack on a run with several embeddings given; expected a run with one: each embedder sees other pixels"
+        )
+    return str(source)
+
+
+def subjects_of(folder: str | Path, truth: str | Path | Truth, runtime: Runtime, n_images: int) -> Subjects:
+    """Make the models of a run, and read some of its images with known truth."""
+    from ruc.images.reading import Reading
+    from ruc.images.source import find_images
+
+    edited, model = read_run_and_model(folder)
+    run = before_edits(edited)  # networks know nothing of edits
+    source = _source_of(folder, run, model)
     labels = truth if isinstance(truth, Truth) else read_truth(truth, run.file_names, run.is_of_features)
     known = np.flatnonzero(labels.is_known)
     if len(known) == 0:
@@ -208,12 +225,6 @@ def _pixels_and_embedding(
 ) -> tuple[NDArray[np.uint8], Model, Part]:
     """The images as the run's embedder takes them, that embedder as a function with gradient, and its backbone."""
     from ruc.embed import embedder_from_state, frozen_from_state, is_frozen
-    from ruc.embed.several import KIND
-
-    if state.config["kind"] == KIND:
-        raise InputError(
-            "an attack on a run with several embeddings given; expected a run with one: each embedder sees other pixels"
-        )
 
     if is_frozen(state):
         from ruc.images.load import stream_batches

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final, Literal, get_args
 
 from ruc.edits import merged_places, needs_features
-from ruc.errors import InputError
+from ruc.errors import InputError, UsageError
 from ruc.export.coco import export_coco
 from ruc.export.folders import How, export_folders
 from ruc.export.imagefolder import export_imagefolder
@@ -73,7 +73,7 @@ def export_run(
         `folder` is no finished run, or there is something at `target`.
     """
     if to not in FORMATS:
-        raise InputError(f"format {to!r} given; expected one of {', '.join(FORMATS)}")
+        raise UsageError(f"format {to!r} given; expected one of {', '.join(FORMATS)}")
     target = Path(DEFAULT_TARGETS[to] if target is None else target)
     if to in ("folders", "imagefolder", "label-studio"):
         check_new_folder(target)
