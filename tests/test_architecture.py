@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "refine": FOUNDATION | {"images", "networks", "neighbors", "labels"},
     "belief": FOUNDATION | {"networks", "neighbors", "labels", "cluster", "refine"},
     "repair": FOUNDATION | {"networks", "neighbors", "labels", "refine", "belief"},
-    "run_folder": FOUNDATION | {"networks"},
+    "run_folder": FOUNDATION | {"networks", "tables"},
     "cli": {"errors", "last_line", "commands"},
     "evaluation": FOUNDATION | {
         "images", "networks", "neighbors", "labels", "embed", "cluster", "refine", "belief", "run_folder", "edits",

@@ -12,7 +12,7 @@ from ruc.check.page import check_page
 from ruc.edits import before_edits, edits_of
 from ruc.edits.edit import Answer
 from ruc.errors import InputError
-from ruc.run_folder import Run, csv_text, update_run
+from ruc.run_folder import Run, csv_text, is_excel_safe, update_run
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,10 @@ def _texts(run: Run, n_asked: int) -> dict[str, str]:
         for row in rows
     ]
     page = check_page(run, rows)
-    return {"check.csv": csv_text(columns, table), **({} if page is None else {"check.html": page})}
+    return {
+        "check.csv": csv_text(columns, table, is_excel_safe(run)),
+        **({} if page is None else {"check.html": page}),
+    }
 
 
 def _open_questions(run: Run) -> NDArray[np.int64]:

@@ -95,15 +95,17 @@ def matched_line(comparison: Comparison) -> str | None:
     return f"matched by most images in common: {', '.join(renamed)}" if renamed else None
 
 
-def compare_folders(first: Path, second: Path, output: Path | None, overwrite: bool = False) -> Comparison:
+def compare_folders(
+    first: Path, second: Path, output: Path | None, overwrite: bool = False, excel_safe: bool = False
+) -> Comparison:
     """Compare two finished runs; `output`, where given, gets `file_name, before, after` of each image that moved.
 
-    A file that is there is replaced with `overwrite` alone.
+    A file that is there is replaced with `overwrite` alone; `excel_safe`: no text in it is a formula.
     """
     if output is not None:
         check_file(output, [first, second], overwrite)
     comparison, rows = compare(read_run(first), read_run(second))
     if output is not None:
         with new_output(output) as new:
-            write_csv(new, ["file_name", "before", "after"], rows)
+            write_csv(new, ["file_name", "before", "after"], rows, excel_safe)
     return comparison

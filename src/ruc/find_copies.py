@@ -38,7 +38,9 @@ class Found:
     skipped: tuple[tuple[str, str], ...]
 
 
-def copies_to_csv(source: str, output: Path, runtime: Runtime, overwrite: bool = False) -> Found:
+def copies_to_csv(
+    source: str, output: Path, runtime: Runtime, overwrite: bool = False, excel_safe: bool = False
+) -> Found:
     """Write `group, file_name, keep, similarity, change, width, height, sharpness`, a row an image of a group.
 
     Parameters
@@ -51,6 +53,8 @@ def copies_to_csv(source: str, output: Path, runtime: Runtime, overwrite: bool =
         Whether progress is shown.
     overwrite
         Whether a file that is there may be replaced.
+    excel_safe
+        Whether names that spreadsheets take for formulas are quoted.
     """
     for target in (output, skipped_file(output)):
         check_file(target, [source], overwrite)
@@ -77,12 +81,14 @@ def copies_to_csv(source: str, output: Path, runtime: Runtime, overwrite: bool =
     columns = ["group", "file_name", "keep", "similarity", "change", "width", "height", "sharpness"]
     rows = (row for number, group in enumerate(groups) for row in rows_of(number, group))
     skipped = tuple((one.file_name, one.reason) for one in pictures.skipped)
-    _write(output, columns, rows, skipped)
+    _write(output, columns, rows, skipped, excel_safe)
     n_copies = sum(len(group.rows) - 1 for group in groups)
     return Found(len(pictures.file_names), n_copies, len(groups), skipped)
 
 
-def leaks_to_csv(train: str, test: str, output: Path, runtime: Runtime, overwrite: bool = False) -> Found:
+def leaks_to_csv(
+    train: str, test: str, output: Path, runtime: Runtime, overwrite: bool = False, excel_safe: bool = False
+) -> Found:
     """Write `train, test, similarity, change`: each image of `test` that is (nearly) in `train`, with each copy.
 
     Parameters are those of `copies_to_csv`, with two sources.
@@ -101,7 +107,7 @@ def leaks_to_csv(train: str, test: str, output: Path, runtime: Runtime, overwrit
         )
     )
     skipped = tuple((one.file_name, one.reason) for one in known.skipped + asked.skipped)
-    _write(output, ["train", "test", "similarity", "change"], rows, skipped)
+    _write(output, ["train", "test", "similarity", "change"], rows, skipped, excel_safe)
     n_asked, n_known = len({*pairs.second.tolist()}), len({*pairs.first.tolist()})
     return Found(len(asked.file_names), n_asked, n_known, skipped)
 
@@ -123,7 +129,8 @@ def _write(
     columns: Sequence[str],
     rows: Iterable[Sequence[object]],
     skipped: Sequence[tuple[str, str]],
+    excel_safe: bool,
 ) -> None:
     with new_outputs(output, [skipped_file(output)]) as new:
-        write_csv(new / output.name, columns, rows)
-        write_skipped(new / output.name, skipped)
+        write_csv(new / output.name, columns, rows, excel_safe)
+        write_skipped(new / output.name, skipped, excel_safe)

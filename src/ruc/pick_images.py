@@ -67,7 +67,14 @@ def pick(run: Run, n: int, by: str, per_cluster: bool = False) -> NDArray[np.int
 
 
 def pick_to_folder(
-    folder: Path, output: Path, n: int, by: str, per_cluster: bool, how: How, images: Path | None = None
+    folder: Path,
+    output: Path,
+    n: int,
+    by: str,
+    per_cluster: bool,
+    how: How,
+    images: Path | None = None,
+    excel_safe: bool = False,
 ) -> Picked:
     """Write `picked.csv` (`order, file_name, cluster, cluster_name, confidence`) and the images into a new folder.
 
@@ -85,6 +92,8 @@ def pick_to_folder(
         "copy", "symlink" or "hardlink".
     images
         Where the images are now, if not where the run found them.
+    excel_safe
+        Whether names that spreadsheets take for formulas are quoted.
     """
     check_new_folder(output)
     run = read_run(folder)
@@ -111,6 +120,7 @@ def pick_to_folder(
                 ]
                 for order, row in enumerate(rows.tolist())
             ),
+            excel_safe,
         )
     return Picked(rows, output)
 

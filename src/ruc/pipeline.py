@@ -63,6 +63,7 @@ AFTER_FEATURES = (
     "space",
     "refine",
     "review",
+    "excel_safe",
 )  # which the embedding doesn't depend on
 
 

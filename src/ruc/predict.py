@@ -192,10 +192,12 @@ def predict_to_csv(
     most_novel: float | None = None,
     overwrite: bool = False,
     max_megapixels: float = MOST_MEGAPIXELS,
+    excel_safe: bool = False,
 ) -> Prediction:
     """The door `ruc predict`: write `file_name, cluster, confidence, novelty`, and clusters' names if they have some.
 
-    What was skipped is named in a table beside it. Images whose novelty is above `most_novel` have an empty cluster.
+    What was skipped is named in a table beside it. `excel_safe`: no text in them is a formula.
+    Images whose novelty is above `most_novel` have an empty cluster.
     """
     if (source is None) == (not features):
         raise UsageError(
@@ -240,8 +242,8 @@ def predict_to_csv(
 
     rows = map(row, prediction.file_names, cluster.tolist(), confidence, novelty, possible)
     with new_outputs(output, [skipped_file(output)]) as new:
-        write_csv(new / output.name, columns, rows)
-        write_skipped(new / output.name, prediction.skipped)
+        write_csv(new / output.name, columns, rows, excel_safe)
+        write_skipped(new / output.name, prediction.skipped, excel_safe)
     return prediction
 
 

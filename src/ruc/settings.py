@@ -57,6 +57,9 @@ class Settings(BaseModel):
     )
     refine: RefineSettings = Field(default_factory=RefineSettings, description="RUC's own constants.")
     review: Share = Field(0.05, description="Share of the images that review.csv lists.")
+    excel_safe: bool = Field(
+        False, description="Whether text in CSV that a spreadsheet would compute is quoted: '=1+1.png."
+    )
     max_skipped: Share = Field(0.10, description="Largest share of unreadable images to accept.")
     page: Page = Field("first", description="Of files with several pages or slices: first, middle or max.")
     max_megapixels: float = Field(MOST_MEGAPIXELS, gt=0, description="Larger images are skipped.")

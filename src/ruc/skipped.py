@@ -13,10 +13,10 @@ def skipped_file(output: Path) -> Path:
     return output.with_name(f"{output.stem}_skipped.csv")
 
 
-def write_skipped(output: Path, skipped: Sequence[tuple[str, str]]) -> None:
+def write_skipped(output: Path, skipped: Sequence[tuple[str, str]], excel_safe: bool = False) -> None:
     """Write `file_name, reason`; where nothing was skipped there is no table."""
     if skipped:
-        write_csv(skipped_file(output), ("file_name", "reason"), skipped)
+        write_csv(skipped_file(output), ("file_name", "reason"), skipped, excel_safe)
 
 
 def skipped_note(output: Path, skipped: Sequence[tuple[str, str]]) -> str:

@@ -5,6 +5,8 @@ import json
 import os
 import pickle
 import shutil
+import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -172,3 +174,62 @@ def test_names_that_lead_out_of_a_folder(tmp_path: Path) -> None:
         "photos",
         "sorted",
     }
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "gztar"])
+def test_archives_are_not_unpacked(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    inside = tmp_path / "inside" / "deeper"
+    images(tmp_path / "inside")
+    inside.mkdir()
+    archive = tmp_path / f"photos.{kind}"
+    if kind == "zip":
+        with zipfile.ZipFile(archive, "w") as file:
+            for name in ("../outside.png", "/outside.png", "0.png"):
+                file.write(tmp_path / "inside" / "0.png", name)
+    else:
+        with tarfile.open(archive, "w:gz" if kind == "gztar" else "w") as file:
+            for name in ("../outside.png", "0.png"):
+                file.add(tmp_path / "inside" / "0.png", name)
+    before = sorted(tmp_path.rglob("*"))
+    for command in (
+        ["cluster", archive, "-k", "2", "-o", inside / "run", "-q"],
+        ["embed", archive, "--embedder", "pixels", "-o", inside / "f.npy", "-q"],
+        ["refine", tmp_path / "inside", "--labels", archive, "-o", inside / "run", "-q"],
+        ["embed", tmp_path / "inside", "--embedder", archive, "-o", inside / "f.npy", "-q"],
+        ["cluster", "--features", archive, "-k", "2", "-o", inside / "run", "-q"],
+    ):
+        assert ruc(*command) == 1
+        shown = capsys.readouterr().err
+        assert shown.startswith("ruc: ") and len(shown.splitlines()) == 1
+    assert sorted(tmp_path.rglob("*")) == before
+    archive.rename(tmp_path / "inside" / archive.name)  # beside images it is no image
+    assert ruc("copies", tmp_path / "inside", "-o", tmp_path / "copies.csv", "-q") == 0
+    assert not list(tmp_path.rglob("outside.png"))
+
+
+@pytest.mark.parametrize(
+    "place", ["../weights.bin", "{}/weights.bin", "folder/../../weights.bin", "link.bin"]
+)
+def test_weights_outside_of_a_model_s_folder(
+    place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    helper = onnx.helper
+    (tmp_path / "model" / "folder").mkdir(parents=True)
+    (tmp_path / "weights.bin").write_bytes(np.ones((192, 2), np.float32).tobytes())
+    (tmp_path / "model" / "link.bin").symlink_to(tmp_path / "weights.bin")
+    weights = onnx.TensorProto(name="w", data_type=1, dims=[192, 2], data_location=1)
+    weights.external_data.add(key="location", value=place.format(tmp_path))
+    shape = helper.make_tensor_value_info("x", 1, ["n", 3, 8, 8])
+    graph = helper.make_graph(
+        [helper.make_node("Flatten", ["x"], ["flat"]), helper.make_node("MatMul", ["flat", "w"], ["y"])],
+        "g", [shape], [helper.make_tensor_value_info("y", 1, ["n", 2])], [weights],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    (tmp_path / "model" / "m.onnx").write_bytes(model.SerializeToString())
+    preparation = {"size": 8, "image_mean": [0, 0, 0], "image_std": [1, 1, 1]}
+    (tmp_path / "model" / "m.json").write_text(json.dumps(preparation))
+    images(tmp_path / "images")
+    embed = ["embed", tmp_path / "images", "--embedder", tmp_path / "model" / "m.onnx", "-q"]
+    assert ruc(*embed, "-o", tmp_path / "f.npy") == 1
+    assert "cannot be read as ONNX" in capsys.readouterr().err and not (tmp_path / "f.npy").exists()

@@ -8,6 +8,7 @@ from ruc.errors import InputError
 from ruc.labels.matching import in_order_of
 from ruc.labels.tables import LabelTable
 from ruc.run_folder import Run
+from ruc.tables.formulas import as_meant
 from ruc.tables.table import read_table
 
 YES: Final = {"yes", "y", "true", "1"}
@@ -79,7 +80,7 @@ def _right(path: Path, table: LabelTable, row: int, run: Run) -> int | None:
 def _check_still_there(path: Path, rows: list[tuple[str, dict[str, str]]], run: Run) -> None:
     cluster_of = dict(zip(run.file_names, run.cluster.tolist(), strict=True))
     for place, row in rows:
-        now = cluster_of.get(row["file_name"])
+        now = cluster_of.get(row["file_name"], cluster_of.get(as_meant(row["file_name"])))
         if now is not None and row["cluster"].isdecimal() and int(row["cluster"]) != now:
             raise InputError(
                 f"{path}, {place}: {row['file_name']} was asked about in cluster {row['cluster']}, and is in {now} "

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ruc.commands.options import Device, Overwrite, Quiet, Replace, RunFolder
+from ruc.commands.options import Device, ExcelSafe, Overwrite, Quiet, Replace, RunFolder
 from ruc.commands.terminal import print_table, set_logging
 
 
@@ -35,12 +35,13 @@ def pick(
     per_cluster: Annotated[bool, typer.Option("--per-cluster", help="So many of each cluster.")] = False,
     how: Annotated[Literal["copy", "symlink", "hardlink"], typer.Option(help="For the images.")] = "copy",
     images: Annotated[Path | None, typer.Option(help="Where the images are now, if they were moved.")] = None,
+    excel_safe: ExcelSafe = False,
 ) -> None:
     """Pick images that stand for the others, for labelling or to show, as a table and a folder."""
     set_logging(quiet=True)
     from ruc.pick_images import pick_to_folder
 
-    picked = pick_to_folder(run, output, n, by, per_cluster, how, images)
+    picked = pick_to_folder(run, output, n, by, per_cluster, how, images, excel_safe)
     typer.echo(f"{len(picked.rows)} images: {picked.target / 'picked.csv'}")
 
 
@@ -50,12 +51,13 @@ def compare(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="CSV to write: file_name, before, after.")
     ] = None,
+    excel_safe: ExcelSafe = False,
     overwrite: Replace = False,
 ) -> None:
     """Tell which images are in other clusters in a second run over the same images."""
     from ruc.compare_runs import compare_folders, matched_line
 
-    found = compare_folders(first, second, output, overwrite)
+    found = compare_folders(first, second, output, overwrite, excel_safe)
     alone = [(found.n_only_first, first), (found.n_only_second, second)]
     rest = "".join(f", {n} only in {name}" for n, name in alone if n)
     typer.echo(
@@ -107,6 +109,7 @@ def info(run: RunFolder) -> None:
 def copies(
     source: Annotated[str, typer.Argument(help="Folder of images, a CSV/Parquet with file_name, or a run.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="CSV to write.")] = Path("copies.csv"),
+    excel_safe: ExcelSafe = False,
     overwrite: Replace = False,
     quiet: Quiet = False,
 ) -> None:
@@ -119,7 +122,7 @@ def copies(
     from ruc.runtime import Runtime
     from ruc.skipped import skipped_note
 
-    found = copies_to_csv(source, output, Runtime("cpu", verbose=not quiet), overwrite)
+    found = copies_to_csv(source, output, Runtime("cpu", verbose=not quiet), overwrite, excel_safe)
     skipped = skipped_note(output, found.skipped)
     typer.echo(
         f"{found.n_images} images{skipped}: {found.n_copies} copies in {found.n_groups} groups: {output}"
@@ -130,6 +133,7 @@ def leaks(
     train: Annotated[str, typer.Argument(help="Images that are known: a folder, a table or a run.")],
     test: Annotated[str, typer.Argument(help="Images that shouldn't be among them.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="CSV to write.")] = Path("leaks.csv"),
+    excel_safe: ExcelSafe = False,
     overwrite: Replace = False,
     quiet: Quiet = False,
 ) -> None:
@@ -139,7 +143,7 @@ def leaks(
     from ruc.runtime import Runtime
     from ruc.skipped import skipped_note
 
-    found = leaks_to_csv(train, test, output, Runtime("cpu", verbose=not quiet), overwrite)
+    found = leaks_to_csv(train, test, output, Runtime("cpu", verbose=not quiet), overwrite, excel_safe)
     skipped = skipped_note(output, found.skipped)
     shown = f"{found.n_copies} of {found.n_images} images show what {found.n_groups} of {train} do"
     typer.echo(f"{shown}{skipped}: {output}")

@@ -105,6 +105,13 @@ Overwrite = Annotated[
 Replace = Annotated[
     bool, typer.Option("--overwrite", help="Replace a file of the same name; a folder never is.")
 ]
+ExcelSafe = Annotated[
+    bool,
+    typer.Option(
+        "--excel-safe",
+        help="Quote text in CSV that spreadsheets take for a formula, as a file's name =1+1.png.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, only the result.")]
 
 RunFolder = Annotated[Path, typer.Argument(help="A finished run folder.")]

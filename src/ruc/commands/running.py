@@ -13,6 +13,7 @@ from ruc.commands.options import (
     Device,
     Embedder,
     Epochs,
+    ExcelSafe,
     Features,
     MaxMegapixels,
     MaxSkipped,
@@ -58,6 +59,7 @@ def cluster(
     device: Device = None,
     cache: CacheFolder = None,
     config: Config = None,
+    excel_safe: ExcelSafe = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
@@ -65,7 +67,7 @@ def cluster(
     given = given_of(
         source=source, features=features, n_clusters=n_clusters, output=output, embedder=embedder, base=base,
         space=space, image_size=image_size, review=review, max_skipped=max_skipped, page=page,
-        max_megapixels=max_megapixels, seed=seed, device=device,
+        max_megapixels=max_megapixels, seed=seed, device=device, excel_safe=excel_safe or None,
     )  # fmt: skip
     _run(given, constants_of(preset, selection, epochs, constants), config, cache, overwrite, quiet)
 
@@ -97,6 +99,7 @@ def refine(
     device: Device = None,
     cache: CacheFolder = None,
     config: Config = None,
+    excel_safe: ExcelSafe = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
@@ -104,7 +107,7 @@ def refine(
     given = given_of(
         source=source, features=features, labels=labels, probabilities=probabilities, output=output, embedder=embedder,
         space=space, image_size=image_size, review=review, max_skipped=max_skipped, page=page,
-        max_megapixels=max_megapixels, seed=seed, device=device,
+        max_megapixels=max_megapixels, seed=seed, device=device, excel_safe=excel_safe or None,
     )  # fmt: skip
     given.setdefault("base", "given")
     _run(given, constants_of(preset, selection, epochs, constants), config, cache, overwrite, quiet)
@@ -130,6 +133,7 @@ def predict(
     max_skipped: MaxSkipped = None,
     max_megapixels: MaxMegapixels = None,
     device: Device = None,
+    excel_safe: ExcelSafe = False,
     overwrite: Replace = False,
     quiet: Quiet = False,
 ) -> None:
@@ -144,7 +148,7 @@ def predict(
     lost = 0.10 if max_skipped is None else max_skipped
     most = max_megapixels or MOST_MEGAPIXELS
     prediction = predict_to_csv(
-        run, source, features, output, runtime, lost, raw, most_novel, overwrite, most
+        run, source, features, output, runtime, lost, raw, most_novel, overwrite, most, excel_safe
     )
     skipped = skipped_note(output, prediction.skipped)
     typer.echo(f"{len(prediction.file_names)} predicted{skipped}: {output}")

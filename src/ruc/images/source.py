@@ -4,6 +4,7 @@ import logging
 import os
 import stat
 import tarfile
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -178,6 +179,13 @@ def _from_folder(folder: Path) -> ImageSource:
     return replace(
         _from_paths(names, [found[name] for name in names]), left_out=dict(sorted(left_out.items()))
     )
+
+
+def names_alike(names: Sequence[str]) -> list[str]:
+    """The names in decomposed Unicode beside which there is the same one composed, or coded in yet another way."""
+    composed = {name: unicodedata.normalize("NFC", name) for name in names if not name.isascii()}
+    times = Counter(composed.values())
+    return [name for name, plain in composed.items() if times[plain] > 1 and name != plain]
 
 
 def counted(files: Mapping[str, int]) -> str:

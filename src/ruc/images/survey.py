@@ -31,7 +31,7 @@ from ruc.images.load import n_workers
 from ruc.images.opening import by_pillow, opened, pillow_warnings_ignored, tiff_header_of
 from ruc.images.reading import Range, Reading
 from ruc.images.scientific import dicom_data, dicom_kind
-from ruc.images.source import ImageSource, counted
+from ruc.images.source import ImageSource, counted, names_alike
 from ruc.images.value_range import Ends, common_range, ends_of
 from ruc.images.values import Values
 
@@ -171,6 +171,12 @@ def _remarks(
     for n_bands, count in sorted(bands.items()):
         used_bands = "the first three are red, green and blue" if n_bands > 2 else "the first is used"
         remarks.append(f"{_files_hold(count)} {n_bands} bands, not all of them colours; {used_bands}")
+    if alike := names_alike(source.file_names):
+        remarks.append(
+            f"beside {alike[0]!a} there is a name that differs only in how accents are coded"
+            + (f" ({len(alike)} such names)" if len(alike) > 1 else "")
+            + "; some disks and programs take the two for one file"
+        )
     if source.left_out:
         remarks.append(f"left out, in no format that is read: {counted(source.left_out)}")
     return remarks

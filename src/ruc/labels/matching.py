@@ -9,6 +9,7 @@ import numpy as np
 
 from ruc.errors import InputError
 from ruc.labels.tables import LabelTable
+from ruc.tables.formulas import as_meant
 from ruc.tables.names import FILE_NAME, Names, column_of_names, plain_name
 
 logger = logging.getLogger(__name__)
@@ -91,7 +92,9 @@ def say_how_matched(source: str, heading: str | None, by_ending: Mapping[str, st
 def not_exactly(image_of: Mapping[str, str]) -> dict[str, str]:
     """Image to name, of those of a table that aren't the image's but for how a system writes it."""
     return {
-        image: plain_name(name) for name, image in image_of.items() if plain_name(name) != plain_name(image)
+        image: plain_name(name)
+        for name, image in image_of.items()
+        if plain_name(image) not in (plain_name(name), plain_name(as_meant(name)))
     }
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from safetensors import SafetensorError
 
 from ruc.errors import RunFolderError
+from ruc.tables.formulas import as_text
 
 if TYPE_CHECKING:  # torch takes seconds to import, and most readers of a run don't need the model
     from torch import Tensor
@@ -97,27 +98,29 @@ def check_writable(folder: Path) -> None:
             pass
 
 
-def write_csv(path: Path, columns: Sequence[str], rows: Any) -> None:
-    """A header and rows; floats with six significant digits."""
+def write_csv(path: Path, columns: Sequence[str], rows: Any, excel_safe: bool = False) -> None:
+    """A header and rows; floats with six significant digits; `excel_safe`: no text is a formula (`as_text`)."""
     with path.open("w", newline="", encoding="utf-8") as file:
-        _write_rows(file, columns, rows)
+        _write_rows(file, columns, rows, excel_safe)
 
 
-def csv_text(columns: Sequence[str], rows: Any) -> str:
+def csv_text(columns: Sequence[str], rows: Any, excel_safe: bool = False) -> str:
     """The same as text."""
     file = io.StringIO(newline="")
-    _write_rows(file, columns, rows)
+    _write_rows(file, columns, rows, excel_safe)
     return file.getvalue()
 
 
-def _write_rows(file: TextIO, columns: Sequence[str], rows: Any) -> None:
+def _write_rows(file: TextIO, columns: Sequence[str], rows: Any, excel_safe: bool) -> None:
     writer = csv.writer(file)
     writer.writerow(columns)
-    writer.writerows([_shorter(value) for value in row] for row in rows)
+    writer.writerows([_cell(value, excel_safe) for value in row] for row in rows)
 
 
-def _shorter(value: Any) -> Any:
-    return f"{value:.6g}" if isinstance(value, float) else value
+def _cell(value: Any, excel_safe: bool) -> Any:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return as_text(value) if excel_safe and isinstance(value, str) else value
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -19,7 +19,17 @@ from ruc.errors import RunFolderError, UnreadableFileError, shortened
 from ruc.readers import load_json, load_npy, load_tensors
 from ruc.run_folder.files import DIGEST, explained, state_digest, write_state
 from ruc.run_folder.locks import LOCK, alone_in
-from ruc.run_folder.members import CHECK, CONFIG, FEATURES, FIGURES, MEMBERS, MODEL, NOTES, REPORT
+from ruc.run_folder.members import (
+    CHECK,
+    CONFIG,
+    FEATURES,
+    FIGURES,
+    MEMBERS,
+    MODEL,
+    NOTES,
+    REPORT,
+    without_quotes,
+)
 from ruc.run_folder.run import Run
 from ruc.run_folder.schema import check_run
 from ruc.run_folder.unfinished import PLACE, expect_nobody_at_work
@@ -243,7 +253,7 @@ def _read(places: Places) -> Run:
             fields |= _read_member(places, name)
     if "features" not in fields:
         fields["features"] = _joined_features(places, fields["embeddings"])
-    run = Run(**fields)
+    run = Run(**without_quotes(fields))
     check_run(run, folder)
     return run
 

@@ -12,6 +12,7 @@ from ruc.readers import load_csv, load_json, load_npy, load_parquet, load_yaml
 from ruc.run_folder.files import write_csv, write_json
 from ruc.run_folder.run import Run
 from ruc.side_by_side import columns, part
+from ruc.tables.formulas import as_meant
 
 CONFIG: Final = "config.yaml"
 NOTES: Final = "notes.json"
@@ -59,6 +60,23 @@ class Member:
     is_needed: bool = True
 
 
+def is_excel_safe(run: Run) -> bool:
+    """Whether the tables of a run shall have no text that is a formula."""
+    return bool(run.settings.get("excel_safe"))
+
+
+def without_quotes(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a run as read, the texts of its tables as they were before they were made `is_excel_safe`."""
+    if not fields["settings"].get("excel_safe"):
+        return fields
+    tables = {name: fields[name] for name in ("skipped", "review") if name in fields}
+    meant = {
+        name: tuple(tuple(cell if cell is None else as_meant(cell) for cell in row) for row in rows)
+        for name, rows in tables.items()
+    }
+    return fields | meant
+
+
 def _write_settings(path: Path, run: Run) -> None:
     path.write_text(yaml.safe_dump(run.settings, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
@@ -96,7 +114,7 @@ def _write_parquet(path: Path, run: Run) -> None:
 def _write_table(path: Path, run: Run) -> None:
     columns = _columns(run)
     values = (column.tolist() if isinstance(column, np.ndarray) else column for column in columns.values())
-    write_csv(path, tuple(columns), zip(*values, strict=True))
+    write_csv(path, tuple(columns), zip(*values, strict=True), is_excel_safe(run))
 
 
 def _read_parquet(path: Path) -> dict[str, Any]:
@@ -133,7 +151,7 @@ def _write_review(path: Path, run: Run) -> None:
     rows = run.review
     if run.has_names:
         rows = tuple((*row, name(row[1]), name(row[4])) for row in rows)
-    write_csv(path, (*REVIEW_COLUMNS, *(REVIEW_NAMES if run.has_names else ())), rows)
+    write_csv(path, (*REVIEW_COLUMNS, *(REVIEW_NAMES if run.has_names else ())), rows, is_excel_safe(run))
 
 
 def _read_review(path: Path) -> dict[str, Any]:
@@ -186,7 +204,7 @@ MEMBERS: Final[Mapping[str, Member]] = {
     "network_probabilities.npy": _array("network_probabilities", is_needed=False),
     "skipped.csv": Member(
         ("skipped",),
-        lambda path, run: write_csv(path, ("file_name", "reason"), run.skipped),
+        lambda path, run: write_csv(path, ("file_name", "reason"), run.skipped, is_excel_safe(run)),
         _read_skipped,
         is_needed=False,
     ),

@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from ruc.errors import InputError
+from ruc.tables.formulas import as_meant
 
 FILE_NAME: Final = "file_name"
 HEADINGS: Final = (
@@ -50,7 +51,7 @@ def match_names(names: Iterable[str], images: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     left: list[str] = []
     for name in dict.fromkeys(names):
-        image = exact.get(name) or exact.get(plain_name(name))
+        image = exact.get(name) or exact.get(plain_name(name)) or exact.get(plain_name(as_meant(name)))
         if image is None:
             left.append(name)
         else:
