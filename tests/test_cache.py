@@ -141,15 +141,19 @@ def test_it_is_beside_the_run_unless_it_is_said_where(tmp_path):
     assert cache_for(tmp_path / "run", "none") is None
 
 
-def test_the_command_shows_and_clears_it(tmp_path, capsys, monkeypatch):
+def test_the_command_finds_shows_and_clears_it(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     main_ends(["cache"])
-    assert capsys.readouterr().out == ".ruc_cache: nothing is kept there\n"
-    Cache(tmp_path / ".ruc_cache").keep("lite0", {}, ["00" * 20], np.zeros((1, 250_000), np.float32))
-    main_ends(["cache"])
-    assert capsys.readouterr().out == "lite0: 1 images, 1.0 MB\n"
+    assert capsys.readouterr().out.startswith("no cache in or beside .")
+    place = tmp_path / "out" / ".ruc_cache"
+    Cache(place).keep("lite0", {}, ["00" * 20], np.zeros((1, 250_000), np.float32))
+    (tmp_path / "out" / "run").mkdir()
+    for where in (place, tmp_path / "out", tmp_path / "out" / "run"):
+        main_ends(["cache", str(where)])
+        assert capsys.readouterr().out == f"{place}:\n  lite0: 1 images, 1.0 MB\n"
+    monkeypatch.chdir(tmp_path / "out")
     main_ends(["cache", "--clear"])
-    assert not (tmp_path / ".ruc_cache").exists()
+    assert not place.exists()
 
 
 def main_ends(arguments):

@@ -36,6 +36,13 @@ def test_what_a_user_gave_is_cut_off_where_it_is_long() -> None:
         (MemoryError("Unable to allocate 5.00 GiB"), "too little memory (Unable to allocate 5.00 GiB)", 1),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "too little memory (Default", 1),
         (torch.OutOfMemoryError("CUDA out of memory. Tried"), "too little memory (CUDA", 1),
+        (
+            ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+            "too little memory (lib",
+            1,
+        ),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "too little memory", 1),
+        (RuntimeError("std::bad_alloc"), "too little memory", 1),
         (OSError(errno.ENOSPC, "No space left on device"), "the output: No space left on device", 1),
         (PermissionError(errno.EACCES, "Permission denied", "a.png"), "a.png: Permission denied", 1),
     ],

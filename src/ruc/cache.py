@@ -152,6 +152,15 @@ class Cache:
             logger.warning("the cache %s cannot be %s (%s): done without it", self.folder, what, error)
 
 
+def find_cache(place: Path) -> Cache | None:
+    """The cache at a place: its own folder, a folder in which it lies, or a run or another output beside it."""
+    beside = place.absolute().parent / PLACE
+    for folder in (place, place / PLACE, *([beside] if place.exists() else [])):
+        if (folder / FEATURES).exists() or (folder / LEARNED).is_dir():
+            return Cache(folder)
+    return None
+
+
 def cache_for(output: Path, given: str | None) -> Cache | None:
     """The cache beside what is written, or another folder that was given; None where "none" was."""
     if given == "none":

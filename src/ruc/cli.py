@@ -27,7 +27,7 @@ class _Commands(TyperGroup):
         except typer.BadParameter as error:
             error.message = readable(error.message)
             raise
-        except (RucError, KeyboardInterrupt, MemoryError, RuntimeError, OSError) as error:
+        except (RucError, KeyboardInterrupt, MemoryError, RuntimeError, ImportError, OSError) as error:
             raise typer.Exit(_end(error, ctx.obj)) from None
 
 

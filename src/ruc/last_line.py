@@ -10,10 +10,11 @@ CANNOT: Final = 1
 WRONG_USAGE: Final = 2
 INTERRUPTED: Final = 130
 LONG: Final = re.compile(r"'[^']{300,}'|\S{300,}")  # what was given, as a message repeats it
+# torch, on the processor and on the accelerator; C++; the loader of a library; a thread's own; a system call
 NO_MEMORY: Final = (
-    "can't allocate memory",
-    "out of memory",
-)  # torch, on the processor and on the accelerator
+    "can't allocate memory", "out of memory", "bad_alloc", "failed to map segment", "can't start new thread",
+    "Cannot allocate memory",
+)  # fmt: skip
 
 
 def last_line(error: BaseException) -> tuple[str, int] | None:
@@ -25,7 +26,7 @@ def last_line(error: BaseException) -> tuple[str, int] | None:
             return readable(str(error)), CANNOT
         case KeyboardInterrupt():
             return "interrupted; what was there is whole: give the same command again to go on", INTERRUPTED
-        case MemoryError() | RuntimeError() if _is_about_memory(error):
+        case MemoryError() | RuntimeError() | ImportError() | OSError() if _is_about_memory(error):
             return (
                 f"too little memory ({readable(str(error)) or 'no more can be had'}); expected room: "
                 "close other programs, or give fewer or smaller images (--image-size)"

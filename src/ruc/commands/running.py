@@ -225,21 +225,27 @@ def embed(
 
 
 def cache(
-    folder: Annotated[Path, typer.Argument(help="The folder of the cache.")] = Path(".ruc_cache"),
+    place: Annotated[
+        Path, typer.Argument(help="The cache, the folder in which it lies, or a run beside it.")
+    ] = Path(),
     clear: Annotated[bool, typer.Option("--clear", help="Remove what is kept there.")] = False,
 ) -> None:
     """Show which embeddings are kept for other runs, or remove them."""
-    from ruc.cache import Cache
+    from ruc.cache import find_cache
 
-    place = Cache(folder)
+    found = find_cache(place)
+    if found is None:
+        typer.echo(f"no cache in or beside {place}: name the one given as --cache, or a run")
+        return
     if clear:
-        place.clear()
-    kept = place.contents()
+        found.clear()
+        typer.echo(f"{found.folder}: removed")
+        return
+    kept = found.contents()
+    typer.echo(f"{found.folder}{':' if kept else ': nothing is kept there'}")
     for each in kept:
         what = "learned from a set of images" if each.n_images is None else f"{each.n_images} images"
-        typer.echo(f"{each.name}: {what}, {each.n_bytes / 1e6:.1f} MB")
-    if not kept:
-        typer.echo(f"{folder}: nothing is kept there")
+        typer.echo(f"  {each.name}: {what}, {each.n_bytes / 1e6:.1f} MB")
 
 
 def weights() -> None:
