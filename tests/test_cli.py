@@ -294,7 +294,7 @@ def small_run(source: str, names: tuple[str, ...]) -> Run:
         (["cluster", "shapes", "-k", "1"], 2, "at least 2"),
         (["cluster", "shapes", "-k", "three"], 2, "'three' given"),
         (["cluster", "shapes", "-k", "3", "--base", "magic"], 2, "'magic'"),
-        (["cluster", "shapes", "-k", "3", "--space", "image"], 2, "--embedder contrastive"),
+        (["cluster", "shapes", "-k", "3", "--space", "image"], 2, "--embedder lite0 or contrastive"),
         (["cluster", "shapes", "-k", "3", "--set", "epsilon=7"], 2, "epsilon=7"),
         (["cluster", "shapes", "-k", "3", "--config", "none.yaml"], 1, "none.yaml"),
         (["cluster", "broken", "-k", "2"], 1, "cannot be read"),
