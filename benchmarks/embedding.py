@@ -3,24 +3,28 @@
     python benchmarks/embedding.py IMAGES [--images 256]
 
 The plain loop is a tutorial's: Pillow, the reference network as it comes (batch normalisation apart, channels first),
-float32, batches of 32, decoding and computing by turns. Both see the same images and use the same threads. CPU seconds
+float32, batches of 32, decoding and computing by turns. All see the same images and use the same threads. CPU seconds
 of this process are compared, so that other programs on the machine don't matter. The cosine is the lowest of any image
-to the plain loop's features.
+to the plain loop's features. The limit is the network's multiplications at the rate of a large matrix product.
 """
 
 import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
 from efficientnet_lite_pytorch import EfficientNet
 from numpy.typing import NDArray
+from torch import Tensor
 
+from ruc.embed import packaged
 from ruc.embed.packaged import load_packaged, weights_file
 from ruc.images.decode import decode
 from ruc.images.source import ImageSource, find_images
+from ruc.networks.efficientnet_lite import VARIANTS, Convolution, EfficientNetLite
 from ruc.runtime import Runtime
 
 BATCH = 32
@@ -56,14 +60,49 @@ def main() -> None:
     given = parser.parse_args()
     whole = find_images(given.images)
     source = whole.take(range(min(given.n_images, len(whole))))
-    embedder = load_packaged(given.embedder, Runtime("cpu"))
-    embedder.embed(source.take(range(4)), Runtime("cpu"))
-    ours, features = seconds(lambda: embedder.embed(source, Runtime("cpu")).features)
     plain, expected = seconds(lambda: plain_loop(source, given.embedder))
-    cosine = float((features * expected).sum(axis=1).min())
-    print(f"{given.embedder}, {len(source)} images, {torch.get_num_threads()} threads, images a CPU second:")
-    print(f"  plain loop {len(source) / plain:.1f}, ruc {len(source) / ours:.1f}: {plain / ours:.2f} times")
-    print(f"  lowest cosine of the features: {cosine:.6f}")
+    limit = len(source) * flops(given.embedder) / matmul_rate()
+    n_threads = torch.get_num_threads()
+    print(f"{given.embedder}, {len(source)} images, {n_threads} threads, images a CPU second:")
+    print(f"  plain loop {len(source) / plain:.1f}; the limit {len(source) / limit:.0f}")
+    for by in ("PyTorch", "onnxruntime"):
+        if by == "onnxruntime" and not packaged.has_onnxruntime():
+            print("  onnxruntime isn't installed: pip install '.[onnx]'")
+            continue
+        with mock.patch.object(packaged, "has_onnxruntime", return_value=by == "onnxruntime"):
+            embedder = load_packaged(given.embedder, Runtime("cpu"))
+        embedder.embed(source.take(range(4)), Runtime("cpu"))
+        ours, features = seconds(lambda: embedder.embed(source, Runtime("cpu")).features)  # noqa: B023
+        cosine = float((features * expected).sum(axis=1).min())
+        shares = f"{plain / ours:.2f} times, {limit / ours:.0%} of the limit, lowest cosine {cosine:.6f}"
+        print(f"  ruc by {by} {len(source) / ours:.1f}: {shares}")
+
+
+def flops(name: str) -> float:
+    """Floating-point operations that the network takes for an image."""
+    total, side = 0.0, VARIANTS[name].side
+
+    def count(layer: Convolution, _: tuple[Tensor, ...], maps: Tensor) -> None:
+        nonlocal total
+        total += 2 * layer.weight[0].numel() * maps[0].numel()
+
+    network = EfficientNetLite(VARIANTS[name])
+    for layer in network.modules():
+        if isinstance(layer, Convolution):
+            layer.register_forward_hook(count)
+    with torch.no_grad():
+        network(torch.zeros(1, 3, side, side))
+    return total
+
+
+def matmul_rate(side: int = 2048) -> float:
+    """Floating-point operations a CPU second of a matrix product."""
+    matrix = torch.randn(side, side)
+    matrix @ matrix
+    start = time.process_time()
+    for _ in range(3):
+        matrix @ matrix
+    return 3 * 2 * side**3 / (time.process_time() - start)
 
 
 if __name__ == "__main__":

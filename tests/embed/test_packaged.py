@@ -37,6 +37,13 @@ def test_features_are_the_mean_of_the_last_map_at_unit_length(lite0, tmp_path):
     assert cosines.min() > 0.9999
 
 
+def test_without_onnxruntime_pytorch_computes_the_same(lite0, monkeypatch):
+    monkeypatch.setattr(packaged, "has_onnxruntime", lambda: False)
+    pixels = np.stack([lite0.preprocessing.prepare(image) for image in photographs(2)])
+    features = load_packaged("lite0", CPU).compute(pixels)
+    assert (features * lite0.compute(pixels)).sum(axis=1).min() > 0.99999
+
+
 def test_the_number_of_cores_changes_nothing(lite0, tmp_path):
     for number, image in enumerate(photographs(35)):
         image.resize((24, 24)).save(tmp_path / f"{number:02}.png")

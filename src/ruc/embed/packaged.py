@@ -2,12 +2,14 @@
 
 import hashlib
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from ruc.embed.frozen import FrozenEmbedder, of_module
@@ -116,4 +118,34 @@ def load_packaged(name: str, runtime: Runtime) -> FrozenEmbedder:
     # In float32: bfloat16 turns these features by up to 0.0011 in cosine, and without AMX it isn't faster here.
     origin = {"kind": "packaged", "name": name}
     embedder = of_module(name, network, wanted, origin, runtime, mixed_precision=False)
-    return replace(embedder, batch_size=CPU_BATCH_SIZE) if runtime.device.type == "cpu" else embedder
+    if runtime.device.type != "cpu":
+        return embedder
+    compute = _by_onnxruntime(network, VARIANTS[name].side) if has_onnxruntime() else embedder.compute
+    return replace(embedder, batch_size=CPU_BATCH_SIZE, compute=compute)
+
+
+def has_onnxruntime() -> bool:
+    """Whether what computes these networks fastest on a processor is installed: `pip install 'ruc[onnx]'`."""
+    return all(importlib.util.find_spec(package) is not None for package in ("onnx", "onnxruntime"))
+
+
+def _by_onnxruntime(
+    network: EfficientNetLite, side: int
+) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+    """Pixels to unit-norm features, one core a call: several may be at work at once."""
+    import onnxruntime
+
+    from ruc.networks.efficientnet_lite_onnx import as_onnx
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    model = as_onnx(network, side).SerializeToString()
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+    def compute(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        (features,) = session.run(None, {"images": (images.astype(np.float32) - 127) / 128})
+        unit: NDArray[np.float32] = features / np.linalg.norm(features, axis=1, keepdims=True)
+        return unit
+
+    return compute
