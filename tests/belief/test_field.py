@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from ruc.belief.field import COUPLING, N_ROUNDS, N_STEPS, _fit_mean_field, _mean_of_neighbors, fit_field
+from ruc.belief.field import COUPLING, N_ROUNDS, N_STEPS, _fit_mean_field, fit_field
 from ruc.labels.clustering import Clustering
+from ruc.neighbors.graphs import averaging_graph
 from ruc.neighbors.search import Neighbors, nearest_neighbors
 from ruc.runtime import Runtime
 
@@ -24,14 +25,14 @@ def test_the_graph_averages_over_neighbours_in_both_directions():
     neighbors = Neighbors(np.array([[1], [2], [1], [0]]), np.ones((4, 1), np.float32))
     # 0→1, 1→2, 2→1, 3→0: 1 and 2 have each other twice.
     expected = [[0, 1 / 2, 0, 1 / 2], [1 / 3, 0, 2 / 3, 0], [0, 1, 0, 0], [1, 0, 0, 0]]
-    np.testing.assert_allclose(_mean_of_neighbors(neighbors, 9).toarray(), expected, rtol=1e-6)
+    np.testing.assert_allclose(averaging_graph(neighbors, 9).toarray(), expected, rtol=1e-6)
 
 
 def test_the_mean_field_equals_slow_loops():
     features, truth = blobs(6, 2)
     labels = truth.copy()
     labels[[1, 8]] = 1 - labels[[1, 8]]
-    graph = _mean_of_neighbors(neighbors_of(features, 4), 9)
+    graph = averaging_graph(neighbors_of(features, 4), 9)
     seen = np.array([0, 1, 3, 4, 6, 8, 9, 11])
     field, reliability = _fit_mean_field(graph, Clustering(labels, None, 2, "given"), seen)
 

@@ -9,6 +9,7 @@ from sklearn.metrics import adjusted_rand_score
 from ruc.cluster import auto, graph, kmeans
 from ruc.cluster.auto import cluster
 from ruc.neighbors import layout
+from ruc.neighbors.graphs import neighbor_graph
 from ruc.neighbors.search import nearest_neighbors
 from ruc.runtime import Runtime
 
@@ -72,7 +73,7 @@ def test_kmeans_of_many_is_as_good_as_with_restarts(monkeypatch: pytest.MonkeyPa
 
 
 def test_blocks_do_not_change_a_layout(monkeypatch: pytest.MonkeyPatch) -> None:
-    affinity = layout.neighbor_graph(blobs(300)[0], RUNTIME)
+    affinity = neighbor_graph(blobs(300)[0], RUNTIME)
     start = layout.layout_start(affinity, 2, RUNTIME)
     whole = layout.graph_layout(affinity, 2, RUNTIME)
     np.testing.assert_array_equal(layout.graph_layout(affinity, 2, RUNTIME, start=start), whole)

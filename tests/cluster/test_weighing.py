@@ -7,7 +7,7 @@ from sklearn.metrics import adjusted_rand_score
 from ruc.cluster.auto import cluster
 from ruc.cluster.weighing import weighed_graph
 from ruc.neighbors.copies import find_copies
-from ruc.neighbors.layout import neighbor_graph
+from ruc.neighbors.graphs import neighbor_graph
 from ruc.neighbors.search import nearest_neighbors
 from ruc.runtime import Runtime
 

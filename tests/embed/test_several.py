@@ -8,7 +8,7 @@ from ruc import ImageClusterer, RobustClusterer
 from ruc.errors import InputError
 from ruc.export.onnx import export_model
 from ruc.images.source import find_images
-from ruc.neighbors.layout import neighbor_graph
+from ruc.neighbors.graphs import neighbor_graph
 from ruc.pipeline import run_to_folder
 from ruc.predict import predict, predict_to_csv
 from ruc.refine.settings import RefineSettings

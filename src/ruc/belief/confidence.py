@@ -16,7 +16,7 @@ from ruc.neighbors.search import Neighbors
 from ruc.runtime import Runtime
 
 LEAST: Final = 1e-3  # an agreement; so that one that is missing doesn't make all others the same
-N_FOLDS: Final = 5  # as everywhere; not tuned
+N_FOLDS: Final = 5  # as everywhere; no experiment behind it
 PENALTY: Final = 0.1  # `C` of scikit-learn, for components of unit variance
 # 15 and 50 rank alike (experiments/LOG.md, "confidence that claims only what is known").
 MOST_NEIGHBORS: Final = 50

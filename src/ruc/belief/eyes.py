@@ -18,7 +18,8 @@ from torch import Tensor
 
 from ruc.labels.clustering import UNKNOWN, Clustering
 from ruc.neighbors.communities import agreement
-from ruc.neighbors.layout import neighbor_graph, spectral_embedding
+from ruc.neighbors.eigenvectors import spectral_embedding
+from ruc.neighbors.graphs import neighbor_graph
 from ruc.neighbors.search import Neighbors, nearest_neighbors
 from ruc.runtime import Runtime
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ruc.belief.opinion import Opinion
 from ruc.labels.clustering import UNKNOWN, Clustering
+from ruc.neighbors.graphs import averaging_graph
 from ruc.neighbors.search import Neighbors
 from ruc.runtime import Runtime
 
@@ -21,7 +22,7 @@ N_NEIGHBORS = 15  # 10 lose 5 points on digits (experiments/LOG.md, "given label
 # Log odds for a label that all neighbours share (experiments/LOG.md, "given labels as a hidden field").
 COUPLING = 8.0
 N_FOLDS = 5  # 10 change nothing (experiments/LOG.md, "given labels as a hidden field")
-N_ROUNDS, N_STEPS = 10, 2  # of reliability and of beliefs between two of these; not tuned
+N_ROUNDS, N_STEPS = 10, 2  # of reliability and of beliefs between two of these; no experiment behind it
 PRIOR_STRENGTH = 5.0  # so many observations of each cluster speak for its labels being right
 LEAST_CONFUSED = 1e-4  # so that no label excludes a cluster
 
@@ -39,7 +40,7 @@ def fit_field(base: Clustering, neighbors: Neighbors, runtime: Runtime) -> Opini
         The seed.
     """
     n_samples, n_clusters = len(base.labels), base.n_clusters
-    graph = _mean_of_neighbors(neighbors, max(1, n_samples // (2 * n_clusters)))
+    graph = averaging_graph(neighbors, min(N_NEIGHBORS, max(1, n_samples // (2 * n_clusters))))
     known = base.labels != UNKNOWN
     fold_of = np.arange(n_samples) % N_FOLDS
     fold_of = np.random.default_rng(runtime.numpy_seed("field")).permutation(fold_of)
@@ -73,18 +74,6 @@ def _fit_mean_field(
         np.add.at(counts.T, labels, belief[seen])
         reliability = np.maximum(counts / counts.sum(axis=1, keepdims=True), LEAST_CONFUSED)
     return COUPLING * (graph @ belief), reliability
-
-
-def _mean_of_neighbors(neighbors: Neighbors, at_most: int) -> sp.csr_array:
-    """(n_samples, n_samples) rows summing to 1: over those that are a neighbour, or have the sample as theirs."""
-    indices = neighbors.indices[:, : min(N_NEIGHBORS, at_most)]
-    n_samples, n_neighbors = indices.shape
-    starts = np.arange(0, n_samples * n_neighbors + 1, n_neighbors)
-    directed = sp.csr_array(
-        (np.ones(indices.size, np.float32), indices.ravel(), starts), shape=(n_samples, n_samples)
-    )
-    mutual = directed + directed.T
-    return sp.csr_array(sp.diags_array((1 / mutual.sum(axis=1)).astype(np.float32)) @ mutual)
 
 
 def _softmax(logits: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-N_AROUND: Final = 15  # as many as are joined in the neighbour graph; not tuned
+N_AROUND: Final = 15  # as many as are joined in the neighbour graph; no experiment behind it
 N_NEAR: Final = 5  # how far away a sample is: the mean distance to so many
 SAME: Final = 2e-6  # of a cosine: nearer ones are the same sample
 MOST_KNOWN: Final = 100_000  # of more, a random part stands for all

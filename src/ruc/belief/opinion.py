@@ -19,7 +19,7 @@ from ruc.runtime import Runtime
 
 SCALES = (3, 10, 30, 100)  # how many neighbours vote; the fit weighs the scales
 MOST_NEIGHBORS = SCALES[-1]
-N_FOLDS = 5  # as everywhere; not tuned
+N_FOLDS = 5  # as everywhere; no experiment behind it
 MOST_FITTED = 20_000  # samples that a classifier, and the weights, are fitted to
 # `C` of scikit-learn, for features of unit variance (experiments/LOG.md, "labels that the features explain badly").
 PENALTY = 0.1

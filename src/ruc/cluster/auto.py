@@ -19,7 +19,7 @@ from ruc.cluster.spectral import spectral
 from ruc.errors import UsageError
 from ruc.labels.clustering import Clustering
 from ruc.neighbors.copies import find_copies
-from ruc.neighbors.layout import neighbor_graph
+from ruc.neighbors.graphs import neighbor_graph
 from ruc.neighbors.modularity import coverage
 from ruc.neighbors.search import Neighbors
 from ruc.networks import ImageNetwork

@@ -9,13 +9,14 @@ from ruc.cluster.inputs import unit_features
 from ruc.errors import InputError
 from ruc.labels.clustering import UNKNOWN, Clustering
 from ruc.neighbors.copies import find_copies
-from ruc.neighbors.layout import graph_layout, neighbor_graph
+from ruc.neighbors.graphs import neighbor_graph
+from ruc.neighbors.layout import graph_layout
 from ruc.neighbors.search import Neighbors
 from ruc.runtime import Runtime
 
 logger = logging.getLogger(__name__)
 
-N_DIMENSIONS = 4  # of the layout: densities say little in more; not tuned further
+N_DIMENSIONS = 4  # of the layout: densities say little in more; no experiment behind it
 # Of the samples, tried one by one.
 SMALLEST_SHARES = (0.05, 0.03, 0.02, 0.015, 0.01, 0.007, 0.005, 0.003, 0.002)
 MIN_SAMPLES = 5  # scikit-learn's default for HDBSCAN

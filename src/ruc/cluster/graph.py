@@ -20,7 +20,8 @@ from ruc.cluster.weighing import weighed_graph
 from ruc.labels.clustering import Clustering
 from ruc.neighbors.communities import agreement, connections, merge_groups
 from ruc.neighbors.copies import find_copies
-from ruc.neighbors.layout import N_NEIGHBORS, fuzzy_graph, graph_layout, layout_start, neighbor_graph
+from ruc.neighbors.graphs import N_NEIGHBORS, fuzzy_graph, neighbor_graph
+from ruc.neighbors.layout import graph_layout, layout_start
 from ruc.neighbors.search import Neighbors, nearest_neighbors
 from ruc.progress import progress
 from ruc.runtime import Runtime
@@ -34,7 +35,7 @@ SAMPLES_PER_GROUP = 4  # at the least, in the mean; the same
 RESOLUTIONS = np.geomspace(1.6, 0.2, 13)
 NATURAL_RANGE = (0.8, 1.3)  # resolutions count that would by themselves end with about n_clusters clusters
 STABILITY_TOLERANCE = 0.02  # resolutions as stable as that are alike (experiments/LOG.md, "a steadier base")
-N_SMOOTHING = 3  # steps along the graph; only the probabilities change
+N_SMOOTHING = 3  # steps of the votes along the graph; no experiment behind it
 MOST_SAMPLES = 20_000  # the layouts of more would take minutes
 LEAST_PART, PART_PER_CLUSTER = 10_000, 250  # of more samples so many are clustered
 N_SPREADING = 5  # steps along the graph, until votes have come from the part that was clustered to all

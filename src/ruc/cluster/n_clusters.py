@@ -10,7 +10,9 @@ from ruc.cluster.inputs import check_clusterable, count_different, unit_features
 from ruc.cluster.kmeans import kmeans_labels
 from ruc.errors import InputError
 from ruc.neighbors.communities import Merged, agreement, connections, merge_groups
-from ruc.neighbors.layout import graph_layout, neighbor_graph, spectral_embedding
+from ruc.neighbors.eigenvectors import spectral_embedding
+from ruc.neighbors.graphs import neighbor_graph
+from ruc.neighbors.layout import graph_layout
 from ruc.neighbors.search import Neighbors
 from ruc.progress import progress
 from ruc.runtime import Runtime
@@ -19,7 +21,7 @@ MOST_SAMPLES = 5_000  # of more samples a random part is looked at
 N_RESAMPLES = 4  # for the time it takes
 SHARE_OF_SAMPLES = 0.8  # of each: as in Ben-Hur, Elisseeff and Guyon (2002)
 MOST_GROUPS = 300  # merging costs their square
-SAMPLES_PER_GROUP = 8  # in the mean; not tuned
+SAMPLES_PER_GROUP = 8  # in the mean; no experiment behind it
 RESOLUTIONS = np.geomspace(0.08, 4.0, 32)
 TYPICAL_RESOLUTION, SPREAD_OF_RESOLUTIONS = 0.5, 0.8  # of the natural logarithm
 SLACK = 0.5  # how much a candidate's neighbours K-1 and K+1 count for it

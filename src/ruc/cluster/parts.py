@@ -6,15 +6,16 @@ from numpy.typing import NDArray
 
 from ruc.cluster.kmeans import kmeans_labels
 from ruc.neighbors.communities import agreement, connections, merge_groups
-from ruc.neighbors.layout import N_NEIGHBORS, neighbor_graph, spectral_embedding
+from ruc.neighbors.eigenvectors import spectral_embedding
+from ruc.neighbors.graphs import N_NEIGHBORS, neighbor_graph
 from ruc.runtime import Runtime
 
 N_DIMENSIONS = 8  # the larger of the base's layouts
-GROUPS_PER_PART, SAMPLES_PER_GROUP = 8, 6  # as for the base; not tuned
+GROUPS_PER_PART, SAMPLES_PER_GROUP = 8, 6  # as for the base; no experiment behind it
 RESOLUTIONS = (1.0, 0.5, 0.25, 0.1)  # the lower, the more unequal the parts may be
 FEWEST_FOR_GRAPH = 12  # samples a part; the graph of fewer says less than the features do
 MOST_SAMPLES = 3_000  # of more, so many are divided, and the others join them
-N_VOTES = 10  # neighbours that a sample follows which wasn't divided; not tuned
+N_VOTES = 10  # neighbours that a sample follows which wasn't divided; no experiment behind it
 # Divisions made again, of so large a share (experiments/LOG.md, "suggestions to merge and to split").
 N_RESAMPLES, RESAMPLED = 6, 0.8
 

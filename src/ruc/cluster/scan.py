@@ -16,8 +16,8 @@ from ruc.runtime import Runtime
 
 N_NEIGHBORS = 20  # Van Gansbeke et al. 2020, section 3.1
 N_HEADS = 10  # trained from different starts, of which the one with the lowest loss is taken
-N_EPOCHS = 60  # fewer than theirs: heads on frozen features learn fast; not tuned
-BATCH_SIZE = 512  # so that small sets have batches enough; not tuned
+N_EPOCHS = 60  # fewer than theirs: heads on frozen features learn fast; no experiment behind it
+BATCH_SIZE = 512  # so that small sets have batches enough; no experiment behind it
 LEARNING_RATE = 0.01  # of Adam, for heads alone; theirs is 1e-4 for whole networks
 ENTROPY_WEIGHT = 5.0  # Van Gansbeke et al. 2020, section 3.1
 SELF_LABEL_THRESHOLD = 0.99  # the same, section 3.1

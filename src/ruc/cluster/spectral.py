@@ -9,7 +9,8 @@ from ruc.cluster.weighing import weighed_graph
 from ruc.errors import InputError
 from ruc.labels.clustering import Clustering
 from ruc.neighbors.copies import find_copies
-from ruc.neighbors.layout import neighbor_graph, spectral_embedding
+from ruc.neighbors.eigenvectors import spectral_embedding
+from ruc.neighbors.graphs import neighbor_graph
 from ruc.neighbors.search import Neighbors
 from ruc.runtime import Runtime
 

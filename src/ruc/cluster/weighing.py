@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from ruc.neighbors.copies import Copies
-from ruc.neighbors.layout import N_NEIGHBORS, directed_graph, fuzzy_graph
+from ruc.neighbors.graphs import N_NEIGHBORS, directed_graph, fuzzy_graph
 from ruc.neighbors.search import Neighbors, nearest_neighbors
 from ruc.runtime import Runtime
 

@@ -5,6 +5,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse.linalg import eigsh
 
+from ruc.neighbors.graphs import plain_graph
 from ruc.neighbors.search import nearest_neighbors
 from ruc.runtime import Runtime
 
@@ -36,9 +37,7 @@ def neighbor_modularity(
     n_samples = len(features)
     n_groups = max(2, min(n_groups, n_samples // 4))
     indices = nearest_neighbors(features, min(n_neighbors, n_samples - 1), runtime).indices
-    rows = np.repeat(np.arange(n_samples), indices.shape[1])
-    directed = sp.csr_array((np.ones(indices.size), (rows, indices.ravel())), shape=(n_samples, n_samples))
-    graph = directed.maximum(directed.T).tocsr()
+    graph = plain_graph(indices)
     return modularity(graph, _spectral_groups(graph, n_groups, runtime))
 
 

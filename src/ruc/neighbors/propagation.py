@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from ruc.labels.clustering import UNKNOWN, Clustering
+from ruc.neighbors.graphs import smoothing_graph
 from ruc.neighbors.search import Neighbors
 
 N_NEIGHBORS = 10  # experiments/LOG.md, "what refining adds in feature space"
@@ -60,7 +61,7 @@ def propagate(
         where there are columns.
     """
     known = np.flatnonzero(base.labels != UNKNOWN)
-    graph = _normalized_graph(neighbors)
+    graph = smoothing_graph(neighbors, N_NEIGHBORS)
     if columns is None:
         start = np.zeros((len(base.labels), base.n_clusters), np.float32)
         start[known, base.labels[known]] = 1.0
@@ -117,17 +118,3 @@ def _pair_graph(graph: sp.csr_array, candidates: NDArray[np.int64]) -> sp.csr_ar
         entries = (block.data[edge], (block.row[edge] * width + own, block.col[edge] * width + other))
         parts.append(sp.csr_array(entries, shape=shape))
     return sp.csr_array(sp.vstack(parts, format="csr"))
-
-
-def _normalized_graph(neighbors: Neighbors) -> sp.csr_array:
-    """Symmetric; an edge fades with its length relative to the sample's other edges."""
-    n_samples = len(neighbors.indices)
-    columns = neighbors.indices[:, :N_NEIGHBORS]
-    lengths = np.sqrt(np.maximum(2 - 2 * neighbors.similarities[:, :N_NEIGHBORS], 0))
-    scale = np.maximum(lengths.mean(axis=1, keepdims=True), np.finfo(np.float32).eps)
-    weights: NDArray[np.float32] = np.exp(-((lengths / scale) ** 2)).astype(np.float32)
-    rows = np.repeat(np.arange(n_samples), columns.shape[1])
-    graph = sp.csr_array((weights.ravel(), (rows, columns.ravel())), shape=(n_samples, n_samples))
-    graph = graph.maximum(graph.T)
-    inverse_root = sp.diags_array(1 / np.sqrt(graph.sum(axis=1)))
-    return sp.csr_array(inverse_root @ graph @ inverse_root)

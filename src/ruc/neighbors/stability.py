@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ruc.neighbors.communities import connections, merge_groups, shared_information
-from ruc.neighbors.layout import neighbor_graph
+from ruc.neighbors.graphs import neighbor_graph
 from ruc.runtime import Runtime
 
 N_STARTS = 5  # ten pairs to compare (experiments/LOG.md, "a backbone for photographs")

@@ -13,8 +13,8 @@ from ruc.runtime import Runtime
 
 BLOCK_ROWS = 500  # at a time, for the memory
 N_STEPS = 50  # of a convex fit: until it stands still
-SMOOTHING = 0.1  # of its labels, so that heads don't begin over-confident; not tuned
-PENALTY = 1e-3  # so that the fit has an end; not tuned
+SMOOTHING = 0.1  # of its labels, so that heads don't begin over-confident; no experiment behind it
+PENALTY = 1e-3  # so that the fit has an end; no experiment behind it
 
 
 def warm_up_heads(networks: Sequence[nn.Module], space: Space, trust: Trust, runtime: Runtime) -> None:

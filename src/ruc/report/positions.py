@@ -70,7 +70,8 @@ def principal_components(features: NDArray[np.floating[Any]], n_components: int)
 
 
 def _graph(features: NDArray[np.floating[Any]], seed: int) -> NDArray[np.float32]:
-    from ruc.neighbors.layout import graph_layout, neighbor_graph
+    from ruc.neighbors.graphs import neighbor_graph
+    from ruc.neighbors.layout import graph_layout
 
     runtime = Runtime("cpu", seed)
     if len(features) <= MOST_FOR_GRAPH:
