@@ -21,7 +21,7 @@ from ruc.report.data import report_data
 from ruc.report.report import write_report
 from ruc.run_folder import Run, check_output, read_run_and_model, write_run
 from ruc.runtime import Runtime
-from ruc.settings import PROVENANCE, Settings
+from ruc.settings import PROVENANCE, Settings, make_settings
 
 CUT_FROM: Final = "cut_from"  # in the notes: the run, and the number of clusters
 OF_ONE_RUN: Final = ("moved_by_hand", "possible_clusters")  # columns that hold for its clusters alone
@@ -113,7 +113,7 @@ def _settings(run: Run, n_clusters: int, output: Path, device: str) -> Settings:
     }
     anew = {"n_clusters": n_clusters, "output": str(output), "device": device, "space": "feature"}
     base = "auto" if own.get("base") == "given" else own.get("base", "auto")
-    return Settings.model_validate({**own, **anew, "base": base})
+    return make_settings({**own, **anew, "base": base})
 
 
 def _carried(run: Run) -> dict[str, Any]:

@@ -117,9 +117,10 @@ def run_pipeline(
     kept = kept or Checkpoints()
     refuse_settings(settings, runtime)
     refuse_early(settings, source)
+    given_features = read_features(settings.feature_files, source) if settings.feature_files else None
     if source is not None:
         source = survey(source, Reading.from_config(settings.model_dump()))
-    embedded = embed(settings, source, runtime, kept, cache)
+    embedded = given_features or embed(settings, source, runtime, kept, cache)
     check_enough(len(embedded.features), settings)
     check_different(embedded.features)
     given = given_base(settings, embedded)
@@ -166,9 +167,7 @@ def embed(
     kept: Checkpoints,
     cache: Cache | None = None,
 ) -> Embedding:
-    """Images, or the features given, as unit-norm features."""
-    if settings.feature_files:
-        return read_features(settings.feature_files, source)
+    """Images as unit-norm features."""
     assert source is not None
     embedders, size = settings.embedders, settings.image_size
     if is_checkpoint(settings.base):  # its network is retrained, so the images come at the side it takes
