@@ -53,6 +53,7 @@ RENAMED = ("rename", "run", "0", "cats")
 EVALUATED = ("evaluate", "run", "--truth", "truth.csv", "-q")
 EMBED = ("embed", "images", "--embedder", "pixels", "-o", "f.npy", "-q")
 PREDICT = ("predict", "run", "images", "-o", "new.csv", "-q")
+FEWER = ("cluster", "fewer", "-k", "2", "-o", "seen", "--max-skipped", "50%", *RUN)
 OTHER = ("cluster", "images", "-k", "3", "-o", "other", *RUN)
 COPIES = ("copies", "images", "-o", "copies.csv", "-q")
 FORMATS = ("folders", "imagefolder", "label-studio", "coco", "parquet", "onnx")
@@ -88,6 +89,8 @@ COMMANDS = {
     "leaks": Command(("leaks", "images", "fewer", "-o", "leaks.csv", "-q")),
     "pick": Command(("pick", "run", "-n", "4", "-o", "picked"), (CLUSTER,)),
     "compare": Command(("compare", "run", "other", "-o", "moved.csv"), (CLUSTER, OTHER)),
+    "cut": Command(("cut", "run", "-k", "3", "-o", "finer", "-q"), (CLUSTER, RENAMED)),
+    "update": Command(("update", "seen", "images", "-q"), (FEWER,)),
 }
 OUTPUTS = ("out", "out.onnx", "shards", "picked", "moved.csv")
 DONE_ALREADY = ("exists already", "was merged into", "nothing to undo", "is in 1")
@@ -185,11 +188,12 @@ def _seen(work: Path) -> list[str]:
     from ruc.run_folder import Places, read_run_and_model
 
     found = []
-    try:
-        run, model = read_run_and_model(work / "run")
-        found.append(repr(run) + str([(name, one.config) for name, one in model.items()]))
-    except RucError as error:
-        found.append("none" if "is not a finished run" in str(error) else str(error))
+    for name in ("run", "seen", "finer"):
+        try:
+            run, model = read_run_and_model(work / name)
+            found.append(repr(run) + str([(part, one.config) for part, one in model.items()]))
+        except RucError as error:
+            found.append("none" if "is not a finished run" in str(error) else str(error))
     if Places.of(work, "f.npy").path("f.npy").exists():
         features = load_features(work / "f.npy")
         found.append(f"{features.shape} {names_beside(work / 'f.npy', len(features))}")
@@ -258,6 +262,10 @@ def try_command(
                 wrong.append(f"{name}, {how} {moment}: {said[-600:]}")
         else:
             status, said = harness.at_moment(command.arguments, moment, getattr(signal, f"SIG{how}"))
+        if how == "INT" and status not in (0, 130, -signal.SIGINT):
+            wrong.append(f"{name}, {how} {moment}: ended with {status}: {said[-600:]}")
+        if status == 130 and "give the same command again to go on" not in said:
+            wrong.append(f"{name}, {how} {moment}: how to go on isn't said: {said[-600:]}")
         if status == 0 or "report: run" in said:  # it came too late: all was done, and was said to be
             if differing := _differing(contents(harness.work), expected):
                 wrong.append(f"{name}, {how} {moment}: it was said to be done, but these differ: {differing}")
@@ -347,6 +355,7 @@ def warm(harness: Harness) -> None:
     """Import what the commands import, so that children begin at once."""
     import ruc.check_folder
     import ruc.compare_runs
+    import ruc.cut_run
     import ruc.edit_folder
     import ruc.export.export
     import ruc.find_copies
@@ -354,6 +363,7 @@ def warm(harness: Harness) -> None:
     import ruc.pick_images
     import ruc.pipeline
     import ruc.predict
+    import ruc.update_run
 
     write_inputs(harness.work)
     os.chdir(harness.work)
