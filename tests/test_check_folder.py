@@ -11,6 +11,7 @@ from PIL import Image
 from ruc.check.checked import checked_of
 from ruc.check_folder import ask
 from ruc.cli import main
+from ruc.edits import follow_edits
 from ruc.errors import InputError
 from ruc.run_folder import Run, read_run, write_run
 
@@ -106,6 +107,74 @@ def test_open_questions_stay_and_answered_ones_go(tmp_path: Path) -> None:
     assert checked.accuracy.low == checked.accuracy.high == pytest.approx(0.9)
     with pytest.raises(InputError, match="all images have an answer"):
         ask(run)
+
+
+def name_right_clusters(run: Path) -> int:
+    """Fill the column label by the colours; returns how many were asked about."""
+    with (run / "check.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        row["label"] = str(int(row["file_name"][:2]) % 3)
+    with (run / "check.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    return len(rows)
+
+
+def test_a_run_learns_from_answers_and_forgets_them(tmp_path: Path, capsys) -> None:
+    run, right = finished(tmp_path, with_images=False), np.arange(60) % 3
+    before = read_run(run)
+    assert ruc("refine", run) == 1
+    assert "0 images placed by a person" in capsys.readouterr().err
+    assert ruc("check", run, "--n", 40) == 0
+    name_right_clusters(run)
+    assert ruc("apply", run, run / "check.csv") == 0
+    answered = read_run(run)
+    is_answered = answered.marks["moved_by_hand"].astype(bool)
+    assert (answered.cluster[~is_answered] == before.cluster[~is_answered]).all()
+    assert ruc("refine", run, "--epochs", 3) == 2
+    assert ruc("refine", run) == 0
+    assert "learned from them: about" in capsys.readouterr().out
+    learned = read_run(run)
+    assert (learned.cluster == right).all() and (before.cluster == right).mean() == 0.9
+    assert (learned.cluster[is_answered] == answered.cluster[is_answered]).all()
+    assert (learned.confidence[is_answered] == 1).all()
+    checked = checked_of(learned)
+    assert checked is not None and checked.learned is not None
+    assert (
+        checked.accuracy == checked_of(answered).accuracy and checked.learned.value > checked.accuracy.value
+    )
+    assert ruc("refine", run) == 1
+    assert "has learned from all its answers" in capsys.readouterr().err
+    assert ruc("undo", run) == 0
+    forgotten = read_run(run)
+    np.testing.assert_array_equal(forgotten.probabilities, answered.probabilities)
+    np.testing.assert_array_equal(forgotten.cluster, answered.cluster)
+    assert ruc("undo", run) == 0
+    np.testing.assert_array_equal(read_run(run).probabilities, before.probabilities)
+
+
+def test_new_images_follow_what_was_learned_and_a_second_round_counts(tmp_path: Path) -> None:
+    run, right = finished(tmp_path, with_images=False), np.arange(60) % 3
+    before = read_run(run)
+    ask(run, 40)
+    name_right_clusters(run)
+    assert ruc("apply", run, run / "check.csv") == 0 and ruc("refine", run) == 0
+    learned = read_run(run)
+    cluster, probabilities = follow_edits(learned, before.probabilities, before.features)
+    np.testing.assert_array_equal(cluster, learned.cluster)
+    np.testing.assert_allclose(probabilities, learned.probabilities, atol=1e-5)
+    moved = before.features + np.float32(0.01)
+    moved /= np.linalg.norm(moved, axis=1, keepdims=True)
+    assert (follow_edits(learned, before.probabilities, moved)[0] == right).all()
+    ask(run, 20)
+    name_right_clusters(run)
+    assert ruc("apply", run, run / "check.csv") == 0
+    checked = checked_of(
+        read_run(run)
+    )  # all answered: what the run was before is known, though it was other since
+    assert checked is not None and checked.accuracy.value == pytest.approx(0.9)
 
 
 def test_without_images_there_is_a_table(tmp_path: Path, capsys) -> None:

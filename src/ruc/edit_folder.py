@@ -6,7 +6,8 @@ from pathlib import Path
 
 from ruc.check.answer_table import read_answers
 from ruc.check.checked import COVERAGE
-from ruc.edits import Edit, apply_edits, read_edits, undo_edits
+from ruc.edits import Edit, Learn, apply_edits, edits_of, read_edits, undo_edits
+from ruc.errors import InputError
 from ruc.report.data import report_data
 from ruc.report.report import write_report
 from ruc.run_folder import REPORT, Run, update_run
@@ -40,6 +41,28 @@ def edit_folder(folder: Path, what: str, edits_of: Callable[[Run], Iterable[Edit
         An edit doesn't fit the run.
     """
     return update_run(folder, lambda run: apply_edits(run, edits_of(run)), report_of, what)
+
+
+def learn_in_folder(folder: Path) -> Run:
+    """Let the images that a person placed, by answers or by hand, say where those belong that look like them.
+
+    Raises
+    ------
+    RunFolderError
+        `folder` is no finished run.
+    InputError
+        Nothing was placed since it learned last, or nothing that was wrong.
+    """
+    return edit_folder(folder, "learn", _lesson)
+
+
+def _lesson(run: Run) -> list[Edit]:
+    done = edits_of(run)
+    if done and isinstance(done[-1], Learn):
+        raise InputError(
+            "the run has learned from all its answers; expected further ones: ruc check asks, ruc apply puts them in"
+        )
+    return [Learn()]
 
 
 def undo_in_folder(folder: Path, n_edits: int | None = None) -> Run:

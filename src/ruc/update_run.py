@@ -13,7 +13,7 @@ from ruc.check.checked import LEAST, POSSIBLE
 from ruc.check.coverage import possible_clusters
 from ruc.edit_folder import report_of
 from ruc.edits import apply_edits, before_edits
-from ruc.edits.apply import BEGAN, EDITS, edits_of, perform, review_of, state_of
+from ruc.edits.apply import BEGAN, EDITS, as_answered, edits_of, perform, review_of, state_of
 from ruc.edits.edit import to_json
 from ruc.errors import InputError
 from ruc.growing.edits import Followed, followed, needed_by, own_clusters, without
@@ -234,7 +234,7 @@ def _with_edits(grown: Run, follow: Followed, run: Run, dropped: set[str]) -> Ru
     notes = {**grown.notes, EDITS: [to_json(edit) for edit in edits], BEGAN: began}
     grown = replace(grown, notes=notes)
     try:
-        state = state_of(before_edits(grown))
+        state = state_of(as_answered(grown))
         perform(state, edits)
         is_same = np.array_equal(state.own.cluster, grown.cluster)
     except InputError:

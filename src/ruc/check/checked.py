@@ -43,6 +43,9 @@ class Checked:
         How many, there.
     calibration
         The confidence set to the answers.
+    learned
+        The share of all images that are right once the run has learned from the answers: each fifth of these judges
+        what was learned from the others. None where nothing was learned.
     """
 
     accuracy: Share
@@ -53,27 +56,37 @@ class Checked:
     next_cluster: int
     expected_wrong: float
     calibration: AnswerCalibration
+    learned: Share | None = None
 
     def to_json(self) -> dict[str, Any]:
         """For the run's notes, and the report."""
         shares = {str(cluster): asdict(share) for cluster, share in self.clusters.items()}
-        accuracy = asdict(self.accuracy) | {"further_to_halve": self.accuracy.further_to_halve}
         return asdict(self) | {
-            "accuracy": accuracy, "clusters": shares, "calibration": self.calibration.to_json()
+            "accuracy": _share_to_json(self.accuracy), "clusters": shares, "calibration": self.calibration.to_json(),
+            "learned": None if self.learned is None else _share_to_json(self.learned),
         }  # fmt: skip
 
     @staticmethod
     def from_json(record: dict[str, Any]) -> "Checked":
         """What `to_json` wrote."""
-        accuracy = {name: value for name, value in record["accuracy"].items() if name != "further_to_halve"}
+        learned = record.get("learned")
         return Checked(
             **record
             | {
-                "accuracy": Share(**accuracy),
+                "accuracy": _share_from_json(record["accuracy"]),
+                "learned": None if learned is None else _share_from_json(learned),
                 "clusters": {int(cluster): Share(**share) for cluster, share in record["clusters"].items()},
                 "calibration": AnswerCalibration.from_json(record["calibration"]),
             }
         )
+
+
+def _share_to_json(share: Share) -> dict[str, Any]:
+    return asdict(share) | {"further_to_halve": share.further_to_halve}
+
+
+def _share_from_json(record: dict[str, Any]) -> Share:
+    return Share(**{name: value for name, value in record.items() if name != "further_to_halve"})
 
 
 def checked_of(run: Run) -> Checked | None:
@@ -119,6 +132,39 @@ def check_answers(run: Run, answers: Mapping[str, bool]) -> Checked | None:
         next_cluster=worst,
         expected_wrong=float(wrong[worst]),
         calibration=calibration,
+    )
+
+
+def with_lesson(
+    checked: Checked,
+    run: Run,
+    answers: Iterable[str],
+    right_when_held_out: Mapping[int, bool],
+    cluster: NDArray[np.int64],
+    confidence: NDArray[np.floating[Any]],
+) -> Checked:
+    """What the answers say once the run has learned from them.
+
+    Parameters
+    ----------
+    checked, run, answers
+        What they said before, of which run; the file names that were answered.
+    right_when_held_out
+        By row, of images that a person placed, whether the others would have placed it there. A wrong one of which
+        nobody said where it belongs counts as wrong.
+    cluster, confidence
+        (n,) as they are now.
+    """
+    rows = np.array(list(counted_rows(run, answers).values()), np.int64)
+    stratum = strata(run.confidence, len(rows))
+    is_right = np.array([right_when_held_out.get(row, False) for row in rows.tolist()], np.bool_)
+    wrong = np.bincount(cluster, weights=1 - confidence)
+    worst = int(wrong.argmax())
+    return replace(
+        checked,
+        learned=estimate_share(is_right, stratum[rows], np.bincount(stratum)),
+        next_cluster=worst,
+        expected_wrong=float(wrong[worst]),
     )
 
 

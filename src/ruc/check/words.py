@@ -13,10 +13,16 @@ def checked_lines(checked: Checked, cluster_names: Sequence[str]) -> list[str]:
         f"checked: {checked.n_yes} of {share.n_answers} were in the right cluster; of all {share.n_images:,} "
         f"{share_text(share)}, so {_wrong_text(share)}"
     ]
+    if checked.learned is not None:
+        lines.append(
+            f"learned from them: about {share_text(checked.learned)} are right now, by answers that each lesson "
+            "hadn't seen"
+        )
     if checked.clusters:
         of_clusters = sorted(checked.clusters.items(), key=lambda item: item[1].value)
         lines.append(
-            "of single clusters: "
+            ("before that, " if checked.learned is not None else "")
+            + "of single clusters: "
             + ", ".join(f"{cluster_names[cluster]} {share_text(one)}" for cluster, one in of_clusters)
         )
     lines.append(

@@ -2,12 +2,12 @@
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from ruc.commands.options import Device, Quiet, RunFolder, share_of
-from ruc.commands.terminal import set_logging
+from ruc.commands.terminal import print_edited, set_logging
 
 
 def open_(
@@ -51,7 +51,7 @@ def merge(
     edited = edit_folder(
         run, f"merge {clusters}", lambda r: [Merge(tuple(find_cluster(r, text) for text in clusters))]
     )
-    _edited(run, edited)
+    print_edited(run, edited)
 
 
 def split(
@@ -66,7 +66,7 @@ def split(
     from ruc.edits import find_cluster, split_cluster
 
     what = f"split {cluster!r} into {parts}"
-    _edited(run, edit_folder(run, what, lambda r: [split_cluster(r, find_cluster(r, cluster), parts)]))
+    print_edited(run, edit_folder(run, what, lambda r: [split_cluster(r, find_cluster(r, cluster), parts)]))
 
 
 def rename(
@@ -79,7 +79,7 @@ def rename(
     from ruc.edits import Rename, find_cluster
 
     what = f"rename {cluster!r} to {name!r}"
-    _edited(run, edit_folder(run, what, lambda r: [Rename(find_cluster(r, cluster), name)]))
+    print_edited(run, edit_folder(run, what, lambda r: [Rename(find_cluster(r, cluster), name)]))
 
 
 def check(
@@ -118,7 +118,7 @@ def apply_(
     """Put edits made in a run's report, or answers to `ruc check`, into the run."""
     from ruc.edit_folder import apply_file
 
-    _edited(run, apply_file(run, edits, coverage))
+    print_edited(run, apply_file(run, edits, coverage))
 
 
 def update(
@@ -149,7 +149,7 @@ def update(
     runtime = Runtime(device or "auto", verbose=not quiet)
     updated = update_folder(run, source, runtime, vanished, new_clusters)
     typer.echo("\n".join(updated_lines(updated, run)))
-    _edited(run, updated.run, undone=new_clusters is None)
+    print_edited(run, updated.run, undone=new_clusters is None)
 
 
 def undo(
@@ -164,12 +164,4 @@ def undo(
     """Take back what the last merge, split, rename or apply did to a run."""
     from ruc.edit_folder import undo_in_folder
 
-    _edited(run, undo_in_folder(run, edits), undone=True)
-
-
-def _edited(folder: Path, run: Any, undone: bool = False) -> None:
-    from ruc.summary import edited_lines
-
-    typer.echo("\n".join(edited_lines(run)))
-    hint = "" if undone else f"   (ruc undo {folder} takes it back)"
-    typer.echo(f"report: {folder / 'report.html'}{hint}")
+    print_edited(run, undo_in_folder(run, edits), undone=True)

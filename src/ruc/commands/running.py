@@ -33,7 +33,7 @@ from ruc.commands.options import (
     given_of,
     share_of,
 )
-from ruc.commands.terminal import print_table, set_logging
+from ruc.commands.terminal import print_edited, print_table, set_logging
 
 
 def cluster(
@@ -74,7 +74,10 @@ def cluster(
 
 def refine(
     source: Annotated[
-        str | None, typer.Argument(help="Folder of images, or a CSV/Parquet with file_name.")
+        str | None,
+        typer.Argument(
+            help="Folder of images, or a CSV/Parquet with file_name; or a finished run, to learn from its answers."
+        ),
     ] = None,
     labels: Annotated[
         str | None, typer.Option(help="CSV or Parquet of file_name,label, or .npy; -1: unknown.")
@@ -103,14 +106,20 @@ def refine(
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Repair the labels that another clustering, a vendor or a crowd has given."""
+    """Repair the labels that another clustering, a vendor or a crowd has given; or a run, by a person's answers."""
     given = given_of(
         source=source, features=features, labels=labels, probabilities=probabilities, output=output, embedder=embedder,
         space=space, image_size=image_size, review=review, max_skipped=max_skipped, page=page,
         max_megapixels=max_megapixels, seed=seed, device=device, excel_safe=excel_safe or None,
     )  # fmt: skip
+    chosen = constants_of(preset, selection, epochs, constants)
+    if labels is None and source is not None and _is_run(source):
+        _learn(
+            Path(source), [*(name for name in given if name != "source"), *chosen, *given_of(config=config)]
+        )
+        return
     given.setdefault("base", "given")
-    _run(given, constants_of(preset, selection, epochs, constants), config, cache, overwrite, quiet)
+    _run(given, chosen, config, cache, overwrite, quiet)
 
 
 def predict(
@@ -293,3 +302,21 @@ def _run(
     place = cache_for(Path(settings.output), cache)
     run = run_to_folder(settings, overwrite=overwrite, verbose=not quiet, cache=place)
     typer.echo("\n".join(summary_lines(run, Path(settings.output))))
+
+
+def _is_run(source: str) -> bool:
+    from ruc.run_folder import is_run
+
+    return is_run(Path(source))
+
+
+def _learn(run: Path, options: list[str]) -> None:
+    """Learn from a run's answers, in place."""
+    if options:
+        raise typer.BadParameter(
+            f"{', '.join(options)} given with the finished run {run}; expected the run alone, which learns from its "
+            "answers as it is: or images and --labels"
+        )
+    from ruc.edit_folder import learn_in_folder
+
+    print_edited(run, learn_in_folder(run))

@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -23,3 +25,12 @@ def set_logging(quiet: bool) -> None:
     logging.getLogger("py.warnings").setLevel(
         logging.ERROR if quiet else logging.WARNING
     )  # of other libraries
+
+
+def print_edited(folder: Path, run: Any, undone: bool = False) -> None:
+    """What an edited run is now, and where its report is."""
+    from ruc.summary import edited_lines
+
+    typer.echo("\n".join(edited_lines(run)))
+    hint = "" if undone else f"   (ruc undo {folder} takes it back)"
+    typer.echo(f"report: {folder / 'report.html'}{hint}")

@@ -13,7 +13,7 @@ from ruc.edits.apply import (
     needs_features,
     undo_edits,
 )
-from ruc.edits.edit import Answer, Edit, Junk, Merge, Move, Rename, Split
+from ruc.edits.edit import Answer, Edit, Junk, Learn, Merge, Move, Rename, Split
 from ruc.edits.find import find_cluster, split_cluster
 from ruc.edits.report_edits import read_edits, run_id
 from ruc.edits.state import UNWRITABLE

@@ -17,9 +17,10 @@ from ruc.check.checked import (
     checked_of,
     counted_rows,
     with_answers,
+    with_lesson,
 )
 from ruc.check.coverage import least_probability, possible_clusters
-from ruc.edits.edit import Answer, Edit, Junk, Merge, Move, Rename, Split, from_json, to_json
+from ruc.edits.edit import Answer, Edit, Junk, Learn, Merge, Move, Rename, Split, from_json, to_json
 from ruc.edits.state import EditState, Samples
 from ruc.errors import InputError
 from ruc.marks import N_NEAREST, doubt_of, review_rows
@@ -169,8 +170,14 @@ def follow_edits(
         (n_samples,) and (n_samples, K as it is now).
     """
     guests = guests_of(run, probabilities, features)
-    perform(state_of(before_edits(run), guests), edits_of(run))
+    perform(state_of(as_answered(run), guests), edits_of(run))
     return guests.cluster, guests.probabilities
+
+
+def as_answered(run: Run) -> Run:
+    """What the run was before the first edit, as sure as the answers say: what a lesson starts at."""
+    checked, before = checked_of(run), before_edits(run)
+    return before if checked is None else with_answers(before, checked)
 
 
 def guests_of(
@@ -197,7 +204,7 @@ def initial_probabilities_of(run: Run) -> NDArray[np.float32] | None:
 
 def needs_features(run: Run) -> bool:
     """Whether new images can follow the edits by their features alone."""
-    return any(isinstance(edit, Move | Split | Answer) for edit in edits_of(run))
+    return any(isinstance(edit, Move | Split | Answer | Learn) for edit in edits_of(run))
 
 
 def merged_places(run: Run) -> tuple[int, ...]:
@@ -236,16 +243,22 @@ def perform(state: EditState, edits: Iterable[Edit]) -> None:
                 state.split(cluster, parts)
             case Answer(file_name, asked, right):
                 state.answer(file_name, asked, right)
+            case Learn():
+                state.learn()
 
 
 def _edited(before: Run, edits: Sequence[Edit], began: Sequence[int]) -> Run:
     """The run as it was before any edit, with these ones, of which each command's begin where `began` says."""
     answers = {edit.file_name: edit for edit in edits if isinstance(edit, Answer)}  # the last one counts
-    checked = check_answers(before, {name: answer.belongs for name, answer in answers.items()})
+    checked = check_answers(before, _was_right(before, edits))
     calibrated = before if checked is None else with_answers(before, checked)
     least = None if checked is None else _least_probability(calibrated, answers)
     state = state_of(calibrated)
     perform(state, edits)
+    if checked is not None and state.right_when_held_out:
+        checked = with_lesson(
+            checked, before, answers, state.right_when_held_out, state.own.cluster, state.own.confidence
+        )
     notes = {
         **before.notes,
         **({} if checked is None else {CHECKED: checked.to_json()}),
@@ -279,6 +292,31 @@ def _edited(before: Run, edits: Sequence[Edit], began: Sequence[int]) -> Run:
         marks={**before.marks, BY_HAND: state.by_hand} | _doubt_anew(before, state, confidence) | possible,
         notes=notes,
     )
+
+
+def _was_right(before: Run, edits: Iterable[Edit]) -> dict[str, bool]:
+    """By file name, whether the answers say that an image was in the right cluster before any edit.
+
+    Where the run had learned and put the image elsewhere before it was asked about, the answer is about that cluster.
+    A no that names none then counts as one to both.
+    """
+    row_of = {name: row for row, name in enumerate(before.file_names)}
+    into: dict[int, int] = {}
+    right, has_learned = {}, False
+    for edit in edits:
+        match edit:
+            case Learn():
+                has_learned = True
+            case Merge(clusters):
+                into.update(dict.fromkeys(clusters[1:], clusters[0]))
+            case Answer(name, asked, belongs_to):
+                was = asked
+                if has_learned and asked < before.n_clusters:
+                    was = int(before.cluster[row_of[name]])
+                    while was in into:
+                        was = into[was]
+                right[name] = belongs_to == was
+    return right
 
 
 def _least_probability(run: Run, answers: Mapping[str, Answer]) -> float | None:

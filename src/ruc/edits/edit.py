@@ -1,4 +1,4 @@
-"""What a person can say of a run: rename, merge, split, move, junk, answer; in memory and as JSON."""
+"""What can be done to a run: rename, merge, split, move, junk, answer, learn; in memory and as JSON."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -77,7 +77,12 @@ class Answer:
         return self.right == self.asked
 
 
-Edit = Rename | Merge | Junk | Move | Split | Answer
+@dataclass(frozen=True)
+class Learn:
+    """Let the images that a person placed so far say where those belong that look like them."""
+
+
+Edit = Rename | Merge | Junk | Move | Split | Answer | Learn
 
 
 def to_json(edit: Edit) -> dict[str, Any]:
@@ -95,6 +100,8 @@ def to_json(edit: Edit) -> dict[str, Any]:
             return {"op": "split", "cluster": cluster, "parts": [list(part) for part in parts]}
         case Answer(file_name, asked, right):
             return {"op": "answer", "file_name": file_name, "asked": asked, "right": right}
+        case Learn():
+            return {"op": "learn"}
 
 
 def from_json(record: Any) -> Edit:
@@ -114,8 +121,10 @@ def from_json(record: Any) -> Edit:
             return Split(cluster, tuple(tuple(part) for part in parts))
         case {"op": "answer", "file_name": str(name), "asked": int(asked), "right": int() | None as right}:
             return Answer(name, asked, right)
+        case {"op": "learn"}:
+            return Learn()
     raise InputError(
-        f"{str(record)[:120]} is no edit; expected op rename, merge, junk, move, split or answer with its values"
+        f"{str(record)[:120]} is no edit; expected op rename, merge, junk, move, split, answer or learn with its values"
     )
 
 

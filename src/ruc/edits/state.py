@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ruc.check.lesson import LEAST, Lesson, held_out, learn
 from ruc.edits.nearest import N_NEAREST, nearest_images
 from ruc.errors import InputError, UsageError
 
@@ -31,11 +32,17 @@ class Samples:
         (n, K) float32, K growing with the clusters.
     features
         (n, n_features) unit-norm rows, or None where no edit needs them.
+    placed
+        (n,) bool: put where it is by a person, for certain.
     """
 
     cluster: NDArray[np.int64]
     probabilities: NDArray[np.float32]
     features: NDArray[np.float32] | None
+    placed: NDArray[np.bool_] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.placed = np.zeros(len(self.cluster), np.bool_)
 
     @cached_property
     def nearest(self) -> NDArray[np.int64]:
@@ -46,6 +53,18 @@ class Samples:
     def confidence(self) -> NDArray[np.float32]:
         """(n,) the probability of each sample's cluster."""
         return self.probabilities[np.arange(len(self.cluster)), self.cluster]
+
+    def part(self, rows: NDArray[np.int64]) -> "Samples":
+        """A copy of some of the samples, without features."""
+        return Samples(self.cluster[rows], self.probabilities[rows], None)
+
+    def joined(self, others: "Samples") -> "Samples":
+        """These and others, without features."""
+        both = (
+            np.concatenate([self.cluster, others.cluster]),
+            np.concatenate([self.probabilities, others.probabilities]),
+        )
+        return Samples(*both, None)
 
 
 class EditState:
@@ -79,13 +98,21 @@ class EditState:
         self.file_names, self.own, self.initial, self.guests = file_names, own, initial, guests
         self.names = list(names)
         self.junk = set(junk)
-        self.by_hand = np.zeros(len(own.cluster), dtype=bool)
+        # Of the images that a person placed what was said before of them: they, and learning from them, need no more.
+        self.said_rows = np.empty(0, np.int64)
+        self.said = own.part(self.said_rows)
+        self.right_when_held_out: dict[int, bool] = {}
         self.merged_into: dict[int, int] = {}
         self._rows: dict[str, int] | None = None
 
     @property
     def _everyone(self) -> list[Samples]:
-        return [self.own, self.initial, *([] if self.guests is None else [self.guests])]
+        return [self.own, self.initial, self.said, *([] if self.guests is None else [self.guests])]
+
+    @property
+    def by_hand(self) -> NDArray[np.bool_]:
+        """(n,) bool: the images that a person placed."""
+        return self.own.placed
 
     def rename(self, cluster: int, name: str) -> None:
         """An empty name gives a cluster back its number."""
@@ -149,6 +176,7 @@ class EditState:
         shares[others] = _votes(features[others], features[members], parts_of[members], n_parts)
         self._open(len(parts))
         _divide(self.own, cluster, parts_of, shares, first_new)
+        _divide(self.said, cluster, parts_of[self.said_rows], shares[self.said_rows], first_new)
         # What was in the cluster before RUC is divided as it is now, and each image whole.
         before = np.where(parts_of >= 0, parts_of, 0)
         _divide(self.initial, cluster, before, np.eye(n_parts, dtype=np.float32)[before], first_new)
@@ -169,7 +197,7 @@ class EditState:
         if cluster == len(self.names):
             self._open(1)
         self.check(cluster)
-        self.by_hand[rows] = True
+        self._remember(rows)
         _place(self.own, rows, cluster)
         if self.guests is not None:
             known, _ = _equals(_needed(self.guests), _needed(self.own)[rows])
@@ -188,11 +216,36 @@ class EditState:
                 f"{file_name!r} doesn't belong to cluster {asked}, and there is no other; expected two clusters or "
                 "more: move it to a new one in the report"
             )
-        self.by_hand[rows] = False
         _expel(self.own, rows, asked, others)
         if self.guests is not None:
             known, _ = _equals(_needed(self.guests), _needed(self.own)[rows])
             _expel(self.guests, known, asked, others)
+
+    def learn(self) -> None:
+        """The images that a person placed say where those belong that look like them; they themselves stay.
+
+        `right_when_held_out` says of each of them whether the others would have placed it there.
+        """
+        placed = self.own.placed[self.said_rows]
+        rows, said = self.said_rows[placed], self.said.part(np.flatnonzero(placed))
+        right = self.own.cluster[rows]
+        if not (said.probabilities.argmax(axis=1) != right).any():
+            raise InputError(
+                f"{len(rows)} images placed by a person, all of them where they were; expected some that were wrong "
+                "and the cluster they belong to: click on it in `ruc check`, or fill the column label"
+            )
+        features = _needed(self.own)
+        gone = list(self.merged_into)
+        before = np.maximum(said.probabilities, np.float32(LEAST))
+        before[:, gone] = 0
+        held = held_out(before, features[rows], right)
+        agrees = dict(zip(rows.tolist(), (held == right).tolist(), strict=True))
+        # Of what was learned from before, `said` is no longer innocent: what it said then counts.
+        self.right_when_held_out = agrees | self.right_when_held_out
+        lesson = learn(before, features[rows], right)
+        for samples in (self.own, *([] if self.guests is None else [self.guests])):
+            _teach(samples, lesson)
+        self.said.probabilities = lesson(self.said.probabilities, features[self.said_rows])
 
     def check(self, cluster: int) -> None:
         """Raise `InputError` unless there is such a cluster."""
@@ -215,6 +268,12 @@ class EditState:
                 "expected names as in clusters.csv"
             )
         return np.array([self._rows[name] for name in file_names], dtype=np.int64)
+
+    def _remember(self, rows: NDArray[np.int64]) -> None:
+        """Keep what is said of images before a person places them for the first time."""
+        new = rows[~np.isin(rows, self.said_rows)]
+        self.said_rows = np.concatenate([self.said_rows, new])
+        self.said = self.said.joined(self.own.part(new))
 
     def place_of(self, cluster: int) -> int:
         """Where the images of a cluster are now."""
@@ -288,6 +347,14 @@ def _place(samples: Samples, rows: NDArray[Any], cluster: int) -> None:
     samples.probabilities[rows] = 0
     samples.probabilities[rows, cluster] = 1
     samples.cluster[rows] = cluster
+    samples.placed[rows] = True
+
+
+def _teach(samples: Samples, lesson: Lesson) -> None:
+    """What a lesson says of all but those that a person placed."""
+    taught = lesson(samples.probabilities, _needed(samples))
+    samples.probabilities = np.where(samples.placed[:, None], samples.probabilities, taught)
+    samples.cluster = np.where(samples.placed, samples.cluster, taught.argmax(axis=1))
 
 
 def _expel(samples: Samples, rows: NDArray[Any], cluster: int, others: Sequence[int]) -> None:
@@ -298,6 +365,7 @@ def _expel(samples: Samples, rows: NDArray[Any], cluster: int, others: Sequence[
     total = left.sum(axis=1, keepdims=True)
     left = np.where(total > 0, left / np.where(total > 0, total, 1), np.float32(1 / len(others)))
     samples.probabilities[places] = left
+    samples.placed[rows] = False
     samples.cluster[rows] = np.asarray(others)[left.argmax(axis=1)]
 
 

@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ruc.edits import Answer, Edit, Merge, Move, Split
-from ruc.edits.apply import before_edits as without_edits
-from ruc.edits.apply import edits_of, guests_of, perform, state_of
+from ruc.edits.apply import as_answered, edits_of, guests_of, perform, state_of
 from ruc.run_folder import Run
 
 
@@ -49,7 +48,7 @@ def followed(
         (n_new, n_features) unit-norm.
     """
     new = guests_of(run, probabilities, features)
-    state = state_of(without_edits(run), new)
+    state = state_of(as_answered(run), new)
     by_hand, edits = np.zeros(len(names), np.bool_), []
 
     def named(rows: NDArray[np.bool_]) -> tuple[str, ...]:

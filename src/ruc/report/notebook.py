@@ -163,7 +163,7 @@ def _how_right(data: ReportData) -> str:
     if data.metrics is not None:
         return f"by the truth, {data.metrics['refined']['numbers']['accuracy']['value']:.1%} are right"
     if data.checked is not None:
-        share = data.checked["accuracy"]
+        share = data.checked.get("learned") or data.checked["accuracy"]
         return f"by {share['n_answers']} answers, {share['low']:.0%} to {share['high']:.0%} are right"
     return "how many are right isn't known (ruc check asks)"
 

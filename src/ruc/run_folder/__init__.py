@@ -14,6 +14,7 @@ from ruc.run_folder.files import (
 from ruc.run_folder.folder import (
     check_output,
     finished_run,
+    is_run,
     read_model,
     read_run,
     read_run_and_model,

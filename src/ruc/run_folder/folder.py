@@ -100,6 +100,11 @@ def finished_run(folder: Path, inputs: str) -> Run | None:
     return run if run.notes.get("inputs") == inputs and not run.notes.get("edits") else None
 
 
+def is_run(folder: Path) -> bool:
+    """Whether there is a finished run, as far as can be told without reading it."""
+    return folder.is_dir() and Places.of(folder, RUN).path(CONFIG).exists()
+
+
 def write_run(
     folder: Path, run: Run, model: "Mapping[str, State] | None" = None, report: str | None = None
 ) -> None:

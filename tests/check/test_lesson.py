@@ -1,0 +1,60 @@
+"""What placed images say of others: a case worked by hand, an independent fit, and that it helps."""
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+from ruc.check.lesson import SPREAD, held_out, learn
+
+
+def two_groups(seed: int, n: int = 200) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Three true groups in five dimensions, probabilities that mistake half of the third for the first, the truth."""
+    random = np.random.default_rng(seed)
+    truth = random.integers(0, 3, n)
+    features = np.eye(5)[truth] + 0.2 * random.standard_normal((n, 5))
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    seen_as = np.where((truth == 2) & (random.random(n) < 0.5), 0, truth)
+    probabilities = np.full((n, 3), 0.15)
+    probabilities[np.arange(n), seen_as] = 0.7
+    return features, probabilities, truth
+
+
+def test_weights_are_where_the_slope_vanishes() -> None:
+    features, probabilities, truth = two_groups(0)
+    lesson = learn(probabilities[:40], features[:40], truth[:40])
+    seen = features[:40] - features[:40].mean(axis=0)
+    seen /= np.linalg.norm(seen, axis=1, keepdims=True)
+    weights = lesson.weights.astype(np.float64)
+    off = softmax(np.log(probabilities[:40]) + seen @ weights, axis=1) - np.eye(3)[truth[:40]]
+    slope = seen.T @ off + weights / SPREAD**2
+    assert np.abs(slope).max() < 2e-3
+    assert np.abs(weights).max() > 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_looks_alike_follows(seed: int) -> None:
+    features, probabilities, truth = two_groups(seed)
+    lesson = learn(probabilities[:40], features[:40], truth[:40])
+    before = (probabilities[40:].argmax(axis=1) == truth[40:]).mean()
+    after = (lesson(probabilities[40:], features[40:]).argmax(axis=1) == truth[40:]).mean()
+    assert before < 0.9 and after > 0.95
+    held = (held_out(probabilities[:40], features[:40], truth[:40]) == truth[:40]).mean()
+    assert abs(held - after) < 0.15
+
+
+def test_what_was_right_for_certain_teaches_next_to_nothing() -> None:
+    features, _, truth = two_groups(0)
+    sure = np.full((len(truth), 3), 1e-6)
+    sure[np.arange(len(truth)), truth] = 1
+    lesson = learn(sure[:40], features[:40], truth[:40])
+    assert np.abs(lesson(sure, features) - sure).max() < 1e-2
+    assert (lesson(sure, features).argmax(axis=1) == truth).all()
+
+
+def test_what_cannot_be_stays_so() -> None:
+    features, probabilities, truth = two_groups(1)
+    lesson = learn(probabilities[:40], features[:40], truth[:40])
+    probabilities[50:, 2] = 0
+    taught = lesson(probabilities, features)
+    assert (taught[50:, 2] == 0).all()
+    np.testing.assert_allclose(taught.sum(axis=1), 1, atol=1e-5)
