@@ -55,7 +55,32 @@ def test_copies_are_no_clusters_of_their_own() -> None:
         estimate_n_clusters(np.repeat(features[:1], 30, axis=0), None, 2, 8, RUNTIME)
 
 
-def test_the_only_number_that_can_be_is_a_guess_where_resamples_differ() -> None:
+def test_pieces_that_never_touch_are_counted() -> None:
+    generator = np.random.default_rng(0)
+    truth = np.arange(1_200) % 40
+    features = 8 * generator.normal(size=(40, 24))[truth] + 0.1 * generator.normal(size=(1_200, 24))
+    estimate = estimate_n_clusters(features.astype(np.float32), None, 2, 60, RUNTIME)
+    assert estimate.n_clusters == 40
+    assert "quite sure" in estimate.confidence
+
+
+def test_other_levels_are_named() -> None:
+    """Two heaps of three groups each, which overlap."""
+    generator = np.random.default_rng(1)
+    centres = np.hstack([np.eye(6), 2 * np.repeat(np.eye(2), 3, axis=0), np.zeros((6, 4))])
+    features = centres[np.arange(900) % 6] + 0.4 * generator.normal(size=(900, 12))
+    estimate = estimate_n_clusters(features.astype(np.float32), None, 2, 20, RUNTIME)
+    assert {each.n_clusters for each in estimate.levels} >= {2, 6}
+    assert "a guess" in estimate.confidence and "other levels to look at: " in estimate.confidence
+
+
+def test_numbers_far_behind_are_no_levels() -> None:
+    estimate = estimate_n_clusters(blobs([60] * 6), None, 2, 30, RUNTIME)
+    assert [each.n_clusters for each in estimate.levels] == [6]
+    assert estimate.confidence == "6 clusters, quite sure: resamples agree to 100%"
+
+
+def test_the_only_number_that_can_be_is_a_guess() -> None:
     features = np.random.default_rng(0).normal(size=(4, 8)).astype(np.float32)
     assert estimate_n_clusters(features, None, 2, 3, RUNTIME).confidence.startswith("2 clusters, a guess: ")
 

@@ -837,7 +837,7 @@ def test_curves_and_the_truth(browser: Any, tmp_path: Path) -> None:
         n_resamples=20,
     )
     curve = {
-        "candidates": [2, 3, 4, 5], "scores": {"total": [0.1, 0.3, 0.9, 0.2], "persistence": [0.2, 0.2, 0.8, 0.1]},
+        "candidates": [2, 3, 4, 5], "scores": {"total": [0.1, 0.3, 0.9, 0.2], "eigengap": [0.2, 0.2, 0.8, 0.1]},
         "n_clusters": 4, "confidence": "4 clusters, sure",
     }  # fmt: skip
     run = "it's/run"

@@ -77,7 +77,7 @@ function buildTraining() {
   if (charts.length) section('training', 'Training', `The losses fall, and more ${nouns} become trusted. Where the two networks agree less and less, be careful with the result.`, h('div', { class: 'charts' }, charts));
 }
 
-const measureNames = { total: 'All together', persistence: 'Persistence', stability: 'Stability of resamples', eigengap: 'Eigengap' };
+const measureNames = { total: 'All together', eigengap: 'Leap of the eigenvalues', nearness: 'Nearness to the natural number' };
 
 function buildNumberOfClusters() {
   const curve = data.kCurve;
