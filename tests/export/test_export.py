@@ -21,6 +21,7 @@ from ruc.edits import Junk, Merge, Move, Rename, apply_edits
 from ruc.errors import InputError, RunFolderError
 from ruc.export.coco import export_coco
 from ruc.export.export import FORMATS, export_run, network_labels
+from ruc.export.fiftyone import export_fiftyone
 from ruc.export.folders import export_folders, folder_names
 from ruc.export.imagefolder import export_imagefolder
 from ruc.export.items import Items, items_of
@@ -394,6 +395,40 @@ def test_parquet(items: Items, photos: Path, tmp_path: Path) -> None:
         assert sorted(ids) == [one for one in range(N_IMAGES) if one != row]
         np.testing.assert_allclose(neighbors["distances"], 1 - similarity[row, ids], atol=1e-5)
         assert np.all(np.diff(neighbors["distances"]) >= 0)
+
+
+def test_marks_go_with_every_format_that_has_room_for_them(run: Run, photos: Path, tmp_path: Path) -> None:
+    doubt = np.linspace(0, 0.9, N_IMAGES).astype(np.float32)
+    is_outlier = np.arange(N_IMAGES) == 4
+    copy_of = np.array(["", run.file_names[0], *[""] * (N_IMAGES - 2)])
+    marked = replace(run, marks={"doubt": doubt, "is_outlier": is_outlier, "copy_of": copy_of})
+    items = items_of(apply_edits(marked, [Junk(2)]), find_images(photos))
+    kept = [row for row in range(N_IMAGES) if row % 3 != 2]
+    table = pq.read_table(export_parquet(items, tmp_path / "run.parquet")).to_pydict()
+    images = pq.read_table(export_imagefolder(items, tmp_path / "folder") / "metadata.parquet").to_pydict()
+    for columns in (table, images):
+        assert columns["is_outlier"] == is_outlier[kept].tolist()
+        assert columns["copy_of"] == copy_of[kept].tolist()
+        np.testing.assert_allclose(columns["doubt"], doubt[kept], atol=1e-6)
+    coco = json.loads(export_coco(items, tmp_path / "coco.json").read_text(encoding="utf-8"))
+    tasks = json.loads(
+        (export_label_studio(items, tmp_path / "ls") / "tasks.json").read_text(encoding="utf-8")
+    )
+    target = export_fiftyone(items, tmp_path / "fiftyone")
+    fiftyone = json.loads((target / "labels.json").read_text(encoding="utf-8"))
+    where = json.loads((target / "data.json").read_text(encoding="utf-8"))
+    assert list(where) == list(fiftyone["labels"])
+    for place, row in enumerate(kept):
+        attributes = coco["annotations"][place]["attributes"]
+        assert attributes.pop("doubt") == pytest.approx(doubt[row], abs=1e-6)
+        expected = {"is_outlier": True} if row == 4 else {"copy_of": run.file_names[0]} if row == 1 else {}
+        assert attributes == expected
+        assert tasks[place]["data"].get("is_outlier", False) == (row == 4)
+        label = fiftyone["labels"][f"{place:08}"]
+        assert fiftyone["classes"][label["label"]] == items.row_labels[place]
+        assert label["attributes"]["file_name"] == run.file_names[row]
+        assert label["attributes"].get("copy_of", "") == copy_of[row]
+        assert Path(where[f"{place:08}"]).samefile(photos / run.file_names[row])
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -151,14 +151,16 @@ def leaks(
 
 def export(
     run: RunFolder,
-    to: Annotated[str, typer.Option(help="folders, imagefolder, label-studio, coco, parquet or onnx.")],
+    to: Annotated[
+        str, typer.Option(help="folders, imagefolder, label-studio, coco, fiftyone, parquet or onnx.")
+    ],
     output: Annotated[
         Path | None,
         typer.Option(
             "-o",
             "--output",
-            help="File or folder to write.  [default: sorted, imagefolder, label_studio, coco.json, run.parquet or "
-            "model.onnx]",
+            help="File or folder to write.  [default: sorted, imagefolder, label_studio, coco.json, fiftyone, "
+            "run.parquet or model.onnx]",
         ),
     ] = None,
     how: Annotated[

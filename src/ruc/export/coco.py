@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ruc.errors import InputError, UnreadableImageError
-from ruc.export.items import Items, json_ready
+from ruc.export.items import Items, json_ready, marks_of
 from ruc.images.decode import upright_size_of
 from ruc.images.reading import Reading
 from ruc.run_folder import check_file, new_output
@@ -43,6 +43,7 @@ def export_coco(items: Items, target: Path, overwrite: bool = False) -> Path:
 def coco(items: Items) -> dict[str, Any]:
     """The content. Ids start at 1, since some tools take 0 for nothing."""
     images, annotations = [], []
+    marks = marks_of(items)
     for row, path in enumerate(items.files(), start=1):
         width, height = _upright_size(path)
         images.append({"id": row, "file_name": items.file_names[row - 1], "width": width, "height": height})
@@ -56,6 +57,7 @@ def coco(items: Items) -> dict[str, Any]:
                 "segmentation": [],
                 "iscrowd": 0,
                 "score": json_ready(items.confidence[row - 1]),
+                "attributes": marks[row - 1],
             }
         )
     return {

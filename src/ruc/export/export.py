@@ -7,6 +7,7 @@ from typing import Final, Literal, get_args
 from ruc.edits import merged_places, needs_features
 from ruc.errors import InputError, UsageError
 from ruc.export.coco import export_coco
+from ruc.export.fiftyone import export_fiftyone
 from ruc.export.folders import How, export_folders
 from ruc.export.imagefolder import export_imagefolder
 from ruc.export.items import items_of
@@ -17,13 +18,14 @@ from ruc.run_folder import Run, check_file, check_new_folder, read_run, read_run
 
 logger = logging.getLogger(__name__)
 
-Format = Literal["folders", "imagefolder", "label-studio", "coco", "parquet", "onnx"]
+Format = Literal["folders", "imagefolder", "label-studio", "coco", "fiftyone", "parquet", "onnx"]
 FORMATS: Final[tuple[str, ...]] = get_args(Format)
 DEFAULT_TARGETS: Final = {
     "folders": "sorted",
     "imagefolder": "imagefolder",
     "label-studio": "label_studio",
     "coco": "coco.json",
+    "fiftyone": "fiftyone",
     "parquet": "run.parquet",
     "onnx": "model.onnx",
 }
@@ -46,7 +48,7 @@ def export_run(
     folder
         The run folder.
     to
-        "folders", "imagefolder", "label-studio", "coco", "parquet" or "onnx".
+        "folders", "imagefolder", "label-studio", "coco", "fiftyone", "parquet" or "onnx".
     target
         Folder or file to write; None: its usual name, in the current folder.
     how
@@ -75,7 +77,7 @@ def export_run(
     if to not in FORMATS:
         raise UsageError(f"format {to!r} given; expected one of {', '.join(FORMATS)}")
     target = Path(DEFAULT_TARGETS[to] if target is None else target)
-    if to in ("folders", "imagefolder", "label-studio"):
+    if to in ("folders", "imagefolder", "label-studio", "fiftyone"):
         check_new_folder(target)
     else:
         check_file(target, overwrite=overwrite)
@@ -92,6 +94,8 @@ def export_run(
         return export_imagefolder(items, target, how)
     if to == "label-studio":
         return export_label_studio(items, target, image_root or LOCAL_FILES)
+    if to == "fiftyone":
+        return export_fiftyone(items, target)
     if to == "coco":
         return export_coco(items, target, overwrite)
     return export_parquet(items, target, overwrite=overwrite)

@@ -57,6 +57,7 @@ def export_imagefolder(items: Items, target: Path, how: How = "copy") -> Path:
             "initial_cluster": items.initial_cluster,
             "is_clean": items.is_clean,
         }
+        rows |= {name: column for name, column in items.marks.items() if name not in rows}
         parquet.write_table(pa.table(rows), new / "metadata.parquet")
     return target
 

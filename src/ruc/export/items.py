@@ -1,7 +1,7 @@
 """What is handed over: one row an image, junk left out, with a label for each cluster."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -34,6 +34,8 @@ class Items:
         same, even without regard to case, and none has control characters.
     initial_cluster, is_clean, features
         As in the run.
+    marks
+        The run's further columns, each (n,): doubt, outliers, copies, what a person moved, and so on.
     """
 
     file_names: tuple[str, ...]
@@ -44,6 +46,7 @@ class Items:
     initial_cluster: NDArray[np.int64]
     is_clean: NDArray[np.bool_]
     features: NDArray[np.float32]
+    marks: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     @property
     def row_labels(self) -> list[str]:
@@ -94,7 +97,21 @@ def items_of(run: Run, images: ImageSource | None = None, include_junk: bool = F
         initial_cluster=run.initial_cluster[rows],
         is_clean=run.is_clean[rows],
         features=run.features[rows],
+        marks={name: np.asarray(column)[rows] for name, column in run.marks.items()},
     )
+
+
+def marks_of(items: Items) -> list[dict[str, Any]]:
+    """The marks of each row, as JSON takes them; what a row doesn't have is left out."""
+    columns = {name: column.tolist() for name, column in items.marks.items()}
+    return [
+        {
+            name: json_ready(column[row])
+            for name, column in columns.items()
+            if column[row] is not None and column[row] is not False and column[row] != ""
+        }
+        for row in range(len(items.file_names))
+    ]
 
 
 def _paths(names: tuple[str, ...], images: ImageSource | None) -> tuple[Path, ...] | None:

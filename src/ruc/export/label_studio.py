@@ -6,7 +6,7 @@ from typing import Any, Final
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
-from ruc.export.items import Items, json_ready
+from ruc.export.items import Items, json_ready, marks_of
 from ruc.run_folder import check_new_folder, new_output
 
 LOCAL_FILES: Final = "/data/local-files/?d="
@@ -17,6 +17,7 @@ def export_label_studio(items: Items, target: Path, image_root: str = LOCAL_FILE
 
     Each task has one prediction: the cluster's label, its score the confidence, so that Label Studio
     can sort by it (active learning) and annotators start from it.
+    The marks (doubt, outlier, copies) are columns to filter by.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ def tasks(items: Items, image_root: str = LOCAL_FILES) -> list[dict[str, Any]]:
     is_url = image_root.startswith(("http://", "https://")) or "://" not in image_root
     return [
         {
-            "data": {"image": image_root + (quote(name) if is_url else name), "file_name": name},
+            "data": {"image": image_root + (quote(name) if is_url else name), "file_name": name, **found},
             "predictions": [
                 {
                     "model_version": "ruc",
@@ -72,8 +73,8 @@ def tasks(items: Items, image_root: str = LOCAL_FILES) -> list[dict[str, Any]]:
                 }
             ],
         }
-        for row, (name, confidence, label) in enumerate(
-            zip(items.file_names, items.confidence, items.row_labels, strict=True)
+        for row, (name, confidence, label, found) in enumerate(
+            zip(items.file_names, items.confidence, items.row_labels, marks_of(items), strict=True)
         )
     ]
 

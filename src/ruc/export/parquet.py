@@ -68,6 +68,7 @@ def table_of(items: Items, seed: int = 0) -> Any:
         "confidence": pa.array(items.confidence),
         "initial_cluster": pa.array(items.initial_cluster),
         "is_clean": pa.array(items.is_clean),
+        **{name: pa.array(column) for name, column in items.marks.items()},
         "x": pa.array(positions[:, 0]),
         "y": pa.array(positions[:, 1]),
         "neighbors": _neighbors(items.features),

@@ -53,7 +53,7 @@ function buildNext() {
       alike && alike.numbers.alike.share > 0.05 && [['Are ', link(alike.cluster), ' and ', link(alike.numbers.alike.cluster), ' the same?'], 'They are the most alike. Merge them if you think so.'],
       [['Name the clusters, then ', button('download your edits', downloadEdits, { class: 'link' }), ' and put them into the run.'], null, `ruc apply ${data.runFolder} edits.json`],
       noun === 'image'
-        ? [['Hand the result over: folders, imagefolder, Label Studio, COCO, Parquet, ONNX.'], null, `ruc export ${data.runFolder} --to folders -o sorted/`]
+        ? [['Hand the result over: folders, imagefolder, Label Studio, COCO, FiftyOne, Parquet, ONNX.'], null, `ruc export ${data.runFolder} --to folders -o sorted/`]
         : [['Hand the result over: Parquet, ONNX.'], null, `ruc export ${data.runFolder} --to parquet -o clusters.parquet`],
       [[`Sort new ${nouns} into the same clusters.`], null, `ruc predict ${data.runFolder} ${data.isOnFeatures ? '--features new.npy' : 'new_photos/'} -o new.csv`],
       !data.metrics && !data.checked && [['How much of it is right? Answer fifty questions with y and n.'], 'About three minutes.', `ruc check ${data.runFolder}`],
