@@ -15,9 +15,13 @@ from sklearn.exceptions import NotFittedError
 
 import ruc
 from ruc import ImageClusterer, RobustClusterer
+from ruc.edits.nearest import nearest_images
 from ruc.errors import InputError
 from ruc.refine.settings import RefineSettings
-from ruc.report.notebook import gallery_html, summary_html
+from ruc.report import notebook_map
+from ruc.report.found import typicality
+from ruc.report.notebook import cluster_html, gallery_html, review_html, summary_html
+from ruc.report.notebook_map import map_html
 from ruc.run_folder import read_run
 
 QUICK = RefineSettings(n_epochs=2)
@@ -195,3 +199,65 @@ def mean_grey(source: str) -> float:
 
     data = base64.b64decode(source.split(",")[1])
     return float(np.asarray(Image.open(io.BytesIO(data)).convert("L")).mean())
+
+
+def test_one_cluster_by_number_or_name(cell: Any) -> None:
+    data = make_data(cluster_names=["0", "1", "cats", "3"])
+    html = cluster_html(data, 2, n_images=6)
+    assert html == cluster_html(data, "cats", n_images=6)
+    shown = titles(html, "img")
+    members = {data.file_names[row] for row in np.flatnonzero(data.cluster == 2)}
+    assert {text.rsplit(":", 1)[0] for text in shown} <= members
+    assert len(shown) == 18  # typical, doubtful, farthest
+    assert "<b>cats</b>: 60 images" in html
+    closeness, _ = typicality(data)
+    farthest = min(np.flatnonzero(data.cluster == 2), key=lambda row: closeness[row])
+    assert shown[12].startswith(data.file_names[farthest])
+    assert "<script" not in html
+    with pytest.raises(
+        InputError, match=r"cluster='dogs' given; expected .* Cluster 0, Cluster 1, cats, Cluster 3"
+    ):
+        cluster_html(data, "dogs")
+    with pytest.raises(InputError, match="cluster=9 given"):
+        cluster_html(data, 9)
+
+
+def test_review_shows_the_doubtful_beside_their_nearest() -> None:
+    data = make_data(moved_by_hand=np.arange(240) == int(make_data().confidence.argmin()))
+    html = review_html(data, n_images=5)
+    shown = titles(html, "img")
+    expected = [row for row in np.argsort(data.confidence, kind="stable") if not data.by_hand[row]][:5]
+    assert [text.rsplit(":", 1)[0] for text in shown[::9]] == [data.file_names[row] for row in expected]
+    nearest = nearest_images(data.features)[expected[0], :8]
+    assert [text.rsplit(":", 1)[0] for text in shown[1:9]] == [data.file_names[row] for row in nearest]
+    assert f"second best: Cluster {(data.cluster[expected[0]] + 1) % 4}" in html
+    bare = review_html(replace(data, features=None, open_thumbnail=None, probabilities=None), n_images=5)
+    assert len(titles(bare, "code")) == 5
+
+
+def test_the_map_is_a_picture_without_scripts(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = make_data()
+    html = map_html(data)
+    assert len(Elements(html).of("path")) == 240
+    assert html.count("<text") == 4
+    assert BREAKOUT not in html and HOSTILE not in html
+    monkeypatch.setattr(notebook_map, "MOST_POINTS", 100)
+    few = map_html(data)
+    assert len(Elements(few).of("path")) == 100
+    assert "100 of 240 are drawn" in few
+    with pytest.raises(InputError, match="part='map' given and no features are kept here"):
+        map_html(replace(data, features=None))
+
+
+def test_parts_of_what_came_out(cell: Any, features: np.ndarray) -> None:
+    model = RobustClusterer(n_clusters=3, base="kmeans", settings=QUICK, device="cpu", random_state=0)
+    model.fit(features)
+    (one,) = cell("model.show(cluster=1)", model=model)
+    assert "<b>Cluster 1</b>" in one
+    assert "<style>" in one
+    with pytest.raises(InputError, match="no features are kept here"):
+        model.show(part="map")
+    (review,) = cell("model.show(part='review', n_images=3)")
+    assert review.count('class="doubted"') == 3
+    with pytest.raises(InputError, match="part='table' given; expected one of clusters, map, review"):
+        model.show(part="table")  # type: ignore[arg-type]

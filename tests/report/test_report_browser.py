@@ -860,6 +860,7 @@ def test_curves_and_the_truth(browser: Any, tmp_path: Path) -> None:
     assert visit.text("#number .readout") == "K 4: 0.90"
     page.locator("#number svg").first.hover(position={"x": 60, "y": 60})
     assert visit.text("#number .readout") == "K 2: 0.10"
+    page.locator("#training summary").click()
     assert page.locator("#training svg").count() == 1
     assert visit.text("#settings code") == "ruc again"
     assert """ruc apply 'it'"'"'s/run' edits.json""" in page.locator("#next code").all_inner_texts()

@@ -7,14 +7,20 @@ from sklearn.utils.validation import check_is_fitted
 
 from ruc.images.source import Images
 from ruc.report.data import ReportData
-from ruc.report.notebook import display_gallery, summary_html
+from ruc.report.notebook import Part, display_part, summary_html
 
 
 class InNotebook:
     """Mixed into an estimator: scikit-learn's diagram is shown before `fit`, also what came out after it."""
 
-    def show(self, images: Images | None = None, n_images: int = 12) -> None:
-        """Display each cluster's most typical and most doubtful images in the notebook.
+    def show(
+        self,
+        images: Images | None = None,
+        n_images: int = 12,
+        cluster: int | str | None = None,
+        part: Part = "clusters",
+    ) -> None:
+        """Display what came out in the notebook, as HTML without scripts.
 
         Parameters
         ----------
@@ -22,17 +28,22 @@ class InNotebook:
             The images, in the order of `labels_`, where they aren't known from `fit`: rows of `ruc embed` are sorted by
             file name, whatever the order of its table. Without any, the names of the samples are displayed.
         n_images
-            Images of each cluster.
+            Images of each cluster, of each row, or to review.
+        cluster
+            The number or name of one cluster: its typical, doubtful and farthest images.
+        part
+            "clusters": each one's most typical and most doubtful images; "map": alike images close together; "review":
+            the images most worth a look, each with its nearest ones.
 
         Raises
         ------
         InputError
-            IPython isn't installed, or there are more or fewer images than labels.
+            IPython isn't installed, there are more or fewer images than labels, or no such cluster or part.
         NotFittedError
             `fit` wasn't called.
         """
         check_is_fitted(self)
-        display_gallery(self._report_data(images), n_images)
+        display_part(self._report_data(images), n_images, cluster, part)
 
     def _report_data(self, images: Images | None = None) -> ReportData:
         raise NotImplementedError

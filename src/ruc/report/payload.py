@@ -14,6 +14,7 @@ from ruc.edits import run_id
 from ruc.report.data import ReportData
 from ruc.report.directions import in_few_directions
 from ruc.report.found import Found
+from ruc.report.positions import into_square
 
 FINENESS: Final = 10_000  # confidences in steps of 1e-4
 MAP_EXTENT: Final = 65_535
@@ -68,7 +69,7 @@ def payload(data: ReportData, found: Found, shown: NDArray[np.int64]) -> dict[st
     if data.stability is not None:
         columns["stability"] = packed(data.stability * FINENESS, "<u2")
     if data.positions is not None:
-        positions = _into_square(data.positions)
+        positions = into_square(data.positions)
         columns["x"] = packed(positions[:, 0] * MAP_EXTENT, "<u2")
         columns["y"] = packed(positions[:, 1] * MAP_EXTENT, "<u2")
     return {
@@ -152,18 +153,6 @@ def _runners_up(
         runners_up[part] = np.argsort(-others, axis=1, kind="stable")[:, :n_kept]
         shares[part] = np.take_along_axis(others, runners_up[part], axis=1)
     return runners_up, shares
-
-
-def _into_square(positions: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Scale to [0, 1]², keeping proportions, the middle in the middle; only extreme outliers are drawn at the edge."""
-    low, high = np.percentile(positions, (1, 99), axis=0)
-    margin = (high - low) / 2
-    low, high = (
-        np.maximum(low - margin, positions.min(axis=0)),
-        np.minimum(high + margin, positions.max(axis=0)),
-    )
-    extent = max(float((high - low).max()), 1e-12)
-    return np.asarray(np.clip((positions - (low + high) / 2) / extent + 0.5, 0, 1), dtype=np.float64)
 
 
 def _mark(name: str, values: NDArray[Any]) -> dict[str, Any]:

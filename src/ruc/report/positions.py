@@ -69,6 +69,18 @@ def principal_components(features: NDArray[np.floating[Any]], n_components: int)
     return np.pad(scores, ((0, 0), (0, n_components - scores.shape[1]))).astype(np.float32)
 
 
+def into_square(positions: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Scale to [0, 1]², keeping proportions, the middle in the middle; only extreme outliers are drawn at the edge."""
+    low, high = np.percentile(positions, (1, 99), axis=0)
+    margin = (high - low) / 2
+    low, high = (
+        np.maximum(low - margin, positions.min(axis=0)),
+        np.minimum(high + margin, positions.max(axis=0)),
+    )
+    extent = max(float((high - low).max()), 1e-12)
+    return np.asarray(np.clip((positions - (low + high) / 2) / extent + 0.5, 0, 1), dtype=np.float64)
+
+
 def _graph(features: NDArray[np.floating[Any]], seed: int) -> NDArray[np.float32]:
     from ruc.neighbors.graphs import neighbor_graph
     from ruc.neighbors.layout import graph_layout

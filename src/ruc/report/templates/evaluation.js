@@ -102,23 +102,27 @@ function buildEvaluation() {
   const tiles = Object.entries(scoreNames).filter(([key]) => refined.numbers[key]).map(([key, name]) => {
     const { value, low, high } = refined.numbers[key];
     return h('div', { class: 'stat' }, h('span', { class: 'stat-value' }, percent(value, 1)), h('span', { class: 'stat-label' }, name),
-      h('span', { class: 'note' }, `${percent(low, 1)} to ${percent(high, 1)}`, before && before[key] && `, before ${percent(before[key].value, 1)}`));
+      h('span', { class: 'note' }, `${percent(low, 1)} to ${percent(high, 1)}`, before && before[key] && before[key].value !== value && `, before ${percent(before[key].value, 1)}`));
   });
   const changes = found.changes;
   const after = found.base ? (title) => `${title}, after` : (title) => title;
-  const both = (draw) => [draw(refined, after), found.base && draw(found.base, (title) => `${title}, before`)];
+  // what is the same before and after is shown once
+  const both = (draw, part) => {
+    const isSame = found.base && JSON.stringify(part(found.base)) === JSON.stringify(part(refined));
+    return isSame ? [draw(refined, (title) => `${title}, before and after`)] : [draw(refined, after), found.base && draw(found.base, (title) => `${title}, before`)];
+  };
   const coverage = [['after', refined], ['before', found.base]].filter(([, scores]) => scores && scores.coverage).map(([name, scores]) => [name, scores.coverage[0].map((share, index) => [share, scores.coverage[1][index]])]);
   section('evaluation', 'Against the truth', `Measured on ${plural(found.n_with_truth, noun)} whose class is known. Nothing of it was used to make the clusters.`,
     h('div', { class: 'tiles' }, tiles),
     changes && h('p', { class: 'lead' }, `Of ${number(changes.n_changed)} changed labels, ${number(changes.n_mended)} were mended, ${number(changes.n_broken)} broken, and ${number(changes.n_still_wrong)} wrong before and after.`,
       changes.n_placed > 0 && ` Of ${number(changes.n_placed)} that had no label, ${number(changes.n_placed_right)} were placed right.`),
     h('div', { class: 'charts' },
-      both((scores, title) => scores.reliability && reliabilityChart(title('Reliability'), scores.reliability)),
+      both((scores, title) => scores.reliability && reliabilityChart(title('Reliability'), scores.reliability), (scores) => scores.reliability),
       linesChart('Accuracy against the share kept', coverage, { x: `share of ${nouns} kept, surest first`, shares: true }),
-      both((scores, title) => scores.reliability && confidenceChart(title('Confidence'), scores.reliability)),
+      both((scores, title) => scores.reliability && confidenceChart(title('Confidence'), scores.reliability), (scores) => scores.reliability),
       found.clean_by_epoch && found.clean_by_epoch.length > 1 && cleanSetChart(found.clean_by_epoch),
       found.attacks && attackCharts(found.attacks),
       found.corruptions && corruptionCharts(found.corruptions),
-      both((scores, title) => scores.confusion && confusionFigure(title('Classes and clusters'), scores, found.classes))),
+      both((scores, title) => scores.confusion && confusionFigure(title('Classes and clusters'), scores, found.classes), (scores) => [scores.confusion, scores.confusion_clusters])),
     (found.attacks || found.corruptions) && h('p', { class: 'note' }, [found.attacks, found.corruptions].filter(Boolean).map((one, index) => `${index ? 'Corruptions' : found.attacks ? 'Attacks' : 'Corruptions'}: ${plural(one.n_images, 'image')}; ${[one.base, one.scale].filter(Boolean).join('; ')}. `)));
 }

@@ -1,7 +1,7 @@
 // Puts the page together: sections in order, contents, theme, keys, and the bar for edits.
 
 function buildContents() {
-  const titles = { outcome: 'Overview', changes: 'Changes', suggestions: 'Decide first', map: 'Map', clusters: 'Clusters', levels: 'Levels', doubtful: 'Doubtful', next: 'What to do next', images: `All ${nouns}`, training: 'Training', number: 'Number of clusters', evaluation: 'Against the truth', skipped: 'Skipped', settings: 'Settings' };
+  const titles = { outcome: 'Overview', changes: 'Changes', suggestions: 'Decide first', map: 'Map', clusters: 'Clusters', number: 'Number of clusters', levels: 'Levels', doubtful: 'Doubtful', marked: 'Marked', next: 'What to do next', images: `All ${nouns}`, evaluation: 'Against the truth', training: 'Training', skipped: 'Skipped', settings: 'Settings' };
   const nav = document.getElementById('contents');
   const links = new Map();
   for (const [id, title] of Object.entries(titles)) {
@@ -100,13 +100,14 @@ buildSummary();
 buildSuggestions();
 buildMap();
 buildClusters();
+buildNumberOfClusters();
 buildLevels();
 buildDoubtful();
+buildMarked();
 buildNext();
 buildTable();
-buildTraining();
-buildNumberOfClusters();
 buildEvaluation();
+buildTraining();
 buildSkipped();
 buildSettings();
 buildContents();

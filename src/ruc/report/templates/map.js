@@ -11,7 +11,7 @@ function buildMap() {
   const tip = h('div', { class: 'tip', hidden: true });
   const onPaper = h('img', { class: 'map-print', alt: '' }); // canvases stay blank there
   const frame = h('div', { class: 'map-frame' }, canvas, overlay, tip, onPaper);
-  const colouring = h('select', { 'aria-label': 'Colour by' }, [['cluster', 'Colour by cluster'], ['confidence', 'Colour by confidence'], ['doubt', 'Colour by doubt'], ['changed', 'Colour by change']].map(([value, name]) => h('option', { value }, name)));
+  const colouring = h('select', { 'aria-label': 'Colour by' }, [['cluster', 'Colour by cluster'], ['confidence', 'Colour by confidence'], ['doubt', 'Colour by doubt'], ['changed', 'Colour by change'], ['density', 'Colour by density'], ...data.marks.filter(isFilter).map((mark) => [mark.name, `Colour by ${markName(mark)}`])].map(([value, name]) => h('option', { value }, name)));
   const legend = h('div', { class: 'map-legend' });
   const found = h('div', { class: 'map-found' });
   const coarse = matchMedia('(pointer: coarse)').matches;
@@ -38,6 +38,7 @@ function buildMap() {
       h('div', { class: 'map-side' }, legend, found)));
 
   const drawingOrder = Array.from({ length: nRows }, (_, row) => row);
+  let picturingOrder = [];
   const cells = new Map(); // 100 × 100 cells over the unit square, for finding the point under the pointer
   const nCells = 100;
   const unitX = (row) => base.x[row] / 65535;
@@ -48,6 +49,7 @@ function buildMap() {
     isBuilt = true;
     const hash = drawingOrder.map((row) => scrambled(row, 7));
     drawingOrder.sort((a, b) => hash[a] - hash[b]); // no cluster lies above all others
+    picturingOrder = byKey(drawingOrder.filter(isPictured), (row) => base.rank[row]); // the typical ones of each cluster first
     for (let row = 0; row < nRows; row++) {
       const cell = cellOf(unitX(row), unitY(row));
       if (!cells.has(cell)) cells.set(cell, []);
@@ -84,7 +86,6 @@ function buildMap() {
   function colours() {
     const style = getComputedStyle(document.documentElement);
     const named = (name) => style.getPropertyValue(name).trim();
-    const palette = Array.from({ length: nColours }, (_, index) => named(`--c${index}`));
     const scale = Array.from({ length: 5 }, (_, index) => named(`--s${index}`));
     const faint = named('--point-faint');
     if (colouring.value === 'confidence') return (row) => scale[Math.min(4, Math.floor(Math.max(0, confidence(row) * 2 - 1) * 5))];
@@ -93,7 +94,45 @@ function buildMap() {
       const known = changes.map((change) => ({ ...change, colour: named(change.colour) }));
       return (row) => (known.find((change) => change.fits(row)) || { colour: faint }).colour;
     }
+    if (colouring.value === 'density') return (row) => scale[crowds()[row]];
+    if (colouredMark()) return (row) => (fitsColour(row) ? named('--change-fill') : faint);
+    const palette = Array.from({ length: nColours }, (_, index) => named(`--c${index}`));
     return (row) => (current.cluster[row] < 0 ? faint : palette[current.cluster[row] % nColours]);
+  }
+
+  // The mark that is coloured by, if one is.
+  function colouredMark() {
+    return data.marks.find((mark) => mark.name === colouring.value);
+  }
+
+  // Where only some images are coloured, the others stand back.
+  function fitsColour(row) {
+    if (colouring.value === 'changed') return changes.some((change) => change.fits(row));
+    return !colouredMark() || markText(colouredMark(), row) !== '';
+  }
+
+  // How crowded it is around each image, in five steps with as many images each.
+  let knownCrowds = null;
+  function crowds() {
+    if (knownCrowds) return knownCrowds;
+    const counts = Array.from({ length: nRows }, (_, row) => {
+      const [column, line] = [Math.floor(unitX(row) * nCells), Math.floor(unitY(row) * nCells)];
+      let count = 0;
+      for (let dx = -1; dx <= 1; dx++) for (let dy = -1; dy <= 1; dy++) count += (cells.get((column + dx) * nCells + line + dy) || []).length;
+      return count;
+    });
+    const sorted = counts.slice().sort((a, b) => a - b);
+    const steps = [0.2, 0.4, 0.6, 0.8].map((share) => sorted[Math.floor(share * nRows)]);
+    knownCrowds = counts.map((count) => steps.filter((step) => count > step).length);
+    return knownCrowds;
+  }
+
+  // Once a frame, however many events there are.
+  let isDue = false;
+  function drawSoon() {
+    if (isDue) return;
+    isDue = true;
+    requestAnimationFrame(() => { isDue = false; draw(); });
   }
 
   function draw() {
@@ -117,11 +156,11 @@ function buildMap() {
       else { context.moveTo(x, y - 1.3 * radius); context.lineTo(x + 1.2 * radius, y + radius); context.lineTo(x - 1.2 * radius, y + radius); }
       context.fill();
     };
-    const isInFront = (row) => (highlighted === null || current.cluster[row] === highlighted) && (colouring.value !== 'changed' || changes.some((change) => change.fits(row)));
-    context.globalAlpha = highlighted === null && colouring.value !== 'changed' ? 0.8 : 0.16;
-    if (colouring.value === 'changed' && highlighted === null) context.globalAlpha = 0.6;
-    for (const row of drawingOrder) if (highlighted === null && colouring.value !== 'changed' ? true : !isInFront(row)) point(row);
-    if (highlighted !== null || colouring.value === 'changed') {
+    const isInFront = (row) => (highlighted === null || current.cluster[row] === highlighted) && fitsColour(row);
+    const hasBack = highlighted !== null || colouring.value === 'changed' || colouredMark() !== undefined;
+    context.globalAlpha = highlighted !== null ? 0.16 : hasBack ? 0.6 : 0.8;
+    for (const row of drawingOrder) if (!hasBack || !isInFront(row)) point(row);
+    if (hasBack) {
       context.globalAlpha = 0.9;
       for (const row of drawingOrder) if (isInFront(row)) point(row);
     }
@@ -136,8 +175,8 @@ function buildMap() {
     const { width, height } = size();
     const taken = new Set();
     let nDrawn = 0;
-    for (const row of drawingOrder) {
-      if (!isPictured(row) || !isInFront(row)) continue;
+    for (const row of picturingOrder) {
+      if (!isInFront(row)) continue;
       const [x, y] = toScreen(unitX(row), unitY(row));
       if (x < 0 || y < 0 || x > width || y > height) continue;
       const [column, line] = [Math.floor(x / pictureRoom), Math.floor(y / pictureRoom)];
@@ -181,10 +220,8 @@ function buildMap() {
     context.lineJoin = 'round';
     const taken = [];
     for (const cluster of byKey(clusters(), (one) => -members(one).length)) {
-      const rows = members(cluster);
-      if (!rows.length || (highlighted !== null && cluster !== highlighted)) continue;
-      const middle = (values) => values.sort()[values.length >> 1];
-      const [x, y] = toScreen(middle(Float32Array.from(rows, unitX)), middle(Float32Array.from(rows, unitY)));
+      if (!members(cluster).length || (highlighted !== null && cluster !== highlighted)) continue;
+      const [x, y] = toScreen(...middleOf(cluster));
       const text = current.names[cluster] || String(cluster);
       const reach = context.measureText(text).width / 2 + 2;
       if (taken.some((other) => Math.abs(other.x - x) < other.reach + reach && Math.abs(other.y - y) < 16)) continue;
@@ -194,6 +231,15 @@ function buildMap() {
       context.strokeText(text, x, y);
       context.fillText(text, x, y);
     }
+  }
+
+  const middles = new Map();
+  function middleOf(cluster) {
+    if (!middles.has(cluster)) {
+      const middle = (values) => values.sort()[values.length >> 1];
+      middles.set(cluster, [middle(Float32Array.from(members(cluster), unitX)), middle(Float32Array.from(members(cluster), unitY))]);
+    }
+    return middles.get(cluster);
   }
 
   function drawOverlay() {
@@ -221,6 +267,15 @@ function buildMap() {
     }
     if (hovered >= 0) {
       const [x, y] = toScreen(unitX(hovered), unitY(hovered));
+      context.lineWidth = 1;
+      context.globalAlpha = 0.55;
+      context.beginPath();
+      for (const other of nearestOf(hovered)) {
+        context.moveTo(x, y);
+        context.lineTo(...toScreen(unitX(other), unitY(other)));
+      }
+      context.stroke();
+      context.globalAlpha = 1;
       context.lineWidth = 2;
       context.beginPath();
       context.arc(x, y, 7, 0, 2 * Math.PI);
@@ -257,7 +312,8 @@ function buildMap() {
     drawOverlay();
     if (row < 0) return;
     replaceChildren(tip, data.hasImages && picture(row, ''), h('span', { class: 'tip-name' }, data.fileNames[row]),
-      h('span', { class: 'tip-facts' }, isElsewhere(row) && [chip(current.initial[row]), ' → '], chip(current.cluster[row]), ` ${percent(confidence(row))}`));
+      h('span', { class: 'tip-facts' }, isElsewhere(row) && [chip(current.initial[row]), ' → '], chip(current.cluster[row]), ` ${percent(confidence(row))}`),
+      data.nNeighbors > 0 && data.hasImages && h('span', { class: 'tip-near' }, nearestOf(row).slice(0, 4).map((other) => picture(other, ''))));
     const [x, y] = toScreen(unitX(row), unitY(row));
     const { width, height } = size();
     tip.style.left = `${x > width - 190 ? x - 182 : x + 14}px`;
@@ -309,7 +365,7 @@ function buildMap() {
       const { side } = size();
       view.x = drag.view.x - (x - drag.x) / side / view.scale;
       view.y = drag.view.y - (y - drag.y) / side / view.scale;
-      draw();
+      drawSoon();
     }
   });
   canvas.addEventListener('pointerup', (event) => {
@@ -348,7 +404,7 @@ function buildMap() {
     const [afterX, afterY] = toUnit(x, y);
     view.x += unitFixedX - afterX;
     view.y += unitFixedY - afterY;
-    draw();
+    drawSoon();
   }
 
   function updateModes() {
@@ -366,7 +422,8 @@ function buildMap() {
       }, { class: 'legend-item', 'aria-pressed': String(highlighted === cluster), 'data-action': `legend-${cluster}` })));
       return;
     }
-    const entries = colouring.value === 'doubt' ? [['--s0', 'above 80 % doubt'], ['--s1', '60–80 %'], ['--s2', '40–60 %'], ['--s3', '20–40 %'], ['--s4', 'below 20 %']] : colouring.value === 'changed'
+    const entries = colouredMark() ? [['--change-fill', markName(colouredMark())], ['--point-faint', 'not']]
+      : colouring.value === 'density' ? [['--s4', 'crowded'], ['--s3', ''], ['--s2', ''], ['--s1', ''], ['--s0', 'lonely']] : colouring.value === 'doubt' ? [['--s0', 'above 80 % doubt'], ['--s1', '60–80 %'], ['--s2', '40–60 %'], ['--s3', '20–40 %'], ['--s4', 'below 20 %']] : colouring.value === 'changed'
       ? [...changes.map((change) => [change.colour, change.name]), ['--point-faint', 'As before']]
       : [['--s0', 'below 60 %'], ['--s1', '60–70 %'], ['--s2', '70–80 %'], ['--s3', '80–90 %'], ['--s4', 'above 90 %']];
     replaceChildren(legend, entries.map(([name, text]) => h('span', { class: 'legend-item' }, h('span', { class: 'swatch', style: { background: `var(${name})` } }), text)));
@@ -391,6 +448,7 @@ function buildMap() {
   colouring.addEventListener('change', () => { highlighted = null; updateLegend(); draw(); });
   listeners.push(() => {
     if (highlighted !== null && !members(highlighted).length) highlighted = null;
+    middles.clear();
     updateLegend();
     if (caught) updateFound();
     draw();

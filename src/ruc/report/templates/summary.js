@@ -103,6 +103,7 @@ function buildSummary() {
   const flowList = h('div', { class: 'flows' });
   let open = null;
   let nFlows = 8;
+  let isTableOpen = false;
   let nSizes = 16;
 
   const main = document.getElementById('main');
@@ -179,7 +180,10 @@ function buildSummary() {
     }
     const most = all[0].rows.length;
     let opened = null;
-    replaceChildren(flowList, all.slice(0, nFlows).map((flow) => {
+    const listed = all.slice(0, nFlows);
+    const elsewhere = all.find((flow) => flow.key === open && !listed.includes(flow)); // opened in the table
+    const table = all.length > nFlows && flowTable(all, (flow) => { open = flow.key; keepingFocus(updateFlows); flowList.querySelector('[aria-expanded="true"]').focus(); });
+    replaceChildren(flowList, [...(elsewhere ? [elsewhere] : []), ...listed].map((flow) => {
       const isOpen = open === flow.key;
       const strip = flow.rows.filter(isPictured).slice(0, 6).map((row) => picture(row, ''));
       const head = h('button', { type: 'button', class: 'flow', 'aria-expanded': String(isOpen), 'data-action': flow.key, on: { click: () => { open = isOpen ? null : flow.key; keepingFocus(updateFlows); } } },
@@ -192,7 +196,8 @@ function buildSummary() {
       opened = pictures;
       return [head, h('div', { class: 'flow-open' }, pictures.element)];
     }),
-    all.length > nFlows && button(`Show all ${number(all.length)} flows`, () => { nFlows = Infinity; updateFlows(); }, { class: 'link more' }));
+    table ? h('details', { class: 'all-flows', open: isTableOpen, on: { toggle: (event) => { isTableOpen = event.target.open; } } }, h('summary', null, `All ${number(all.length)} flows as a table`), table)
+      : all.length > nFlows && button(`Show all ${number(all.length)} flows`, () => { nFlows = Infinity; updateFlows(); }, { class: 'link more' }));
     if (opened) opened.update();
   }
 
