@@ -251,7 +251,7 @@ def test_map_hover_and_lasso(visit: Visit) -> None:
     page.mouse.move(x, y)
     page.locator(".tip").wait_for()
     assert visit.text(".tip-name") == data.file_names[row]
-    assert page.locator(".tip img").count() == 1
+    assert page.locator(".tip img").count() == 5  # itself, and its four nearest
     page.mouse.move(x - 25, y - 25)
     page.mouse.down()
     for step_x, step_y in ((25, -25), (25, 25), (-25, 25), (-25, -25)):
@@ -857,6 +857,7 @@ def test_curves_and_the_truth(browser: Any, tmp_path: Path) -> None:
     assert int(visit.text("#evaluation .confusion tbody td")) == ((truth == 0) & (data.cluster == 0)).sum()
     assert page.locator("#evaluation svg .bin").count() > 0
     assert page.locator("#number svg").count() == 2
+    visit.page.locator("#number summary").click()
     assert visit.text("#number .readout") == "K 4: 0.90"
     page.locator("#number svg").first.hover(position={"x": 60, "y": 60})
     assert visit.text("#number .readout") == "K 2: 0.10"
