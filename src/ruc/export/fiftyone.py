@@ -10,7 +10,7 @@ from ruc.run_folder import check_new_folder, new_output
 
 
 def export_fiftyone(items: Items, target: Path) -> Path:
-    """Write a folder that FiftyOne reads as `fo.types.FiftyOneImageClassificationDataset`, given `data_path="data.json"`.
+    """Write a folder that FiftyOne reads as `FiftyOneImageClassificationDataset` with `data_path="data.json"`.
 
     Parameters
     ----------
