@@ -15,11 +15,15 @@ from ruc.evaluation.robustness import LINEAR_HEAD, subjects_of
 from ruc.image_space import maps_of_views, space_of_packaged, what_is_retrained
 from ruc.images.source import find_images
 from ruc.images.views import PAPER
+from ruc.labels.clustering import Clustering
+from ruc.neighbors.search import nearest_neighbors
 from ruc.networks import Cut
 from ruc.networks.last_blocks import last_size
 from ruc.pipeline import run_to_folder
 from ruc.predict import predict
 from ruc.refine.map_space import MapSpace
+from ruc.refine.ruc import refine
+from ruc.refine.select import select_clean
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import ImageSpace
 from ruc.run_folder import Checkpoints, Run, read_model
@@ -143,6 +147,23 @@ def test_more_images_than_memory_has_room_for_are_refused(
     monkeypatch.setattr("ruc.embed.maps.MEMORY", 1000)
     with pytest.raises(InputError, match="12 images; expected at most"):
         space_of_packaged(("lite0",), find_images(str(few[0])), SIDE, CPU, Checkpoints())
+
+
+@pytest.mark.learns
+def test_wrong_labels_are_mended_by_retrained_blocks(tmp_path: Path) -> None:
+    shapes = write_shapes(tmp_path / "shapes", per_class=16)
+    truth = np.unique(list(shapes.values()), return_inverse=True)[1]
+    labels, random = truth.copy(), np.random.default_rng(0)
+    wrong = random.choice(len(truth), 10, replace=False)
+    labels[wrong] = (labels[wrong] + random.integers(1, 3, 10)) % 3
+    space = space_of_packaged(("lite0",), find_images(str(tmp_path / "shapes")), SIDE, CPU, Checkpoints())
+    rows = torch.arange(len(truth))
+    neighbors = nearest_neighbors(space.plain(rows).numpy(), 10, CPU)
+    settings = RefineSettings(n_epochs=4, batch_size=24).filled(space.defaults)
+    start = select_clean(Clustering(labels, None, 3, "by hand"), neighbors, settings)
+    trained = refine(space, start, settings, CPU)
+    found = trained.pair.logits(space.plain(rows)).argmax(dim=1).numpy()
+    assert (found == truth).mean() > 0.9 > (labels == truth).mean() + 0.1
 
 
 def test_views_are_drawn_among_those_that_were_kept() -> None:

@@ -46,10 +46,11 @@ class Space(Protocol):
 
 
 Backbones = tuple[LastBlocks, LastBlocks]  # of the two networks
-# Gentle, since what is retrained knows much already.
+# Gentle, since what is retrained knows much already and no normalisation steadies it: at rates of 1e-3 and 3e-4 the
+# first steps undid what it knew in small trials (experiments/LOG.md).
 LAST_BLOCKS: Mapping[str, Any] = MappingProxyType(
     {
-        "n_epochs": 6, "batch_size": 100, "learning_rate": 3e-4, "optimizer": "adamw", "clean_views": 1,
+        "n_epochs": 6, "batch_size": 100, "learning_rate": 1e-4, "optimizer": "adamw", "clean_views": 1,
         "head_warmup": True, "n_neighbors": 100, "neighbor_agreement": 0.9, "propagation": 0.9,
         "calibrate_by": "both", "precision": "float32",
     }
