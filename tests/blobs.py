@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from ruc.labels.clustering import Clustering
+from ruc.neighbors.search import nearest_neighbors
+
 
 def make_blobs(n_samples=240, n_clusters=4, noise=0.25, seed=0):
     random = np.random.default_rng(seed)
@@ -18,3 +21,10 @@ def make_wrong(truth, share, seed=0, n_clusters=4):
     labels = truth.copy()
     labels[chosen] = (labels[chosen] + random.integers(1, n_clusters, chosen.sum())) % n_clusters
     return labels
+
+
+def make_problem(runtime):
+    """Features, truth, neighbours, and given labels of which 20% are wrong."""
+    features, truth = make_blobs()
+    base = Clustering(make_wrong(truth, 0.2), None, 4, "given")
+    return features, truth, nearest_neighbors(features, 30, runtime), base

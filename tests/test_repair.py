@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from blobs import make_blobs, make_wrong
+from blobs import make_blobs, make_problem, make_wrong
 
 from ruc.belief.evidence import Evidence
 from ruc.belief.known import Known
@@ -29,10 +29,7 @@ CPU = Runtime("cpu", seed=3)
 
 @pytest.fixture(scope="module")
 def problem():
-    features, truth = make_blobs()
-    neighbors = nearest_neighbors(features, 30, CPU)
-    base = Clustering(make_wrong(truth, 0.2), None, 4, "given")
-    return features, truth, neighbors, base
+    return make_problem(CPU)
 
 
 VARIANTS = {

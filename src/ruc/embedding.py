@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -143,23 +144,18 @@ def embed_images(
         The weights of a packaged or a pretrained model can't be had.
     """
     kept = kept or Checkpoints()
+    task = _Task(source, image_size, max_skipped, runtime, cache, is_centered)
     names, why = tuple(embedders), f"{'+'.join(embedders)}, as asked"
     if names == ("auto",):
-        names, why = choose_embedder(
-            source, runtime, lambda name, some: _by_packaged(name, some, runtime, cache)
-        )
+        names, why = choose_embedder(source, runtime, partial(_by_packaged, task))
     logger.info("embedder: %s", why)
     if len(names) == 1:
-        return _embed_by(source, names[0], why, image_size, max_skipped, runtime, kept, cache, is_centered)
+        return _embed_by(task, names[0], why, kept)
     short = short_names(names)
-    each = []
-    for name, stage in zip(names, short, strict=True):
-        about = f"{name}, one of several"
-        each.append(
-            _embed_by(
-                source, name, about, image_size, max_skipped, runtime, kept.of(stage), cache, is_centered
-            )
-        )
+    each = [
+        _embed_by(task, name, f"{name}, one of several", kept.of(stage))
+        for name, stage in zip(names, short, strict=True)
+    ]
     return several(each, short, why)
 
 
@@ -216,26 +212,30 @@ def _skipped_by_any(each: Sequence[Embedding]) -> tuple[tuple[str, str], ...]:
     return tuple((name, lost[name]) for name in each[0].in_source if name in lost)
 
 
-def _embed_by(
-    source: ImageSource,
-    name: str,
-    why: str,
-    image_size: int | None,
-    max_skipped: float,
-    runtime: Runtime,
-    kept: Checkpoints,
-    cache: Cache | None,
-    is_centered: bool,
-) -> Embedding:
+@dataclass(frozen=True)
+class _Task:
+    """What all embedders of a call are asked to do, see `embed_images`."""
+
+    source: ImageSource
+    image_size: int | None
+    max_skipped: float
+    runtime: Runtime
+    cache: Cache | None
+    is_centered: bool
+
+
+def _embed_by(task: _Task, name: str, why: str, kept: Checkpoints) -> Embedding:
     """By a single embedder."""
     if is_checkpoint(name):
-        return _embed_by_checkpoint(source, name, image_size, max_skipped, runtime)
+        return _embed_by_checkpoint(task, name)
     if not is_fitted_here(name):
-        return _embed_frozen(source, name, why, max_skipped, runtime, cache, is_centered)
+        return _embed_frozen(task, name, why)
+    source, runtime = task.source, task.runtime
     largest = MOMENTUM_SIDE if name == "momentum" else LARGEST_SIZE
-    images = load_pixels(source, image_size or choose_size(source, largest), runtime, max_skipped)
+    size = task.image_size or choose_size(source, largest)
+    images = load_pixels(source, size, runtime, task.max_skipped)
     before = Checkpoints()
-    if cache is not None and name != "pixels":  # which is made anew in less than it takes to look
+    if task.cache is not None and name != "pixels":  # which is made anew in less than it takes to look
         read = content_hashes(source.take(images.indices))
         about = {
             "reading": source.reading.to_config(),
@@ -243,42 +243,33 @@ def _embed_by(
             "seed": runtime.seed,
             "device": runtime.device.type,
         }
-        before = cache.learned(name, about, read)
+        before = task.cache.learned(name, about, read)
     return _embed_from_scratch(images, name, why, runtime, kept, before)
 
 
-def _embed_frozen(
-    source: ImageSource,
-    name: str,
-    why: str,
-    max_skipped: float,
-    runtime: Runtime,
-    cache: Cache | None,
-    is_centered: bool,
-) -> Embedding:
+def _embed_frozen(task: _Task, name: str, why: str) -> Embedding:
     if name in PACKAGES:
-        embedder = load_packaged(name, runtime)
+        embedder = load_packaged(name, task.runtime)
     else:
-        embedder = load_onnx(name) if is_onnx(name) else load_pretrained(name, runtime)
-    features, indices, skipped = _embed_new(embedder, source, max_skipped, runtime, cache)
-    if is_centered:
+        embedder = load_onnx(name) if is_onnx(name) else load_pretrained(name, task.runtime)
+    features, indices, skipped = _embed_new(embedder, task)
+    if task.is_centered:
         center = torch.from_numpy(features).mean(dim=0)
         embedder, features = embedder.centered_at(center), around(torch.from_numpy(features), center).numpy()
-    names = tuple(source.file_names[index] for index in indices)
+    names = tuple(task.source.file_names[index] for index in indices)
     pairs = tuple((one.file_name, one.reason) for one in skipped)
     return Embedding(name, names, features, indices, embedder, None, pairs, why)
 
 
-def _by_packaged(name: str, some: ImageSource, runtime: Runtime, cache: Cache | None) -> Embedded:
-    return _embed_new(load_packaged(name, runtime), some, 1.0, runtime, cache)
+def _by_packaged(task: _Task, name: str, some: ImageSource) -> Embedded:
+    return _embed_new(load_packaged(name, task.runtime), replace(task, source=some, max_skipped=1.0))
 
 
-def _embed_new(
-    embedder: FrozenEmbedder, source: ImageSource, max_skipped: float, runtime: Runtime, cache: Cache | None
-) -> Embedded:
+def _embed_new(embedder: FrozenEmbedder, task: _Task) -> Embedded:
     """Features of all images; those that the cache doesn't have are made, and kept."""
+    source, runtime, cache = task.source, task.runtime, task.cache
     if cache is None:
-        return embedder.embed(source, runtime, max_skipped)
+        return embedder.embed(source, runtime, task.max_skipped)
     images = content_hashes(source)
     about = {
         "origin": embedder.origin,
@@ -294,17 +285,16 @@ def _embed_new(
     def keep(places: NDArray[np.int64], features: NDArray[np.float32]) -> None:
         cache.keep(embedder.name, about, [images[place] for place in places], features)
 
-    return embedder.embed(source, runtime, max_skipped, known=known, keep=keep)
+    return embedder.embed(source, runtime, task.max_skipped, known=known, keep=keep)
 
 
-def _embed_by_checkpoint(
-    source: ImageSource, name: str, image_size: int | None, max_skipped: float, runtime: Runtime
-) -> Embedding:
-    checkpoint = load_checkpoint(name, image_size or choose_size(source, LARGEST_SIDE))
+def _embed_by_checkpoint(task: _Task, name: str) -> Embedding:
+    checkpoint = load_checkpoint(name, task.image_size or choose_size(task.source, LARGEST_SIDE))
     logger.info("checkpoint: %s", checkpoint)
     embedder = CheckpointEmbedder.from_checkpoint(checkpoint)
-    images = load_pixels(source, image_size or checkpoint.side, runtime, max_skipped, embedder.n_channels)
-    return _embedded(images, name, str(checkpoint), embedder, runtime)
+    side = task.image_size or checkpoint.side
+    images = load_pixels(task.source, side, task.runtime, task.max_skipped, embedder.n_channels)
+    return _embedded(images, name, str(checkpoint), embedder, task.runtime)
 
 
 def _embed_from_scratch(

@@ -3,12 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from blobs import make_blobs, make_wrong
+from blobs import make_problem
 from torch.nn import functional as F  # noqa: N812
 
 from ruc.images.views import PAPER
-from ruc.labels.clustering import Clustering
-from ruc.neighbors.search import nearest_neighbors
 from ruc.networks import NetworkSettings, ResNet, seeded_init
 from ruc.refine.members import make_members, passes
 from ruc.refine.ruc import refine, train_pass
@@ -26,10 +24,7 @@ CPU = Runtime("cpu", seed=3)
 
 @pytest.fixture(scope="module")
 def problem():
-    features, truth = make_blobs()
-    neighbors = nearest_neighbors(features, 30, CPU)
-    base = Clustering(make_wrong(truth, 0.2), None, 4, "given")
-    return features, truth, neighbors, base
+    return make_problem(CPU)
 
 
 # --- the restatement -----------------------------------------------------------------------------------------
