@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow import parquet
 from shapes import write_shapes
 
 import ruc.embed.scratch
@@ -101,6 +102,23 @@ def test_what_the_page_says_runs(
     _check(page, tmp_path, names)
 
 
+@pytest.mark.xdist_group("ray")
+@pytest.mark.filterwarnings("ignore")  # Ray's own
+def test_what_the_page_about_ray_says_runs(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray", reason="Ray isn't installed: pip install 'ruc[ray]'")
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
+    for language, text in blocks((DOCS / "scale.md").read_text(encoding="utf-8")):
+        if language == "sh":
+            for line in text.strip().splitlines():
+                command(line)
+    assert len(parquet.read_table(tmp_path / "all")) == 60
+    assert len(read_run(tmp_path / "run").file_names) == 60
+
+
 def _check(page: str, folder: Path, names: dict[str, Any]) -> None:
     """What the page promised is there."""
     if page == "own_folder":
@@ -123,7 +141,7 @@ def _check(page: str, folder: Path, names: dict[str, Any]) -> None:
 
 def test_every_page_is_either_run_or_has_nothing_to_run() -> None:
     pages = {path.stem for path in DOCS.glob("*.md")}
-    assert pages == {*PAGES, "index", "command_line", "python", "image_files"}
+    assert pages == {*PAGES, "scale", "index", "command_line", "python", "image_files"}
 
 
 def test_the_command_line_reference_is_current() -> None:

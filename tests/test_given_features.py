@@ -126,7 +126,7 @@ def test_what_embed_writes_into_a_folder_is_taken_as_features(
     arguments = [str(images), "--embedder", "pixels", "-q"]
     for target in ("f.npy", "shards"):
         ruc("embed", *arguments, "-o", str(tmp_path / target))
-    assert "shards/unreadable.csv says why" in capsys.readouterr().out.replace("\\", "/")
+    assert "shards/_unreadable.csv says why" in capsys.readouterr().out.replace("\\", "/")
     loaded = load_named(tmp_path / "shards")
     np.testing.assert_array_equal(loaded.values, np.load(tmp_path / "f.npy"))
     assert loaded.row_names == names_beside(tmp_path / "f.npy", 60)

@@ -26,7 +26,7 @@ def embed_to_files(
 ) -> Embedding:
     """The door `ruc embed`: features as .npy with two tables beside it, or as a new folder of Parquet shards.
 
-    The tables, `unreadable.csv` in the folder, say what the rows are called and what was skipped.
+    The tables, `_unreadable.csv` in the folder, say what the rows are called and what was skipped.
     """
     if output.suffix not in (".npy", ""):
         raise UsageError(

@@ -67,6 +67,8 @@ class Embedding:
     embeddings
         Of several embeddings, whose columns stand side by side in `features`, the number of features of each by its
         name; empty of a single one.
+    remarks
+        What a user should know of them, a line each.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Embedding:
     why: str = ""
     scalings: tuple[Scaling, ...] = ()
     embeddings: Mapping[str, int] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     @property
     def parts(self) -> tuple[NDArray[np.float32], ...]:
@@ -145,10 +148,7 @@ def embed_images(
     """
     kept = kept or Checkpoints()
     task = _Task(source, image_size, max_skipped, runtime, cache, is_centered)
-    names, why = tuple(embedders), f"{'+'.join(embedders)}, as asked"
-    if names == ("auto",):
-        names, why = choose_embedder(source, runtime, partial(_by_packaged, task))
-    logger.info("embedder: %s", why)
+    names, why = chosen_embedders(source, embedders, runtime, cache)
     if len(names) == 1:
         return _embed_by(task, names[0], why, kept)
     short = short_names(names)
@@ -174,6 +174,18 @@ def check_embedders(names: Sequence[str]) -> None:
             load_onnx(name)
         elif name != "auto" and name not in PACKAGES and not is_fitted_here(name):
             read_preprocessing(model_folder(name, None), name)
+
+
+def chosen_embedders(
+    source: ImageSource, embedders: Sequence[str], runtime: Runtime, cache: Cache | None = None
+) -> tuple[tuple[str, ...], str]:
+    """The names of the embedders, "auto" resolved, and one line that says why."""
+    names, why = tuple(embedders), f"{'+'.join(embedders)}, as asked"
+    if names == ("auto",):
+        task = _Task(source, None, 1.0, runtime, cache, False)
+        names, why = choose_embedder(source, runtime, partial(_by_packaged, task))
+    logger.info("embedder: %s", why)
+    return names, why
 
 
 def several(each: Sequence[Embedding], short: Sequence[str], why: str) -> Embedding:
@@ -248,10 +260,7 @@ def _embed_by(task: _Task, name: str, why: str, kept: Checkpoints) -> Embedding:
 
 
 def _embed_frozen(task: _Task, name: str, why: str) -> Embedding:
-    if name in PACKAGES:
-        embedder = load_packaged(name, task.runtime)
-    else:
-        embedder = load_onnx(name) if is_onnx(name) else load_pretrained(name, task.runtime)
+    embedder = load_frozen(name, task.runtime)
     features, indices, skipped = _embed_new(embedder, task)
     if task.is_centered:
         center = torch.from_numpy(features).mean(dim=0)
@@ -259,6 +268,19 @@ def _embed_frozen(task: _Task, name: str, why: str) -> Embedding:
     names = tuple(task.source.file_names[index] for index in indices)
     pairs = tuple((one.file_name, one.reason) for one in skipped)
     return Embedding(name, names, features, indices, embedder, None, pairs, why)
+
+
+def load_frozen(name: str, runtime: Runtime) -> FrozenEmbedder:
+    """A network that was trained elsewhere, by its name in the settings.
+
+    Raises
+    ------
+    WeightsError
+        Its weights can't be had.
+    """
+    if name in PACKAGES:
+        return load_packaged(name, runtime)
+    return load_onnx(name) if is_onnx(name) else load_pretrained(name, runtime)
 
 
 def _by_packaged(task: _Task, name: str, some: ImageSource) -> Embedded:

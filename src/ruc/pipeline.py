@@ -24,7 +24,7 @@ from ruc.embed.scratch import choose_policy
 from ruc.embedded_views import embed_views
 from ruc.embedding import Embedding, check_embedders, embed_images
 from ruc.errors import NothingToClusterError, UsageError
-from ruc.given_features import names_file, read_features
+from ruc.given_features import given_features, names_file, read_features
 from ruc.image_space import packaged_names, space_of_packaged, what_is_retrained
 from ruc.images.load import choose_size, content_hashes
 from ruc.images.reading import Reading
@@ -52,6 +52,7 @@ from ruc.report.data import report_data
 from ruc.report.report import write_report
 from ruc.run_folder import Checkpoints, Run, check_output, checkpoints, finished_run, write_run
 from ruc.runtime import Runtime
+from ruc.scale.sample import balanced_sample
 from ruc.settings import Settings, provenance
 
 logger = logging.getLogger(__name__)
@@ -117,10 +118,10 @@ def run_pipeline(
     kept = kept or Checkpoints()
     refuse_settings(settings, runtime)
     refuse_early(settings, source)
-    given_features = read_features(settings.feature_files, source) if settings.feature_files else None
+    embedded = features_of_files(settings, source, runtime) if settings.feature_files else None
     if source is not None:
         source = survey(source, Reading.from_config(settings.model_dump()))
-    embedded = given_features or embed(settings, source, runtime, kept, cache)
+    embedded = embedded or embed(settings, source, runtime, kept, cache)
     check_enough(len(embedded.features), settings)
     check_different(embedded.features)
     given = given_base(settings, embedded)
@@ -136,6 +137,13 @@ def refuse_settings(settings: Settings, runtime: Runtime) -> None:
     """Raise what would be raised later whatever the images are: device, base."""
     logger.debug("device: %s", runtime.device)  # unusable ones raise here
     check_base(settings)
+    if settings.fit_on is not None and (
+        settings.source or settings.labels or len(settings.feature_files) != 1
+    ):
+        raise UsageError(
+            "fit_on given beside images, labels or several --features; expected one --features alone, a part of whose "
+            "samples is clustered"
+        )
 
 
 def refuse_early(settings: Settings, source: ImageSource | None) -> None:
@@ -174,6 +182,21 @@ def embed(
         embedders = (settings.base,) if embedders == ("auto",) else embedders
         size = size or load_checkpoint(settings.base, choose_size(source, LARGEST_SIDE)).side
     return embed_images(source, embedders, size, settings.max_skipped, runtime, kept, cache, is_centered=True)
+
+
+def features_of_files(settings: Settings, source: ImageSource | None, runtime: Runtime) -> Embedding:
+    """The features that were given; of a sample of the samples where only such is fitted on."""
+    if settings.fit_on is None:
+        return read_features(settings.feature_files, source)
+    sample = balanced_sample(settings.feature_files[0], settings.fit_on, runtime)
+    embedded = given_features(sample.values, None, sample.names)
+    if len(sample.names) == sample.n_all:
+        return embedded
+    remark = (
+        f"fitted on {len(sample.names)} of {sample.n_all} samples, and this is about them: ruc predict "
+        f"{settings.output} --features {settings.feature_files[0]} places all"
+    )
+    return replace(embedded, remarks=(remark,))
 
 
 def choose_space(
@@ -291,6 +314,7 @@ def as_run(
             "is_calibrated": repaired.stability is None,
             "remarks": [
                 *(() if source is None else source.remarks),
+                *embedded.remarks,
                 *what_is_retrained(space),
                 *repaired.remarks,
             ],

@@ -26,7 +26,7 @@ from ruc.images.reading import MOST_MEGAPIXELS, Reading
 from ruc.images.source import ImageSource, find_images
 from ruc.images.survey import survey
 from ruc.networks import State
-from ruc.run_folder import check_file, new_outputs, read_run_and_model, write_csv
+from ruc.run_folder import Run, check_file, new_outputs, read_run_and_model, write_csv
 from ruc.runtime import Runtime
 from ruc.side_by_side import join
 from ruc.skipped import skipped_file, write_skipped
@@ -181,6 +181,73 @@ def _predict_from_maps(
     )
 
 
+@dataclass(frozen=True)
+class FinishedRun:
+    """A finished run, as what new samples are given to.
+
+    Attributes
+    ----------
+    run
+        As it is, edits and all.
+    model
+        See `predict`.
+    known
+        Its own samples.
+    """
+
+    run: Run
+    model: Mapping[str, State]
+    known: Known
+
+    @classmethod
+    def read(cls, folder: Path) -> "FinishedRun":
+        """The run in a folder."""
+        run, model = read_run_and_model(folder)
+        before = before_edits(run)
+        return cls(run, model, Known(before.features, before.cluster, before.confidence))
+
+    def predict(
+        self,
+        samples: ImageSource | Sequence[NDArray[np.generic]],
+        runtime: Runtime,
+        max_skipped: float = 0.10,
+        raw: bool = False,
+    ) -> Prediction:
+        """The clusters of new samples, as they were edited; see `predict`."""
+        with_features = needs_features(self.run)
+        prediction = predict(self.model, samples, runtime, max_skipped, with_features, raw, self.known)
+        cluster, probabilities = follow_edits(self.run, prediction.probabilities, prediction.features)
+        return replace(prediction, cluster=cluster, probabilities=probabilities)
+
+    def table(self, prediction: Prediction, most_novel: float | None = None) -> dict[str, list[Any]]:
+        """Columns: `file_name, cluster, confidence, novelty`, names and possible clusters where the run has some.
+
+        Of samples whose novelty is above `most_novel` all but name and novelty is None.
+        """
+        assert prediction.novelty is not None
+        cluster, probabilities = prediction.cluster, prediction.probabilities
+        confidence = probabilities[np.arange(len(cluster)), cluster]
+        columns: dict[str, list[Any]] = {"cluster": cluster.tolist(), "confidence": confidence.tolist()}
+        names = self.run.cluster_names
+        if self.run.has_names:
+            columns["cluster_name"] = [names[number] for number in cluster]
+        if LEAST in self.run.notes:
+            columns[POSSIBLE] = possible_clusters(probabilities, self.run.notes[LEAST], names).tolist()
+        if most_novel is not None:
+            is_new = prediction.novelty > most_novel
+            for name, values in columns.items():
+                columns[name] = [None if new else value for new, value in zip(is_new, values, strict=True)]
+        columns |= {"file_name": list(prediction.file_names), "novelty": prediction.novelty.tolist()}
+        return {heading: columns[heading] for heading in self.headings}
+
+    @property
+    def headings(self) -> tuple[str, ...]:
+        """Of that table's columns."""
+        names = ("cluster_name",) if self.run.has_names else ()
+        possible = (POSSIBLE,) if LEAST in self.run.notes else ()
+        return ("file_name", "cluster", "confidence", "novelty", *names, *possible)
+
+
 def predict_to_csv(
     run: Path,
     source: str | None,
@@ -206,14 +273,11 @@ def predict_to_csv(
     given = [source] if source is not None else list(features or ())
     for target in (output, skipped_file(output)):
         check_file(target, given, overwrite)
-    finished, model = read_run_and_model(run)
-    names = finished.cluster_names
+    finished = FinishedRun.read(run)
     loaded = [load_named(Path(path)) for path in given] if source is None else []
     rules = Reading(max_megapixels=max_megapixels)
     samples = [each.values for each in loaded] if source is None else find_images(source).read_by(rules)
-    before = before_edits(finished)
-    known = Known(before.features, before.cluster, before.confidence)
-    prediction = predict(model, samples, runtime, max_skipped, needs_features(finished), raw, known)
+    prediction = finished.predict(samples, runtime, max_skipped, raw)
     if source is None:
         named = {each.row_names for each in loaded if each.row_names is not None}
         if len(named) > 1:
@@ -221,28 +285,9 @@ def predict_to_csv(
                 f"{' and '.join(given)} name their rows differently; expected the same samples in the same order"
             )
         prediction = replace(prediction, file_names=next(iter(named), prediction.file_names))
-    cluster, probabilities = follow_edits(finished, prediction.probabilities, prediction.features)
-    prediction = replace(prediction, cluster=cluster, probabilities=probabilities)
-    has_names = finished.has_names
-    confidence = probabilities[np.arange(len(cluster)), cluster].tolist()
-    assert prediction.novelty is not None
-    novelty = prediction.novelty.tolist()
-    columns = ["file_name", "cluster", "confidence", "novelty", *(["cluster_name"] if has_names else [])]
-
-    possible = [""] * len(novelty)
-    if LEAST in finished.notes:
-        columns.append(POSSIBLE)
-        possible = possible_clusters(probabilities, finished.notes[LEAST], names).tolist()
-
-    def row(name: str, number: int, sure: float, new: float, others: str) -> list[Any]:
-        ending = [*([names[number]] if has_names else []), *([others] if LEAST in finished.notes else [])]
-        if most_novel is not None and new > most_novel:
-            return [name, "", "", new, *([""] * len(ending))]
-        return [name, number, sure, new, *ending]
-
-    rows = map(row, prediction.file_names, cluster.tolist(), confidence, novelty, possible)
+    columns = finished.table(prediction, most_novel)
     with new_outputs(output, [skipped_file(output)]) as new:
-        write_csv(new / output.name, columns, rows, excel_safe)
+        write_csv(new / output.name, list(columns), zip(*columns.values(), strict=True), excel_safe)
         write_skipped(new / output.name, prediction.skipped, excel_safe)
     return prediction
 

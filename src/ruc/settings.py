@@ -56,6 +56,9 @@ class Settings(BaseModel):
         "auto", description="What RUC retrains: heads, or networks."
     )
     refine: RefineSettings = Field(default_factory=RefineSettings, description="RUC's own constants.")
+    fit_on: Annotated[int, Field(ge=100)] | None = Field(
+        None, description="Cluster so many samples of the features, drawn evenly; `ruc predict` places all."
+    )
     review: Share = Field(0.05, description="Share of the images that review.csv lists.")
     excel_safe: bool = Field(
         False, description="Whether text in CSV that a spreadsheet would compute is quoted: '=1+1.png."

@@ -7,9 +7,9 @@ from ruc.run_folder import write_csv
 
 
 def skipped_file(output: Path) -> Path:
-    """Where they are named: `new_skipped.csv` beside `new.csv`, and `unreadable.csv` in a folder of shards."""
-    if output.suffix == "":
-        return output / "unreadable.csv"
+    """Where they are named: `new_skipped.csv` beside `new.csv`, and `_unreadable.csv` in a folder of shards."""
+    if output.suffix == "":  # readers of Parquet folders pass over what begins with _
+        return output / "_unreadable.csv"
     return output.with_name(f"{output.stem}_skipped.csv")
 
 

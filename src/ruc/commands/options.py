@@ -71,6 +71,15 @@ Set = Annotated[
         "--set", metavar="NAME=VALUE", help="Any of RUC's constants, e.g. --set epsilon=0.3; repeatable."
     ),
 ]
+FitOn = Annotated[
+    int | None,
+    typer.Option(
+        "--fit-on",
+        metavar="<number>",
+        help="Of features: cluster so many of the samples, drawn evenly so that small groups are in it; ruc predict "
+        "places all.",
+    ),
+]
 Review = Annotated[
     float | None,
     typer.Option(
@@ -110,6 +119,15 @@ ExcelSafe = Annotated[
     typer.Option(
         "--excel-safe",
         help="Quote text in CSV that spreadsheets take for a formula, as a file's name =1+1.png.",
+    ),
+]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="<address>",
+        help="Work on all nodes of a Ray cluster: local (start one here), auto (the one that runs here) or "
+        "host:6379; -o is a new folder then, of Parquet shards.",
     ),
 ]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, only the result.")]

@@ -15,6 +15,7 @@ from ruc.commands.options import (
     Epochs,
     ExcelSafe,
     Features,
+    FitOn,
     MaxMegapixels,
     MaxSkipped,
     Output,
@@ -22,6 +23,7 @@ from ruc.commands.options import (
     PageOption,
     Preset,
     Quiet,
+    Ray,
     Replace,
     Review,
     Seed,
@@ -43,6 +45,7 @@ def cluster(
     n_clusters: Clusters = None,
     output: Output = None,
     features: Features = None,
+    fit_on: FitOn = None,
     embedder: Embedder = None,
     base: Base = None,
     space: Space = None,
@@ -65,8 +68,8 @@ def cluster(
 ) -> None:
     """Cluster a folder of images, or an array of features."""
     given = given_of(
-        source=source, features=features, n_clusters=n_clusters, output=output, embedder=embedder, base=base,
-        space=space, image_size=image_size, review=review, max_skipped=max_skipped, page=page,
+        source=source, features=features, fit_on=fit_on, n_clusters=n_clusters, output=output, embedder=embedder,
+        base=base, space=space, image_size=image_size, review=review, max_skipped=max_skipped, page=page,
         max_megapixels=max_megapixels, seed=seed, device=device, excel_safe=excel_safe or None,
     )  # fmt: skip
     _run(given, constants_of(preset, selection, epochs, constants), config, cache, overwrite, quiet)
@@ -143,6 +146,7 @@ def predict(
     max_megapixels: MaxMegapixels = None,
     device: Device = None,
     excel_safe: ExcelSafe = False,
+    ray: Ray = None,
     overwrite: Replace = False,
     quiet: Quiet = False,
 ) -> None:
@@ -156,6 +160,13 @@ def predict(
     runtime = Runtime(device or "auto", verbose=not quiet)
     lost = 0.10 if max_skipped is None else max_skipped
     most = max_megapixels or MOST_MEGAPIXELS
+    if ray is not None:
+        from ruc.scale.predicting import predict_to_shards
+
+        one = _only_one(features)
+        written = predict_to_shards(run, source, one, output, ray, runtime, lost, raw, most_novel, most)
+        typer.echo(f"{written.n_samples} predicted{skipped_note(output, written.skipped)}: {output}")
+        return
     prediction = predict_to_csv(
         run, source, features, output, runtime, lost, raw, most_novel, overwrite, most, excel_safe
     )
@@ -211,6 +222,7 @@ def embed(
     seed: Seed = None,
     cache: CacheFolder = None,
     device: Device = None,
+    ray: Ray = None,
     overwrite: Replace = False,
     quiet: Quiet = False,
 ) -> None:
@@ -226,6 +238,13 @@ def embed(
         page=page, max_megapixels=max_megapixels,
     )  # fmt: skip
     settings, place = make_settings(given), cache_for(output, cache)
+    if ray is not None:
+        from ruc.scale.embedding import embed_to_shards
+
+        written = embed_to_shards(settings, output, ray, verbose=not quiet)
+        skipped = skipped_note(output, written.skipped)
+        typer.echo(f"{written.n_images} images, {written.n_features} features each{skipped}: {output}")
+        return
     embedded = embed_to_files(settings, output, overwrite, verbose=not quiet, cache=place)
     n_images, n_features = embedded.features.shape
     skipped = skipped_note(output, embedded.skipped)
@@ -280,6 +299,14 @@ def demo(
     typer.echo(f"\n$ ruc evaluate {run} --truth {truth}")
     evaluate([run], truth)
     typer.echo(f"\nReport: {run / 'report.html'}")
+
+
+def _only_one(features: list[str] | None) -> str | None:
+    if features and len(features) > 1:
+        raise typer.BadParameter(
+            "several given with --ray; expected one folder of shards", param_hint="--features"
+        )
+    return features[0] if features else None
 
 
 def _run(

@@ -48,6 +48,23 @@ def holds_embeddings(path: Path) -> bool:
     return path.is_dir() or (path.is_file() and kind_of(path) in ARROW)
 
 
+def shard_files(path: Path) -> list[Path]:
+    """The shards in a folder and below, by name; a file is its only one.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
+    shards = sorted(part for part in path.rglob("*.parquet") if part.is_file()) if path.is_dir() else [path]
+    shards = [shard for shard in shards if not shard.name.startswith(("_", ".", "skipped"))]
+    if not shards:
+        raise InputError(
+            f"--features {path}: is a folder without .parquet files; expected shards with file_name and embedding"
+        )
+    return shards
+
+
 def read_embeddings(path: Path) -> Embeddings:
     """Read all shards; the memory is that of the values alone.
 
@@ -56,12 +73,7 @@ def read_embeddings(path: Path) -> Embeddings:
     InputError
         There is no shard, no column of vectors or several, a row without one, or rows of different lengths.
     """
-    shards = sorted(part for part in path.rglob("*.parquet") if part.is_file()) if path.is_dir() else [path]
-    shards = [shard for shard in shards if not shard.name.startswith(("_", ".", "skipped"))]
-    if not shards:
-        raise InputError(
-            f"--features {path}: is a folder without .parquet files; expected shards with file_name and embedding"
-        )
+    shards = shard_files(path)
     values: list[NDArray[np.floating]] = []
     names: list[list[str] | None] = []
     for shard in shards:
@@ -85,19 +97,24 @@ def read_embeddings(path: Path) -> Embeddings:
 def shards_of(
     file_names: Sequence[str], features: NDArray[np.floating], hashes: Sequence[str]
 ) -> "Iterator[tuple[str, pa.Table]]":
-    """Names and tables of the shards that hold these rows: `file_name`, `embedding` and `content_hash` (SHA-1)."""
-    import pyarrow as pa
-
-    width = features.shape[1]
+    """Names and tables of the shards that hold these rows, see `shard_of`."""
     for number, start in enumerate(range(0, len(features), SHARD_ROWS)):
         rows = slice(start, start + SHARD_ROWS)
-        vectors = pa.FixedSizeListArray.from_arrays(pa.array(features[rows].ravel()), width)
-        columns = {
-            "file_name": pa.array(file_names[rows]),
+        yield f"part-{number:05}.parquet", shard_of(file_names[rows], features[rows], hashes[rows])
+
+
+def shard_of(file_names: Sequence[str], features: NDArray[np.floating], hashes: Sequence[str]) -> "pa.Table":
+    """One table of these rows: `file_name`, `embedding` and `content_hash` (SHA-1)."""
+    import pyarrow as pa
+
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(features.ravel()), features.shape[1])
+    return pa.table(
+        {
+            "file_name": pa.array(file_names, pa.string()),
             VECTORS: vectors,
-            "content_hash": pa.array(hashes[rows]),
+            "content_hash": pa.array(hashes, pa.string()),
         }
-        yield f"part-{number:05}.parquet", pa.table(columns)
+    )
 
 
 def _vectors(path: Path, table: "pa.Table") -> NDArray[np.floating]:

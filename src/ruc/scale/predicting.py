@@ -1,0 +1,156 @@
+"""New samples into the clusters of a finished run, on many machines."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+
+from ruc.edits import junk_clusters, run_id
+from ruc.errors import InputError, NothingToClusterError, UsageError
+from ruc.images.reading import Reading
+from ruc.images.source import find_images
+from ruc.pipeline import fingerprint
+from ruc.predict import FinishedRun
+from ruc.runtime import Runtime
+from ruc.scale.filling import fill
+from ruc.scale.images import image_shards, source_of, why_skipped
+from ruc.scale.over_ray import device_for, ray_cluster
+from ruc.scale.shard_folder import ShardFolder, shard_folder
+from ruc.settings import make_settings
+from ruc.tables.embeddings import holds_embeddings, read_embeddings, shard_files
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Columns = dict[str, list[Any]]
+Skips = tuple[tuple[str, str], ...]
+TYPES: Final = {"cluster": "int64", "confidence": "float32", "novelty": "float32"}  # of others "string"
+
+
+@dataclass(frozen=True)
+class PredictedShards:
+    """What was written: how many samples, and (file_name, reason) of the images left out."""
+
+    n_samples: int
+    skipped: tuple[tuple[str, str], ...]
+
+
+class PredictShard:
+    """Predicts the samples of a shard and writes their table; made once in each process, with run and networks."""
+
+    def __init__(
+        self, folder: Path, run: Path, reading: Reading, device: str, raw: bool, most_novel: float | None
+    ) -> None:
+        torch.set_num_threads(1)
+        self._shards, self._run, self._reading = ShardFolder(folder), FinishedRun.read(run), reading
+        self._runtime, self._raw, self._most_novel = Runtime(device), raw, most_novel
+
+    def __call__(self, shard: Mapping[str, Any]) -> dict[str, Any]:
+        """Predict images (`file_names`, `paths`) or the features in a file (`path`, its first row the `first`)."""
+        columns, lost = self._of_features(shard) if "path" in shard else self._of_images(shard)
+        self._shards.write(shard["number"], _table(columns), lost)
+        return {"number": shard["number"], "n_skipped": len(lost)}
+
+    def _of_features(self, shard: Mapping[str, Any]) -> tuple[Columns, Skips]:
+        features = read_embeddings(Path(os.fsdecode(shard["path"])))
+        first = shard["first"]
+        predicted = self._run.predict([features.values], self._runtime, raw=self._raw)
+        columns = self._run.table(predicted, self._most_novel)
+        names = features.file_names or map(str, range(first, first + len(features.values)))
+        return {**columns, "file_name": list(names)}, ()
+
+    def _of_images(self, shard: Mapping[str, Any]) -> tuple[Columns, Skips]:
+        source = source_of(shard, self._reading)
+        try:
+            predicted = self._run.predict(source, self._runtime, 1.0, self._raw)
+        except NothingToClusterError:  # none of these can be read, whatever of the others
+            lost = tuple((one.file_name, one.reason) for one in why_skipped(source))
+            return {name: [] for name in self._run.headings}, lost
+        return self._run.table(predicted, self._most_novel), predicted.skipped
+
+
+def predict_to_shards(
+    run: Path,
+    source: str | None,
+    features: str | None,
+    output: Path,
+    address: str,
+    runtime: Runtime,
+    max_skipped: float,
+    raw: bool,
+    most_novel: float | None,
+    max_megapixels: float,
+) -> PredictedShards:
+    """The door `ruc predict --ray`: a new folder of Parquet shards with the columns of one machine's table.
+
+    Images, run and output have to be at the same place on all nodes. What is finished stays whatever happens: the same
+    command goes on with it.
+
+    Raises
+    ------
+    InputError
+        Neither images nor features were given, or both; or there is no such cluster.
+    NothingToClusterError
+        More than the share `max_skipped` of the images can't be read.
+    RunFolderError
+        `output` isn't a new folder.
+    """
+    if (source is None) == (features is None):
+        raise UsageError(
+            "expected either new images or one --features, and one of them: ruc predict run/ new_photos/"
+        )
+    reading = Reading(max_megapixels=max_megapixels)
+    images = None if source is None else find_images(source).read_by(reading)
+    planned = _feature_shards(Path(str(features))) if images is None else image_shards(images)
+    finished = FinishedRun.read(run).run  # what is wrong with it is said before anything is begun
+    state = run_id(finished.file_names, finished.cluster, finished.cluster_names, junk_clusters(finished))
+    given = make_settings({"source": source} if features is None else {"features": features})
+    plan = {
+        "inputs": fingerprint(given, images),
+        "run": [finished.notes.get("inputs"), state],
+        "settings": [raw, most_novel, max_megapixels],
+    }
+    with shard_folder(output, plan) as shards, ray_cluster(address):
+        device = device_for(runtime.device_name)
+        arguments = (shards.folder.absolute(), run.absolute(), reading, device, raw, most_novel)
+        lost = fill(
+            shards,
+            planned,
+            PredictShard,
+            arguments,
+            device == "cuda",
+            max_skipped,
+            "predicting",
+            runtime.verbose,
+        )
+    return PredictedShards(sum(shard["n_rows"] for shard in planned) - len(lost), lost)
+
+
+def _feature_shards(folder: Path) -> list[dict[str, Any]]:
+    """What workers are given of a folder of features: a file each."""
+    from pyarrow import parquet
+
+    if not holds_embeddings(folder):
+        raise InputError(
+            f"--features {folder} with --ray: no such folder, and no Parquet file; expected shards with embeddings, as "
+            "`ruc embed -o folder` writes them"
+        )
+    files = shard_files(folder)
+    sizes = [parquet.read_metadata(file).num_rows for file in files]
+    firsts = accumulate(sizes[:-1], initial=0)
+    return [
+        {"number": number, "n_rows": size, "path": os.fsencode(file.absolute()), "first": first}
+        for number, (file, size, first) in enumerate(zip(files, sizes, firsts, strict=True))
+    ]
+
+
+def _table(columns: Mapping[str, list[Any]]) -> "pa.Table":
+    import pyarrow as pa
+
+    types = {name: TYPES.get(name, "string") for name in columns}
+    arrays = {name: pa.array(values, types[name]) for name, values in columns.items()}
+    return pa.table(arrays)
