@@ -973,6 +973,14 @@ def test_ten_thousand_images(browser: Any, tmp_path: Path) -> None:
     assert visit.page.locator("#images tbody img").count() == 1
     picture = visit.page.locator("#images tbody img").first
     assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 32
+    page = visit.page
+    page.locator(".map-frame").scroll_into_view_if_needed()
+    page.wait_for_timeout(300)
+    coloured = page.locator(".map-frame canvas").first.evaluate(
+        "one => new Set(new Uint32Array(one.getContext('2d')"
+        ".getImageData(0, 0, one.width, one.height).data.buffer)).size"
+    )
+    assert coloured > 4  # written as pixels: nothing, and each cluster's colour
     visit.context.close()
     assert visit.complaints == []
 

@@ -68,6 +68,13 @@ function buildMap() {
     return [width / 2 + (x - view.x) * side * view.scale, height / 2 + (y - view.y) * side * view.scale];
   }
 
+  // As toScreen, for many rows: the size is asked for once.
+  function placing() {
+    const { width, height, side } = size();
+    const zoomed = side * view.scale;
+    return (row) => [width / 2 + (unitX(row) - view.x) * zoomed, height / 2 + (unitY(row) - view.y) * zoomed];
+  }
+
   function toUnit(screenX, screenY) {
     const { width, height, side } = size();
     return [(screenX - width / 2) / side / view.scale + view.x, (screenY - height / 2) / side / view.scale + view.y];
@@ -95,7 +102,8 @@ function buildMap() {
       return (row) => (known.find((change) => change.fits(row)) || { colour: faint }).colour;
     }
     if (colouring.value === 'density') return (row) => scale[crowds()[row]];
-    if (colouredMark()) return (row) => (fitsColour(row) ? named('--change-fill') : faint);
+    const found = named('--change-fill');
+    if (colouredMark()) return (row) => (fitsColour(row) ? found : faint);
     const palette = Array.from({ length: nColours }, (_, index) => named(`--c${index}`));
     return (row) => (current.cluster[row] < 0 ? faint : palette[current.cluster[row] % nColours]);
   }
@@ -142,42 +150,76 @@ function buildMap() {
     const colour = colours();
     const radius = Math.max(1.3, Math.min(4.5, 150 / Math.sqrt(nRows))) * Math.min(2, Math.sqrt(view.scale));
     context.clearRect(0, 0, width, height);
-    let last = null;
-    const point = (row) => {
-      const [x, y] = toScreen(unitX(row), unitY(row));
-      if (x < -9 || y < -9 || x > width + 9 || y > height + 9) return;
-      const own = colour(row);
-      if (own !== last) { context.fillStyle = own; last = own; }
-      if (radius < 1.6) { context.fillRect(x - radius, y - radius, 2 * radius, 2 * radius); return; }
-      context.beginPath();
-      const shape = colouring.value === 'cluster' && current.cluster[row] >= 0 ? shapeOf(current.cluster[row]) : 'round';
-      if (shape === 'round') context.arc(x, y, radius, 0, 2 * Math.PI);
-      else if (shape === 'square') context.rect(x - radius, y - radius, 2 * radius, 2 * radius);
-      else { context.moveTo(x, y - 1.3 * radius); context.lineTo(x + 1.2 * radius, y + radius); context.lineTo(x - 1.2 * radius, y + radius); }
-      context.fill();
-    };
     const isInFront = (row) => (highlighted === null || current.cluster[row] === highlighted) && fitsColour(row);
     const hasBack = highlighted !== null || colouring.value === 'changed' || colouredMark() !== undefined;
-    context.globalAlpha = highlighted !== null ? 0.16 : hasBack ? 0.6 : 0.8;
-    for (const row of drawingOrder) if (!hasBack || !isInFront(row)) point(row);
-    if (hasBack) {
-      context.globalAlpha = 0.9;
-      for (const row of drawingOrder) if (isInFront(row)) point(row);
-    }
+    const layers = [{ rows: hasBack ? drawingOrder.filter((row) => !isInFront(row)) : drawingOrder, alpha: highlighted !== null ? 0.16 : hasBack ? 0.6 : 0.8 }];
+    if (hasBack) layers.push({ rows: drawingOrder.filter(isInFront), alpha: 0.9 });
+    if (radius < 1.6) drawPixels(context, layers, colour, radius);
+    else drawShapes(context, layers, colour, radius);
     context.globalAlpha = 1;
     if (isPicturing) drawPictures(context, isInFront, colour);
     if (colouring.value === 'cluster') drawNumbers(context);
     drawOverlay();
   }
 
+  function drawShapes(context, layers, colour, radius) {
+    const { width, height } = size();
+    const place = placing();
+    let last = null;
+    for (const { rows, alpha } of layers) {
+      context.globalAlpha = alpha;
+      for (const row of rows) {
+        const [x, y] = place(row);
+        if (x < -9 || y < -9 || x > width + 9 || y > height + 9) continue;
+        const own = colour(row);
+        if (own !== last) { context.fillStyle = own; last = own; }
+        context.beginPath();
+        const shape = colouring.value === 'cluster' && current.cluster[row] >= 0 ? shapeOf(current.cluster[row]) : 'round';
+        if (shape === 'round') context.arc(x, y, radius, 0, 2 * Math.PI);
+        else if (shape === 'square') context.rect(x - radius, y - radius, 2 * radius, 2 * radius);
+        else { context.moveTo(x, y - 1.3 * radius); context.lineTo(x + 1.2 * radius, y + radius); context.lineTo(x - 1.2 * radius, y + radius); }
+        context.fill();
+      }
+    }
+  }
+
+  // Very many points are written as pixels: to draw a hundred thousand shapes takes a canvas too long.
+  function drawPixels(context, layers, colour, radius) {
+    const ratio = devicePixelRatio || 1;
+    const drawn = context.createImageData(canvas.width, canvas.height);
+    const pixels = new Uint32Array(drawn.data.buffer);
+    const side = Math.max(1, Math.round(2 * radius * ratio));
+    const place = placing();
+    for (const { rows, alpha } of layers) {
+      const known = new Map(); // "#rrggbb" → alpha, blue, green, red, as little-endian bytes
+      const packedColour = (text) => {
+        if (!known.has(text)) {
+          const [red, green, blue] = [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16));
+          known.set(text, ((Math.round(alpha * 255) << 24) | (blue << 16) | (green << 8) | red) >>> 0);
+        }
+        return known.get(text);
+      };
+      for (const row of rows) {
+        const [x, y] = place(row);
+        const left = Math.round(x * ratio - side / 2);
+        const top = Math.round(y * ratio - side / 2);
+        if (left < 0 || top < 0 || left + side > canvas.width || top + side > canvas.height) continue;
+        const value = packedColour(colour(row));
+        for (let line = top; line < top + side; line++) pixels.fill(value, line * canvas.width + left, line * canvas.width + left + side);
+      }
+    }
+    context.putImageData(drawn, 0, 0);
+  }
+
   // Small pictures where there is room for them: more the further one goes in, none above another.
   function drawPictures(context, isInFront, colour) {
     const { width, height } = size();
+    const place = placing();
     const taken = new Set();
     let nDrawn = 0;
     for (const row of picturingOrder) {
       if (!isInFront(row)) continue;
-      const [x, y] = toScreen(unitX(row), unitY(row));
+      const [x, y] = place(row);
       if (x < 0 || y < 0 || x > width || y > height) continue;
       const [column, line] = [Math.floor(x / pictureRoom), Math.floor(y / pictureRoom)];
       const around = [-1, 0, 1].flatMap((dx) => [-1, 0, 1].map((dy) => `${column + dx} ${line + dy}`));
