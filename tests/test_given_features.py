@@ -137,3 +137,11 @@ def test_what_embed_writes_into_a_folder_is_taken_as_features(
     assert tables[0] == tables[1]
     ruc("embed", *arguments, "-o", str(tmp_path / "shards"), status=1)
     assert "shards" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (4, 0)])
+def test_features_without_rows_or_columns_are_refused(shape: tuple[int, int], tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=f"holds {shape[0]} rows of {shape[1]} features; expected some of each"
+    ):
+        load_named(saved(tmp_path, np.zeros(shape, np.float32)))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ruc.errors import InputError
+from ruc.errors import InputError, UsageError
 from ruc.refine.settings import RefineSettings
 from ruc.settings import cluster_range, load_config, make_settings
 
@@ -97,3 +97,9 @@ def test_config_that_is_no_config(tmp_path: Path) -> None:
         (tmp_path / "c.yaml").write_text(text)
         with pytest.raises(InputError, match="expected `name: value` lines"):
             load_config(tmp_path / "c.yaml")
+
+
+@pytest.mark.parametrize("given", [{"source": "a\0b"}, {"output": "\ud800"}, {"features": ["f.npy", "\0"]}])
+def test_what_no_file_can_be_called_is_refused(given: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match="no file can be called so"):
+        make_settings(given)

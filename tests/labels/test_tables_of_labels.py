@@ -141,3 +141,8 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(Path, "open", forbidden)
     with pytest.raises(InputError, match=r"l\.csv: cannot be read \(Permission denied\); expected"):
         read_labels(path)
+
+
+def test_a_label_may_be_a_number_of_any_length() -> None:
+    long = "1" * 5000  # more digits than Python turns into an integer
+    assert plain_labels([long, f"{long}.0", "-0", "2"]) == [long, long, "0", "2"]

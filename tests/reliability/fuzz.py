@@ -38,7 +38,7 @@ from typer.main import get_command
 
 SECONDS = 60  # an input that takes longer hangs
 LONGEST = 1500  # characters of a line that can still be read
-BATCH = 1000  # inputs a child process takes
+BATCH = 200  # inputs a child process takes
 DRAWN = 20  # of so many evaluations one is drawn too
 N = 24  # samples
 
