@@ -191,3 +191,18 @@ def test_unequal_groups_that_are_right_stay_so(seed):
     rows = unit(random.standard_normal((7, 16))[truth] + 1e-3 * random.standard_normal((320, 16)))
     found = cotrain(Clustering(truth, None, 7, "some", "features"), eyes_of([rows]), CPU).argmax(axis=1)
     np.testing.assert_array_equal(found, truth)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_clusters_of_several_far_parts_are_left_to_the_neighbours(seed):
+    """Three clusters of three parts each, which no linear head tells apart, and 8% of the labels wrong."""
+    random = np.random.default_rng(seed)
+    centres = random.standard_normal((9, 6))
+    centres *= 3 / np.linalg.norm(centres, axis=1, keepdims=True)
+    parts = np.arange(300) % 9
+    truth = parts // 3
+    wrong = random.random(300) < 0.08
+    labels = np.where(wrong, (truth + random.integers(1, 3, 300)) % 3, truth)
+    rows = unit(centres[parts] + 0.3 * random.standard_normal((300, 6)))
+    found = cotrain(base_of(labels, 3), eyes_of([rows]), CPU).argmax(axis=1)
+    assert (found == truth).mean() > 0.95 > (labels == truth).mean()

@@ -30,12 +30,9 @@ MOST_GROUPS = 300  # merging costs their square
 SAMPLES_PER_GROUP = 8  # in the mean; not tuned
 N_EIGENVECTORS = 24  # in which the groups of a resample are found; not tuned
 SAME = 1e-6  # eigenvalues that are so near 1 are 1
-RESOLUTION = (
-    0.5  # set, as the next two, on nine tuning sets and forty choices of their classes (experiments/LOG.md)
-)
-LEAST_EIGENVALUE = (
-    0.02  # of the Laplacian: a leap from less is one from nothing; half or twice costs a few of a hundred
-)
+# Set on nine tuning sets and forty choices of their classes: half or twice costs a few of a hundred (see the log).
+RESOLUTION = 0.5
+LEAST_EIGENVALUE = 0.02  # of the Laplacian: a leap from less is one from nothing
 NEARBY = 0.7  # of the natural logarithm, a factor of two: numbers within it are compared with; 0.5 is as good
 SURE_LEAD, SURE_FOUND_AGAIN = 0.3, 0.8  # nine of nine such were within 1 of the truth (experiments/LOG.md)
 MOST_LEVELS, LEVEL_LAG = (
