@@ -14,7 +14,10 @@ OPENING = """# Command line
 
 Every command ends with 0 when it is done, with 1 when it can't be done (one line says what was given, what was expected
 and what to do), with 2 when it was called wrongly, and with 130 when it was interrupted (Ctrl-C).
-`--debug` shows the traceback of an error.
+`--debug` shows the traceback of an error. Tables come as JSON with `--json`.
+
+`ruc --install-completion` makes the shell complete commands and options (bash, zsh, fish, PowerShell; from the next
+shell on), and `ruc --show-completion` prints what it would install.
 """
 
 

@@ -173,7 +173,8 @@ def test_edits_are_applied_and_taken_back_by_the_command(tmp_path: Path, capsys)
     assert shown.startswith("cats: 40, 2: 20\n") and f"(ruc undo {run} takes it back)" in shown
     assert ruc("undo", run) == 0
     shown = capsys.readouterr().out
-    assert shown.startswith("0: 20, 1: 20, 2: 20\n") and "ruc undo" not in shown
+    undone = "taken back: 1 went into cluster 0\ntaken back: cluster 0 was called 'cats'\n"
+    assert shown.startswith(f"{undone}0: 20, 1: 20, 2: 20\n") and "ruc undo" not in shown
     assert (run / "clusters.csv").read_text() == before
 
 

@@ -1,5 +1,6 @@
 """A run is picked from, searched, compared and described by the commands."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -67,3 +68,46 @@ def test_info_says_how_a_run_was_made(run: Path, capsys) -> None:
     assert "60 images in 3 clusters" in shown
     assert "embedder: pixels   base: " in shown
     assert "with: python 3." in shown
+
+
+def test_tables_are_printed_as_json(run: Path, tmp_path: Path, capsys) -> None:
+    def printed(*arguments: str):
+        main_exits([*arguments, "--json"])
+        return json.loads(capsys.readouterr().out)
+
+    image = sorted((run.parent / "images").rglob("*.png"))[7]
+    near = printed("nearest", str(run), str(image), "-n", "2")
+    assert [one["asked"] for one in near] == [image.name] * 2 and near[0]["file_name"] == image.name
+    assert printed("compare", str(run), str(run))["n_common"] == 60
+    about = printed("info", str(run))
+    assert about["n_images"] == 60 and sum(one["n_images"] for one in about["clusters"]) == 60
+    assert about["settings"]["embedder"] == "pixels"
+    copies = printed("copies", str(run), "-o", str(tmp_path / "copies.csv"), "-q")
+    assert copies["n_images"] == 60 and copies["skipped"] == []
+    truth = tmp_path / "truth.csv"
+    truth.write_text(
+        "file_name,label\n" + "".join(f"{number:03d}.png,{number % 3}\n" for number in range(60))
+    )
+    assert printed("evaluate", str(run), "--truth", str(truth), "-q")[str(run)]["n_with_truth"] == 60
+    assert printed("cache", str(tmp_path / "none")) == []
+
+
+def test_undo_says_what_it_undid_and_names_are_unique(run: Path, capsys) -> None:
+    main_exits(["rename", str(run), "0", "bars"])
+    main_exits(["rename", str(run), "1", " bars "], 1)
+    assert "cluster 0 is called 'bars' already" in capsys.readouterr().err
+    main_exits(["split", str(run), "bars"])
+    main_exits(["merge", str(run), "1", "2"])
+    capsys.readouterr()
+    for said in ("2 went into cluster 1", "cluster 0 was split into 2", "cluster 0 was called 'bars'"):
+        main_exits(["undo", str(run)])
+        assert capsys.readouterr().out.splitlines()[0] == f"taken back: {said}"
+
+
+def test_the_report_is_opened_at_the_end(run: Path, tmp_path: Path, monkeypatch) -> None:
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    images = str(run.parent / "images")
+    arguments = ["cluster", images, "-k", "3", "--embedder", "pixels", "-q", "--epochs", "1", "--open"]
+    main_exits([*arguments, "-o", str(tmp_path / "run")])
+    assert opened == [(tmp_path / "run" / "report.html").as_uri()]

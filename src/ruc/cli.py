@@ -1,23 +1,20 @@
 """The command line: which commands there are, and how each of them ends."""
 
 import os
-import re
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
 
 from ruc.commands import curating, editing, running
+from ruc.commands.help import Command, Group
 from ruc.commands.terminal import set_logging
 from ruc.errors import RucError
 from ruc.last_line import last_line, readable
 
-LISTS: Final = re.compile(r"<list\[(\w+)\]>")
 
-
-class _Commands(TyperGroup):
+class _Commands(Group):
     """Every command ends in a result, or in a line that says the true cause."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -31,18 +28,9 @@ class _Commands(TyperGroup):
             raise typer.Exit(_end(error, ctx.obj)) from None
 
 
-class _Command(TyperCommand):
-    """Its help says of what is repeated what each one is: `<path>`, not `<list[Path]>`."""
-
-    def get_help(self, ctx: Any) -> str:
-        # as wide as before, since columns are aligned already
-        return LISTS.sub(lambda found: f"<{found[1].lower()}>".ljust(len(found[0])), super().get_help(ctx))
-
-
 app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -75,16 +63,21 @@ def _root(
 
 
 # In the order of the help; a name that Python has already ends in an underscore.
-COMMANDS = (
-    running.cluster, running.refine, running.predict, running.evaluate, running.embed, running.cache, running.weights,
-    running.demo,
-    editing.open_, editing.merge, editing.split, editing.rename, editing.check, editing.apply_, editing.undo,
-    editing.update,
-    curating.cut, curating.nearest, curating.pick, curating.compare, curating.info, curating.copies, curating.leaks,
-    curating.export,
-)  # fmt: skip
-for command in COMMANDS:
-    app.command(name=command.__name__.rstrip("_"), cls=_Command)(command)
+GROUPS = {
+    "Make runs": (running.cluster, running.refine, running.demo),
+    "Look and correct": (
+        editing.open_, editing.check, editing.apply_, editing.merge, editing.split, editing.rename, editing.undo,
+    ),
+    "Go on from a run": (running.predict, editing.update, curating.cut, running.evaluate, curating.export),
+    "Search and compare": (
+        curating.nearest, curating.pick, curating.compare, curating.info, curating.copies, curating.leaks,
+    ),
+    "Embeddings": (running.embed, running.cache, running.weights),
+}  # fmt: skip
+COMMANDS = tuple(command for group in GROUPS.values() for command in group)
+for purpose, commands in GROUPS.items():
+    for command in commands:
+        app.command(name=command.__name__.rstrip("_"), cls=Command, rich_help_panel=purpose)(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

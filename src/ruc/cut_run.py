@@ -15,6 +15,7 @@ from ruc.labels.clustering import Clustering
 from ruc.levels.level import level_of
 from ruc.networks import State
 from ruc.pipeline import Outcome, as_run
+from ruc.quality import FENCES
 from ruc.refine.spaces import FeatureSpace
 from ruc.repair import find_neighbors, repair
 from ruc.report.data import report_data
@@ -62,6 +63,8 @@ def cut_to_folder(
     outcome = cut(run, model, settings, runtime)
     made = outcome.run
     notes = {**made.notes, CUT_FROM: [str(folder.resolve()), n_clusters]}
+    if FENCES in run.notes:
+        notes[FENCES] = run.notes[FENCES]
     made = replace(made, notes=notes)
     write_run(output, made, outcome.model, write_report(report_data(made)))
     return made

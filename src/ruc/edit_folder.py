@@ -65,10 +65,20 @@ def _lesson(run: Run) -> list[Edit]:
     return [Learn()]
 
 
-def undo_in_folder(folder: Path, n_edits: int | None = None) -> Run:
-    """Take the last edits back, None: those that were applied together; raises as `edit_folder` does."""
+def undo_in_folder(folder: Path, n_edits: int | None = None) -> tuple[Run, tuple[Edit, ...]]:
+    """Take the last edits back, None: those that were applied together; raises as `edit_folder` does.
+
+    Returns the run as it is now, and what was taken back: nothing where an interrupted undo was finished.
+    """
     what = "undo" if n_edits is None else f"undo {n_edits}"
-    return update_run(folder, lambda run: undo_edits(run, n_edits), report_of, what)
+    undone: list[Edit] = []
+
+    def undo(run: Run) -> Run:
+        before = undo_edits(run, n_edits)
+        undone[:] = edits_of(run)[len(edits_of(before)) :]
+        return before
+
+    return update_run(folder, undo, report_of, what), tuple(undone)
 
 
 def report_of(run: Run) -> dict[str, str]:

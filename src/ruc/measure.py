@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ruc.errors import UsageError
 from ruc.evaluation.attacks import AttackTable, check_attacks
@@ -28,6 +29,13 @@ class Measured:
     evaluation: Evaluation
     attacks: AttackTable | None
     corruptions: CorruptionTable | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in metrics.json."""
+        metrics = self.evaluation.to_dict()
+        metrics |= {"attacks": self.attacks.to_dict()} if self.attacks else {}
+        metrics |= {"corruptions": self.corruptions.to_dict()} if self.corruptions else {}
+        return metrics
 
 
 def measure_runs(
@@ -79,12 +87,11 @@ def measure_runs(
         evaluation = evaluate_run(run, labels, runtime)
         attacked = attack_run(folder, labels, runtime, attacks) if attacks else None
         corrupted = corrupt_run(folder, labels, runtime) if corruptions else None
-        metrics = evaluation.to_dict()
-        metrics |= {"attacks": attacked.to_dict()} if attacked else {}
-        metrics |= {"corruptions": corrupted.to_dict()} if corrupted else {}
+        found = Measured(evaluation, attacked, corrupted)
+        metrics = found.to_dict()
         figures = evaluation_figures(metrics, run.history)
         pictures = {name: figure_to_svg(figure) for name, figure in figures.items()}
         report = write_report(report_data(replace(run, metrics=metrics)))
         write_evaluation(folder, run, metrics, pictures, report)
-        measured[name] = Measured(evaluation, attacked, corrupted)
+        measured[name] = found
     return measured

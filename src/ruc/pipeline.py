@@ -27,6 +27,7 @@ from ruc.errors import NothingToClusterError, UsageError
 from ruc.given_features import given_features, names_file, read_features
 from ruc.image_space import packaged_names, space_of_packaged, what_is_retrained
 from ruc.images.load import choose_size, content_hashes
+from ruc.images.measures import Measured
 from ruc.images.reading import Reading
 from ruc.images.source import ImageSource, find_images
 from ruc.images.survey import survey
@@ -45,6 +46,7 @@ from ruc.marks import find_marks, review_rows
 from ruc.neighbors.search import Neighbors
 from ruc.networks import State
 from ruc.networks.checkpoints import LARGEST_SIDE, is_checkpoint, load_checkpoint
+from ruc.quality import measures_of, with_quality
 from ruc.refine.spaces import FeatureSpace, ImageSpace, Space
 from ruc.refine.trained import Epoch
 from ruc.repair import Repaired, find_neighbors, repair
@@ -120,7 +122,7 @@ def run_pipeline(
     refuse_early(settings, source)
     embedded = features_of_files(settings, source, runtime) if settings.feature_files else None
     if source is not None:
-        source = survey(source, Reading.from_config(settings.model_dump()))
+        source = survey(source, Reading.from_config(settings.model_dump())).watched_by(Measured())
     embedded = embedded or embed(settings, source, runtime, kept, cache)
     check_enough(len(embedded.features), settings)
     check_different(embedded.features)
@@ -129,8 +131,15 @@ def run_pipeline(
     base = given or initial_clustering(settings, embedded, neighbors, runtime, kept)
     space = choose_space(settings, embedded, base, neighbors, runtime, source, kept)
     repaired = retrain(settings, embedded, space, base, neighbors, runtime, kept)
-    hashes = None if source is None else content_hashes(source.take(embedded.rows))
-    return as_run(settings, embedded, neighbors, base, space, repaired, runtime, source, hashes)
+    if source is None:
+        return as_run(settings, embedded, neighbors, base, space, repaired, runtime, source)
+    images = source.take(embedded.rows)
+    hashes = content_hashes(images)
+    outcome = as_run(settings, embedded, neighbors, base, space, repaired, runtime, source, hashes)
+    assert source.watcher is not None
+    return replace(
+        outcome, run=with_quality(outcome.run, measures_of(images, hashes, source.watcher, cache, runtime))
+    )
 
 
 def refuse_settings(settings: Settings, runtime: Runtime) -> None:

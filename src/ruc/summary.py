@@ -2,12 +2,13 @@
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ruc.check.checked import checked_of
 from ruc.check.words import checked_lines
-from ruc.edits import edited_clusters, merged_clusters
+from ruc.edits import edited_clusters, junk_clusters, merged_clusters
 from ruc.run_folder import Run
 from ruc.settings import PROVENANCE
 
@@ -40,6 +41,37 @@ def summary_lines(run: Run, folder: Path) -> list[str]:
         *_how_right(run, folder),
         f"table: {folder / 'clusters.csv'}   report: {folder / 'report.html'}",
     ]
+
+
+def summary_dict(run: Run) -> dict[str, Any]:
+    """What a finished run is, for programs: counts, clusters, warnings, and how it was made."""
+    sizes = np.bincount(run.cluster, minlength=run.n_clusters)
+    sums = np.bincount(run.cluster, weights=run.confidence, minlength=run.n_clusters)
+    gone = merged_clusters(run).keys()
+    checked = checked_of(run)
+    return {
+        "n_images": len(run.cluster),
+        "n_skipped": len(run.skipped),
+        "n_changed": int(run.changed.sum()),
+        "was_clean": float(run.was_clean.mean()),
+        "is_clean": float(run.is_clean.mean()),
+        "clusters": [
+            {
+                "cluster": number,
+                "name": run.cluster_names[number],
+                "n_images": int(sizes[number]),
+                "confidence": float(sums[number] / sizes[number]) if sizes[number] else None,
+                "is_junk": number in junk_clusters(run),
+            }
+            for number in range(run.n_clusters)
+            if number not in gone
+        ],
+        "checked": None if checked is None else checked.to_json(),
+        "metrics": run.metrics,
+        "remarks": list(run.notes.get("remarks", ())),
+        "warnings": _warnings(run, sizes),
+        "settings": run.settings,
+    }
 
 
 def _levels_lines(run: Run, folder: Path) -> list[str]:

@@ -19,11 +19,14 @@ from ruc.errors import InputError
 from ruc.growing.edits import Followed, followed, needed_by, own_clusters, without
 from ruc.growing.rows import Joining, with_rows
 from ruc.images.load import content_hashes
+from ruc.images.measures import Measured
 from ruc.images.source import ImageSource, find_images
 from ruc.marks import N_NEAREST, find_marks
 from ruc.neighbors.search import nearest_neighbors
 from ruc.networks import State
 from ruc.predict import Prediction, predict
+from ruc.quality import COLUMN as QUALITY
+from ruc.quality import FENCES, as_text, quality_flags
 from ruc.run_folder import Run, read_model, update_run
 from ruc.runtime import Runtime
 
@@ -146,7 +149,8 @@ def _joined(
     runtime: Runtime,
 ) -> tuple[Run, tuple[str, ...]]:
     before = before_edits(run)
-    known = Known(before.features, before.cluster, before.confidence)
+    known, measured = Known(before.features, before.cluster, before.confidence), Measured()
+    images = images.watched_by(measured)
     prediction = _predicted(run, before, known, model, images, places, runtime)
     assert prediction.features is not None and prediction.novelty is not None
     names, features = prediction.file_names, prediction.features
@@ -161,6 +165,9 @@ def _joined(
         FITS_NONE: is_unlike,
         "doubt": np.zeros(len(names), np.float32),
     }
+    if FENCES in run.notes and len(names):
+        rows = np.array([measured.rows[name] for name in names], np.float32)
+        marks[QUALITY] = as_text(quality_flags(rows, run.notes[FENCES]))
     if LEAST in run.notes:
         marks[POSSIBLE] = possible_clusters(follow.probabilities, run.notes[LEAST], run.cluster_names)
     own = (prediction.cluster, _of(prediction.probabilities, prediction.cluster), prediction.probabilities)

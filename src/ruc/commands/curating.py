@@ -1,12 +1,13 @@
 """Commands that search in a finished run, compare it, and hand it over; and that find copies."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from ruc.commands.options import Device, ExcelSafe, Overwrite, Quiet, Replace, RunFolder
-from ruc.commands.terminal import print_table, set_logging
+from ruc.commands.options import Device, ExcelSafe, Json, Overwrite, Quiet, Replace, RunFolder
+from ruc.commands.terminal import print_json, print_table, set_logging
 
 
 def nearest(
@@ -14,6 +15,7 @@ def nearest(
     images: Annotated[list[Path], typer.Argument(help="Image files.")],
     n: Annotated[int, typer.Option("-n", "--n", min=1, help="How many for each.")] = 12,
     device: Device = None,
+    as_json: Json = False,
 ) -> None:
     """List the images of a run that are most like new ones, with their clusters."""
     set_logging(quiet=True)
@@ -21,6 +23,9 @@ def nearest(
     from ruc.runtime import Runtime
 
     near = find(run, images, n, Runtime(device or "auto"))
+    if as_json:
+        print_json([asdict(one) for one in near])
+        return
     rows = [(one.asked, one.file_name, f"{one.similarity:.3f}", one.cluster_name) for one in near]
     print_table([("image", "nearest", "similarity", "cluster"), *rows])
 
@@ -53,11 +58,15 @@ def compare(
     ] = None,
     excel_safe: ExcelSafe = False,
     overwrite: Replace = False,
+    as_json: Json = False,
 ) -> None:
     """Tell which images are in other clusters in a second run over the same images."""
     from ruc.compare_runs import compare_folders, matched_line
 
     found = compare_folders(first, second, output, overwrite, excel_safe)
+    if as_json:
+        print_json(asdict(found))
+        return
     alone = [(found.n_only_first, first), (found.n_only_second, second)]
     rest = "".join(f", {n} only in {name}" for n, name in alone if n)
     typer.echo(
@@ -97,12 +106,15 @@ def cut(
     typer.echo("\n".join(summary_lines(made, output)))
 
 
-def info(run: RunFolder) -> None:
+def info(run: RunFolder, as_json: Json = False) -> None:
     """Show what a finished run is: what was printed at its end, and how it was made."""
     from ruc.run_folder import read_run
-    from ruc.summary import made_lines, summary_lines
+    from ruc.summary import made_lines, summary_dict, summary_lines
 
     finished = read_run(run)
+    if as_json:
+        print_json(summary_dict(finished))
+        return
     typer.echo("\n".join([*summary_lines(finished, run), *made_lines(finished)]))
 
 
@@ -112,6 +124,7 @@ def copies(
     excel_safe: ExcelSafe = False,
     overwrite: Replace = False,
     quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """List images that show the same picture, in groups, with the one to keep; nothing is deleted.
 
@@ -123,6 +136,9 @@ def copies(
     from ruc.skipped import skipped_note
 
     found = copies_to_csv(source, output, Runtime("cpu", verbose=not quiet), overwrite, excel_safe)
+    if as_json:
+        print_json(asdict(found))
+        return
     skipped = skipped_note(output, found.skipped)
     typer.echo(
         f"{found.n_images} images{skipped}: {found.n_copies} copies in {found.n_groups} groups: {output}"
@@ -136,6 +152,7 @@ def leaks(
     excel_safe: ExcelSafe = False,
     overwrite: Replace = False,
     quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """List images of one folder that are (nearly) in another, as when training images leak into a test."""
     set_logging(quiet)
@@ -144,6 +161,9 @@ def leaks(
     from ruc.skipped import skipped_note
 
     found = leaks_to_csv(train, test, output, Runtime("cpu", verbose=not quiet), overwrite, excel_safe)
+    if as_json:
+        print_json(asdict(found))
+        return
     skipped = skipped_note(output, found.skipped)
     shown = f"{found.n_copies} of {found.n_images} images show what {found.n_groups} of {train} do"
     typer.echo(f"{shown}{skipped}: {output}")

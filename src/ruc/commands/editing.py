@@ -76,10 +76,10 @@ def rename(
 ) -> None:
     """Give a cluster of a run a name."""
     from ruc.edit_folder import edit_folder
-    from ruc.edits import Rename, find_cluster
+    from ruc.edits import rename_cluster
 
     what = f"rename {cluster!r} to {name!r}"
-    print_edited(run, edit_folder(run, what, lambda r: [Rename(find_cluster(r, cluster), name)]))
+    print_edited(run, edit_folder(run, what, lambda r: [rename_cluster(r, cluster, name)]))
 
 
 def check(
@@ -163,5 +163,8 @@ def undo(
 ) -> None:
     """Take back what the last merge, split, rename or apply did to a run."""
     from ruc.edit_folder import undo_in_folder
+    from ruc.edits.words import in_words
 
-    print_edited(run, undo_in_folder(run, edits), undone=True)
+    edited, undone = undo_in_folder(run, edits)
+    typer.echo("\n".join(f"taken back: {line}" for line in reversed(in_words(undone))))
+    print_edited(run, edited, undone=True)

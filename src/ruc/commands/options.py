@@ -17,7 +17,17 @@ def share_of(text: str) -> float:
     return value
 
 
-Config = Annotated[Path | None, typer.Option("--config", help="Settings from YAML; options given here win.")]
+IMAGES, METHOD, CONSTANTS, MACHINE = (
+    "Images",
+    "Method",
+    "Constants of RUC",
+    "Repetition and machine",
+)  # groups in the help
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", help="Settings from YAML; options given here win.", rich_help_panel=MACHINE),
+]
 Output = Annotated[str | None, typer.Option("-o", "--output", help="Run folder.  [default: ruc_run]")]
 Clusters = Annotated[
     str | None,
@@ -35,6 +45,7 @@ CacheFolder = Annotated[
     typer.Option(
         "--cache",
         help="Folder in which embeddings are kept for other runs, or none.  [default: .ruc_cache beside the output]",
+        rich_help_panel=MACHINE,
     ),
 ]
 Embedder = Annotated[
@@ -42,33 +53,47 @@ Embedder = Annotated[
     typer.Option(
         help="auto, lite0, lite1, lite2 (EfficientNet-Lite, installed with ruc), scratch, contrastive, momentum, "
         "pixels, a Hugging Face id, a model folder, an exported model.onnx, or a checkpoint "
-        "(.pth, .pth.tar) of SCAN, SimCLR or RUC; or several side by side: lite0+lite2.  [default: auto]"
+        "(.pth, .pth.tar) of SCAN, SimCLR or RUC; or several side by side: lite0+lite2.  [default: auto]",
+        rich_help_panel=METHOD,
     ),
 ]
 Base = Annotated[
     str | None,
     typer.Option(
         help="Base clustering: auto, graph, kmeans, scan, mixture, spectral, density, or a checkpoint "
-        "(.pth, .pth.tar) of SCAN or RUC.  [default: auto]"
+        "(.pth, .pth.tar) of SCAN or RUC.  [default: auto]",
+        rich_help_panel=METHOD,
     ),
 ]
 Space = Annotated[
     str | None,
     typer.Option(
         help="feature (heads, quick), image (networks: our own whole, the last blocks of packaged ones) or auto.  "
-        "[default: auto]"
+        "[default: auto]",
+        rich_help_panel=METHOD,
     ),
 ]
 Size = Annotated[
-    int | None, typer.Option("--image-size", help="Side in pixels when networks learn from images.")
+    int | None,
+    typer.Option(
+        "--image-size", help="Side in pixels when networks learn from images.", rich_help_panel=IMAGES
+    ),
 ]
-Preset = Annotated[str | None, typer.Option(help="RUC's constants: default or paper.")]
-Selection = Annotated[str | None, typer.Option(help="Clean samples by confidence, neighbors or hybrid.")]
-Epochs = Annotated[int | None, typer.Option("--epochs", help="Epochs of RUC.")]
+Preset = Annotated[
+    str | None, typer.Option(help="RUC's constants: default or paper.", rich_help_panel=CONSTANTS)
+]
+Selection = Annotated[
+    str | None,
+    typer.Option(help="Clean samples by confidence, neighbors or hybrid.", rich_help_panel=CONSTANTS),
+]
+Epochs = Annotated[int | None, typer.Option("--epochs", help="Epochs of RUC.", rich_help_panel=CONSTANTS)]
 Set = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="NAME=VALUE", help="Any of RUC's constants, e.g. --set epsilon=0.3; repeatable."
+        "--set",
+        metavar="NAME=VALUE",
+        help="Any of RUC's constants, e.g. --set epsilon=0.3; repeatable.",
+        rich_help_panel=CONSTANTS,
     ),
 ]
 FitOn = Annotated[
@@ -94,6 +119,7 @@ MaxSkipped = Annotated[
         parser=share_of,
         metavar="<share>",
         help="Largest share of unreadable images to accept, e.g. 10%.  [default: 10%]",
+        rich_help_panel=IMAGES,
     ),
 ]
 PageOption = Annotated[
@@ -101,15 +127,28 @@ PageOption = Annotated[
     typer.Option(
         "--page",
         help="Of files with several pages, slices or frames: first, middle, or max.  [default: first]",
+        rich_help_panel=IMAGES,
     ),
 ]
 MaxMegapixels = Annotated[
-    float | None, typer.Option("--max-megapixels", help="Larger images are skipped.  [default: 300]")
+    float | None,
+    typer.Option(
+        "--max-megapixels", help="Larger images are skipped.  [default: 300]", rich_help_panel=IMAGES
+    ),
 ]
-Seed = Annotated[int | None, typer.Option(help="Seed of all randomness.  [default: 0]")]
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.  [default: auto]")]
+Seed = Annotated[
+    int | None, typer.Option(help="Seed of all randomness.  [default: 0]", rich_help_panel=MACHINE)
+]
+Device = Annotated[
+    str | None, typer.Option(help="auto, cpu, cuda or mps.  [default: auto]", rich_help_panel=MACHINE)
+]
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace a run with other settings, or one that was edited.")
+    bool,
+    typer.Option(
+        "--overwrite",
+        help="Replace a run with other settings, or one that was edited.",
+        rich_help_panel=MACHINE,
+    ),
 ]
 Replace = Annotated[
     bool, typer.Option("--overwrite", help="Replace a file of the same name; a folder never is.")
@@ -130,7 +169,12 @@ Ray = Annotated[
         "host:6379; -o is a new folder then, of Parquet shards.",
     ),
 ]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, only the result.")]
+Quiet = Annotated[
+    bool, typer.Option("-q", "--quiet", help="No progress, only the result.", rich_help_panel=MACHINE)
+]
+
+Open = Annotated[bool, typer.Option("--open", help="Open the report in the browser at the end.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 RunFolder = Annotated[Path, typer.Argument(help="A finished run folder.")]
 

@@ -1,5 +1,6 @@
 """Commands that make runs, use them and measure them."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,8 +17,10 @@ from ruc.commands.options import (
     ExcelSafe,
     Features,
     FitOn,
+    Json,
     MaxMegapixels,
     MaxSkipped,
+    Open,
     Output,
     Overwrite,
     PageOption,
@@ -35,7 +38,7 @@ from ruc.commands.options import (
     given_of,
     share_of,
 )
-from ruc.commands.terminal import print_edited, print_table, set_logging
+from ruc.commands.terminal import print_edited, print_json, print_table, set_logging
 
 
 def cluster(
@@ -65,6 +68,7 @@ def cluster(
     excel_safe: ExcelSafe = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
+    opened: Open = False,
 ) -> None:
     """Cluster a folder of images, or an array of features."""
     given = given_of(
@@ -72,7 +76,7 @@ def cluster(
         base=base, space=space, image_size=image_size, review=review, max_skipped=max_skipped, page=page,
         max_megapixels=max_megapixels, seed=seed, device=device, excel_safe=excel_safe or None,
     )  # fmt: skip
-    _run(given, constants_of(preset, selection, epochs, constants), config, cache, overwrite, quiet)
+    _run(given, constants_of(preset, selection, epochs, constants), config, cache, overwrite, quiet, opened)
 
 
 def refine(
@@ -108,6 +112,7 @@ def refine(
     excel_safe: ExcelSafe = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
+    opened: Open = False,
 ) -> None:
     """Repair the labels that another clustering, a vendor or a crowd has given; or a run, by a person's answers."""
     given = given_of(
@@ -122,7 +127,7 @@ def refine(
         )
         return
     given.setdefault("base", "given")
-    _run(given, chosen, config, cache, overwrite, quiet)
+    _run(given, chosen, config, cache, overwrite, quiet, opened)
 
 
 def predict(
@@ -181,6 +186,7 @@ def evaluate(
     corruptions: Annotated[bool, typer.Option("--corruptions", help="Accuracy on corrupted images.")] = False,
     device: Device = None,
     quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Measure a run against ground truth: accuracy, NMI, ARI, calibration, before and after."""
     set_logging(quiet)
@@ -190,6 +196,9 @@ def evaluate(
 
     attacks = tuple(name.strip().lower() for name in attack.split(",")) if attack else ()
     measured = measure_runs(runs, truth, Runtime(device or "auto", verbose=not quiet), attacks, corruptions)
+    if as_json:
+        print_json({name: one.to_dict() for name, one in measured.items()})
+        return
     if len(measured) > 1:
         print_table(compare({name: one.evaluation for name, one in measured.items()}))
     for name, one in measured.items():
@@ -257,19 +266,24 @@ def cache(
         Path, typer.Argument(help="The cache, the folder in which it lies, or a run beside it.")
     ] = Path(),
     clear: Annotated[bool, typer.Option("--clear", help="Remove what is kept there.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Show which embeddings are kept for other runs, or remove them."""
     from ruc.cache import find_cache
 
     found = find_cache(place)
     if found is None:
-        typer.echo(f"no cache in or beside {place}: name the one given as --cache, or a run")
+        said = f"no cache in or beside {place}: name the one given as --cache, or a run"
+        typer.echo("[]" if as_json else said)
         return
     if clear:
         found.clear()
-        typer.echo(f"{found.folder}: removed")
+        typer.echo("[]" if as_json else f"{found.folder}: removed")
         return
     kept = found.contents()
+    if as_json:
+        print_json([asdict(each) for each in kept])
+        return
     typer.echo(f"{found.folder}{':' if kept else ': nothing is kept there'}")
     for each in kept:
         what = "learned from a set of images" if each.n_images is None else f"{each.n_images} images"
@@ -316,10 +330,12 @@ def _run(
     cache: str | None,
     overwrite: bool,
     quiet: bool,
+    opened: bool,
 ) -> None:
     set_logging(quiet)
     from ruc.cache import cache_for
     from ruc.pipeline import run_to_folder
+    from ruc.run_folder import REPORT
     from ruc.settings import make_settings
     from ruc.summary import summary_lines
 
@@ -329,6 +345,10 @@ def _run(
     place = cache_for(Path(settings.output), cache)
     run = run_to_folder(settings, overwrite=overwrite, verbose=not quiet, cache=place)
     typer.echo("\n".join(summary_lines(run, Path(settings.output))))
+    if opened:
+        import webbrowser
+
+        webbrowser.open((Path(settings.output) / REPORT).resolve().as_uri())
 
 
 def _is_run(source: str) -> bool:

@@ -1,5 +1,6 @@
 """What all commands print by."""
 
+import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,11 @@ def print_table(rows: Sequence[Sequence[str]]) -> None:
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for row in rows:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def print_json(content: Any) -> None:
+    """Print what a program reads: whole, in ASCII, paths as text."""
+    typer.echo(json.dumps(content, indent=1, default=str))
 
 
 def set_logging(quiet: bool) -> None:

@@ -14,6 +14,6 @@ from ruc.edits.apply import (
     undo_edits,
 )
 from ruc.edits.edit import Answer, Edit, Junk, Learn, Merge, Move, Rename, Split
-from ruc.edits.find import find_cluster, split_cluster
+from ruc.edits.find import find_cluster, rename_cluster, split_cluster
 from ruc.edits.report_edits import read_edits, run_id
 from ruc.edits.state import UNWRITABLE

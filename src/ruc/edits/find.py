@@ -3,7 +3,7 @@
 import numpy as np
 
 from ruc.edits.apply import state_of
-from ruc.edits.edit import Split
+from ruc.edits.edit import Rename, Split
 from ruc.errors import InputError
 from ruc.run_folder import Run
 
@@ -29,6 +29,24 @@ def find_cluster(run: Run, text: str) -> int:
     raise InputError(
         f"no cluster is called {text!r}; expected 0 to {len(run.cluster_names) - 1} or one of their names"
     )
+
+
+def rename_cluster(run: Run, cluster: str, name: str) -> Rename:
+    """Give a cluster, found as by `find_cluster`, a name that no other has; an empty one gives back its number.
+
+    Raises
+    ------
+    InputError
+        There is no such cluster, or another one is called so.
+    """
+    number, name = find_cluster(run, cluster), name.strip()
+    others = [other for other, its in enumerate(run.cluster_names) if its == name and other != number]
+    if name and others:
+        raise InputError(
+            f"cluster {others[0]} is called {name!r} already; expected a name of its own: give another, or put both "
+            f"together with ruc merge RUN {others[0]} {number}"
+        )
+    return Rename(number, name)
 
 
 def split_cluster(run: Run, cluster: int, n_parts: int = 2, seed: int = 0) -> Split:

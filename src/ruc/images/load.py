@@ -243,6 +243,9 @@ def _decoded(
             image = decode(source.items[index], shorter_side, source.reading)
         except UnreadableImageError as error:
             return Skipped(source.file_names[index], str(error))
+        if source.watcher is not None:
+            name, item = source.file_names[index], source.items[index]
+            source.watcher.look_at(name, item, image, shorter_side, source.reading)
         return prepare(image)
 
     waiting: deque[Future[T | Skipped]] = deque()

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ from ruc.tables.arrays import read_array
 from ruc.tables.kinds import kind_of
 from ruc.tables.names import FILE_NAME, heading_of_names
 from ruc.tables.table import Table, is_table, read_table
+
+if TYPE_CHECKING:
+    from ruc.images.measures import Measured
 
 Images = str | Path | Sequence[str | Path] | NDArray[Any]
 """What a caller may name images by, see `find_images`."""
@@ -50,6 +53,8 @@ class ImageSource:
         How many other files a folder holds, by the ending of their names.
     remarks
         What a user should know of the files, a line each (see `survey`).
+    watcher
+        Looks on while images are decoded (see `ruc.images.measures`).
     """
 
     file_names: tuple[str, ...]
@@ -57,6 +62,7 @@ class ImageSource:
     reading: Reading = READING
     left_out: Mapping[str, int] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    watcher: "Measured | None" = None
 
     def __len__(self) -> int:
         return len(self.file_names)
@@ -74,6 +80,10 @@ class ImageSource:
     def read_by(self, reading: Reading) -> "ImageSource":
         """The same images, decoded by other rules."""
         return replace(self, reading=reading)
+
+    def watched_by(self, watcher: "Measured | None") -> "ImageSource":
+        """The same images; each is shown to `watcher` as it is decoded."""
+        return replace(self, watcher=watcher)
 
 
 def find_images(source: Images | ImageSource) -> ImageSource:

@@ -16,6 +16,8 @@ from ruc.errors import InputError, UnreadableImageError
 from ruc.images.load import open_thumbnail
 from ruc.images.reading import Reading
 from ruc.images.source import ImageSource, find_images
+from ruc.quality import COLUMN as QUALITY
+from ruc.quality import flags_of_text
 from ruc.run_folder import Run
 
 DOUBTFUL: Final = 0.2
@@ -187,6 +189,8 @@ def report_data(run: Run, images: ImageSource | None = None) -> ReportData:
     doubt = marks.pop("doubt", None)
     by_hand = marks.pop("moved_by_hand", None)
     marks.pop("clean_since", None)  # shown as was_clean and is_clean
+    if QUALITY in marks:
+        marks |= {f"is_{name}": column for name, column in flags_of_text(marks.pop(QUALITY).tolist()).items()}
     warnings = [str(text) for text in run.notes.get("warnings", ())]
     source, features = run.settings.get("source"), run.settings.get("features")
     reading = Reading.from_config(run.settings)

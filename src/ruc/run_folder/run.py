@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+SHOWN: Final = 10  # clusters, where a run is printed
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Run:
     """All that a finished run knows; what a run folder holds. n is the number of images or feature rows.
 
@@ -70,6 +72,18 @@ class Run:
     review: tuple[tuple[Any, ...], ...] = ()
     metrics: dict[str, Any] | None = None
     embeddings: Mapping[str, int] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        sizes = np.bincount(self.cluster, minlength=self.n_clusters)
+        largest = [int(number) for number in np.argsort(-sizes, kind="stable")[:SHOWN] if sizes[number]]
+        shown = ", ".join(f"{self.cluster_names[number]}: {sizes[number]}" for number in largest)
+        more = int((sizes > 0).sum()) - len(largest)
+        return (
+            f"Run of {len(self.cluster)} {'samples' if self.is_of_features else 'images'} in {self.n_clusters} clusters"
+            f"\n  sizes: {shown}{f', and {more} more' if more else ''}"
+            f"\n  {int(self.changed.sum())} changed, {len(self.skipped)} skipped; "
+            f"mean confidence {float(self.confidence.mean()):.2f}"
+        )
 
     @property
     def changed(self) -> NDArray[np.bool_]:
