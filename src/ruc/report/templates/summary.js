@@ -47,7 +47,7 @@ function wordsOfRight(cluster, numbers) {
 function howRight() {
   if (data.metrics) {
     const { value, low, high } = data.metrics.refined.numbers.accuracy;
-    return { words: ['By the truth, ', h('b', null, percent(value, 1)), ` are in the right cluster (${percent(low)} to ${percent(high)}).`], tile: [percent(value, 1), 'right, measured', '#evaluation', 'ink-trust'] };
+    return { words: ['By the truth, ', h('b', null, percent(value, 1)), ` are in the right cluster (${percent(low, 1)} to ${percent(high, 1)}).`], tile: [percent(value, 1), 'right, measured', '#evaluation', 'ink-trust'] };
   }
   if (data.checked) {
     const { learned, accuracy, n_yes: yes } = data.checked;
