@@ -60,8 +60,9 @@ def is_tiff(header: bytes) -> bool:
 
 
 def is_dicom(header: bytes) -> bool:
-    """Whether these are the first bytes of a DICOM file."""
-    return header[128:132] == b"DICM"
+    """Whether these are the first bytes of a DICOM file, or of one whose preamble was left out."""
+    is_bare = header[:2] in (b"\x02\0", b"\x08\0") and header[4:6] in (b"UL", b"OB", b"CS", b"UI")
+    return header[128:132] == b"DICM" or is_bare
 
 
 def is_jpeg2000(header: bytes) -> bool:

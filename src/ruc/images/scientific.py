@@ -144,7 +144,7 @@ def dicom_data(file: IO[bytes], header_only: bool) -> tuple[Any, Any]:
     pydicom = imported("pydicom", "scientific", "DICOM")
     file.seek(0)
     try:
-        data = pydicom.dcmread(file, stop_before_pixels=header_only)
+        data = pydicom.dcmread(file, stop_before_pixels=header_only, force=True)  # without preamble too
     except (pydicom.errors.InvalidDicomError, *DAMAGED) as error:
         raise UnreadableImageError(reason_of(error)) from error
     if "PhotometricInterpretation" not in data or "Rows" not in data:
