@@ -171,7 +171,8 @@ def smooth_evidence(base: Clustering, neighbors: Neighbors, share: float) -> Evi
     columns = all_clusters(*believed.shape) if columns is None else columns
     if base.made_of in OF_THE_GRAPH:
         known = base.labels != UNKNOWN
-        believed[known] = (believed[known] + (columns == base.labels[:, None])[known]) / 2
+        own = (columns == base.labels[:, None])[known].astype(np.float32)
+        believed[known] = believed[known] / 2 + own / 2
     settled = base.made_of == "layouts"
     return Evidence(believed, np.maximum(columns, 0), base.n_clusters, settled=settled)
 
