@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
+from ruc.check.coverage import least_probability
 from ruc.check.lesson import SPREAD, held_out, learn
 
 
@@ -38,7 +39,7 @@ def test_what_looks_alike_follows(seed: int) -> None:
     before = (probabilities[40:].argmax(axis=1) == truth[40:]).mean()
     after = (lesson(probabilities[40:], features[40:]).argmax(axis=1) == truth[40:]).mean()
     assert before < 0.9 and after > 0.95
-    held = (held_out(probabilities[:40], features[:40], truth[:40]) == truth[:40]).mean()
+    held = (held_out(probabilities[:40], features[:40], truth[:40]).argmax(axis=1) == truth[:40]).mean()
     assert abs(held - after) < 0.15
 
 
@@ -58,3 +59,20 @@ def test_what_cannot_be_stays_so() -> None:
     taught = lesson(probabilities, features)
     assert (taught[50:, 2] == 0).all()
     np.testing.assert_allclose(taught.sum(axis=1), 1, atol=1e-5)
+
+
+def test_the_promise_of_possible_clusters_outlasts_a_lesson() -> None:
+    """Over 30 draws of 50 answers each: the threshold of what was held out keeps it for what was learned."""
+    features, probabilities, truth = two_groups(0, 800)
+    probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)
+    holds = []
+    for seed in range(30):
+        asked = np.random.default_rng(seed).permutation(800)[:50]
+        rest = np.setdiff1d(np.arange(800), asked)
+        held = held_out(probabilities[asked], features[asked], truth[asked])
+        least = least_probability(held[np.arange(50), truth[asked]], 0.9)
+        taught = learn(probabilities[asked], features[asked], truth[asked])(
+            probabilities[rest], features[rest]
+        )
+        holds.append((taught[np.arange(len(rest)), truth[rest]] >= least).mean())
+    assert 0.87 < np.mean(holds) < 0.98

@@ -89,14 +89,14 @@ def held_out(
     probabilities: NDArray[np.floating[Any]],
     features: NDArray[np.floating[Any]],
     right: NDArray[np.int64],
-) -> NDArray[np.int64]:
-    """(n_placed,) the cluster that each image gets from a lesson of the other four fifths; parameters as of `learn`."""
+) -> NDArray[np.float32]:
+    """(n_placed, n_clusters) what a lesson of the other four fifths says of each image; parameters as of `learn`."""
     fold_of = np.random.default_rng(0).permutation(np.arange(len(right)) % N_FOLDS)
-    said = np.empty(len(right), np.int64)
+    said = np.empty(probabilities.shape, np.float32)
     for fold in np.unique(fold_of):
         asked = fold_of == fold
         lesson = learn(probabilities[~asked], features[~asked], right[~asked])
-        said[asked] = lesson(probabilities[asked], features[asked]).argmax(axis=1)
+        said[asked] = lesson(probabilities[asked], features[asked])
     return said
 
 

@@ -252,9 +252,9 @@ def _edited(before: Run, edits: Sequence[Edit], began: Sequence[int]) -> Run:
     answers = {edit.file_name: edit for edit in edits if isinstance(edit, Answer)}  # the last one counts
     checked = check_answers(before, _was_right(before, edits))
     calibrated = before if checked is None else with_answers(before, checked)
-    least = None if checked is None else _least_probability(calibrated, answers)
     state = state_of(calibrated)
     perform(state, edits)
+    least = None if checked is None else _least_probability(calibrated, answers, state.of_right_when_held_out)
     if checked is not None and state.right_when_held_out:
         checked = with_lesson(
             checked, before, answers, state.right_when_held_out, state.own.cluster, state.own.confidence
@@ -319,12 +319,19 @@ def _was_right(before: Run, edits: Iterable[Edit]) -> dict[str, bool]:
     return right
 
 
-def _least_probability(run: Run, answers: Mapping[str, Answer]) -> float | None:
-    """From where on a cluster is possible for an image, where a coverage was asked for."""
+def _least_probability(
+    run: Run, answers: Mapping[str, Answer], when_held_out: Mapping[int, float]
+) -> float | None:
+    """From where on a cluster is possible for an image, where a coverage was asked for.
+
+    Where the run has learned from answers, each counts as those said that it wasn't learned from.
+    """
     if COVERAGE not in run.notes:
         return None
     of_right = [
-        0.0 if right is None or right >= run.n_clusters else float(run.probabilities[row, right])
+        0.0
+        if right is None or right >= run.n_clusters
+        else when_held_out.get(row, float(run.probabilities[row, right]))
         for name, row in counted_rows(run, answers).items()
         for right in [answers[name].right]
     ]

@@ -101,6 +101,7 @@ class EditState:
         # Of the images that a person placed what was said before of them: they, and learning from them, need no more.
         self.said_rows = np.empty(0, np.int64)
         self.said = own.part(self.said_rows)
+        self.of_right_when_held_out: dict[int, float] = {}
         self.right_when_held_out: dict[int, bool] = {}
         self.merged_into: dict[int, int] = {}
         self._rows: dict[str, int] | None = None
@@ -224,7 +225,8 @@ class EditState:
     def learn(self) -> None:
         """The images that a person placed say where those belong that look like them; they themselves stay.
 
-        `right_when_held_out` says of each of them whether the others would have placed it there.
+        `right_when_held_out` says of each of them whether the others would have placed it there, and
+        `of_right_when_held_out` how likely.
         """
         placed = self.own.placed[self.said_rows]
         rows, said = self.said_rows[placed], self.said.part(np.flatnonzero(placed))
@@ -239,9 +241,11 @@ class EditState:
         before = np.maximum(said.probabilities, np.float32(LEAST))
         before[:, gone] = 0
         held = held_out(before, features[rows], right)
-        agrees = dict(zip(rows.tolist(), (held == right).tolist(), strict=True))
+        agrees = dict(zip(rows.tolist(), (held.argmax(axis=1) == right).tolist(), strict=True))
+        likely = dict(zip(rows.tolist(), held[np.arange(len(rows)), right].tolist(), strict=True))
         # Of what was learned from before, `said` is no longer innocent: what it said then counts.
         self.right_when_held_out = agrees | self.right_when_held_out
+        self.of_right_when_held_out = likely | self.of_right_when_held_out
         lesson = learn(before, features[rows], right)
         for samples in (self.own, *([] if self.guests is None else [self.guests])):
             _teach(samples, lesson)
