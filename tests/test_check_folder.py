@@ -175,6 +175,7 @@ def test_new_images_follow_what_was_learned_and_a_second_round_counts(tmp_path: 
         read_run(run)
     )  # all answered: what the run was before is known, though it was other since
     assert checked is not None and checked.accuracy.value == pytest.approx(0.9)
+    assert checked.learned is not None and checked.learned.value > 0.95
 
 
 def test_without_images_there_is_a_table(tmp_path: Path, capsys) -> None:

@@ -138,7 +138,7 @@ def check_answers(run: Run, answers: Mapping[str, bool]) -> Checked | None:
 def with_lesson(
     checked: Checked,
     run: Run,
-    answers: Iterable[str],
+    answers: Mapping[str, bool],
     right_when_held_out: Mapping[int, bool],
     cluster: NDArray[np.int64],
     confidence: NDArray[np.floating[Any]],
@@ -147,17 +147,22 @@ def with_lesson(
 
     Parameters
     ----------
-    checked, run, answers
-        What they said before, of which run; the file names that were answered.
+    checked, run
+        What they said before, of which run.
+    answers
+        File name to whether the image belonged to the cluster that was asked about. Of those that weren't learned from
+        that counts: asked later, they are about what was learned.
     right_when_held_out
-        By row, of images that a person placed, whether the others would have placed it there. A wrong one of which
-        nobody said where it belongs counts as wrong.
+        By row, of images that were learned from, whether the others would have placed it there.
     cluster, confidence
         (n,) as they are now.
     """
-    rows = np.array(list(counted_rows(run, answers).values()), np.int64)
+    counted = counted_rows(run, answers)
+    rows = np.array(list(counted.values()), np.int64)
     stratum = strata(run.confidence, len(rows))
-    is_right = np.array([right_when_held_out.get(row, False) for row in rows.tolist()], np.bool_)
+    is_right = np.array(
+        [right_when_held_out.get(row, answers[name]) for name, row in counted.items()], np.bool_
+    )
     wrong = np.bincount(cluster, weights=1 - confidence)
     worst = int(wrong.argmax())
     return replace(

@@ -256,9 +256,9 @@ def _edited(before: Run, edits: Sequence[Edit], began: Sequence[int]) -> Run:
     perform(state, edits)
     least = None if checked is None else _least_probability(calibrated, answers, state.of_right_when_held_out)
     if checked is not None and state.right_when_held_out:
-        checked = with_lesson(
-            checked, before, answers, state.right_when_held_out, state.own.cluster, state.own.confidence
-        )
+        belong = {name: answer.belongs for name, answer in answers.items()}
+        right = state.right_when_held_out
+        checked = with_lesson(checked, before, belong, right, state.own.cluster, state.own.confidence)
     notes = {
         **before.notes,
         **({} if checked is None else {CHECKED: checked.to_json()}),
