@@ -89,7 +89,7 @@ COMMANDS = {
     "leaks": Command(("leaks", "images", "fewer", "-o", "leaks.csv", "-q")),
     "pick": Command(("pick", "run", "-n", "4", "-o", "picked"), (CLUSTER,)),
     "compare": Command(("compare", "run", "other", "-o", "moved.csv"), (CLUSTER, OTHER)),
-    "cut": Command(("cut", "run", "-k", "3", "-o", "finer", "-q"), (CLUSTER, RENAMED)),
+    "cut": Command(("cut", "other", "-k", "2", "-o", "coarser", "-q"), (OTHER,)),
     "update": Command(("update", "seen", "images", "-q"), (FEWER,)),
 }
 OUTPUTS = ("out", "out.onnx", "shards", "picked", "moved.csv")
@@ -188,7 +188,7 @@ def _seen(work: Path) -> list[str]:
     from ruc.run_folder import Places, read_run_and_model
 
     found = []
-    for name in ("run", "seen", "finer"):
+    for name in ("run", "seen", "coarser"):
         try:
             run, model = read_run_and_model(work / name)
             found.append(repr(run) + str([(part, one.config) for part, one in model.items()]))
