@@ -1,5 +1,5 @@
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -36,6 +36,16 @@ def test_the_curve_is_there_and_writes_as_json() -> None:
     assert estimate.candidates[best] == estimate.n_clusters == 4
     assert json.loads(json.dumps(asdict(estimate)))["n_clusters"] == 4
     assert estimate == estimate_n_clusters(features, neighbors, 3, 8, Runtime("cpu"))
+
+
+def test_neighbours_in_each_embedding_change_nothing() -> None:
+    features = blobs([40] * 4)
+    neighbors = nearest_neighbors(features, 20, RUNTIME)
+    parts = tuple(nearest_neighbors(features[:, half], 20, RUNTIME) for half in (slice(12), slice(12, 24)))
+    several = replace(neighbors, parts=parts)
+    assert estimate_n_clusters(features, several, 2, 8, RUNTIME) == estimate_n_clusters(
+        features, neighbors, 2, 8, RUNTIME
+    )
 
 
 def test_the_range_holds() -> None:

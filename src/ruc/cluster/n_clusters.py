@@ -7,7 +7,7 @@ several numbers are levels at which clusters are found again, and that is what i
 """
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -125,6 +125,10 @@ def estimate_n_clusters(
     unit = unit_features(features, min(k_min, len(features)))
     k_max = min(k_max, max(k_min, len(unit) // 3))
     k_max = count_different(unit, k_max)  # copies are no clusters of their own
+    if neighbors is not None:
+        neighbors = replace(
+            neighbors, parts=()
+        )  # the constants are of the graph of all embeddings side by side
     affinity = neighbor_graph(unit, runtime, neighbors)
     candidates = np.arange(k_min, k_max + 1)
     resamples = _resample(affinity, generator, k_max, runtime)
