@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from ruc.cluster.n_clusters import estimate_n_clusters
+from ruc.cluster.n_clusters import _in_words, _levels, _Resample, estimate_n_clusters
 from ruc.errors import InputError, NothingToClusterError
 from ruc.neighbors.search import nearest_neighbors
 from ruc.runtime import Runtime
@@ -86,8 +86,27 @@ def test_other_levels_are_named() -> None:
 
 def test_numbers_far_behind_are_no_levels() -> None:
     estimate = estimate_n_clusters(blobs([60] * 6), None, 2, 30, RUNTIME)
-    assert [each.n_clusters for each in estimate.levels] == [6]
+    assert estimate.levels[0].n_clusters == 6
     assert estimate.confidence == "6 clusters, quite sure: resamples agree to 100%"
+
+
+def resample_of(part: np.ndarray, groups: np.ndarray, links: list[list[float]]) -> _Resample:
+    return _Resample(part, np.ones(4), groups, np.asarray(links, np.float64))
+
+
+def test_what_is_found_again_no_more_than_by_chance_is_no_candidate() -> None:
+    """Two cross-cutting pairs of halves: as two clusters the resamples have nothing in common, as four all."""
+    part, groups = np.arange(80), np.arange(80) % 4
+    by_rows = resample_of(part, groups, [[9, 5, 1, 1], [5, 9, 1, 1], [1, 1, 9, 5], [1, 1, 5, 9]])
+    by_columns = resample_of(part, groups, [[9, 1, 5, 1], [1, 9, 1, 5], [5, 1, 9, 1], [1, 5, 1, 9]])
+    candidates, total = np.array([2, 3, 4]), np.array([0.9, 0.1, 0.8])
+    levels = _levels(80, [by_rows, by_columns], candidates, total)
+    assert [(each.n_clusters, each.found_again) for each in levels] == [(4, 1.0)]
+    assert _in_words(levels, candidates, total) == "4 clusters, a guess: resamples agree to 100%"
+    only = _levels(80, [by_rows, by_columns], candidates[:2], total[:2])
+    assert [each.n_clusters for each in only] == [2]
+    words = _in_words(only, candidates[:2], total[:2])
+    assert words == "2 clusters, a guess: resamples agree no more than by chance"
 
 
 def test_the_only_number_that_can_be_is_a_guess() -> None:

@@ -49,7 +49,12 @@ def data() -> ReportData:
         k_curve={
             "n_clusters": 4,
             "candidates": [2, 3, 4, 5, 6],
-            "scores": {"total": [0.1, 0.05, 0.5, 0.02, 0.3], "stability": [0.5, 0.2, 0.9, 0.1, 0.4]},
+            "scores": {"total": [0.1, 0.05, 0.5, 0.02, 0.3]},
+            "levels": [
+                {"n_clusters": 4, "found_again": 0.9, "total": 0.5},
+                {"n_clusters": 6, "found_again": 0.4, "total": 0.3},
+                {"n_clusters": 2, "found_again": 0.5, "total": 0.1},
+            ],
             "confidence": "4 clusters, fairly sure; 6 comes next",
         },
     )

@@ -35,10 +35,8 @@ RESOLUTION = 0.5
 LEAST_EIGENVALUE = 0.02  # of the Laplacian: a leap from less is one from nothing
 NEARBY = 0.7  # of the natural logarithm, a factor of two: numbers within it are compared with; 0.5 is as good
 SURE_LEAD, SURE_FOUND_AGAIN = 0.3, 0.8  # nine of nine such were within 1 of the truth (experiments/LOG.md)
-MOST_LEVELS, LEVEL_LAG = (
-    4,
-    0.5,
-)  # how many are said, and how far behind the best in total, for a line to hold them
+MOST_LEVELS, LEVEL_LAG = 4, 0.5  # how many are kept, and how far behind the best in total one is still named
+LEAST_FOUND_AGAIN = 0.005  # less is said as 0%: no more alike than by chance, so the number is no candidate
 
 
 @dataclass(frozen=True)
@@ -51,10 +49,13 @@ class Level:
         The number.
     found_again
         Mean adjusted Rand index of the clusters of each two resamples.
+    total
+        Its score, as of `KEstimate`.
     """
 
     n_clusters: int
     found_again: float
+    total: float
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ class KEstimate:
         at numbers nearby), "nearness" (to the number of communities of resampled neighbour graphs), and their sum
         "total".
     levels
-        The numbers that stand out, the best first.
+        The numbers that score better than both beside them, the best first: at most four, and none whose clusters
+        resamples find again no more than by chance, but where that is so of each.
     confidence
         One line that says how sure it is.
     """
@@ -205,13 +207,15 @@ def _eigengap(eigenvalues: NDArray[np.float64], candidates: NDArray[np.int64]) -
 def _levels(
     n_samples: int, resamples: list[_Resample], candidates: NDArray[np.int64], total: NDArray[np.float64]
 ) -> tuple[Level, ...]:
-    """The best number, and what else is better than both numbers beside it and not far behind."""
+    """The best number, and what else is better than both numbers beside it, where resamples find its clusters again."""
     padded = np.pad(total, 1, constant_values=-np.inf)
-    stands_out = (total >= padded[:-2]) & (total >= padded[2:]) & (total > total.max() - LEVEL_LAG)
+    stands_out = (total >= padded[:-2]) & (total >= padded[2:])
     order = [int(i) for i in np.argsort(-total, kind="stable") if stands_out[i]][:MOST_LEVELS]
-    return tuple(
-        Level(int(candidates[i]), _agreement(n_samples, resamples, int(candidates[i]))) for i in order
+    levels = tuple(
+        Level(int(candidates[i]), _agreement(n_samples, resamples, int(candidates[i])), float(total[i]))
+        for i in order
     )
+    return tuple(each for each in levels if each.found_again >= LEAST_FOUND_AGAIN) or levels[:1]
 
 
 def _agreement(n_samples: int, resamples: list[_Resample], n_clusters: int) -> float:
@@ -230,12 +234,15 @@ def _agreement(n_samples: int, resamples: list[_Resample], n_clusters: int) -> f
 
 def _in_words(levels: tuple[Level, ...], candidates: NDArray[np.int64], total: NDArray[np.float64]) -> str:
     best = levels[0]
+    if best.found_again < LEAST_FOUND_AGAIN:
+        return f"{best.n_clusters} clusters, a guess: resamples agree no more than by chance"
     others = total[np.abs(candidates - best.n_clusters) > 1]
-    lead = float(total.max() - others.max()) if len(others) else 0.0
+    lead = float(best.total - others.max()) if len(others) else 0.0
     agree = f"resamples agree to {100 * best.found_again:.0f}%"
     if lead > SURE_LEAD and best.found_again > SURE_FOUND_AGAIN:
         return f"{best.n_clusters} clusters, quite sure: {agree}"
-    if len(levels) == 1:
+    near = [each for each in levels[1:] if each.total > best.total - LEVEL_LAG]
+    if not near:
         return f"{best.n_clusters} clusters, a guess: {agree}"
-    rest = ", ".join(f"{each.n_clusters} ({100 * each.found_again:.0f}%)" for each in levels[1:])
+    rest = ", ".join(f"{each.n_clusters} ({100 * each.found_again:.0f}%)" for each in near)
     return f"{best.n_clusters} clusters, a guess: {agree}; other levels to look at: {rest}"

@@ -82,28 +82,21 @@ const measureNames = { total: 'All together', eigengap: 'Leap of the eigenvalues
 const mostWeighed = 3; // numbers of clusters that are shown with pictures
 const mostFaces = 60; // clusters of one of them
 
-// The numbers that score best, each better than those next to it.
-function bestNumbers(curve) {
-  const total = curve.scores.total || [];
-  const isPeak = (at) => total[at] > 0 && !(total[at - 1] > total[at]) && !(total[at + 1] > total[at]);
-  return curve.candidates.map((k, at) => ({ k, at })).filter(({ at }) => isPeak(at)).sort((a, b) => total[b.at] - total[a.at]).slice(0, mostWeighed);
-}
-
 // What so many groups would hold: the most typical image of each, and what makes a run of them.
-function numberRow({ k, at }, curve, tree) {
+function numberRow({ n_clusters: k, total, found_again: again }, curve, tree) {
   const isChosen = k === curve.n_clusters;
   const groups = tree && k <= tree.nLeaves ? tree.groups(k) : [];
   const faces = byKey(groups, (group) => -tree.members[group].length).slice(0, mostFaces).map((group) => {
     const [row] = byKey(tree.members[group].filter((one) => isPictured(one) || !data.hasImages), (one) => base.rank[one]);
     return row !== undefined && button(pictureOf(row), () => openDetail(row, tree.members[group]), { class: 'face-button', title: `${plural(tree.members[group].length, noun)}`, 'aria-label': `${plural(tree.members[group].length, noun)} like ${data.fileNames[row]}`, 'data-row': row });
   });
-  const again = data.command.replace(/ -o again\/$/, ` -k ${k} -o again/`);
+  const anew = data.command.replace(/ -o again\/$/, ` -k ${k} -o again/`);
   return h('article', { class: 'number-row' },
     h('h3', null, plural(k, 'cluster'), isChosen && h('span', { class: 'verdict good' }, 'chosen')),
-    h('p', { class: 'note' }, `Score ${tidy(curve.scores.total[at])}${curve.scores.stability ? `; resamples agree to ${percent(curve.scores.stability[at])}` : ''}.${groups.length > mostFaces ? ` The largest ${mostFaces} of them:` : ''}`),
+    h('p', { class: 'note' }, `Score ${tidy(total)}; resamples agree ${Math.round(again * 100) ? `to ${percent(again)}` : 'no more than by chance'}.${groups.length > mostFaces ? ` The largest ${mostFaces} of them:` : ''}`),
     h('div', { class: 'faces' }, faces),
     !isChosen && groups.length > 0 && commandLine(`ruc cut ${data.runFolder} -k ${k} -o new/`),
-    !isChosen && !groups.length && data.command && commandLine(again));
+    !isChosen && !groups.length && data.command && commandLine(anew));
 }
 
 function buildNumberOfClusters() {
@@ -114,9 +107,9 @@ function buildNumberOfClusters() {
     const points = curve.candidates.map((k, index) => [k, curve.scores[name][index]]).filter(([, score]) => Number.isFinite(score));
     return points.length > 1 && lineChart(measureNames[name] || name, points, { x: 'K', mark: curve.n_clusters });
   });
-  const best = bestNumbers(curve);
+  const best = (curve.levels || []).slice(0, mostWeighed);
   const rows = h('div', { class: 'number-rows' });
-  section('number', 'Number of clusters', `${curve.confidence || `${curve.n_clusters} were chosen`}. Look at what each number would hold, the most typical ${noun} of each cluster.`, rows,
+  section('number', 'Number of clusters', `${curve.confidence || `${curve.n_clusters} were chosen`}. ${best.length ? `Look at what each number would hold, the most typical ${noun} of each cluster.` : ''}`, rows,
     h('details', null, h('summary', null, 'What the numbers were read off: higher is better, the dashed line is the choice'), h('div', { class: 'charts' }, charts)));
   whenNear(rows, () => {
     const tree = data.tree && readTree(data.tree);
