@@ -66,7 +66,8 @@ def _root(
 GROUPS = {
     "Make runs": (running.cluster, running.refine, running.demo),
     "Look and correct": (
-        editing.open_, editing.check, editing.apply_, editing.merge, editing.split, editing.rename, editing.undo,
+        editing.open_, editing.check, editing.apply_, editing.merge, editing.split, editing.rename, editing.name,
+        editing.undo,
     ),
     "Go on from a run": (running.predict, editing.update, curating.cut, running.evaluate, curating.export),
     "Search and compare": (

@@ -1,13 +1,14 @@
 """Commands that change a finished run: looked at, corrected, checked, taken back."""
 
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from ruc.commands.options import Device, Quiet, RunFolder, share_of
-from ruc.commands.terminal import print_edited, set_logging
+from ruc.commands.options import Device, Json, Quiet, RunFolder, share_of
+from ruc.commands.terminal import print_edited, print_json, print_table, set_logging
 
 
 def open_(
@@ -80,6 +81,46 @@ def rename(
 
     what = f"rename {cluster!r} to {name!r}"
     print_edited(run, edit_folder(run, what, lambda r: [rename_cluster(r, cluster, name)]))
+
+
+def name(
+    run: RunFolder,
+    words: Annotated[Path, typer.Option(help="A text file of words or short phrases, one a line.")],
+    model: Annotated[
+        Path,
+        typer.Option(
+            help="The folder of a model of images and text, such as CLIP or SigLIP: config.json, model.safetensors, "
+            "preprocessor_config.json and its tokenizer."
+        ),
+    ],
+    prompt: Annotated[str, typer.Option(help="The text that a word is put into.")] = "a photo of a {}",
+    images: Annotated[Path | None, typer.Option(help="Where the images are now, if they were moved.")] = None,
+    device: Device = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Call clusters by those words of a list that fit their images best; what has a name keeps it."""
+    set_logging(quiet or as_json)
+    from ruc.name_clusters import name_clusters
+    from ruc.runtime import Runtime
+
+    runtime = Runtime(device or "auto", verbose=not (quiet or as_json))
+    named = name_clusters(run, words, model, runtime, prompt, images)
+    if as_json:
+        print_json([asdict(one) for one in named.proposals])
+        return
+    rows = [
+        (
+            str(one.cluster),
+            one.word,
+            one.next_word,
+            f"{one.lead:.3g}",
+            f"keeps its number: {one.kept}" if one.kept else f"called {one.word}",
+        )
+        for one in named.proposals
+    ]
+    print_table([("cluster", "best word", "next", "times as likely", ""), *rows])
+    print_edited(run, named.run, undone=all(one.kept for one in named.proposals))
 
 
 def check(
@@ -161,7 +202,7 @@ def undo(
         ),
     ] = None,
 ) -> None:
-    """Take back what the last merge, split, rename or apply did to a run."""
+    """Take back what the last merge, split, rename, name or apply did to a run."""
     from ruc.edit_folder import undo_in_folder
     from ruc.edits.words import in_words
 

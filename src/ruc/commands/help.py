@@ -30,6 +30,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "merge": ("ruc merge run/ sky 3",),
     "split": ("ruc split run/ 2 --parts 3",),
     "rename": ("ruc rename run/ 0 sky",),
+    "name": ("ruc name run/ --words words.txt --model siglip/",),
     "check": ("ruc check run/ --n 50",),
     "apply": ("ruc apply run/ edits.json", "ruc apply run/ answers.csv --coverage 90%"),
     "undo": ("ruc undo run/",),

@@ -1,6 +1,6 @@
 """Features of a pretrained network from the Hugging Face hub or a local folder, straight from the files."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -69,8 +69,14 @@ def load_pretrained(name_or_dir: str | Path, runtime: Runtime, revision: str | N
     return of_module(name, network, preprocessing, origin, runtime, mixed_precision=True)
 
 
-def _load_network(folder: Path, name: str) -> tuple[nn.Module, bool]:
-    """The vision network in float32, and whether its pooling layer can be used."""
+def load_model(folder: Path, name: str) -> tuple[Any, tuple[str, ...]]:
+    """A model of transformers as it lies in a folder, and the keys that its weights lack; no code beside it is run.
+
+    Raises
+    ------
+    WeightsError
+        It is none that transformers knows, or it has no safetensors.
+    """
     from transformers import AutoModel
 
     try:
@@ -86,14 +92,25 @@ def _load_network(folder: Path, name: str) -> tuple[nn.Module, bool]:
         raise WeightsError(
             f"{name} is no model transformers can load ({first_line(error)}); {WAY_OUT}"
         ) from error
-    vision = getattr(model, "vision_model", model)
-    # A pooling layer the checkpoint does not have would be random (DINO's ViT): the class token is used then.
-    missing = [key for key in info["missing_keys"] if not key.startswith("text_model.")]
-    without_pooler = any("pooler" in key for key in missing)
-    if any("pooler" not in key for key in missing):
+    return model, tuple(info["missing_keys"])
+
+
+def check_complete(missing: Sequence[str], name: str) -> None:
+    """Raise `WeightsError` where weights lack keys: what transformers puts in their place is random."""
+    if missing:
         raise WeightsError(
             f"the weights of {name} are incomplete: {missing[0]} and {len(missing) - 1} more are missing"
         )
+
+
+def _load_network(folder: Path, name: str) -> tuple[nn.Module, bool]:
+    """The vision network in float32, and whether its pooling layer can be used."""
+    model, missing = load_model(folder, name)
+    vision = getattr(model, "vision_model", model)
+    # A pooling layer the checkpoint does not have would be random (DINO's ViT): the class token is used then.
+    seen = [key for key in missing if not key.startswith("text_model.")]
+    without_pooler = any("pooler" in key for key in seen)
+    check_complete([key for key in seen if "pooler" not in key], name)
     if not getattr(vision, "main_input_name", "pixel_values") == "pixel_values":
         raise WeightsError(f"{name} is no vision model (it takes {vision.main_input_name}); {WAY_OUT}")
     network: nn.Module = vision.float()
