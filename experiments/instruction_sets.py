@@ -31,7 +31,7 @@ WAYS = {
 def images_of(name: str, folder: Path, n_images: int) -> tuple[Path, int]:
     """A folder with the first images of a set, and the number of its classes."""
     if name == "digits":
-        from ruc.demo import write_digits
+        from ruc.doors.demo import write_digits
 
         images, truth = write_digits(folder / "digits")
     else:

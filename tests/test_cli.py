@@ -257,7 +257,7 @@ def test_an_output_that_cannot_be_written_is_said_before_the_work(
     Path("file").write_text("mine")
     os.mkfifo("pipe")
     Path("table.csv").write_text("\n".join(["file_name", *(f"shapes/{name}" for name in shapes[1])]))
-    for place in ("ruc.predict.predict", "ruc.embedding.embed_images", "ruc.export.parquet.table_of"):
+    for place in ("ruc.doors.predict.predict", "ruc.embedding.embed_images", "ruc.export.parquet.table_of"):
         monkeypatch.setattr(place, work)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert ruc(*arguments) == 1

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from ruc.cluster.auto import METHODS, Method
+from ruc.doors.predict import predict
 from ruc.embed.known import EMBEDDERS, Known
 from ruc.estimators import RobustClusterer
 from ruc.images.source import find_images
 from ruc.pipeline import run_to_folder
-from ruc.predict import predict
 from ruc.run_folder import read_model, read_run
 from ruc.runtime import Runtime
 from ruc.settings import make_settings

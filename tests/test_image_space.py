@@ -9,6 +9,7 @@ import pytest
 import torch
 from shapes import write_shapes
 
+from ruc.doors.predict import predict
 from ruc.embed.maps import load_blocks
 from ruc.errors import InputError
 from ruc.evaluation.robustness import LINEAR_HEAD, subjects_of
@@ -20,7 +21,6 @@ from ruc.neighbors.search import nearest_neighbors
 from ruc.networks import Cut
 from ruc.networks.last_blocks import last_size
 from ruc.pipeline import run_to_folder
-from ruc.predict import predict
 from ruc.refine.map_space import MapSpace
 from ruc.refine.ruc import refine
 from ruc.refine.select import select_clean

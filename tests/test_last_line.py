@@ -76,7 +76,7 @@ def test_every_command_says_it(
         raise raised
 
     monkeypatch.chdir(tmp_path)
-    for place in ("ruc.edit_folder.update_run", "ruc.export.export.read_run"):
+    for place in ("ruc.doors.edit_folder.update_run", "ruc.export.export.read_run"):
         monkeypatch.setattr(place, stop)
     assert ruc(*command) == status
     shown = capsys.readouterr().err

@@ -10,13 +10,13 @@ from blobs import make_blobs, make_problem, make_wrong
 from ruc.belief.evidence import Evidence
 from ruc.belief.known import Known
 from ruc.belief.predictor import Predictor
+from ruc.doors.predict import predict
 from ruc.estimators import RobustClusterer
 from ruc.images.views import PAPER
 from ruc.labels.clustering import Clustering
 from ruc.neighbors.search import nearest_neighbors
 from ruc.networks import NetworkSettings, ResNet, seeded_init
 from ruc.pipeline import run_to_folder
-from ruc.predict import predict
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import FeatureSpace, ImageSpace
 from ruc.repair import choose_start, repair

@@ -12,8 +12,8 @@ from ruc.copies.changes import look, name_of
 from ruc.copies.groups import make_groups
 from ruc.copies.pairs import find_pairs
 from ruc.copies.pictures import Pictures, read_pictures, sharpness_of
+from ruc.doors.find_copies import copies_to_csv, leaks_to_csv
 from ruc.errors import InputError, RunFolderError
-from ruc.find_copies import copies_to_csv, leaks_to_csv
 from ruc.images.source import find_images
 from ruc.runtime import Runtime
 

@@ -12,13 +12,13 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from torch import nn
 
+from ruc.doors.predict import predict
 from ruc.embed.onnx import load_onnx
 from ruc.embed.packaged import load_packaged
 from ruc.errors import InputError, WeightsError
 from ruc.export.onnx import export_onnx
 from ruc.images.source import find_images
 from ruc.pipeline import run_to_folder
-from ruc.predict import predict
 from ruc.run_folder import read_model, read_run
 from ruc.runtime import Runtime
 from ruc.settings import make_settings

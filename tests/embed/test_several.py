@@ -5,12 +5,12 @@ import pytest
 from PIL import Image
 
 from ruc import ImageClusterer, RobustClusterer
+from ruc.doors.predict import predict, predict_to_csv
 from ruc.errors import InputError
 from ruc.export.onnx import export_model
 from ruc.images.source import find_images
 from ruc.neighbors.graphs import neighbor_graph
 from ruc.pipeline import run_to_folder
-from ruc.predict import predict, predict_to_csv
 from ruc.refine.settings import RefineSettings
 from ruc.run_folder import read_model, read_run
 from ruc.runtime import Runtime

@@ -13,6 +13,7 @@ from torch import nn
 from ruc.belief.calibration import Calibration
 from ruc.belief.memory import Memory, sketch
 from ruc.belief.predictor import Predictor
+from ruc.doors.predict import predict
 from ruc.embed.checkpoint import CheckpointEmbedder
 from ruc.embed.combined import CombinedEmbedder
 from ruc.embed.maps import load_blocks
@@ -26,7 +27,6 @@ from ruc.images.source import find_images
 from ruc.images.views import ViewPolicy, to_float
 from ruc.networks import Cut, ImageNetwork, LastBlocksNetwork, NetworkSettings, ResNet, State, relu_layers
 from ruc.networks.last_blocks import last_size
-from ruc.predict import predict
 from ruc.refine.networks import Head
 from ruc.refine.trained import Pair
 from ruc.runtime import Runtime

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ruc.cluster.checkpoint import cluster_by_checkpoint
+from ruc.doors.predict import predict
 from ruc.embed import embedder_from_state
 from ruc.embed.checkpoint import CheckpointEmbedder
 from ruc.embedding import embed_images
@@ -21,7 +22,6 @@ from ruc.images.source import find_images
 from ruc.networks import ImageNetwork
 from ruc.networks.checkpoints import is_checkpoint, load_checkpoint
 from ruc.pipeline import choose_space, embed, initial_clustering
-from ruc.predict import predict
 from ruc.refine.checkpoint import pair_from_checkpoint
 from ruc.refine.spaces import ImageSpace
 from ruc.refine.trained import Pair

@@ -754,9 +754,9 @@ def fault_of(fuzz: Fuzz, kind: str, number: int, seed: int) -> str | None:
         with (
             _at(fuzz.work),
             mock.patch("ruc.pipeline.find_neighbors", _stop),
-            mock.patch.multiple("ruc.measure", **drawn) if drawn else nullcontext(),
+            mock.patch.multiple("ruc.doors.measure", **drawn) if drawn else nullcontext(),
             mock.patch("typer.main.get_command", command_line),
-            mock.patch("ruc.measure.evaluate_run", quick),
+            mock.patch("ruc.doors.measure.evaluate_run", quick),
         ):
             status, _, err = give(arguments)
             if status == 0 and (wrong := nonsense(fuzz.work, arguments)):

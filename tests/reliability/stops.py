@@ -353,17 +353,17 @@ def main() -> None:
 
 def warm(harness: Harness) -> None:
     """Import what the commands import, so that children begin at once."""
-    import ruc.check_folder
-    import ruc.compare_runs
-    import ruc.cut_run
-    import ruc.edit_folder
+    import ruc.doors.check_folder
+    import ruc.doors.compare_runs
+    import ruc.doors.cut_run
+    import ruc.doors.edit_folder
+    import ruc.doors.find_copies
+    import ruc.doors.measure
+    import ruc.doors.pick_images
+    import ruc.doors.predict
+    import ruc.doors.update_run
     import ruc.export.export
-    import ruc.find_copies
-    import ruc.measure
-    import ruc.pick_images
     import ruc.pipeline
-    import ruc.predict
-    import ruc.update_run
 
     write_inputs(harness.work)
     os.chdir(harness.work)

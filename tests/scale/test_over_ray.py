@@ -11,11 +11,11 @@ from pyarrow import parquet
 from sklearn.datasets import make_blobs
 from slow_worker import Slow
 
-from ruc.embed_to_files import embed_to_files
+from ruc.doors.embed_to_files import embed_to_files
+from ruc.doors.predict import FinishedRun
 from ruc.errors import InputError, NothingToClusterError
 from ruc.images.source import find_images
 from ruc.pipeline import run_to_folder
-from ruc.predict import FinishedRun
 from ruc.runtime import Runtime
 from ruc.scale import embedding, filling, images, predicting
 from ruc.scale.embedding import embed_to_shards

@@ -19,7 +19,7 @@ def nearest(
 ) -> None:
     """List the images of a run that are most like new ones, with their clusters."""
     set_logging(quiet=True)
-    from ruc.nearest import nearest as find
+    from ruc.doors.nearest import nearest as find
     from ruc.runtime import Runtime
 
     near = find(run, images, n, Runtime(device or "auto"))
@@ -44,7 +44,7 @@ def pick(
 ) -> None:
     """Pick images that stand for the others, for labelling or to show, as a table and a folder."""
     set_logging(quiet=True)
-    from ruc.pick_images import pick_to_folder
+    from ruc.doors.pick_images import pick_to_folder
 
     picked = pick_to_folder(run, output, n, by, per_cluster, how, images, excel_safe)
     typer.echo(f"{len(picked.rows)} images: {picked.target / 'picked.csv'}")
@@ -61,7 +61,7 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Tell which images are in other clusters in a second run over the same images."""
-    from ruc.compare_runs import compare_folders, matched_line
+    from ruc.doors.compare_runs import compare_folders, matched_line
 
     found = compare_folders(first, second, output, overwrite, excel_safe)
     if as_json:
@@ -99,7 +99,7 @@ def cut(
     shows it.
     """
     set_logging(quiet)
-    from ruc.cut_run import cut_to_folder
+    from ruc.doors.cut_run import cut_to_folder
     from ruc.summary import summary_lines
 
     made = cut_to_folder(run, n_clusters, output, device or "auto", overwrite, verbose=not quiet)
@@ -131,7 +131,7 @@ def copies(
     Copies in another size, encoding or light, mirrored, turned by quarters, framed or cropped by up to a sixth.
     """
     set_logging(quiet)
-    from ruc.find_copies import copies_to_csv
+    from ruc.doors.find_copies import copies_to_csv
     from ruc.runtime import Runtime
     from ruc.skipped import skipped_note
 
@@ -156,7 +156,7 @@ def leaks(
 ) -> None:
     """List images of one folder that are (nearly) in another, as when training images leak into a test."""
     set_logging(quiet)
-    from ruc.find_copies import leaks_to_csv
+    from ruc.doors.find_copies import leaks_to_csv
     from ruc.runtime import Runtime
     from ruc.skipped import skipped_note
 

@@ -24,7 +24,7 @@ def open_(
     """Open a run's report live: edits go straight into the run, and originals are shown."""
     import webbrowser
 
-    from ruc.live import LiveRun, LiveServer
+    from ruc.doors.live import LiveRun, LiveServer
 
     set_logging(quiet=True)
     with LiveServer(LiveRun(run), port) as server:
@@ -46,7 +46,7 @@ def merge(
     ],
 ) -> None:
     """Merge clusters of a run into the first one named."""
-    from ruc.edit_folder import edit_folder
+    from ruc.doors.edit_folder import edit_folder
     from ruc.edits import Merge, find_cluster
 
     edited = edit_folder(
@@ -63,7 +63,7 @@ def split(
     ] = 2,
 ) -> None:
     """Split a cluster of a run by what its images look like."""
-    from ruc.edit_folder import edit_folder
+    from ruc.doors.edit_folder import edit_folder
     from ruc.edits import find_cluster, split_cluster
 
     what = f"split {cluster!r} into {parts}"
@@ -76,7 +76,7 @@ def rename(
     name: Annotated[str, typer.Argument(help="The new name.")],
 ) -> None:
     """Give a cluster of a run a name."""
-    from ruc.edit_folder import edit_folder
+    from ruc.doors.edit_folder import edit_folder
     from ruc.edits import rename_cluster
 
     what = f"rename {cluster!r} to {name!r}"
@@ -101,7 +101,7 @@ def name(
 ) -> None:
     """Call clusters by those words of a list that fit their images best; what has a name keeps it."""
     set_logging(quiet or as_json)
-    from ruc.name_clusters import name_clusters
+    from ruc.doors.name_clusters import name_clusters
     from ruc.runtime import Runtime
 
     runtime = Runtime(device or "auto", verbose=not (quiet or as_json))
@@ -129,7 +129,7 @@ def check(
     seed: Annotated[int | None, typer.Option(help="Of the draw.  [default: the run's]")] = None,
 ) -> None:
     """Ask a person about some images, drawn by chance: their answers say how many of all are right."""
-    from ruc.check_folder import ask
+    from ruc.doors.check_folder import ask
 
     asked = ask(run, n_asked, seed)
     where = asked.page or f"{asked.table} (fill the column answer with yes or no)"
@@ -157,7 +157,7 @@ def apply_(
     ] = None,
 ) -> None:
     """Put edits made in a run's report, or answers to `ruc check`, into the run."""
-    from ruc.edit_folder import apply_file
+    from ruc.doors.edit_folder import apply_file
 
     print_edited(run, apply_file(run, edits, coverage))
 
@@ -184,8 +184,8 @@ def update(
 ) -> None:
     """Let new images of a run's folder join it; the others keep cluster, confidence and edits."""
     set_logging(quiet)
+    from ruc.doors.update_run import update_folder, updated_lines
     from ruc.runtime import Runtime
-    from ruc.update_run import update_folder, updated_lines
 
     runtime = Runtime(device or "auto", verbose=not quiet)
     updated = update_folder(run, source, runtime, vanished, new_clusters)
@@ -203,7 +203,7 @@ def undo(
     ] = None,
 ) -> None:
     """Take back what the last merge, split, rename, name or apply did to a run."""
-    from ruc.edit_folder import undo_in_folder
+    from ruc.doors.edit_folder import undo_in_folder
     from ruc.edits.words import in_words
 
     edited, undone = undo_in_folder(run, edits)

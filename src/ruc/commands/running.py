@@ -157,8 +157,8 @@ def predict(
 ) -> None:
     """Give new images the clusters of a finished run."""
     set_logging(quiet)
+    from ruc.doors.predict import predict_to_csv
     from ruc.images.reading import MOST_MEGAPIXELS
-    from ruc.predict import predict_to_csv
     from ruc.runtime import Runtime
     from ruc.skipped import skipped_note
 
@@ -190,8 +190,8 @@ def evaluate(
 ) -> None:
     """Measure a run against ground truth: accuracy, NMI, ARI, calibration, before and after."""
     set_logging(quiet)
+    from ruc.doors.measure import measure_runs
     from ruc.evaluation.tables import compare, evaluation_lines, evaluation_rows
-    from ruc.measure import measure_runs
     from ruc.runtime import Runtime
 
     attacks = tuple(name.strip().lower() for name in attack.split(",")) if attack else ()
@@ -238,7 +238,7 @@ def embed(
     """Turn images into unit-norm features, for `--features` or for other tools."""
     set_logging(quiet)
     from ruc.cache import cache_for
-    from ruc.embed_to_files import embed_to_files
+    from ruc.doors.embed_to_files import embed_to_files
     from ruc.settings import make_settings
     from ruc.skipped import skipped_note
 
@@ -292,7 +292,7 @@ def cache(
 
 def weights() -> None:
     """Say which backbones are at hand, where they were looked for, and how to bring one to an offline machine."""
-    from ruc.weights import weights_lines
+    from ruc.doors.weights import weights_lines
 
     typer.echo("\n".join(weights_lines()))
 
@@ -304,7 +304,7 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """Run the main job on scikit-learn's scanned digits: cluster, then evaluate."""
-    from ruc.demo import write_digits
+    from ruc.doors.demo import write_digits
 
     images, truth = write_digits(output)
     run = output / "run"
@@ -364,6 +364,6 @@ def _learn(run: Path, options: list[str]) -> None:
             f"{', '.join(options)} given with the finished run {run}; expected the run alone, which learns from its "
             "answers as it is: or images and --labels"
         )
-    from ruc.edit_folder import learn_in_folder
+    from ruc.doors.edit_folder import learn_in_folder
 
     print_edited(run, learn_in_folder(run))

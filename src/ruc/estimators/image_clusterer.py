@@ -11,12 +11,12 @@ from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils.validation import check_is_fitted
 
 from ruc.belief.known import Known
+from ruc.doors.predict import predict
 from ruc.estimators.parameters import Constants, constants_of, seed_of, warn_of
 from ruc.images.reading import MOST_MEGAPIXELS
 from ruc.images.source import Images, ImageSource, find_images
 from ruc.labels.clustering import UNKNOWN
 from ruc.pipeline import run_pipeline
-from ruc.predict import predict
 from ruc.report.data import ReportData, report_data
 from ruc.report.in_notebook import InNotebook
 from ruc.report.report import write_report

@@ -70,7 +70,7 @@ def write_report(
     seed
         Of the 2-D map, which is computed where `data.positions` is absent.
     live_token
-        Where a server is to be told of the edits, as `ruc.live` does: what the page shows it.
+        Where a server is to be told of the edits, as `ruc.doors.live` does: what the page shows it.
     """
     if data.positions is None and data.features is not None and len(data.file_names) > 1:
         positions, name = map_positions(data.features, seed)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
+from ruc.doors.predict import FinishedRun
 from ruc.edits import junk_clusters, run_id
 from ruc.errors import InputError, NothingToClusterError, UsageError
 from ruc.images.reading import Reading
 from ruc.images.source import find_images
 from ruc.pipeline import fingerprint
-from ruc.predict import FinishedRun
 from ruc.runtime import Runtime
 from ruc.scale.filling import fill
 from ruc.scale.images import image_shards, source_of, why_skipped

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import parse_qs, urlsplit
 
-from ruc.edit_folder import report_of
+from ruc.doors.edit_folder import report_of
 from ruc.edits import Edit, apply_edits, edits_of, undo_edits
 from ruc.edits.edit import from_json, to_json
 from ruc.errors import InputError, RucError

@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 
 from ruc.belief.predictor import Predictor
+from ruc.doors.predict import predict
 from ruc.embed.pixels import fit_pixels
 from ruc.images.source import find_images
 from ruc.networks import ImageNetwork, NetworkSettings, ResNet, State, seeded_init
-from ruc.predict import predict
 from ruc.refine.networks import Head
 from ruc.refine.trained import Pair
 from ruc.runtime import Runtime

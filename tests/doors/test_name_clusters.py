@@ -10,8 +10,8 @@ from image_text_models import make_clip, pixels_of, save_image_text, teach, toke
 from shapes import write_shapes
 
 from ruc.cli import main
+from ruc.doors.name_clusters import read_words
 from ruc.errors import InputError
-from ruc.name_clusters import read_words
 from ruc.run_folder import read_run
 
 WORD_OF = {"across": "bar", "down": "column", "square": "square"}

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ruc.edit_folder import edit_folder
+from ruc.doors.edit_folder import edit_folder
 from ruc.edits import UNWRITABLE, Edit
 from ruc.edits.by_words import Proposal, check_words, propose_names, unnamed_clusters
 from ruc.embed.image_text import ImageTextModel, load_image_text

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from test_cli import small_run
 
+from ruc.doors.measure import measure_runs
 from ruc.errors import RunFolderError
-from ruc.measure import measure_runs
 from ruc.run_folder import write_run
 from ruc.runtime import Runtime
 
@@ -24,7 +24,7 @@ def test_a_run_that_cannot_be_written_to_is_said_before_the_work(
     write_run(tmp_path / "run", small_run("photos", ("a", "b", "c")), {})
     np.save(tmp_path / "truth.npy", np.array([0, 1, 0]))
     monkeypatch.setattr("tempfile.TemporaryFile", forbidden)
-    monkeypatch.setattr("ruc.measure.evaluate_run", work)
+    monkeypatch.setattr("ruc.doors.measure.evaluate_run", work)
     with pytest.raises(RunFolderError, match=r"cannot write to .*run \(Permission denied\); expected"):
         measure_runs([tmp_path / "run"], tmp_path / "truth.npy", Runtime("cpu"))
 
@@ -38,7 +38,7 @@ def test_a_run_is_measured_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
     before = {path.name for path in (tmp_path / "run").iterdir()}
     for last in ("figure_to_svg", "write_report"):
         with monkeypatch.context() as patched:
-            patched.setattr(f"ruc.measure.{last}", failing)
+            patched.setattr(f"ruc.doors.measure.{last}", failing)
             with pytest.raises(KeyboardInterrupt):
                 measure_runs([tmp_path / "run"], tmp_path / "truth.npy", Runtime("cpu"))
         assert {path.name for path in (tmp_path / "run").iterdir()} == before

@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import normalized_mutual_info_score
 from test_summary import make_run
 
-from ruc.compare_runs import compare, matched_line
+from ruc.doors.compare_runs import compare, matched_line
 from ruc.errors import InputError
 from ruc.run_folder import Run
 

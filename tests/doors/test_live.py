@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ruc.edit_folder import edit_folder
+from ruc.doors.edit_folder import edit_folder
+from ruc.doors.live import LiveRun, LiveServer
 from ruc.edits import Merge, Rename, edits_of
 from ruc.edits.edit import to_json
 from ruc.errors import InputError
-from ruc.live import LiveRun, LiveServer
 from ruc.run_folder import Run, read_run, write_run
 
 CHROMIUM = next(

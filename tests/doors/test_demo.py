@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from ruc.demo import write_digits
+from ruc.doors.demo import write_digits
 
 
 def test_digits_are_written_as_images_with_their_truth(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from ruc.belief.known import Known
 from ruc.check.checked import LEAST, POSSIBLE
 from ruc.check.coverage import possible_clusters
-from ruc.edit_folder import report_of
+from ruc.doors.edit_folder import report_of
+from ruc.doors.predict import Prediction, predict
 from ruc.edits import apply_edits, before_edits
 from ruc.edits.apply import BEGAN, EDITS, as_answered, edits_of, perform, review_of, state_of
 from ruc.edits.edit import to_json
@@ -24,7 +25,6 @@ from ruc.images.source import ImageSource, find_images
 from ruc.marks import N_NEAREST, find_marks
 from ruc.neighbors.search import nearest_neighbors
 from ruc.networks import State
-from ruc.predict import Prediction, predict
 from ruc.quality import COLUMN as QUALITY
 from ruc.quality import FENCES, as_text, quality_flags
 from ruc.run_folder import Run, read_model, update_run

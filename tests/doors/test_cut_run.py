@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ruc.cli import main
-from ruc.edit_folder import edit_folder
+from ruc.doors.edit_folder import edit_folder
 from ruc.edits import Junk, Move, Rename
 from ruc.run_folder import Run, read_run
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ruc.doors.predict import predict
 from ruc.errors import InputError, UsageError
 from ruc.images.source import find_images
-from ruc.predict import predict
 from ruc.run_folder import read_run_and_model
 from ruc.runtime import Runtime
 

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from ruc.check.checked import checked_of
-from ruc.check_folder import ask
 from ruc.cli import main
+from ruc.doors.check_folder import ask
 from ruc.edits import follow_edits
 from ruc.errors import InputError
 from ruc.run_folder import Run, read_run, write_run

@@ -10,7 +10,7 @@ from PIL import Image
 from shapes import write_shapes
 
 from ruc.cli import main
-from ruc.edit_folder import edit_folder
+from ruc.doors.edit_folder import edit_folder
 from ruc.edits import Move, Rename, apply_edits, split_cluster, undo_edits
 from ruc.run_folder import read_run
 
