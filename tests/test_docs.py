@@ -60,7 +60,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = read_run(folder / "run")
     edits = {
         "format": "ruc-edits", "version": 1, "run": run_id(run.file_names, run.cluster, run.cluster_names, frozenset()),
-        "edits": [{"op": "rename", "cluster": 0, "name": "bars"}],
+        "edits": [
+            {"op": "rename", "cluster": 0, "name": "bars"},
+            {"op": "answer", "file_name": run.file_names[0], "asked": int(run.cluster[0]),
+             "right": int(run.cluster[0] + 1) % 3},
+        ],
     }  # fmt: skip
     (folder / "edits.json").write_text(json.dumps(edits))
     return folder

@@ -15,9 +15,9 @@ def test_each_purpose_draws_for_itself() -> None:
     assert draw(0, "views") != draw(0, "weights")
 
 
-@pytest.mark.parametrize("name", ["quantum", "cuda:99"])
-def test_a_device_that_is_not_there(name: str) -> None:
-    with pytest.raises(InputError, match=f"device '{name}' cannot be used here"):
+@pytest.mark.parametrize(("name", "why"), [("quantum", "is none"), ("cuda:99", "cannot be used here")])
+def test_a_device_that_is_not_there(name: str, why: str) -> None:
+    with pytest.raises(InputError, match=f"device '{name}' {why}; expected 'auto'"):
         _ = Runtime(name).device
 
 

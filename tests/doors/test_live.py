@@ -169,7 +169,7 @@ def test_a_second_window_looks_on(server: LiveServer) -> None:
         other.locator("#outcome .size-name", has_text="reds").wait_for()
         other.keyboard.press("u")
         one.locator("#outcome .size-name", has_text="Cluster 0").wait_for()
-        one.keyboard.press("r")
+        one.keyboard.press("o")
         one.locator("#review .review-image img[src^='/image/']").wait_for()
         one.keyboard.press("Shift+Y")
         one.keyboard.press("Escape")
