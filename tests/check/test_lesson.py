@@ -76,3 +76,11 @@ def test_the_promise_of_possible_clusters_outlasts_a_lesson() -> None:
         )
         holds.append((taught[np.arange(len(rest)), truth[rest]] >= least).mean())
     assert 0.87 < np.mean(holds) < 0.98
+
+
+def test_a_single_image_is_told_nothing_by_others() -> None:
+    features, probabilities, truth = two_groups(0)
+    np.testing.assert_array_equal(
+        held_out(probabilities[:1], features[:1], truth[:1]), probabilities[:1].astype(np.float32)
+    )
+    assert len(held_out(probabilities[:2], features[:2], truth[:2])) == 2

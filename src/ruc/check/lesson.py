@@ -92,8 +92,8 @@ def held_out(
 ) -> NDArray[np.float32]:
     """(n_placed, n_clusters) what a lesson of the other four fifths says of each image; parameters as of `learn`."""
     fold_of = np.random.default_rng(0).permutation(np.arange(len(right)) % N_FOLDS)
-    said = np.empty(probabilities.shape, np.float32)
-    for fold in np.unique(fold_of):
+    said = np.array(probabilities, np.float32)  # a single image has no others to learn from
+    for fold in np.unique(fold_of) if len(right) > 1 else ():
         asked = fold_of == fold
         lesson = learn(probabilities[~asked], features[~asked], right[~asked])
         said[asked] = lesson(probabilities[asked], features[asked])
