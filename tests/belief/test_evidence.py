@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -116,3 +118,34 @@ def test_right_labels_of_classes_that_overlap_a_little_are_left_alone(seed):
     labels = with_wrong(truth, 0.01)
     evidence = weigh_evidence(given(labels), neighbors, CPU)
     assert (evidence.labels == labels).mean() > 0.95
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_three_answers_about_given_labels(seed: int) -> None:
+    """Supported ones are right, contradicted ones wrong; the three counts are of all that have a label."""
+    neighbors, truth = sample(0.35, seed=seed)
+    labels = with_wrong(truth, 0.2, seed + 10)
+    labels[:40] = -1
+    base = given(labels)
+    evidence = weigh_evidence(base, neighbors, CPU)
+    assert evidence.support is not None
+    contradicted = evidence.belief_in(labels) <= 0.5
+    supported = ~contradicted & (evidence.support > 0.5)
+    assert (labels == truth)[40:][supported[40:]].mean() > 0.95
+    assert (labels != truth)[40:][contradicted[40:]].mean() > 0.7
+    (told,) = evidence.remarks(base, 5)
+    counts = [int(number) for number in re.findall(r"\d+", told)]
+    n_for, n_against = supported[40:].sum(), contradicted[40:].sum()
+    assert counts == [760, n_for, n_against, 760 - n_for - n_against, 5]
+    assert told.startswith("of 760 given labels the features support ")
+
+
+def test_of_labels_that_the_features_know_nothing_of_they_cant_tell() -> None:
+    truth = np.arange(400) % 4
+    features = np.random.default_rng(0).normal(size=(400, 8)).astype(np.float32)
+    base = given(truth)
+    evidence = weigh_evidence(base, nearest_neighbors(features, 50, CPU), CPU, features)
+    told, reservation = evidence.remarks(base, 400)
+    n_for, n_against, n_open = (int(number) for number in re.findall(r"\d+", told)[1:4])
+    assert n_open > 380 and n_for + n_against < 20
+    assert reservation.startswith("where the features can't tell, the label is kept")

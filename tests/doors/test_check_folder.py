@@ -224,6 +224,13 @@ def test_the_page_is_answered_by_keyboard(tmp_path: Path) -> None:
         page.reload()  # what was answered is kept
         playwright.expect(count).to_have_text("4 of 10")
         page.locator(".elsewhere button").last.click()
+        own = int(page.inner_text("h1").removesuffix("?").rsplit(" ", 1)[1])
+        page.keyboard.press(str(own))  # that is a yes, and no other cluster
+        page.keyboard.press("7")  # no cluster
+        playwright.expect(count).to_have_text("5 of 10")
+        page.keyboard.press(str((own + 1) % 3))
+        playwright.expect(count).to_have_text("6 of 10")
+        page.keyboard.press("u")
         for _ in range(6):
             page.keyboard.press("y")
         assert page.inner_text("h1") == "7 of 9 belong where they are"
@@ -238,3 +245,37 @@ def test_the_page_is_answered_by_keyboard(tmp_path: Path) -> None:
     assert ruc("apply", run, tmp_path / "edits.json") == 0
     checked = checked_of(read_run(run))
     assert checked is not None and (checked.n_yes, checked.n_open) == (7, 1)
+
+
+def test_fifty_answers_by_keyboard_end_in_a_run_that_has_learned(tmp_path: Path, capsys) -> None:
+    """The page, its edits.json, `ruc apply` and `ruc refine`: what was wrong is mended, asked about or not."""
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: pip install 'ruc[dev]'"
+    )
+    chromium = next(
+        (p for p in map(Path, ("/usr/bin/chromium", "/usr/bin/chromium-browser")) if p.exists()), None
+    )
+    if chromium is None:
+        pytest.skip("Chromium is missing: apt-get install chromium")
+    run = finished(tmp_path)
+    ask(run, 50)
+    with (run / "check.csv").open(newline="") as file:
+        questions = [(int(row["file_name"][:2]) % 3, int(row["cluster"])) for row in csv.DictReader(file)]
+    with playwright.sync_playwright() as tool:
+        browser = tool.chromium.launch(executable_path=str(chromium), args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_context(offline=True).new_page()
+        page.set_default_timeout(60_000)
+        page.goto((run / "check.html").as_uri())
+        for right, cluster in questions:
+            page.keyboard.press("y" if right == cluster else str(right))
+        n_right = sum(right == cluster for right, cluster in questions)
+        assert page.inner_text("h1") == f"{n_right} of 50 belong where they are"
+        with page.expect_download() as download:
+            page.keyboard.press("d")
+        download.value.save_as(tmp_path / "edits.json")
+        browser.close()
+    assert ruc("apply", run, tmp_path / "edits.json") == 0
+    assert f"checked: {n_right} of 50 were in the right cluster" in capsys.readouterr().out
+    assert ruc("refine", run) == 0
+    assert "learned from them: about" in capsys.readouterr().out
+    assert (read_run(run).cluster == np.arange(60) % 3).all()

@@ -57,6 +57,8 @@ class Evidence:
         Share of the labels that the features predict, relative to the best possible where so many are right.
     settled
         Whether networks on the same features would know no better.
+    support
+        (n_samples,) how probable each label is by the others alone, that didn't see it; None where none were weighed.
     """
 
     posterior: NDArray[np.float32]
@@ -65,6 +67,7 @@ class Evidence:
     share_right: float | None = None
     explained: float = 1.0
     settled: bool = False
+    support: NDArray[np.float32] | None = None
 
     @staticmethod
     def of_all(posterior: NDArray[np.float32], settled: bool = False) -> "Evidence":
@@ -89,20 +92,29 @@ class Evidence:
         return np.asarray(sums / len(self.posterior), np.float32)
 
     def remarks(self, base: Clustering, n_clean: int) -> tuple[str, ...]:
-        """What to say of labels that were weighed, of which so many are trusted."""
-        if self.share_right is None:
+        """What to say of labels that were weighed, of which so many are trusted.
+
+        The features contradict a label that is more likely wrong than right, itself counted. They support one that they
+        would call likelier than all others together without having seen it. Of the rest they can't tell.
+        """
+        if self.support is None:
             return ()
-        of = "the given labels" if base.made_of == "elsewhere" else f"the labels of {base.name!r}"
+        known = base.labels != UNKNOWN
+        contradicted = known & (self.belief_in(base.labels) <= 0.5)
+        supported = known & ~contradicted & (self.support > 0.5)
+        n_known, n_against, n_for = int(known.sum()), int(contradicted.sum()), int(supported.sum())
+        n_open = n_known - n_against - n_for
+        of = "given labels" if base.made_of == "elsewhere" else f"labels of {base.name!r}"
         weighed = (
-            f"{of} are weighed against the features, which contradict about {1 - self.share_right:.0%} of them; "
-            f"{n_clean} of {int((base.labels != UNKNOWN).sum())} are used for learning"
+            f"of {n_known} {of} the features support {n_for}, contradict {n_against}, and can't tell of {n_open}; "
+            f"{n_clean} are used for learning"
         )
         if self.explained >= WELL_EXPLAINED:
             return (weighed,)
         return (
             weighed,
-            f"the features explain {self.explained:.0%} of {of}: of the others they can't tell whether they are right, "
-            "and confidence takes them for right; better features would show more",
+            "where the features can't tell, the label is kept and its confidence rests on it alone; better features "
+            "would show more",
         )
 
     def of(self, rows: Tensor) -> Tensor:
@@ -216,4 +228,5 @@ def _weighed(
     share_right = float(reliability.diagonal().mean())
     predicted = np.take_along_axis(columns, opinion.argmax(axis=1)[:, None], axis=1)[:, 0]
     explained = float((predicted == base.labels)[known].mean() / share_right)
-    return Evidence(posterior, possible, base.n_clusters, share_right, explained)
+    support = (opinion * (columns == base.labels[:, None])).sum(axis=1)
+    return Evidence(posterior, possible, base.n_clusters, share_right, explained, support=support)

@@ -48,6 +48,16 @@ function answer(value) {
   show();
 }
 
+// By a digit: only where its button is there to be clicked.
+function answerElsewhere(cluster) {
+  if (given.length < total && elsewhere(data.questions[given.length]).includes(cluster)) answer(cluster);
+}
+
+function elsewhere({ cluster }) {
+  const others = Object.keys(data.clusters).map(Number).filter((other) => other !== cluster);
+  return others.length <= data.mostOthers ? others : [];
+}
+
 function back() {
   if (!given.length) return;
   given.pop();
@@ -66,7 +76,7 @@ function show() {
 }
 
 function question({ file, cluster, image }) {
-  const others = Object.keys(data.clusters).map(Number).filter((other) => other !== cluster);
+  const others = elsewhere({ cluster });
   const title = `Does this ${data.noun} belong to ${nameOf(cluster)}?`;
   document.getElementById('announcer').textContent = `${title} ${file}`;
   return [
@@ -82,10 +92,10 @@ function question({ file, cluster, image }) {
       h('button', { type: 'button', class: 'no', onclick: () => answer(NO) }, 'No', h('kbd', null, 'n')),
       h('button', { type: 'button', onclick: () => answer(SKIP) }, "Can't tell", h('kbd', null, 's')),
       h('button', { type: 'button', class: 'quiet', onclick: back, disabled: !given.length }, 'Back', h('kbd', null, 'u'))),
-    others.length > 0 && others.length <= data.mostOthers && h('div', { class: 'elsewhere' },
+    others.length > 0 && h('div', { class: 'elsewhere' },
       h('h2', null, 'No, and it clearly belongs to … (only if you see it at a glance)'),
       h('ul', null, others.map((other) => h('li', null,
-        h('button', { type: 'button', onclick: () => answer(other) }, data.clusters[other].typical.slice(0, 1).map((source) => picture(source)), nameOf(other)))))),
+        h('button', { type: 'button', onclick: () => answer(other) }, data.clusters[other].typical.slice(0, 1).map((source) => picture(source)), nameOf(other), other < 10 && h('kbd', null, other)))))),
   ].filter(Boolean);
 }
 
@@ -124,5 +134,6 @@ document.addEventListener('keydown', (event) => {
   else if (key === 's') answer(SKIP);
   else if (key === 'u') back();
   else if (key === 'd' && given.length === total) download();
+  else if (/^[0-9]$/.test(key)) answerElsewhere(Number(key));
 });
 show();

@@ -117,7 +117,7 @@ function buildSummary() {
     data.warnings.length > 0 && warningsList(5),
     h('div', { class: 'first-screen' },
       h('div', { class: 'card' }, h('div', { class: 'card-head' }, h('h2', null, 'Sizes of the clusters'),
-        h('span', { class: 'legend' }, h('i', { class: 'key sure' }), 'sure', h('i', { class: 'key doubtful' }), 'doubtful')), sizes),
+        h('span', { class: 'legend' }, h('i', { class: 'key sure' }), 'not doubtful', h('i', { class: 'key doubtful' }), 'doubtful')), sizes),
       h('div', { class: 'card', id: 'changes' }, h('div', { class: 'card-head' }, h('h2', null, 'What RUC changed'),
         h('span', { class: 'legend' }, 'before → after')), flowList))));
 
