@@ -20,6 +20,7 @@ from ruc.belief.predictor import Predictor
 from ruc.labels.clustering import UNKNOWN, Clustering
 from ruc.neighbors.search import Neighbors, affordable_neighbors, nearest_neighbors
 from ruc.networks import State
+from ruc.refine.narrow import narrow, widen
 from ruc.refine.ruc import refine
 from ruc.refine.select import CleanSelection, select_clean
 from ruc.refine.settings import RefineSettings
@@ -115,11 +116,13 @@ def repair(
             return _unrelated(space, base, neighbors, settings, runtime, link)
     evidence = gather_evidence(base, neighbors, settings, runtime, features, parts)
     start = choose_start(base, neighbors, evidence, settings)
-    trained = refine(space, start, settings, runtime, on_epoch, resume)
-    word = last_word(space, trained.pair, base, evidence, features, settings, runtime)
+    narrowed = narrow(space)
+    trained = refine(narrowed, start, settings, runtime, on_epoch, resume)
+    pair = widen(narrowed, trained.pair)
+    word = last_word(space, pair, base, evidence, features, settings, runtime)
     sure = None
     if base.made_of != "elsewhere" and features is not None and neighbors is not None:
-        sure = find_confidence(word.labels, base, features, neighbors, trained.pair.n_clusters, runtime)
+        sure = find_confidence(word.labels, base, features, neighbors, pair.n_clusters, runtime)
         word = as_sure_as(word, sure.confidence)
     return Repaired(
         labels=word.labels,

@@ -1,7 +1,7 @@
 """Where the algorithm runs: a space supplies networks and views of the samples, nothing else."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -121,6 +121,31 @@ class FeatureSpace:
         return len(self.features)
 
     @property
+    def columns(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Which columns each network reads, from the first up to before the second of the two numbers."""
+        n_features = self.features.shape[1]
+        if self.n_first is None:
+            return (0, n_features), (0, n_features)
+        return (0, self.n_first), (self.n_first, n_features)
+
+    def blocks(self, features: Tensor) -> tuple[Tensor, ...]:
+        """Features (…, n_features) as all columns, or as those of the first network and of the second."""
+        return tuple(features[..., start:stop] for start, stop in dict.fromkeys(self.columns))
+
+    def seen_along(self, directions: Sequence[Tensor]) -> "FeatureSpace":
+        """The same samples and views along some directions of each of the `blocks`."""
+
+        def along(features: Tensor) -> Tensor:
+            blocks = self.blocks(features)
+            return torch.cat([block @ each for block, each in zip(blocks, directions, strict=True)], dim=-1)
+
+        seen = copy.copy(self)
+        seen.features = along(self.features)
+        seen.views = None if self.views is None else along(self.views)
+        seen.n_first = None if self.n_first is None else directions[0].shape[1]
+        return seen
+
+    @property
     def defaults(self) -> Mapping[str, Any]:
         """Heads from scratch, seconds for thousands of samples; labels smoothed over the neighbour graph.
 
@@ -135,11 +160,8 @@ class FeatureSpace:
 
     def networks(self, n_clusters: int, runtime: Runtime) -> tuple[nn.Module, nn.Module]:
         """Two heads with different initial weights, each reading its own embedding where there are several."""
-        n_features = self.features.shape[1]
-        whole = [(0, n_features)] * 2
-        read = whole if self.n_first is None else [(0, self.n_first), (self.n_first, n_features)]
         with seeded_init(runtime.numpy_seed("refine/networks")):
-            heads = [Head(n_features, n_clusters, self.width, *columns) for columns in read]
+            heads = [Head(self.features.shape[1], n_clusters, self.width, *read) for read in self.columns]
         return heads[0].to(runtime.device), heads[1].to(runtime.device)
 
     def plain(self, rows: Tensor) -> Tensor:
@@ -149,18 +171,19 @@ class FeatureSpace:
     def weak(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """A step towards a near neighbour, or a stored augmentation."""
         if self.views is None:
-            return self._step(rows, self.weak_step, generator)
+            return self.step(rows, self.weak_step, generator)
         drawn = torch.randint(len(self.views), (len(rows),), generator=generator)
         (chosen,) = to_device(rows.device, drawn)
         return self.views[chosen, rows]
 
     def strong(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """A longer step towards a near neighbour, and features dropped."""
-        moved = self._step(rows, self.strong_step, generator)
+        moved = self.step(rows, self.strong_step, generator)
         (drawn,) = to_device(moved.device, torch.rand(moved.shape, generator=generator))
         return moved * (drawn >= self.dropout) / (1 - self.dropout)
 
-    def _step(self, rows: Tensor, longest: float, generator: torch.Generator) -> Tensor:
+    def step(self, rows: Tensor, longest: float, generator: torch.Generator) -> Tensor:
+        """The samples moved a random part of the way, up to `longest`, to a random near neighbour."""
         drawn = torch.randint(self.nearest.shape[1], (len(rows),), generator=generator)
         (column,) = to_device(rows.device, drawn)
         (share,) = to_device(rows.device, longest * torch.rand(len(rows), 1, generator=generator))
