@@ -41,7 +41,10 @@ class Heads:
 
     def logits(self, features: Tensor) -> Tensor:
         """(n, n_features) → (n_heads, n, n_clusters)."""
-        return torch.baddbmm(self.biases, features.expand(len(self.weights), -1, -1), self.weights)
+        n_heads, n_features, n_clusters = self.weights.shape
+        # One wide product: a narrow one for each head takes half as long again on a CPU.
+        together = features @ self.weights.transpose(0, 1).reshape(n_features, n_heads * n_clusters)
+        return together.view(len(features), n_heads, n_clusters).transpose(0, 1) + self.biases
 
 
 def scan(
