@@ -65,6 +65,24 @@ def test_blobs_are_found_from_too_few_and_from_too_many_clusters(seed: int) -> N
         assert len(np.unique(np.stack([found, truth]), axis=1).T) == 8
 
 
+def test_of_a_large_cluster_some_are_divided_and_the_others_follow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ruc.cluster.parts.MOST_SAMPLES", 120)
+    features, truth = blobs(8, size=60)
+    found = grow_tree(truth // 4, features, nearest_images(features)).cut(8)
+    assert len(np.unique(np.stack([found, truth]), axis=1).T) == 8
+
+
+def test_copies_and_few_images_are_no_trouble() -> None:
+    """Thirty copies of one image, twelve images, and five."""
+    rng = np.random.default_rng(0)
+    features = np.concatenate([np.repeat(rng.normal(size=(1, 8)), 30, axis=0), rng.normal(size=(17, 8))])
+    features = (features / np.linalg.norm(features, axis=1, keepdims=True)).astype(np.float32)
+    cluster = np.repeat([0, 1, 2], [30, 12, 5])
+    tree = grow_tree(cluster, features, nearest_images(features))
+    np.testing.assert_array_equal(tree.cut(3), cluster)
+    assert len(np.unique(tree.leaf[:30])) == len(np.unique(tree.leaf[42:])) == 1
+
+
 def test_what_was_thrown_away_joins_last() -> None:
     features, truth = blobs(6)
     tree = grow_tree(truth, features, nearest_images(features), junk=[0])

@@ -49,3 +49,12 @@ def test_eigenvalues_that_come_several_times_are_all_found() -> None:
     affinity = sp.csr_array(sp.block_diag([block] * 12).astype(np.float32))
     values, _ = spectral_embedding(affinity, 13, RUNTIME)
     np.testing.assert_allclose(values, [1.0] * 12 + [-1 / 14], atol=1e-6)
+
+
+def test_eigenvectors_of_copies_are_found() -> None:
+    """Where each is as near to every other, an iteration gets stuck on equal eigenvalues."""
+    one = np.random.default_rng(0).normal(size=(1, 8))
+    copies = np.repeat(one / np.linalg.norm(one), 30, axis=0).astype(np.float32)
+    values, vectors = spectral_embedding(neighbor_graph(copies, RUNTIME), 8, RUNTIME)
+    assert values[0] == pytest.approx(1, abs=1e-6) and (np.diff(values) <= 1e-9).all()
+    np.testing.assert_allclose(vectors.T @ vectors, np.eye(8), atol=1e-6)

@@ -1,5 +1,8 @@
 """The parts that the samples of one cluster fall into, by the graph of their neighbours."""
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
@@ -40,13 +43,47 @@ def divide(unit: NDArray[np.float32], n_parts: int, runtime: Runtime) -> NDArray
     labels
         (n_samples,) int64 in 0 … n_parts-1, the largest part first.
     """
-    n_samples = len(unit)
-    if n_samples <= MOST_SAMPLES:
-        return _by_size(_divide(unit, n_parts, runtime), n_parts)
+    return _by_size(
+        _of_some(unit, n_parts, runtime, partial(_divide, n_parts=n_parts, runtime=runtime)), n_parts
+    )
+
+
+def groups_within(unit: NDArray[np.float32], n_groups: int, runtime: Runtime) -> NDArray[np.int64]:
+    """Small groups of samples that lie together in the leading eigenvectors of their neighbours' graph.
+
+    Parameters
+    ----------
+    unit
+        (n_samples, n_features) rows of unit length, at least twelve.
+    n_groups
+        How many are wanted; fewer are made where they would have less than six samples.
+    runtime
+        The seed, and where to compute.
+
+    Returns
+    -------
+    labels
+        (n_samples,) int64.
+    """
+
+    def of_graph(rows: NDArray[np.float32]) -> NDArray[np.int64]:
+        return _small_groups(neighbor_graph(rows, runtime), n_groups, runtime, N_DIMENSIONS)
+
+    return _of_some(unit, n_groups, runtime, of_graph)
+
+
+def _of_some(
+    unit: NDArray[np.float32],
+    n_parts: int,
+    runtime: Runtime,
+    divide_rows: Callable[[NDArray[np.float32]], NDArray[np.int64]],
+) -> NDArray[np.int64]:
+    """Divide all samples, or where they are many some of them, which the others follow."""
+    if len(unit) <= MOST_SAMPLES:
+        return divide_rows(unit)
     generator = np.random.default_rng(runtime.numpy_seed("parts"))
-    drawn = np.sort(generator.choice(n_samples, MOST_SAMPLES, replace=False))
-    labels = _majority(unit, unit[drawn], _divide(unit[drawn], n_parts, runtime), n_parts)
-    return _by_size(labels, n_parts)
+    drawn = unit[np.sort(generator.choice(len(unit), MOST_SAMPLES, replace=False))]
+    return _majority(unit, drawn, divide_rows(drawn), n_parts)
 
 
 def found_again(unit: NDArray[np.float32], labels: NDArray[np.int64], runtime: Runtime) -> float:
@@ -68,7 +105,7 @@ def _divide(unit: NDArray[np.float32], n_parts: int, runtime: Runtime) -> NDArra
     if len(unit) < FEWEST_FOR_GRAPH * n_parts:
         return kmeans_labels(unit, n_parts, seed)
     affinity = neighbor_graph(unit, runtime, None, N_NEIGHBORS)
-    groups = _small_groups(affinity, n_parts, runtime)
+    groups = _small_groups(affinity, GROUPS_PER_PART * n_parts, runtime, max(N_DIMENSIONS, n_parts))
     if groups.max() + 1 < n_parts:  # the graph tells fewer apart than the features do
         return kmeans_labels(unit, n_parts, seed)
     weights = connections(affinity, groups)
@@ -83,14 +120,16 @@ def _normalised_cut(weights: NDArray[np.float64], owners: NDArray[np.int64]) -> 
     return float((1 - np.diag(between) / between.sum(axis=1)).sum())
 
 
-def _small_groups(affinity: sp.csr_array, n_parts: int, runtime: Runtime) -> NDArray[np.int64]:
-    """Groups of a few samples each, which lie together in the graph's leading eigenvectors."""
+def _small_groups(
+    affinity: sp.csr_array, n_groups: int, runtime: Runtime, n_dimensions: int
+) -> NDArray[np.int64]:
+    """Groups of at least about six samples, which lie together in the graph's leading eigenvectors."""
     n_samples = affinity.shape[0]
-    values, vectors = spectral_embedding(affinity, max(N_DIMENSIONS, n_parts), runtime)
+    values, vectors = spectral_embedding(affinity, n_dimensions, runtime)
     rows = vectors * np.maximum(values, 0.0)
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
     n_different = len(np.unique(rows.round(9), axis=0))
-    n_groups = min(GROUPS_PER_PART * n_parts, n_samples // SAMPLES_PER_GROUP, n_different)
+    n_groups = min(n_groups, n_samples // SAMPLES_PER_GROUP, n_different)
     return kmeans_labels(rows, max(n_groups, 1), runtime.numpy_seed("parts"), n_restarts=3)
 
 

@@ -27,10 +27,15 @@ def nearest_images(features: NDArray[np.floating[Any]], seed: int = 0) -> NDArra
     n_samples = len(features)
     if n_samples < 2:
         return np.zeros((n_samples, 0), np.int64)
-    features = np.asarray(features, np.float32)
-    if n_samples > MOST_IN_FULL and features.shape[1] > N_DIRECTIONS:
-        features = leading_directions(features, N_DIRECTIONS)
+    features = condensed(features)
     return nearest_neighbors(features, min(N_NEAREST, n_samples - 1), Runtime("cpu", seed)).indices
+
+
+def condensed(features: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """Features as they are; of more than 20,000 samples as seen along the 64 directions of largest variance."""
+    rows = np.asarray(features, np.float32)
+    is_much = len(rows) > MOST_IN_FULL and rows.shape[1] > N_DIRECTIONS
+    return leading_directions(rows, N_DIRECTIONS) if is_much else rows
 
 
 def leading_directions(features: NDArray[np.float32], n_directions: int) -> NDArray[np.float32]:

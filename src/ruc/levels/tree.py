@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 
 LEAVES_PER_CLUSTER: Final = 4
 SMALL_PER_CLUSTER: Final = 16  # groups that the leaves are joined from
-SAMPLES_PER_SMALL: Final = 6
-ROWS_PER_CENTRE: Final = 256
-N_STEPS: Final = 30
+FEWEST_DIVIDED: Final = 12  # images of a cluster; the graph of fewer says nothing
 SMALLEST: Final = float(np.finfo(np.float64).tiny)
+SMALLEST_NORM: Final = 1e-12
 LAST, GONE = (
     -1.0,
     -2.0,
@@ -92,7 +91,8 @@ def grow_tree(
 ) -> Tree:
     """Grow the tree over a run's clusters, with about four leaves to a cluster.
 
-    Each cluster is divided by k-means into small groups; these, and then the clusters, join by their links.
+    Each cluster is divided into small groups by the leading eigenvectors of its images' neighbour graph;
+    these, and then the clusters, join by their links.
 
     Parameters
     ----------
@@ -171,22 +171,24 @@ def _small_groups(
     cluster: NDArray[np.int64], features: NDArray[np.floating[Any]], seed: int
 ) -> NDArray[np.int64]:
     """(n,) groups within the clusters, as many as their shares of all images are, numbered cluster by cluster."""
-    from ruc.neighbors.centres import find_centres, nearest_centres
+    from ruc.cluster.parts import groups_within
+    from ruc.edits.nearest import condensed
     from ruc.runtime import Runtime
 
+    features, runtime = condensed(features), Runtime("cpu", seed)
     sizes = np.bincount(cluster)
     groups = np.empty(len(cluster), np.int64)
     n_before = 0
     for one, size in enumerate(sizes.tolist()):
         members = np.flatnonzero(cluster == one)
-        wanted = round(SMALL_PER_CLUSTER * len(sizes) * size / len(cluster))
-        n_groups = max(1, min(wanted, size // SAMPLES_PER_SMALL))
-        own = np.asarray(features[members], np.float32)
-        runtime = Runtime("cpu", seed)
-        centres = find_centres(own, n_groups, runtime, "levels", ROWS_PER_CENTRE, 1, N_STEPS)
-        found = np.unique(nearest_centres(own, centres)[0], return_inverse=True)[1]
-        groups[members] = n_before + found
-        n_before += int(found.max()) + 1
+        n_groups = round(SMALL_PER_CLUSTER * len(sizes) * size / len(cluster))
+        found = np.zeros(size, np.int64)
+        if size >= FEWEST_DIVIDED:
+            own = features[members]
+            own /= np.maximum(np.linalg.norm(own, axis=1, keepdims=True), SMALLEST_NORM)
+            found = groups_within(own, n_groups, runtime)
+        groups[members] = n_before + np.unique(found, return_inverse=True)[1]
+        n_before = int(groups[members].max()) + 1
     return groups
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
-from scipy.sparse.linalg import ArpackNoConvergence, eigsh
+from scipy.sparse.linalg import ArpackError, eigsh
 
 from ruc.runtime import Runtime
 
@@ -51,7 +51,7 @@ def _leading(
             # With a looser tolerance close eigenvalues (clusters that hardly touch) are found too seldom.
             values, vectors = eigsh(normalised, k=n_dimensions, which="LA", v0=start, tol=0.0)
             return values, vectors
-        except ArpackNoConvergence:
+        except ArpackError:  # no convergence, or stuck on the equal eigenvalues of copies
             if n_samples > LARGEST_DENSE:
                 values, vectors = eigsh(normalised, k=n_dimensions, which="LA", v0=start, tol=1e-4)
                 return values, vectors
