@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from runs import make_checkable
 
-from ruc.check.checked import ASKED, Checked, check_answers, checked_of, with_answers
+from ruc.check.checked import ASKED, Checked, check_answers, checked_of, with_answers, with_lesson
 from ruc.edits import Answer, Merge, apply_edits, follow_edits, undo_edits
 
 
@@ -86,3 +86,16 @@ def test_answers_outlast_a_merge() -> None:
     assert after.cluster[0] == 1 and after.confidence[0] == 1
     checked = checked_of(after)
     assert checked is not None and checked.n_yes == 1
+
+
+def test_after_a_lesson_as_many_are_wrong_in_total_as_the_answers_say() -> None:
+    """Half of the answers are no's, though the confidence is .9: a cluster is not called better than all together."""
+    run, _ = make_checkable()
+    answers = {name: row % 2 == 0 for row, name in enumerate(run.file_names[:100])}
+    checked = check_answers(run, answers)
+    assert checked is not None
+    after = with_lesson(checked, run, answers, {}, run.cluster, np.full(len(run.cluster), 0.9))
+    sizes = np.bincount(run.cluster)
+    assert after.learned is not None
+    expected = (1 - after.learned.value) * sizes.max()
+    assert after.expected_wrong == pytest.approx(expected) and after.next_cluster == sizes.argmax()

@@ -681,13 +681,19 @@ def accuracy_of(n_answers: int) -> dict[str, Any]:
     return {"value": 0.82, "low": 0.69, "high": 0.9, "n_answers": n_answers, "n_images": 60}
 
 
-@pytest.mark.parametrize("known", ["nothing", "labels", "answers"])
+@pytest.mark.parametrize("known", ["nothing", "labels", "answers", "more than the answers"])
 def test_confidence_is_called_what_it_is(browser: Any, tmp_path: Path, known: str) -> None:
     stability = np.full(len(make_data().file_names), 0.6)
+    mean = float(make_data().confidence.mean())
+    far = {"value": mean - 0.2, "low": mean - 0.3, "high": mean - 0.1, "n_answers": 50, "n_images": 60}
     about = {
         "nothing": {"is_calibrated": False, "stability": stability},
         "labels": {"is_calibrated": True},
         "answers": {"checked": {"accuracy": accuracy_of(50), "n_yes": 41}, "stability": stability},
+        "more than the answers": {
+            "checked": {"accuracy": accuracy_of(50), "learned": far, "n_yes": 41},
+            "stability": stability,
+        },
     }[known]
     visit = Visit(browser, written(tmp_path, replace(make_data(), **about)))
     meaning, lead, badge = visit.text(".meaning"), visit.text(".headline"), visit.text(".verdict")
@@ -695,6 +701,10 @@ def test_confidence_is_called_what_it_is(browser: Any, tmp_path: Path, known: st
         assert "is set to a person’s answers" in meaning and "right, by 50 answers" in visit.text(".tiles")
         assert "Of 50 that a person looked at 41 were right, so 82 % of all were (69 % to 90 %)" in lead
         assert badge in ("Good", "Mixed", "Look closely")
+        return
+    if known == "more than the answers":
+        assert f"it is {mean:.0%}".replace("%", " % on average, where by the answers") in meaning
+        assert badge == "Partly stable" and "expected" not in visit.text("#clusters")
         return
     assert "isn’t known; fifty answers tell: ruc check" in lead
     assert ("not the probability of being right" in meaning) == (known == "nothing")

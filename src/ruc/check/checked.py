@@ -163,11 +163,15 @@ def with_lesson(
     is_right = np.array(
         [right_when_held_out.get(row, answers[name]) for name, row in counted.items()], np.bool_
     )
+    learned = estimate_share(is_right, stratum[rows], np.bincount(stratum))
+    # Nothing is learned where nobody said what is right: in total as many are wrong as the answers say.
     wrong = np.bincount(cluster, weights=1 - confidence)
+    wrong *= (1 - learned.value) * len(cluster) / max(wrong.sum(), np.finfo(float).tiny)
+    wrong = np.minimum(wrong, np.bincount(cluster))
     worst = int(wrong.argmax())
     return replace(
         checked,
-        learned=estimate_share(is_right, stratum[rows], np.bincount(stratum)),
+        learned=learned,
         next_cluster=worst,
         expected_wrong=float(wrong[worst]),
     )

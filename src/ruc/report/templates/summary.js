@@ -34,7 +34,7 @@ function computeStats(cluster) {
 function rightShare(cluster, numbers) {
   const measured = data.metrics && data.metrics.refined.clusters.find((one) => one.cluster === cluster);
   if (measured) return measured.precision;
-  return data.checked ? numbers.confidence : null;
+  return data.checked && !isBeyondAnswers() ? numbers.confidence : null;
 }
 
 function wordsOfRight(cluster, numbers) {
@@ -57,6 +57,20 @@ function howRight() {
   }
   const all = base.stability ? base.stability.reduce((sum, one) => sum + one, 0) / 10000 / nRows : NaN;
   return { words: [`How many are in the right cluster isn’t known; fifty answers tell: `, h('code', null, `ruc check ${data.runFolder}`), '.'], tile: Number.isFinite(all) && [percent(all), 'stay together', '#clusters'] };
+}
+
+const meanConfidence = base.confidence.reduce((sum, one) => sum + one, 0) / nRows;
+
+// Once it has learned, confidence can be more than the answers allow: nothing is learned where nobody said what is right.
+function isBeyondAnswers() {
+  const { learned } = data.checked;
+  return Boolean(learned) && (meanConfidence < learned.low || meanConfidence > learned.high);
+}
+
+function wordsOfAnswered() {
+  const { low, high } = data.checked.learned || data.checked.accuracy;
+  if (isBeyondAnswers()) return `Confidence ranks the ${nouns}: it is ${percent(meanConfidence)} on average, where by the answers ${percent(low)} to ${percent(high)} are right.`;
+  return 'Confidence is set to a person’s answers: how likely each one is in the right cluster.';
 }
 
 // Good where nearly all are right; where nobody has looked, how far the cluster is found again: no claim of being right.
@@ -110,7 +124,7 @@ function buildSummary() {
   main.append(h('section', { id: 'outcome', class: 'outcome', 'aria-label': 'What came out' },
     h('p', { class: 'eyebrow' }, 'What came out'),
     h('h1', null, data.title), lead, tiles,
-    h('p', { class: 'note meaning' }, data.checked ? 'Confidence is set to a person’s answers: how likely each one is in the right cluster.'
+    h('p', { class: 'note meaning' }, data.checked ? wordsOfAnswered()
       : data.isCalibrated ? 'Confidence is how likely a label is right, as the labels and their neighbours have it; a mistake that looks right to the features is missed.'
         : `Confidence ranks the ${nouns}: how far the base clustering, a classifier that didn’t see the ${noun} and its neighbours agree on its cluster. It is not the probability of being right.`),
     data.remarks.map((text) => h('p', { class: 'note remark' }, `Note: ${text}.`)),
