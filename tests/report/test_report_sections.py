@@ -200,3 +200,16 @@ def test_verdicts_on_a_narrow_screen(browser: Any, address: str, data: ReportDat
     assert all(verdicts.nth(place).is_visible() for place in range(verdicts.count()))
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
     page.context.close()
+
+
+def test_what_is_said_of_an_unstable_cluster_and_of_the_list_is_so(browser: Any, tmp_path: Path) -> None:
+    """No more is claimed than was measured: less than half stays together, which isn't "not found again"."""
+    given = make_data(N_IMAGES)
+    stability = np.where(given.cluster == 1, 0.4, 0.9)
+    path = tmp_path / "report.html"
+    path.write_text(write_report(replace(given, is_calibrated=False, stability=stability)), encoding="utf-8")
+    page = opened(browser, path.as_uri())
+    said = page.locator("#next").inner_text()
+    assert "Fewer than half of their images stay together when the clustering is made again." in said
+    assert "Many of their images are wrong" not in said
+    page.context.close()

@@ -141,7 +141,7 @@ function buildDoubtful() {
     const { length, nDoubtful } = rows();
     const unsure = plural(length - nDoubtful, noun);
     const which = !nDoubtful ? `None has a doubt of ${percent(data.doubtfulFrom)} or more; these are the ${unsure} RUC is least sure of.`
-      : length > nDoubtful ? `${number(nDoubtful)} have a doubt of ${percent(data.doubtfulFrom)} or more; after them come the ${unsure} RUC is least sure of.`
+      : length > nDoubtful ? `${number(nDoubtful)} have a doubt of ${percent(data.doubtfulFrom)} or more; then follows what RUC is least sure of beside them: ${unsure}.`
         : `These ${number(nDoubtful)} have a doubt of ${percent(data.doubtfulFrom)} or more: low confidence, or neighbours that are elsewhere. Most doubtful first.`;
     note.textContent = length ? `${which} Confirm one where it is (✓), or send it to its second-best cluster (→).` : '';
     pictures.update();

@@ -114,7 +114,7 @@ function buildSuggestions() {
     const rest = members(cluster).filter((row) => !apart.has(row));
     return {
       question: [chip(cluster), ': are these two?'],
-      why: `${plural(rest.length, noun)} and ${number(rows.length)} that have hardly anything in common with them.`,
+      why: `${plural(rest.length, noun)} and ${number(rows.length)} that are among each other’s nearest less often than by chance.`,
       strips: [strip(plural(rest.length, noun), typicalOf(rest)), strip(plural(rows.length, noun), typicalOf(rows))],
       yes: 'Split it', no: 'No, one',
       accept: () => edit({ op: 'split', cluster, parts: [rows] }),
@@ -150,7 +150,7 @@ function buildSuggestions() {
     const shown = all.slice(0, mostSuggested);
     lead.textContent = shown.length
       ? `${all.length > shown.length ? `The first ${shown.length} of ${all.length} suggestions` : plural(all.length, 'suggestion')}, read off each ${noun}’s ${data.nNeighbors} nearest. Yes or no; u takes it back.`
-      : `Nothing to merge or to split stands out: no two clusters look like one, and none like two.`;
+      : `Nothing to merge or to split stands out among each ${noun}’s nearest: by them no two clusters look like one, and none like two.`;
     replaceChildren(list, shown.map(card));
   }
   listeners.push(update);
