@@ -4,6 +4,7 @@ import logging
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import adjusted_rand_score
 
 from ruc.cluster import auto, graph, kmeans
@@ -82,3 +83,20 @@ def test_blocks_do_not_change_a_layout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layout, "BLOCK_ROWS", 64)
     monkeypatch.setattr(layout, "BLOCK_EDGES", 100)
     np.testing.assert_allclose(layout.graph_layout(affinity, 2, RUNTIME), whole, atol=1e-3)
+
+
+def test_layouts_side_by_side_are_those_made_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    affinity = neighbor_graph(blobs(300)[0], RUNTIME)
+    starts = {n: layout.layout_start(affinity, n, RUNTIME) for n in set(graph.LAYOUT_DIMENSIONS)}
+    monkeypatch.setattr(graph, "layout_start", lambda affinity, n, runtime: starts[n])
+    n_threads, found = torch.get_num_threads(), []
+    try:
+        for used in (1, 2):
+            torch.set_num_threads(used)
+            found.append(graph.group_layouts(affinity, 6, RUNTIME))
+            assert torch.get_num_threads() == used
+    finally:
+        torch.set_num_threads(n_threads)
+    assert len(found[0]) == len(graph.LAYOUT_DIMENSIONS)
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -12,6 +12,7 @@ from itertools import combinations
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 from numpy.typing import NDArray
 
 from ruc.cluster.inputs import unit_features
@@ -169,11 +170,16 @@ def group_layouts(
     alone = np.zeros(n_vertices, bool) if masses is None else _alone(masses)
     groupings = []
     starts = {n: layout_start(affinity, n, runtime) for n in sorted(set(LAYOUT_DIMENSIONS))}
-    with progress("graph layouts", len(LAYOUT_DIMENSIONS), "layouts", runtime.verbose) as advance:
-        for number, n_dimensions in enumerate(LAYOUT_DIMENSIONS):
-            positions = graph_layout(
-                affinity, n_dimensions, runtime, f"layout {number}", starts[n_dimensions]
-            )
+
+    def lay_out(number: int, n_dimensions: int) -> NDArray[np.float32]:
+        return graph_layout(affinity, n_dimensions, runtime, f"layout {number}", starts[n_dimensions])
+
+    n_layouts = len(LAYOUT_DIMENSIONS)
+    with (
+        progress("graph layouts", n_layouts, "layouts", runtime.verbose) as advance,
+        runtime.side_by_side(min(n_layouts, torch.get_num_threads())) as run,
+    ):
+        for number, positions in enumerate(run(lay_out, range(n_layouts), LAYOUT_DIMENSIONS)):
             seed = runtime.numpy_seed(f"layout groups {number}")
             groups = np.arange(n_vertices) - n_vertices  # below 0: alone
             rest = np.flatnonzero(~alone)
