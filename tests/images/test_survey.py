@@ -119,6 +119,19 @@ def test_range_of_one_kind_by_hand() -> None:
     assert common_range("float", [ends(7, 7, dtype="f4")]) == (0, 255)
 
 
+def test_a_hot_pixel_is_not_there() -> None:
+    pixels = np.linspace(0, 900, 28 * 28, dtype=np.float32).reshape(28, 28)
+    hot = pixels.copy()
+    hot[14, 14] = 1e6
+
+    def range_of(array: np.ndarray) -> tuple[float, float]:
+        ends = ends_of(Values(array, "float"))
+        assert ends is not None
+        return common_range("float", [ends])
+
+    assert range_of(hot) == pytest.approx(range_of(pixels)) == (0, 900)
+
+
 def test_pages_by_a_rule_that_is_said(tmp_path: Path) -> None:
     stack = np.stack([np.full((16, 16), level, "u1") for level in (10, 90, 40)])
     write(tmp_path, [stack, stack], photometric="minisblack")

@@ -38,7 +38,7 @@ BYTES = tuple(f"uint{bits}" for bits in range(1, 9))  # as all other readers sho
 
 
 class Ends(NamedTuple):
-    """Of one image: where nearly all of its values lie, and all of those that can be meant."""
+    """Of one image: where nearly all of its values lie, and all of those that can be meant: no hot or dead pixel."""
 
     low: float
     high: float
@@ -60,7 +60,9 @@ def ends_of(values: Values) -> Ends | None:
     if found.size == 0:
         return None
     low, high = np.quantile(_spread(found), (FEW, 1 - FEW))
-    return Ends(float(low), float(high), float(found.min()), float(found.max()))
+    reach = FENCE * (high - low)
+    meant = found[(found >= low - reach) & (found <= high + reach)]
+    return Ends(float(low), float(high), float(meant.min()), float(meant.max()))
 
 
 def common_range(kind: str, images: Sequence[Ends]) -> Range:
