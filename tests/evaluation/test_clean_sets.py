@@ -30,6 +30,11 @@ def test_missing_truth_is_left_out():
     assert clean_set_scores([True] * 6, [0, 0, 1, 0, 0, 1], ["a", "a", "b", "", "b", ""]).precision == 3 / 4
 
 
+def test_a_cluster_of_images_without_truth_stands_for_nothing():
+    scores = clean_set_scores([True, True, True], [0, 0, 2], ["a", "a", ""])
+    assert (scores.precision, scores.recall) == (1.0, 1.0)
+
+
 def test_epochs_by_hand():
     truth = encode_truth([0, 0, 0, 1, 1, 1])
     initial, final = np.array([0, 0, 1, 1, 1, 0]), np.array([0, 0, 0, 1, 1, 0])

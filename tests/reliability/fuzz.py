@@ -776,7 +776,7 @@ def fault_of(fuzz: Fuzz, kind: str, number: int, seed: int) -> str | None:
         for path, digest in before.items()
         if after.get(path) != digest and not (may_change and path.startswith(may_change))
     ]
-    if lost and "--overwrite" not in arguments:
+    if lost and not {"--overwrite", "--clear"} & set(arguments):
         return f"lost or changed: {lost}"
     if (fuzz.work / "hacked").exists():
         return "something of the input ran"

@@ -96,10 +96,13 @@ def match_clusters(counts: NDArray[np.int64], many_to_one: bool = False) -> NDAr
 def correct_under(
     matching: NDArray[np.int64], clusters: NDArray[np.int64], codes: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """(n_samples,) whether each image's cluster stands for its true class; False without either."""
-    if len(matching) == 0:
-        return np.zeros(len(clusters), dtype=np.bool_)
-    stands_for = np.where(clusters == UNKNOWN, UNKNOWN, matching[clusters])
+    """(n_samples,) whether each image's cluster stands for its true class; False without either.
+
+    Clusters beyond the `matching`, all of whose images have an unknown truth, stand for nothing.
+    """
+    is_matched = (clusters != UNKNOWN) & (clusters < len(matching))
+    stands_for = np.full(len(clusters), UNKNOWN)
+    stands_for[is_matched] = matching[clusters[is_matched]]
     right: NDArray[np.bool_] = (stands_for == codes) & (codes != UNKNOWN)
     return right
 

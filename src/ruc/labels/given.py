@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ruc.errors import InputError
+from ruc.errors import InputError, shortened
 from ruc.labels.clustering import UNKNOWN, Clustering
 from ruc.labels.matching import in_order_of, in_row_order, say_how_matched
 from ruc.labels.tables import (
@@ -252,7 +252,7 @@ def _warn_of_small_classes(table: LabelTable, clustering: Clustering, classes: S
 
 def _some(names: list[str], at_most: int = 5, quote: bool = True) -> str:
     more = f" and {len(names) - at_most} more" if len(names) > at_most else ""
-    return ", ".join(map(repr if quote else str, names[:at_most])) + more
+    return ", ".join((repr if quote else str)(shortened(name)) for name in names[:at_most]) + more
 
 
 def _checked_probabilities(table: LabelTable) -> NDArray[np.float32]:
