@@ -266,8 +266,7 @@ def _embed_frozen(task: _Task, name: str, why: str) -> Embedding:
         center = torch.from_numpy(features).mean(dim=0)
         embedder, features = embedder.centered_at(center), around(torch.from_numpy(features), center).numpy()
     names = tuple(task.source.file_names[index] for index in indices)
-    pairs = tuple((one.file_name, one.reason) for one in skipped)
-    return Embedding(name, names, features, indices, embedder, None, pairs, why)
+    return Embedding(name, names, features, indices, embedder, None, skipped, why)
 
 
 def load_frozen(name: str, runtime: Runtime) -> FrozenEmbedder:
@@ -343,8 +342,7 @@ def _embed_from_scratch(
 
 def _embedded(images: ImageSet, name: str, why: str, fitted: Embedder, runtime: Runtime) -> Embedding:
     features = fitted.transform(images.pixels, runtime)
-    skipped = tuple((one.file_name, one.reason) for one in images.skipped)
-    return Embedding(name, images.file_names, features, images.indices, fitted, images, skipped, why)
+    return Embedding(name, images.file_names, features, images.indices, fitted, images, images.skipped, why)
 
 
 def _fit(

@@ -80,10 +80,9 @@ def copies_to_csv(
 
     columns = ["group", "file_name", "keep", "similarity", "change", "width", "height", "sharpness"]
     rows = (row for number, group in enumerate(groups) for row in rows_of(number, group))
-    skipped = tuple((one.file_name, one.reason) for one in pictures.skipped)
-    _write(output, columns, rows, skipped, excel_safe)
+    _write(output, columns, rows, pictures.skipped, excel_safe)
     n_copies = sum(len(group.rows) - 1 for group in groups)
-    return Found(len(pictures.file_names), n_copies, len(groups), skipped)
+    return Found(len(pictures.file_names), n_copies, len(groups), pictures.skipped)
 
 
 def leaks_to_csv(
@@ -106,7 +105,7 @@ def leaks_to_csv(
             pairs.first, pairs.second, pairs.similarity, pairs.change, strict=True
         )
     )
-    skipped = tuple((one.file_name, one.reason) for one in known.skipped + asked.skipped)
+    skipped = known.skipped + asked.skipped
     _write(output, ["train", "test", "similarity", "change"], rows, skipped, excel_safe)
     n_asked, n_known = len({*pairs.second.tolist()}), len({*pairs.first.tolist()})
     return Found(len(asked.file_names), n_asked, n_known, skipped)

@@ -144,8 +144,7 @@ def _predict(
         names = tuple(samples.file_names[index] for index in indices)
         inputs = torch.from_numpy(features)
     cluster, probabilities = _apply(predictor, inputs)
-    skipped = tuple((one.file_name, one.reason) for one in lost)
-    return Prediction(names, cluster, probabilities, skipped, features)
+    return Prediction(names, cluster, probabilities, tuple(lost), features)
 
 
 def _predict_from_maps(
@@ -176,7 +175,7 @@ def _predict_from_maps(
         tuple(source.file_names[row] for row in rows),
         torch.cat(logits).argmax(dim=1).numpy(),
         predictor.calibration.apply(torch.cat(logits)).numpy(),
-        tuple((one.file_name, one.reason) for one in lost),
+        tuple(lost),
         features,
     )
 

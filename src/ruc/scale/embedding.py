@@ -57,7 +57,7 @@ class EmbedShard:
             lost = why_skipped(source)
         read = source.take(indices)
         table = shard_of(read.file_names, features, content_hashes(read))
-        self._shards.write(shard["number"], table, [(one.file_name, one.reason) for one in lost])
+        self._shards.write(shard["number"], table, lost)
         return {"number": shard["number"], "n_skipped": len(lost)}
 
 

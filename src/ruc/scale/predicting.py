@@ -68,8 +68,7 @@ class PredictShard:
         try:
             predicted = self._run.predict(source, self._runtime, 1.0, self._raw)
         except NothingToClusterError:  # none of these can be read, whatever of the others
-            lost = tuple((one.file_name, one.reason) for one in why_skipped(source))
-            return {name: [] for name in self._run.headings}, lost
+            return {name: [] for name in self._run.headings}, why_skipped(source)
         return self._run.table(predicted, self._most_novel), predicted.skipped
 
 
