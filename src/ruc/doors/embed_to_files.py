@@ -12,7 +12,7 @@ from ruc.images.load import content_hashes
 from ruc.images.reading import Reading
 from ruc.images.source import ImageSource, find_images
 from ruc.images.survey import survey
-from ruc.run_folder import check_file, check_new_folder, new_output, new_outputs, write_csv
+from ruc.run_folder import check_file, check_new_folder, new_folder, new_outputs, write_csv
 from ruc.runtime import Runtime
 from ruc.settings import Settings
 from ruc.skipped import skipped_file, write_skipped
@@ -61,8 +61,7 @@ def _write_shards(folder: Path, source: ImageSource, embedded: Embedding) -> Non
 
     row_of = {name: row for row, name in enumerate(source.file_names)}
     hashes = content_hashes(source.take([row_of[name] for name in embedded.file_names]))
-    with new_output(folder) as new:
-        new.mkdir()
+    with new_folder(folder) as new:
         for name, shard in shards_of(embedded.file_names, embedded.features, hashes):
             parquet.write_table(shard, new / name)
         if embedded.skipped:

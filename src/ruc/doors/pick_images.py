@@ -13,7 +13,7 @@ from ruc.export.folders import How, place
 from ruc.export.items import items_of
 from ruc.images.source import find_images
 from ruc.picking.strategies import diverse, representative, shares, uncertain
-from ruc.run_folder import Run, check_new_folder, new_output, read_run, write_csv
+from ruc.run_folder import Run, check_new_folder, new_folder, read_run, write_csv
 
 By = Literal["representative", "diverse", "uncertain", "balanced"]
 STRATEGIES: Final[tuple[str, ...]] = get_args(By)
@@ -95,7 +95,7 @@ def pick_to_folder(
     excel_safe
         Whether names that spreadsheets take for formulas are quoted.
     """
-    check_new_folder(output)
+    check_new_folder(output)  # before the work
     run = read_run(folder)
     rows = pick(run, n, by, per_cluster)
     source = images or run.settings.get("source")
@@ -103,8 +103,7 @@ def pick_to_folder(
     if source is not None:
         items = items_of(run, find_images(source))
         files = dict(zip(items.file_names, items.files(), strict=True))
-    with new_output(output) as new:
-        new.mkdir()
+    with new_folder(output) as new:
         for row in rows.tolist() if files else ():
             place(files[run.file_names[row]], new / "images" / run.file_names[row], how)
         write_csv(

@@ -13,26 +13,7 @@ from ruc.run_folder import check_file, new_output
 
 
 def export_coco(items: Items, target: Path, overwrite: bool = False) -> Path:
-    """Write one JSON file that pycocotools and FiftyOne read.
-
-    Parameters
-    ----------
-    items
-        With files: their sizes are written.
-    target
-        A new file, e.g. `coco.json`.
-
-    Returns
-    -------
-    target
-
-    Raises
-    ------
-    InputError
-        There are no files, or one can't be read.
-    RunFolderError
-        `target` exists, or can't be written.
-    """
+    """Write one JSON file that pycocotools and FiftyOne read, with the size of each image."""
     check_file(target, overwrite=overwrite)
     content = json.dumps(coco(items), ensure_ascii=False)
     with new_output(target) as new:

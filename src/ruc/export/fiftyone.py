@@ -6,35 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from ruc.export.items import Items, json_ready, marks_of
-from ruc.run_folder import check_new_folder, new_output
+from ruc.run_folder import new_folder
 
 
 def export_fiftyone(items: Items, target: Path) -> Path:
     """Write a folder that FiftyOne reads as `FiftyOneImageClassificationDataset` with `data_path="data.json"`.
 
-    Parameters
-    ----------
-    items
-        With files.
-    target
-        A new or empty folder: gets `data.json` (where each image is) and `labels.json`.
-
-    Returns
-    -------
-    target
-
-    Raises
-    ------
-    InputError
-        There are no files.
-    RunFolderError
-        `target` holds something, or can't be written.
+    `data.json` says where each image is, `labels.json` in which cluster.
     """
-    check_new_folder(target)
-    data, labels = _data(items), _labels(items)
-    with new_output(target) as new:
-        new.mkdir()
-        for name, content in {"data.json": data, "labels.json": labels}.items():
+    with new_folder(target) as new:
+        for name, content in {"data.json": _data(items), "labels.json": _labels(items)}.items():
             (new / name).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
     return target
 

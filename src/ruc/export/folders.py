@@ -12,7 +12,7 @@ from typing import Final, Literal
 from ruc.errors import InputError
 from ruc.export.items import Items
 from ruc.export.names import told_apart
-from ruc.run_folder import check_new_folder, new_output
+from ruc.run_folder import new_folder
 
 How = Literal["copy", "symlink", "hardlink"]
 
@@ -26,33 +26,12 @@ LONGEST: Final = 100  # bytes: file systems count these
 def export_folders(items: Items, target: Path, how: How = "copy") -> Path:
     """Put the images into `target/<label>/<file name>`; the originals stay where they are.
 
-    Subfolders of the source are kept inside each cluster's folder, so that no two files meet.
-
-    Parameters
-    ----------
-    items
-        With files.
-    target
-        A new or empty folder.
-    how
-        "copy" (with the file's times), "symlink" (absolute), or "hardlink" (same disk only).
-
-    Returns
-    -------
-    target
-
-    Raises
-    ------
-    InputError
-        There are no files, or the disk cannot make such links.
-    RunFolderError
-        `target` holds something, or can't be written.
+    Subfolders of the source are kept inside each cluster's folder, so that no two files meet. `how`: "copy" (with the
+    file's times), "symlink" (absolute), or "hardlink" (same disk only).
     """
-    check_new_folder(target)
     files = items.files()
     folders = folder_names(items.labels)
-    with new_output(target) as new:
-        new.mkdir()
+    with new_folder(target) as new:
         for path, name, cluster in zip(files, items.file_names, items.cluster.tolist(), strict=True):
             place(path, new / folders[cluster] / name, how)
     return target

@@ -11,41 +11,21 @@ import pyarrow.parquet as parquet
 
 from ruc.export.folders import How, place
 from ruc.export.items import Items, json_ready
-from ruc.run_folder import check_new_folder, new_output
+from ruc.run_folder import new_folder
 
 # `datasets` takes files by these suffixes, whatever is in them, and leaves others out without a word.
 SUFFIXES: Final = frozenset((".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
 
 
 def export_imagefolder(items: Items, target: Path, how: How = "copy") -> Path:
-    """Write a folder that `datasets.load_dataset("imagefolder", data_dir=target)` reads.
+    """Write `images/` and `metadata.parquet`, which `datasets.load_dataset("imagefolder", data_dir=target)` reads.
 
-    Parameters
-    ----------
-    items
-        With files.
-    target
-        A new or empty folder: gets `images/` and `metadata.parquet`.
-    how
-        Copies or links, as in `export_folders`.
-
-    Returns
-    -------
-    target
-
-    Raises
-    ------
-    InputError
-        There are no files.
-    RunFolderError
-        `target` holds something, or can't be written.
+    `how`: see `export_folders`.
     """
-    check_new_folder(target)
     files = items.files()
     # Numbers, since `datasets` makes splits of names such as val/ and test_1.png, and loses their rows.
     numbered = [f"images/{row:06}{_suffix(path)}" for row, path in enumerate(files)]
-    with new_output(target) as new:
-        new.mkdir()
+    with new_folder(target) as new:
         for path, name in zip(files, numbered, strict=True):
             place(path, new / name, how)
         rows: dict[str, Any] = {

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
 from ruc.export.items import Items, json_ready, marks_of
-from ruc.run_folder import check_new_folder, new_output
+from ruc.run_folder import new_folder
 
 LOCAL_FILES: Final = "/data/local-files/?d="
 
@@ -17,29 +17,10 @@ def export_label_studio(items: Items, target: Path, image_root: str = LOCAL_FILE
 
     Each task has one prediction: the cluster's label, its score the confidence, so that Label Studio
     can sort by it (active learning) and annotators start from it.
-    The marks (doubt, outlier, copies) are columns to filter by.
-
-    Parameters
-    ----------
-    items
-        Needs no files: only their names are written.
-    target
-        A new or empty folder.
-    image_root
-        What Label Studio finds the images under: its local storage, or e.g. "s3://bucket/photos/".
-
-    Returns
-    -------
-    target
-
-    Raises
-    ------
-    RunFolderError
-        `target` holds something, or can't be written.
+    The marks (doubt, outlier, copies) are columns to filter by. Only names of files are written; `image_root` is what
+    Label Studio finds them under: its local storage, or e.g. "s3://bucket/photos/".
     """
-    check_new_folder(target)
-    with new_output(target) as new:
-        new.mkdir()
+    with new_folder(target) as new:
         (new / "tasks.json").write_text(
             json.dumps(tasks(items, image_root), indent=1, ensure_ascii=False), encoding="utf-8"
         )

@@ -31,26 +31,7 @@ def export_model(
     cropped), a packaged backbone included; or `features`, (n, n_features) float32, for a run on features or on a
     pretrained backbone from elsewhere, which is not part of the file. Of several embeddings each has its own input,
     numbered in their order: `pixels_0`, `pixels_1`, …. Output `probabilities`, (n, n_clusters). Any n.
-
-    Parameters
-    ----------
-    model
-        From `run_folder.read_model`.
-    target
-        A new file, e.g. `model.onnx`.
-    labels
-        The clusters' names, kept in the file's metadata.
-
-    Returns
-    -------
-    target
-
-    Raises
-    ------
-    InputError
-        onnx, onnxscript or onnxruntime is not installed.
-    RunFolderError
-        `target` exists, or can't be written.
+    The clusters' names, `labels`, are kept in the file's metadata. Raises as `export_onnx` does.
     """
     module, examples = cluster_model(model)
     metadata = {"labels": json.dumps(list(labels)), "made_by": "ruc"}
@@ -77,16 +58,10 @@ def export_onnx(
     metadata
         Kept in the file.
 
-    Returns
-    -------
-    target
-
     Raises
     ------
     InputError
         onnx, onnxscript or onnxruntime is not installed.
-    RunFolderError
-        `target` exists, or can't be written.
     RucError
         The exporter can't translate the module, or the file's probabilities differ by more than 1e-4 from the
         module's; no file is written then.

@@ -21,24 +21,7 @@ def export_parquet(items: Items, target: Path, seed: int = 0, overwrite: bool = 
 
     Open it with `embedding-atlas run.parquet --x x --y y --neighbors neighbors`, or with
     `spotlight.show("run.parquet", dtype={"image": spotlight.Image, "vector": spotlight.Embedding})`.
-
-    Parameters
-    ----------
-    items
-        With or without files.
-    target
-        A new file, e.g. `run.parquet`.
-    seed
-        Of the map.
-
-    Returns
-    -------
-    target
-
-    Raises
-    ------
-    RunFolderError
-        `target` exists, or can't be written.
+    `seed` is that of the map.
     """
     check_file(target, overwrite=overwrite)
     table = table_of(items, seed)

@@ -25,4 +25,4 @@ from ruc.run_folder.folder import (
 from ruc.run_folder.members import REPORT, is_excel_safe
 from ruc.run_folder.run import Run
 from ruc.run_folder.unfinished import Checkpoints, checkpoints
-from ruc.run_folder.whole import Places, finish_outputs, new_output, new_outputs
+from ruc.run_folder.whole import Places, finish_outputs, new_folder, new_output, new_outputs

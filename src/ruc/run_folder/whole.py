@@ -18,7 +18,7 @@ from typing import Final
 
 from ruc.errors import RunFolderError
 from ruc.readers import load_json
-from ruc.run_folder.files import explained
+from ruc.run_folder.files import check_new_folder, explained
 from ruc.run_folder.locks import alone_in
 
 FILES: Final = "files"  # within a pending change
@@ -39,8 +39,17 @@ def new_output(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """The same for a folder, made to be filled; raises as `check_new_folder` does."""
+    check_new_folder(target)
+    with new_output(target) as new:
+        new.mkdir()
+        yield new
+
+
+@contextmanager
 def new_file(target: Path) -> Iterator[Path]:
-    """The same for a caller that is alone in the folder, which is there."""
+    """As `new_output`, for a caller that is alone in the folder, which is there."""
     new = target.with_name(unfinished_names(target.name)[0])
     with explained(target.parent), _removed_on_failure(new):
         yield new
