@@ -2,18 +2,29 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from ruc.commands.options import Device, ExcelSafe, Json, Overwrite, Quiet, Replace, RunFolder
+from ruc.commands.options import (
+    Device,
+    ExcelSafe,
+    How,
+    ImagesNow,
+    Json,
+    Overwrite,
+    Quiet,
+    Replace,
+    RunFolder,
+    option,
+)
 from ruc.commands.terminal import print_json, print_table, set_logging
 
 
 def nearest(
     run: RunFolder,
     images: Annotated[list[Path], typer.Argument(help="Image files.")],
-    n: Annotated[int, typer.Option("-n", "--n", min=1, help="How many for each.")] = 12,
+    n: Annotated[int, option("How many for each.", "-n", "--n", min=1)] = 12,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
@@ -32,14 +43,14 @@ def nearest(
 
 def pick(
     run: RunFolder,
-    output: Annotated[Path, typer.Option("-o", "--output", help="A new folder.")] = Path("picked"),
-    n: Annotated[int, typer.Option("-n", "--n", min=1, help="How many images.")] = 50,
+    output: Annotated[Path, option("A new folder.", "-o", "--output")] = Path("picked"),
+    n: Annotated[int, option("How many images.", "-n", "--n", min=1)] = 50,
     by: Annotated[
-        str, typer.Option(help="representative, balanced (the same from each cluster), diverse or uncertain.")
+        str, option("representative, balanced (the same from each cluster), diverse or uncertain.")
     ] = "representative",
-    per_cluster: Annotated[bool, typer.Option("--per-cluster", help="So many of each cluster.")] = False,
-    how: Annotated[Literal["copy", "symlink", "hardlink"], typer.Option(help="For the images.")] = "copy",
-    images: Annotated[Path | None, typer.Option(help="Where the images are now, if they were moved.")] = None,
+    per_cluster: Annotated[bool, option("So many of each cluster.", "--per-cluster")] = False,
+    how: Annotated[How, option("For the images.")] = "copy",
+    images: ImagesNow = None,
     excel_safe: ExcelSafe = False,
 ) -> None:
     """Pick images that stand for the others, for labelling or to show, as a table and a folder."""
@@ -54,7 +65,7 @@ def compare(
     first: RunFolder,
     second: RunFolder,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="CSV to write: file_name, before, after.")
+        Path | None, option("CSV to write: file_name, before, after.", "-o", "--output")
     ] = None,
     excel_safe: ExcelSafe = False,
     overwrite: Replace = False,
@@ -85,10 +96,8 @@ def compare(
 
 def cut(
     run: RunFolder,
-    n_clusters: Annotated[
-        int, typer.Option("-k", "--n-clusters", help="How many clusters, from 2 to about 4K.")
-    ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Run folder for the new run.")],
+    n_clusters: Annotated[int, option("How many clusters, from 2 to about 4K.", "-k", "--n-clusters")],
+    output: Annotated[Path, option("Run folder for the new run.", "-o", "--output")],
     device: Device = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -120,7 +129,7 @@ def info(run: RunFolder, as_json: Json = False) -> None:
 
 def copies(
     source: Annotated[str, typer.Argument(help="Folder of images, a CSV/Parquet with file_name, or a run.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="CSV to write.")] = Path("copies.csv"),
+    output: Annotated[Path, option("CSV to write.", "-o", "--output")] = Path("copies.csv"),
     excel_safe: ExcelSafe = False,
     overwrite: Replace = False,
     quiet: Quiet = False,
@@ -148,7 +157,7 @@ def copies(
 def leaks(
     train: Annotated[str, typer.Argument(help="Images that are known: a folder, a table or a run.")],
     test: Annotated[str, typer.Argument(help="Images that shouldn't be among them.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="CSV to write.")] = Path("leaks.csv"),
+    output: Annotated[Path, option("CSV to write.", "-o", "--output")] = Path("leaks.csv"),
     excel_safe: ExcelSafe = False,
     overwrite: Replace = False,
     quiet: Quiet = False,
@@ -171,32 +180,25 @@ def leaks(
 
 def export(
     run: RunFolder,
-    to: Annotated[
-        str, typer.Option(help="folders, imagefolder, label-studio, coco, fiftyone, parquet or onnx.")
-    ],
+    to: Annotated[str, option("folders, imagefolder, label-studio, coco, fiftyone, parquet or onnx.")],
     output: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            "File or folder to write.  [default: sorted, imagefolder, label_studio, coco.json, fiftyone, "
+            "run.parquet or model.onnx]",
             "-o",
             "--output",
-            help="File or folder to write.  [default: sorted, imagefolder, label_studio, coco.json, fiftyone, "
-            "run.parquet or model.onnx]",
         ),
     ] = None,
-    how: Annotated[
-        Literal["copy", "symlink", "hardlink"], typer.Option(help="For folders and imagefolder.")
-    ] = "copy",
-    images: Annotated[Path | None, typer.Option(help="Where the images are now, if they were moved.")] = None,
+    how: Annotated[How, option("For folders and imagefolder.")] = "copy",
+    images: ImagesNow = None,
     image_root: Annotated[
         str | None,
-        typer.Option(
-            help="For label-studio: what it finds the images under, e.g. s3://bucket/photos/.  "
-            "[default: its local storage]"
+        option(
+            "For label-studio: what it finds the images under, e.g. s3://bucket/photos/.  [default: its local storage]"
         ),
     ] = None,
-    include_junk: Annotated[
-        bool, typer.Option("--include-junk", help="Clusters marked as junk too.")
-    ] = False,
+    include_junk: Annotated[bool, option("Clusters marked as junk too.", "--include-junk")] = False,
     overwrite: Replace = False,
 ) -> None:
     """Hand a run over to other tools."""

