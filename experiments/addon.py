@@ -17,6 +17,7 @@ import csv
 import os
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -105,7 +106,7 @@ def run(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         space = FeatureSpace(features, neighbors, runtime)
-        return repair(space, base, neighbors, settings, runtime, features=features)
+        return repair(space, base, replace(neighbors, features=features), settings, runtime)
 
 
 def raw_probabilities(result: Repaired, features: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -78,9 +78,7 @@ def run(features: NDArray[np.float32], truth: Labels, seed: int) -> Outcome:
     base = cluster(features, int(truth.max()) + 1, "auto", runtime, neighbors)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        result = repair(
-            FeatureSpace(features, neighbors, runtime), base, neighbors, settings, runtime, features
-        )
+        result = repair(FeatureSpace(features, neighbors, runtime), base, neighbors, settings, runtime)
     labels, rows, known = result.labels, np.arange(len(features)), encode_truth(truth)
     matched = match_clusters(contingency(labels, known))
     cluster_of = np.full(len(matched), -1)

@@ -84,7 +84,7 @@ def measure(
         if where == "image":
             settings = RefineSettings(n_epochs=given.epochs, learning_rate=given.rate)
         started = time.process_time()
-        found = repair(space, base, neighbors, settings, runtime, embedded.features, embedded.parts)
+        found = repair(space, base, neighbors, settings, runtime)
         seconds = time.process_time() - started
         error = calibration_error(codes, found.labels[known], found.probabilities[known])
         line += f"; {where} space {score(codes, found.labels[known]):.1f}, ECE {error:.1f}"

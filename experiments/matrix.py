@@ -112,7 +112,7 @@ def measure(name: str, eyes: str, cells: list[tuple[str, int]], cache: Path) -> 
             space = FeatureSpace(
                 join(parts), neighbors, runtime, n_first=parts[0].shape[1] if len(parts) > 1 else None
             )
-            found = repair(space, base, neighbors, settings, runtime, join(parts), parts)
+            found = repair(space, base, neighbors, settings, runtime)
         seconds = time.process_time() - started
         numbers = (score(truth, base.labels), score(truth, found.labels))
         error = calibration_error(truth, found.labels, found.probabilities)

@@ -19,7 +19,7 @@ import csv
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -103,7 +103,7 @@ def by_ruc(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         space = FeatureSpace(features, neighbors, runtime)
-        found = repair(space, base, neighbors, settings, runtime, features=features)
+        found = repair(space, base, replace(neighbors, features=features), settings, runtime)
     of_given = found.probabilities[np.arange(len(given)), given].astype(float)
     changed = found.labels != given
     sure = changed & (of_given < SURE)

@@ -9,7 +9,7 @@ import json
 import logging
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -60,14 +60,42 @@ from ruc.settings import Settings, provenance
 logger = logging.getLogger(__name__)
 
 LATER_FILES = ("labels", "probabilities", "base")
-AFTER_FEATURES = (
-    *LATER_FILES,
-    "n_clusters",
-    "space",
-    "refine",
-    "review",
-    "excel_safe",
-)  # which the embedding doesn't depend on
+# What the embedding doesn't depend on.
+AFTER_FEATURES = (*LATER_FILES, "n_clusters", "space", "refine", "review", "excel_safe")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a run is asked to do, and by what means.
+
+    Attributes
+    ----------
+    settings, runtime
+        Checked; device, seed and whether progress is shown.
+    source
+        The images, or None where features were given.
+    kept
+        Where stages leave what was finished, and take it from.
+    cache
+        Embeddings of other runs.
+    """
+
+    settings: Settings
+    runtime: Runtime
+    source: ImageSource | None = None
+    kept: Checkpoints = field(default_factory=Checkpoints)
+    cache: Cache | None = None
+
+
+@dataclass(frozen=True)
+class Stages:
+    """What each stage made of what the ones before had made."""
+
+    embedded: Embedding
+    neighbors: Neighbors
+    base: Base
+    space: Space
+    repaired: Repaired
 
 
 @dataclass(frozen=True)
@@ -103,43 +131,37 @@ def run_to_folder(settings: Settings, overwrite: bool, verbose: bool, cache: Cac
         logger.warning("done already: %s holds this run; --overwrite makes it again", folder)
         return done
     with checkpoints(folder, stage_fingerprints(settings, source)) as kept:
-        outcome = run_pipeline(settings, source, runtime, kept, cache)
+        outcome = run_pipeline(Job(settings, runtime, source, kept, cache))
         run = replace(outcome.run, notes={**outcome.run.notes, "inputs": inputs})
         write_run(folder, run, outcome.model, write_report(report_data(run)))
     return run
 
 
-def run_pipeline(
-    settings: Settings,
-    source: ImageSource | None,
-    runtime: Runtime,
-    kept: Checkpoints | None = None,
-    cache: Cache | None = None,
-) -> Outcome:
+def run_pipeline(job: Job) -> Outcome:
     """All stages in order, each taken from its checkpoint where there is one."""
-    kept = kept or Checkpoints()
+    settings, runtime, source = job.settings, job.runtime, job.source
     refuse_settings(settings, runtime)
     refuse_early(settings, source)
     embedded = features_of_files(settings, source, runtime) if settings.feature_files else None
     if source is not None:
         source = survey(source, Reading.from_config(settings.model_dump())).watched_by(Measured())
-    embedded = embedded or embed(settings, source, runtime, kept, cache)
+        job = replace(job, source=source)
+    embedded = embedded or embed(job)
     check_enough(len(embedded.features), settings)
     check_different(embedded.features)
     given = given_base(settings, embedded)
     neighbors = find_neighbors(embedded.features, settings.refine, runtime, embedded.parts)
-    base = given or initial_clustering(settings, embedded, neighbors, runtime, kept)
-    space = choose_space(settings, embedded, base, neighbors, runtime, source, kept)
-    repaired = retrain(settings, embedded, space, base, neighbors, runtime, kept)
+    base = given or initial_clustering(settings, embedded, neighbors, runtime, job.kept)
+    space = choose_space(job, embedded, base, neighbors)
+    stages = Stages(embedded, neighbors, base, space, retrain(job, space, base, neighbors))
     if source is None:
-        return as_run(settings, embedded, neighbors, base, space, repaired, runtime, source)
+        return as_run(job, stages)
     images = source.take(embedded.rows)
     hashes = content_hashes(images)
-    outcome = as_run(settings, embedded, neighbors, base, space, repaired, runtime, source, hashes)
+    outcome = as_run(job, stages, hashes)
     assert source.watcher is not None
-    return replace(
-        outcome, run=with_quality(outcome.run, measures_of(images, hashes, source.watcher, cache, runtime))
-    )
+    measures = measures_of(images, hashes, source.watcher, job.cache, runtime)
+    return replace(outcome, run=with_quality(outcome.run, measures))
 
 
 def refuse_settings(settings: Settings, runtime: Runtime) -> None:
@@ -177,20 +199,17 @@ def check_enough(n_samples: int, settings: Settings) -> None:
         )
 
 
-def embed(
-    settings: Settings,
-    source: ImageSource | None,
-    runtime: Runtime,
-    kept: Checkpoints,
-    cache: Cache | None = None,
-) -> Embedding:
+def embed(job: Job) -> Embedding:
     """Images as unit-norm features."""
+    settings, source = job.settings, job.source
     assert source is not None
     embedders, size = settings.embedders, settings.image_size
     if is_checkpoint(settings.base):  # its network is retrained, so the images come at the side it takes
         embedders = (settings.base,) if embedders == ("auto",) else embedders
         size = size or load_checkpoint(settings.base, choose_size(source, LARGEST_SIDE)).side
-    return embed_images(source, embedders, size, settings.max_skipped, runtime, kept, cache, is_centered=True)
+    return embed_images(
+        source, embedders, size, settings.max_skipped, job.runtime, job.kept, job.cache, is_centered=True
+    )
 
 
 def features_of_files(settings: Settings, source: ImageSource | None, runtime: Runtime) -> Embedding:
@@ -208,16 +227,9 @@ def features_of_files(settings: Settings, source: ImageSource | None, runtime: R
     return replace(embedded, remarks=(remark,))
 
 
-def choose_space(
-    settings: Settings,
-    embedded: Embedding,
-    base: Base,
-    neighbors: Neighbors,
-    runtime: Runtime,
-    source: ImageSource | None = None,
-    kept: Checkpoints | None = None,
-) -> Space:
+def choose_space(job: Job, embedded: Embedding, base: Base, neighbors: Neighbors) -> Space:
     """Heads on features, or networks on the images: whole ones of our own, or what is retrained of packaged ones."""
+    settings, runtime = job.settings, job.runtime
     backbone = embedded.backbone if base.backbone is None else base.backbone
     if not retrains_networks(settings, embedded, base.backbone):
         n_first = next(iter(embedded.embeddings.values()), None)
@@ -228,52 +240,28 @@ def choose_space(
         logger.info("retraining whole networks: %s", why)
         return ImageSpace(embedded.images.pixels, backbone, policy, runtime)
     names = packaged_names(embedded)
-    if source is None or not names:
+    if job.source is None or not names:
         raise without_network(embedded.name)
-    images = source.take(embedded.rows)
-    return space_of_packaged(names, images, settings.image_size, runtime, kept or Checkpoints())
+    images = job.source.take(embedded.rows)
+    return space_of_packaged(names, images, settings.image_size, runtime, job.kept)
 
 
-def retrain(
-    settings: Settings,
-    embedded: Embedding,
-    space: Space,
-    base: Base,
-    neighbors: Neighbors,
-    runtime: Runtime,
-    kept: Checkpoints,
-) -> Repaired:
+def retrain(job: Job, space: Space, base: Base, neighbors: Neighbors) -> Repaired:
     """The labels repaired, from the checkpoint of an interrupted training where there is one."""
+    kept = job.kept
 
     def keep(epoch: Epoch, snapshot: Any) -> None:
         kept.save_now_and_then("refine", snapshot)
 
     on_epoch = keep if kept.folder is not None and space.sees_more else None
-    return repair(
-        space,
-        base.clustering,
-        neighbors,
-        settings.refine,
-        runtime,
-        embedded.features,
-        embedded.parts,
-        on_epoch,
-        kept.load("refine"),
-    )
+    constants, begun = job.settings.refine, kept.load("refine")
+    return repair(space, base.clustering, neighbors, constants, job.runtime, on_epoch, begun)
 
 
-def as_run(
-    settings: Settings,
-    embedded: Embedding,
-    neighbors: Neighbors,
-    base: Base,
-    space: Space,
-    repaired: Repaired,
-    runtime: Runtime,
-    source: ImageSource | None,
-    hashes: list[str] | None = None,
-) -> Outcome:
-    """Everything as one run, rows in the order of the source."""
+def as_run(job: Job, stages: Stages, hashes: list[str] | None = None) -> Outcome:
+    """Everything as one run, rows in the order of the source; `hashes` are of the images' bytes."""
+    settings, source, runtime = job.settings, job.source, job.runtime
+    embedded, base, space, repaired = stages.embedded, stages.base, stages.space, stages.repaired
     reading = {} if source is None else source.reading.to_config()
     resolved = {
         **_with_absolute_paths(settings),
@@ -289,7 +277,7 @@ def as_run(
         **provenance(str(runtime.device)),
     }
     confidence = repaired.probabilities.max(axis=1).astype(np.float32)
-    marks = find_marks(repaired.labels, confidence, neighbors, embedded.file_names, hashes)
+    marks = find_marks(repaired.labels, confidence, stages.neighbors, embedded.file_names, hashes)
     run = Run(
         settings=resolved,
         file_names=embedded.file_names,
@@ -306,11 +294,7 @@ def as_run(
         skipped=embedded.skipped,
         history=tuple(asdict(epoch) for epoch in repaired.history),
         review=review_rows(
-            settings.review,
-            marks.doubt,
-            embedded.file_names,
-            repaired.labels,
-            repaired.probabilities,
+            settings.review, marks.doubt, embedded.file_names, repaired.labels, repaired.probabilities
         ),
         marks={
             "clean_since": repaired.clean_since,
@@ -332,11 +316,7 @@ def as_run(
                 *empty_clusters(base.clustering.labels, repaired.labels, base.names),
             ],
             "k_curve": dict(base.curve),
-            **(
-                {"stable_levels": _stable_levels(repaired, neighbors, embedded, runtime)}
-                if base.curve
-                else {}
-            ),
+            **({"stable_levels": _stable_levels(stages, runtime.seed)} if base.curve else {}),
         },
     )
     pair = repaired.predictor.state()
@@ -350,12 +330,11 @@ def as_run(
     return Outcome(run, model)
 
 
-def _stable_levels(
-    repaired: Repaired, neighbors: Neighbors, embedded: Embedding, runtime: Runtime
-) -> list[int]:
+def _stable_levels(stages: Stages, seed: int) -> list[int]:
     """Numbers of clusters that last longest in the tree over these, where nobody has said how many there are."""
-    nearest = neighbors.indices[:, :N_NEAREST]
-    return list(grow_tree(repaired.labels, embedded.features, nearest, seed=runtime.seed).stable_levels())
+    nearest = stages.neighbors.indices[:, :N_NEAREST]
+    tree = grow_tree(stages.repaired.labels, stages.embedded.features, nearest, seed=seed)
+    return list(tree.stable_levels())
 
 
 def stage_fingerprints(settings: Settings, source: ImageSource | None) -> dict[str, str]:

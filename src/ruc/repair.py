@@ -82,8 +82,6 @@ def repair(
     neighbors: Neighbors | None,
     settings: RefineSettings,
     runtime: Runtime,
-    features: NDArray[np.floating] | None = None,
-    parts: Sequence[NDArray[np.floating]] = (),
     on_epoch: Callable[[Epoch, Callable[[], State]], None] | None = None,
     resume: State | None = None,
 ) -> Repaired:
@@ -97,15 +95,12 @@ def repair(
         The initial clustering; its labels are taken as noisy.
     neighbors
         Nearest neighbours in an independent embedding, see `find_neighbors`; None: the base's own confidence decides.
+        How far the base can be right is judged on their features; without these the confidence is only as good as the
+        clustering is.
     settings
         Every constant.
     runtime
         Device and seed; the same seed gives the same result.
-    features
-        (n_samples, n_features) that the base was made from: how far it can be right is judged on them. Without them
-        the confidence is only as good as the clustering is.
-    parts
-        Of several embeddings side by side in `features` those of each, in the order of `neighbors.parts`.
     on_epoch, resume
         See `refine`.
     """
@@ -114,6 +109,10 @@ def repair(
         link = associate(base, neighbors, runtime)
         if link is not None and not link.is_beyond_chance:
             return _unrelated(space, base, neighbors, settings, runtime, link)
+    features = None if neighbors is None else neighbors.features
+    parts = (
+        [] if neighbors is None else [part.features for part in neighbors.parts if part.features is not None]
+    )
     evidence = gather_evidence(base, neighbors, settings, runtime, features, parts)
     start = choose_start(base, neighbors, evidence, settings)
     narrowed = narrow(space)
@@ -189,7 +188,8 @@ def find_neighbors(
     `parts`: of several embeddings side by side the features of each, in which neighbours are found as well.
     """
     wanted = affordable_neighbors(max(settings.n_neighbors or 0, MOST_NEIGHBORS), len(features))
-    found = nearest_neighbors(features, wanted, runtime)
-    if len(parts) < 2:
-        return found
-    return replace(found, parts=tuple(nearest_neighbors(part, wanted, runtime) for part in parts))
+    found, *of_parts = (
+        replace(nearest_neighbors(each, wanted, runtime), features=each)
+        for each in (features, *(parts if len(parts) > 1 else ()))
+    )
+    return replace(found, parts=tuple(of_parts))

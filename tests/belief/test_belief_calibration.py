@@ -1,6 +1,7 @@
 """Confidence: the map from logits to probabilities, and what it is fitted to."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -110,9 +111,9 @@ def make_blobs(noise):
 
 
 def refined(features, base, **given):
-    neighbors = nearest_neighbors(features, 50, CPU)
+    neighbors = replace(nearest_neighbors(features, 50, CPU), features=features)
     space = FeatureSpace(features, neighbors, CPU, width=32)
-    return repair(space, base, neighbors, RefineSettings(n_epochs=4), CPU, features=features, **given)
+    return repair(space, base, neighbors, RefineSettings(n_epochs=4), CPU, **given)
 
 
 def test_a_clustering_without_classes_is_not_believed():

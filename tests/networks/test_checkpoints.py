@@ -21,7 +21,7 @@ from ruc.evaluation.robustness import _differentiable
 from ruc.images.source import find_images
 from ruc.networks import ImageNetwork
 from ruc.networks.checkpoints import is_checkpoint, load_checkpoint
-from ruc.pipeline import choose_space, embed, initial_clustering
+from ruc.pipeline import Job, choose_space, embed, initial_clustering
 from ruc.refine.checkpoint import pair_from_checkpoint
 from ruc.refine.spaces import ImageSpace
 from ruc.refine.trained import Pair
@@ -479,7 +479,8 @@ def test_base_and_embedder_start_the_image_space(tmp_path, photos) -> None:
         }
     )
     kept = Checkpoints(tmp_path / "kept")
-    embedded = embed(settings, find_images(photos), RUNTIME, kept)
+    job = Job(settings, RUNTIME, find_images(photos), kept)
+    embedded = embed(job)
     assert embedded.features.shape == (24, 6)
     assert torch.equal(embedded.backbone.conv1.weight, own["backbone.conv1.weight"])
     neighbors = find_neighbors(embedded.features, settings.refine, RUNTIME)
@@ -490,7 +491,7 @@ def test_base_and_embedder_start_the_image_space(tmp_path, photos) -> None:
             base, "cluster_head.0", by_hand(base, floats(embedded.images.pixels), CIFAR10, stl=False)
         )
         assert np.array_equal(found.clustering.labels, logits.argmax(dim=1).numpy())
-        space = choose_space(settings, embedded, found, neighbors, RUNTIME)
+        space = choose_space(job, embedded, found, neighbors)
         assert isinstance(space, ImageSpace)
         for network in space.networks(3, RUNTIME):
             assert isinstance(network, ImageNetwork)

@@ -98,9 +98,8 @@ def test_more_clusters_than_a_classifier_can_judge_have_a_confidence_too(
 ) -> None:
     features, neighbors, base = problem
     monkeypatch.setattr(confidence, "MOST_JUDGED", 11)
-    found = repair(
-        FeatureSpace(features, neighbors, CPU, width=32), base, neighbors, SETTINGS, CPU, features=features
-    )
+    neighbors = replace(neighbors, features=features)
+    found = repair(FeatureSpace(features, neighbors, CPU, width=32), base, neighbors, SETTINGS, CPU)
     np.testing.assert_array_equal(found.probabilities.argmax(axis=1), found.labels)
     assert found.stability is not None and 0 < found.probabilities.max(axis=1).mean() < 1
     assert found.predictor.memory is not None
@@ -120,7 +119,8 @@ def test_the_trained_networks_are_asked_once_about_each_sample(
     ask = Pair.logits
     monkeypatch.setattr(Pair, "logits", lambda pair, inputs: asked.append(len(inputs)) or ask(pair, inputs))
     space = FeatureSpace(features, neighbors, CPU, width=32)
-    found = repair(space, base, neighbors, SETTINGS, CPU, features=features if judged else None)
+    neighbors = replace(neighbors, features=features if judged else None)
+    found = repair(space, base, neighbors, SETTINGS, CPU)
     assert found.predictor.memory is not None and len(found.predictor.memory.keys) > 0
     assert sum(asked) == len(features)
 

@@ -14,7 +14,7 @@ from ruc.initial_clustering import Base
 from ruc.labels.clustering import Clustering
 from ruc.levels.level import level_of
 from ruc.networks import State
-from ruc.pipeline import Outcome, as_run
+from ruc.pipeline import Job, Outcome, Stages, as_run
 from ruc.quality import FENCES
 from ruc.refine.spaces import FeatureSpace
 from ruc.repair import find_neighbors, repair
@@ -95,10 +95,8 @@ def cut(run: Run, model: Mapping[str, State], settings: Settings, runtime: Runti
     )
     n_first = next(iter(run.embeddings.values()), None)
     space = FeatureSpace(run.features, neighbors, runtime, n_first=n_first)
-    repaired = repair(
-        space, base.clustering, neighbors, settings.refine, runtime, run.features, embedded.parts
-    )
-    made = as_run(settings, embedded, neighbors, base, space, repaired, runtime, source=None)
+    repaired = repair(space, base.clustering, neighbors, settings.refine, runtime)
+    made = as_run(Job(settings, runtime), Stages(embedded, neighbors, base, space, repaired))
     marks = {name: column for name, column in run.marks.items() if name not in OF_ONE_RUN}
     new = replace(
         made.run,

@@ -16,7 +16,7 @@ from ruc.estimators.parameters import Constants, constants_of, seed_of, warn_of
 from ruc.images.reading import MOST_MEGAPIXELS
 from ruc.images.source import Images, ImageSource, find_images
 from ruc.labels.clustering import UNKNOWN
-from ruc.pipeline import run_pipeline
+from ruc.pipeline import Job, run_pipeline
 from ruc.report.data import ReportData, report_data
 from ruc.report.in_notebook import InNotebook
 from ruc.report.report import write_report
@@ -122,7 +122,7 @@ class ImageClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[m
         """
         source = find_images(X)
         settings = self._settings(X)
-        outcome = run_pipeline(settings, source, self._runtime(settings.seed))
+        outcome = run_pipeline(Job(settings, self._runtime(settings.seed), source))
         run = outcome.run
         order = _order_given(source, run.file_names)
         read = order >= 0

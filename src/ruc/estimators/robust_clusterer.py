@@ -145,7 +145,7 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
         space = FeatureSpace(
             features, neighbors, runtime, n_first=parts[0].shape[1] if len(parts) > 1 else None
         )
-        result = repair(space, start, neighbors, settings, runtime, features, parts)
+        result = repair(space, start, neighbors, settings, runtime)
         # All at the end, so that a fit that fails leaves what was fitted before whole.
         if _is_several(X):
             self.n_features_in_ = sum(each.shape[1] for each in values)

@@ -36,11 +36,14 @@ class Neighbors:
         (n_samples, n_neighbors) float32 cosine similarities, non-increasing along a row.
     parts
         Of several embeddings side by side: the neighbours in each of them. Empty of a single one.
+    features
+        (n_samples, n_features) in which they were found, where these are asked for beside them, else None.
     """
 
     indices: NDArray[np.int64]
     similarities: NDArray[np.float32]
     parts: tuple["Neighbors", ...] = ()
+    features: NDArray[np.floating] | None = None
 
 
 def nearest_neighbors(features: NDArray[np.floating], n_neighbors: int, runtime: Runtime) -> Neighbors:
