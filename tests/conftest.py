@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from shapes import write_shapes
+from threadpoolctl import threadpool_limits
 
 from ruc.runtime import Runtime
 
@@ -20,7 +21,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    torch.set_num_threads(config.getoption("--threads"))
+    n_threads = config.getoption("--threads")
+    torch.set_num_threads(n_threads)
+    threadpool_limits(n_threads)  # numpy's and scikit-learn's, which wait for each other by spinning
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # of the commands that tests start
+        os.environ.setdefault(name, str(n_threads))
     other = config.getoption("--other-seed")
     if other:  # what a test of learning shows must not hang on one draw: of ten, nine or more have to pass
         seed_of = Runtime.numpy_seed

@@ -1,6 +1,7 @@
 """Imports go one way, the truth stays in `evaluation`, and only the command line prints."""
 
 import ast
+import gc
 import itertools
 import re
 from functools import cache
@@ -68,7 +69,13 @@ def part_of(module):
 
 @cache
 def parsed(path):
-    return ast.parse(path.read_text(encoding="utf-8"))
+    # Python 3.11.7 counts the depth of all threads together: one that is let in while objects are collected raises
+    # SystemError here.
+    gc.disable()
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"))
+    finally:
+        gc.enable()
 
 
 def imports_of(path, module):

@@ -37,12 +37,21 @@ def along(space, n_directions):
     )
 
 
-def test_leading_directions_are_the_principal_components():
-    features = torch.from_numpy(np.random.default_rng(1).normal(size=(60, 7)) * np.arange(1, 8)).float() + 3
+@pytest.mark.parametrize("n_samples", [60, 5], ids=["many samples", "fewer than features"])
+def test_leading_directions_are_the_principal_components(n_samples):
+    drawn = np.random.default_rng(1).normal(size=(n_samples, 7)) * np.arange(1, 8)
+    features = torch.from_numpy(drawn).float() + 3
     found = leading_directions(features, 3)
     torch.testing.assert_close(found.T @ found, torch.eye(3), atol=1e-5, rtol=0)
     _, _, expected = np.linalg.svd((features - features.mean(dim=0)).numpy(), full_matrices=False)
     np.testing.assert_allclose(np.abs(found.T.numpy()), np.abs(expected[:3]), atol=1e-3)
+
+
+def test_of_few_or_equal_samples_there_are_as_many_directions():
+    features = torch.eye(4, 9)[[0, 1, 1, 1]]
+    found = leading_directions(features, 6)
+    assert found.shape == (9, 4)
+    torch.testing.assert_close(found.T @ found, torch.eye(4), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("n_first", [None, 8])
@@ -107,7 +116,9 @@ def test_only_many_features_of_samples_that_are_not_too_many_are_narrowed(monkey
     assert narrow(few) is few
     found = narrow(make_space(many))
     assert isinstance(found, NarrowSpace)
-    assert found.plain(torch.arange(3)).shape == (3, MOST_DIRECTIONS)
+    assert found.plain(torch.arange(3)).shape == (3, N_SAMPLES)  # no more directions than samples
+    monkeypatch.setattr("ruc.refine.narrow.MOST_DIRECTIONS", N_SAMPLES // 2)
+    assert narrow(make_space(many)).plain(torch.arange(3)).shape == (3, N_SAMPLES // 2)
     beside_few = make_space(many + 16, n_first=16)
     assert narrow(beside_few) is beside_few
     monkeypatch.setattr("ruc.refine.narrow.MOST_SAMPLES", N_SAMPLES - 1)

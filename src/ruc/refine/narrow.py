@@ -110,10 +110,21 @@ def widen(space: Space, pair: Pair) -> Pair:
 
 
 def leading_directions(features: Tensor, n_directions: int) -> Tensor:
-    """(n_features, n_directions) orthonormal columns: the directions of largest variance, the largest first."""
+    """Orthonormal columns, the directions of largest variance, the largest first.
+
+    (n_features, n_directions), or as many columns as there are samples where these are fewer.
+    """
     spread = features - features.mean(dim=0)
-    vectors: Tensor = torch.linalg.eigh(spread.T @ spread).eigenvectors
-    return vectors[:, -n_directions:].flip(1).contiguous()
+    if len(spread) >= spread.shape[1]:
+        return _leading_eigenvectors(spread.T @ spread, n_directions)
+    across = _leading_eigenvectors(spread @ spread.T, n_directions)
+    directions: Tensor = torch.linalg.qr(spread.T @ across).Q
+    return directions
+
+
+def _leading_eigenvectors(matrix: Tensor, n_vectors: int) -> Tensor:
+    vectors: Tensor = torch.linalg.eigh(matrix).eigenvectors
+    return vectors[:, -n_vectors:].flip(1).contiguous()
 
 
 def _first_layer(head: nn.Module) -> Tensor:

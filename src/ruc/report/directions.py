@@ -19,10 +19,10 @@ def in_few_directions(features: NDArray[np.floating[Any]]) -> NDArray[np.int8]:
     Cosines are kept up to a common factor. (n_samples, up to 32); fewer where there are more than 50,000 samples, none
     where there are more than 200,000.
     """
-    n_samples = max(1, len(features))
-    n_directions = min(MOST_DIRECTIONS, BUDGET // n_samples)
-    if n_directions < FEWEST_DIRECTIONS:
-        return np.zeros((len(features), 0), np.int8)
+    n_samples = len(features)
+    n_directions = min(MOST_DIRECTIONS, BUDGET // max(1, n_samples))
+    if n_samples == 0 or n_directions < FEWEST_DIRECTIONS:
+        return np.zeros((n_samples, 0), np.int8)
     features = np.asarray(features, np.float32)
     if features.shape[1] > n_directions:
         features = leading_directions(features, n_directions)
