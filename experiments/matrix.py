@@ -10,11 +10,12 @@ set; all others are only reported, and whatever folder is added is one of them.
 Eyes: "lite0": one embedding makes the base and repairs it. "lite0+lite2": two do. "lite0 > lite0+lite2": the base was
 made of the first alone, as a clustering that somebody had already, and is repaired with both.
 Bases: clusterings with the true number of clusters; "auto"; and the truth made wrong: "wrong 20%" (any other class) and
-"alike 20%" (the class whose mean is nearest).
+"alike 20%" (the class whose mean is nearest). With --bases also the rivals of rivals.py.
 
-Accuracy by Hungarian matching and ECE (15 bins) in %; seconds of processor time of the repair alone. "K auto" is the
-number that is estimated. Features are embedded once, and each row is written when it is done, so that an interrupted
-matrix goes on where it was: `rows.csv`, `table.md` and `matrix.png` in --output.
+Features are seen from the mean of the images, as in a run. Accuracy by Hungarian matching and ECE (15 bins) in %,
+means over the seeds; seconds of processor time of the repair alone. "K auto" is the number that is estimated. Features,
+bases and numbers are made once and kept in --output, and each row is written when it is done, so that an interrupted
+matrix goes on where it was. The outcome: `rows.csv`, `table.md` and `matrix.png` there.
 """
 
 import argparse
@@ -30,11 +31,15 @@ import numpy as np
 import torch
 from addon import calibration_error, make_base, score
 from numpy.typing import NDArray
+from rivals import RIVALS
 
-from ruc.cluster.auto import METHODS, cluster
+from ruc.cluster.auto import METHODS, cluster, largest_first
 from ruc.cluster.n_clusters import estimate_n_clusters
+from ruc.embed.frozen import around
+from ruc.embed.packaged import PACKAGES
 from ruc.embedding import embed_images
 from ruc.images.source import find_images
+from ruc.labels.clustering import Clustering
 from ruc.neighbors.search import Neighbors
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import FeatureSpace
@@ -66,6 +71,7 @@ FIELDS = (
     "seconds",
 )
 EASY = 95.0  # a base that is better leaves nothing to gain; it isn't in the means
+MOST_LOST = 0.5  # points: a clustering that loses more was harmed
 Labels = NDArray[np.int64]
 
 
@@ -99,13 +105,12 @@ def measure(name: str, eyes: str, cells: list[tuple[str, int]], cache: Path) -> 
     neighbors_first, neighbors = (
         find_neighbors(join(each), settings, runtime, each) for each in (first, parts)
     )
-    n_clusters, k_auto = int(truth.max()) + 1, {}
+    n_clusters = int(truth.max()) + 1
     for base_name, seed in cells:
         runtime = Runtime("cpu", seed)
-        base = base_of(base_name, join(first), neighbors_first, truth, runtime)
-        if seed not in k_auto:
-            estimate = estimate_n_clusters(join(first), neighbors_first, 2, min(60, len(truth) - 1), runtime)
-            k_auto[seed] = estimate.n_clusters
+        about = cache / f"{name}_{'+'.join(seen)}_{seed}"
+        base = base_of(base_name, first, neighbors_first, truth, runtime, about)
+        k_auto = number_of(join(first), neighbors_first, runtime, about)
         started = time.process_time()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -116,18 +121,46 @@ def measure(name: str, eyes: str, cells: list[tuple[str, int]], cache: Path) -> 
         seconds = time.process_time() - started
         numbers = (score(truth, base.labels), score(truth, found.labels))
         error = calibration_error(truth, found.labels, found.probabilities)
-        figures = [*(f"{number:.2f}" for number in (*numbers, error)), k_auto[seed], f"{seconds:.1f}"]
-        about = [name, name in TUNED, len(truth), n_clusters, eyes, base_name, seed]
-        row = dict(zip(FIELDS, [*about, *figures], strict=True))
+        figures = [*(f"{number:.2f}" for number in (*numbers, error)), k_auto, f"{seconds:.1f}"]
+        cell = [name, name in TUNED, len(truth), n_clusters, eyes, base_name, seed]
+        row = dict(zip(FIELDS, [*cell, *figures], strict=True))
         print(" ".join(str(value) for value in row.values()), flush=True)
         yield row
 
 
-def base_of(name: str, features: NDArray[np.float32], neighbors: Neighbors, truth: Labels, runtime: Runtime):  # type: ignore[no-untyped-def]
-    """A clustering with the true number of clusters, or the truth made wrong."""
+def base_of(
+    name: str,
+    parts: list[NDArray[np.float32]],
+    neighbors: Neighbors,
+    truth: Labels,
+    runtime: Runtime,
+    about: Path,
+) -> Clustering:
+    """A clustering with the true number of clusters, or the truth made wrong; the one that was kept, if there is."""
+    n_clusters, kept = int(truth.max()) + 1, about.with_name(f"{about.name}_{name}.npz")
+    if kept.exists():
+        with np.load(kept) as file:
+            known = dict(file)
+        return Clustering(known["labels"], known.get("probabilities"), n_clusters, *known["is"].tolist())
     if name in METHODS:
-        return cluster(features, int(truth.max()) + 1, name, runtime, neighbors)
-    return make_base(name, features, truth, neighbors, runtime.seed)
+        found = cluster(join(parts), n_clusters, name, runtime, neighbors)
+    elif name in RIVALS:
+        found = largest_first(RIVALS[name](parts, n_clusters, neighbors, runtime))
+    else:
+        found = make_base(name, join(parts), truth, neighbors, runtime.seed)
+    arrays = {"labels": found.labels, "probabilities": found.probabilities}
+    arrays = {key: array for key, array in arrays.items() if array is not None}
+    np.savez(kept, **arrays, **{"is": [found.name, found.made_of]})
+    return found
+
+
+def number_of(features: NDArray[np.float32], neighbors: Neighbors, runtime: Runtime, about: Path) -> int:
+    """The number of clusters that is estimated; the one that was kept, if there is."""
+    kept = about.with_name(f"{about.name}_K.txt")
+    if not kept.exists():
+        estimate = estimate_n_clusters(features, neighbors, 2, min(60, len(features) - 1), runtime)
+        kept.write_text(str(estimate.n_clusters), encoding="utf-8")
+    return int(kept.read_text(encoding="utf-8"))
 
 
 def features_of(name: str, embedders: list[str], cache: Path) -> tuple[list[NDArray[np.float32]], Labels]:
@@ -143,8 +176,8 @@ def features_of(name: str, embedders: list[str], cache: Path) -> tuple[list[NDAr
             embedded = embed_images(source, (embedder,), None, 0.1, Runtime("cpu", verbose=True))
             np.save(path, embedded.features)
             names.write_text("\n".join(embedded.file_names), encoding="utf-8")
-        rows = np.load(path).astype(np.float32)
-        parts.append(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+        rows = torch.from_numpy(np.load(path).astype(np.float32))
+        parts.append(around(rows, rows.mean(dim=0)).numpy() if embedder in PACKAGES else rows.numpy())
     file_names = names.read_text(encoding="utf-8").splitlines()
     known = np.array([each in label_of for each in file_names])
     labels = [label_of[each] for each in file_names if each in label_of]
@@ -153,11 +186,14 @@ def features_of(name: str, embedders: list[str], cache: Path) -> tuple[list[NDAr
 
 
 def table_of(rows: list[dict[str, str]]) -> str:
-    """Base → refined for each set, eyes and base, means over seeds; then the means that the method is judged by."""
+    """Base → refined for each set, eyes and base, means over seeds; then the means that the method is judged by.
+
+    What stands last of a mean is of the clusterings alone, labels that were given aside.
+    """
     cells = defaultdict(list)
     for row in rows:
         cells[row["eyes"], row["tuned"] == "False", row["set"], row["base"]].append(row)
-    bases = [base for base in BASES if any(row["base"] == base for row in rows)]
+    bases = [base for base in (*BASES, *RIVALS) if any(row["base"] == base for row in rows)]
     lines = []
     for eyes in dict.fromkeys(row["eyes"] for row in rows):
         lines += [
@@ -175,18 +211,24 @@ def table_of(rows: list[dict[str, str]]) -> str:
             mark = " (reported)" if reported else ""
             lines.append(f"| {name}{mark} | {every[0]['K']} | {found} | {shown} | {seconds:.1f} |")
         for reported, label in ((False, "tuned"), (True, "reported")):
-            gains = [
-                [gain(cell) for (each, part, _, b), cell in cells.items()
-                 if each == eyes and part == reported and b == base and mean(cell, "before") < EASY]
-                for base in bases
-            ]  # fmt: skip
-            every = [value for column in gains for value in column]
+            judged = {
+                (base, name): cell for (each, part, name, base), cell in cells.items()
+                if each == eyes and part == reported and mean(cell, "before") < EASY
+            }  # fmt: skip
+            gains = [[gain(cell) for (b, _), cell in judged.items() if b == base] for base in bases]
+            every = [cell for (base, _), cell in judged.items() if base in METHODS]
             if every:
                 shown = " | ".join(f"{np.mean(column):+.1f}" if column else "" for column in gains)
-                lines.append(
-                    f"| **gain, {label}** | | | {shown} | {np.mean(every):+.2f}, worst {min(every):+.1f} |"
-                )
+                lines.append(f"| **gain, {label}** | | | {shown} | {summary(every)} |")
     return "\n".join(lines) + "\n"
+
+
+def summary(cells: list[list[dict[str, str]]]) -> str:
+    """Gain and ECE of several clusterings, and how many lose more than they may."""
+    gains = [gain(cell) for cell in cells]
+    n_lost = sum(value < -MOST_LOST for value in gains)
+    ece = np.mean([mean(cell, "ece") for cell in cells])
+    return f"{np.mean(gains):+.2f}, worst {min(gains):+.1f}, {n_lost} of {len(gains)} below -{MOST_LOST}, ECE {ece:.1f}"
 
 
 def in_words(cell: list[dict[str, str]]) -> str:
@@ -211,7 +253,7 @@ def draw(rows: list[dict[str, str]], path: Path) -> None:
     from matplotlib import pyplot
 
     every = list(dict.fromkeys(row["eyes"] for row in rows))
-    bases = [base for base in BASES if any(row["base"] == base for row in rows)]
+    bases = [base for base in (*BASES, *RIVALS) if any(row["base"] == base for row in rows)]
     sets = sorted({(row["tuned"] == "False", row["set"]) for row in rows})
     figure, panels = pyplot.subplots(
         1, len(every), figsize=(1 + 3.6 * len(every), 1 + 0.9 * len(sets)), sharey=True, squeeze=False
