@@ -8,13 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from blobs import make_blobs
 from PIL import Image
 
+from ruc.neighbors.search import nearest_neighbors
 from ruc.networks import State
+from ruc.runtime import Runtime
+from ruc.side_by_side import join
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "experiments"))
 import paper
 import paper_data
+import rivals
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = [path for folder in ("experiments", "benchmarks") for path in sorted((ROOT / folder).glob("*.py"))]
@@ -105,6 +110,37 @@ def test_images_come_back_as_they_were(tmp_path, kind, monkeypatch) -> None:
     both = paper_data.read_split(folder, "train") + paper_data.read_split(folder, "test")
     label_of = {image.tobytes(): number % 2 for number, image in enumerate(images)}
     assert [label_of[pixels.transpose(1, 2, 0).tobytes()] for pixels in both.pixels] == both.labels.tolist()
+
+
+@pytest.mark.learns
+@pytest.mark.parametrize("name", rivals.RIVALS)
+def test_rivals_find_what_two_spaces_agree_on(name, monkeypatch) -> None:
+    monkeypatch.setattr(rivals, "N_OUTER", 300)
+    runtime = Runtime("cpu", 0)
+    parts = [make_blobs(noise=0.15, seed=seed)[0] for seed in (0, 1)]
+    truth = np.arange(240) % 4
+    found = rivals.RIVALS[name](parts, 4, nearest_neighbors(join(parts), 30, runtime), runtime)
+    pure = sum(np.bincount(truth[found.labels == cluster], minlength=4).max() for cluster in range(4))
+    assert pure >= 0.95 * 240 and found.probabilities.shape == (240, 4)
+    np.testing.assert_array_equal(found.probabilities.argmax(axis=1), found.labels)
+
+
+def test_information_of_a_pair_is_that_of_the_paper() -> None:
+    student, teacher = torch.rand(2, 3, 4).softmax(dim=2), torch.rand(2, 3, 4).softmax(dim=2)
+    marginal = torch.rand(2, 1, 4).softmax(dim=2)
+    expected = [
+        [
+            np.log(
+                sum(
+                    (float(student[h, i, c]) * float(teacher[h, i, c])) ** 0.6 / float(marginal[h, 0, c])
+                    for c in range(4)
+                )
+            )
+            for i in range(3)
+        ]
+        for h in range(2)
+    ]
+    np.testing.assert_allclose(rivals._information(student, teacher, marginal), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: f"{path.parent.name}/{path.name}")
