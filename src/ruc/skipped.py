@@ -1,9 +1,42 @@
 """Images that could not be read, named in a table beside what came of the others."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from ruc.run_folder import write_csv
+from ruc.run_folder import check_file, new_outputs, write_csv
+
+
+@dataclass(frozen=True)
+class NewTable:
+    """A CSV to write, with a table of what couldn't be read beside it; both are there in the end, or neither.
+
+    Attributes
+    ----------
+    path
+        Of the CSV.
+    overwrite
+        Whether files that are there may be replaced.
+    excel_safe
+        Whether text that spreadsheets take for formulas is quoted.
+    """
+
+    path: Path
+    overwrite: bool = False
+    excel_safe: bool = False
+
+    def check(self, inputs: Iterable[str | Path]) -> None:
+        """Raise before the work what would keep it from being written, or where it would replace an input."""
+        for target in (self.path, skipped_file(self.path)):
+            check_file(target, inputs, self.overwrite)
+
+    def write(
+        self, columns: Sequence[str], rows: Iterable[Sequence[object]], skipped: Sequence[tuple[str, str]]
+    ) -> None:
+        """Put both in place."""
+        with new_outputs(self.path, [skipped_file(self.path)]) as new:
+            write_csv(new / self.path.name, columns, rows, self.excel_safe)
+            write_skipped(new / self.path.name, skipped, self.excel_safe)
 
 
 def skipped_file(output: Path) -> Path:

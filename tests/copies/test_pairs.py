@@ -16,6 +16,7 @@ from ruc.doors.find_copies import copies_to_csv, leaks_to_csv
 from ruc.errors import InputError, RunFolderError
 from ruc.images.source import find_images
 from ruc.runtime import Runtime
+from ruc.skipped import NewTable
 
 CPU = Runtime("cpu")
 
@@ -133,7 +134,7 @@ def test_sharpness_against_a_loop() -> None:
 
 
 def test_tables_name_the_keeper_and_the_leaks(folder: Path, tmp_path: Path) -> None:
-    found = copies_to_csv(str(folder), tmp_path / "copies.csv", CPU)
+    found = copies_to_csv(str(folder), NewTable(tmp_path / "copies.csv"), CPU)
     lines = (tmp_path / "copies.csv").read_text().splitlines()
     assert lines[0] == "group,file_name,keep,similarity,change,width,height,sharpness"
     assert (found.n_images, found.n_copies, found.n_groups, len(lines)) == (19, 7, 7, 15)
@@ -141,7 +142,7 @@ def test_tables_name_the_keeper_and_the_leaks(folder: Path, tmp_path: Path) -> N
     test.mkdir()
     scene(3).resize((77, 77)).save(test / "seen.png")
     scene(99).save(test / "new.png")
-    leaks = leaks_to_csv(str(folder), str(test), tmp_path / "leaks.csv", CPU)
+    leaks = leaks_to_csv(str(folder), str(test), NewTable(tmp_path / "leaks.csv"), CPU)
     rows = (tmp_path / "leaks.csv").read_text().splitlines()[1:]
     assert leaks.n_copies == 1 and leaks.n_images == 2
     assert {row.split(",")[1] for row in rows} == {"seen.png"}
@@ -150,7 +151,7 @@ def test_tables_name_the_keeper_and_the_leaks(folder: Path, tmp_path: Path) -> N
 
 def test_what_cannot_be_read_is_named_with_its_reason(folder: Path, tmp_path: Path) -> None:
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno")
-    found = copies_to_csv(str(folder), tmp_path / "copies.csv", CPU)
+    found = copies_to_csv(str(folder), NewTable(tmp_path / "copies.csv"), CPU)
     assert [name for name, _ in found.skipped] == ["broken.png"] and found.n_images == 19
     assert (tmp_path / "copies_skipped.csv").read_text().splitlines()[1].startswith("broken.png,")
 
@@ -164,12 +165,12 @@ def test_a_run_on_features_has_no_images_to_compare(tmp_path: Path) -> None:
     with pytest.raises(SystemExit):
         main(["cluster", *arguments, "-o", str(tmp_path / "run")])
     with pytest.raises(InputError, match="is a run on features or an array; expected one on images"):
-        copies_to_csv(str(tmp_path / "run"), tmp_path / "copies.csv", CPU)
+        copies_to_csv(str(tmp_path / "run"), NewTable(tmp_path / "copies.csv"), CPU)
 
 
 def test_the_images_are_never_overwritten(folder: Path) -> None:
     with pytest.raises(RunFolderError, match="is a folder"):
-        copies_to_csv(str(folder), folder, CPU)
+        copies_to_csv(str(folder), NewTable(folder), CPU)
 
 
 def test_nothing_is_a_copy_of_nothing() -> None:

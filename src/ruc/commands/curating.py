@@ -142,9 +142,9 @@ def copies(
     set_logging(quiet)
     from ruc.doors.find_copies import copies_to_csv
     from ruc.runtime import Runtime
-    from ruc.skipped import skipped_note
+    from ruc.skipped import NewTable, skipped_note
 
-    found = copies_to_csv(source, output, Runtime("cpu", verbose=not quiet), overwrite, excel_safe)
+    found = copies_to_csv(source, NewTable(output, overwrite, excel_safe), Runtime("cpu", verbose=not quiet))
     if as_json:
         print_json(asdict(found))
         return
@@ -167,9 +167,11 @@ def leaks(
     set_logging(quiet)
     from ruc.doors.find_copies import leaks_to_csv
     from ruc.runtime import Runtime
-    from ruc.skipped import skipped_note
+    from ruc.skipped import NewTable, skipped_note
 
-    found = leaks_to_csv(train, test, output, Runtime("cpu", verbose=not quiet), overwrite, excel_safe)
+    found = leaks_to_csv(
+        train, test, NewTable(output, overwrite, excel_safe), Runtime("cpu", verbose=not quiet)
+    )
     if as_json:
         print_json(asdict(found))
         return

@@ -109,7 +109,7 @@ def predict(
     from ruc.doors.predict import predict_to_csv
     from ruc.images.reading import MOST_MEGAPIXELS
     from ruc.runtime import Runtime
-    from ruc.skipped import skipped_note
+    from ruc.skipped import NewTable, skipped_note
 
     runtime = Runtime(device or "auto", verbose=not quiet)
     lost = 0.10 if max_skipped is None else max_skipped
@@ -121,9 +121,8 @@ def predict(
         written = predict_to_shards(run, source, one, output, ray, runtime, lost, raw, most_novel, most)
         typer.echo(f"{written.n_samples} predicted{skipped_note(output, written.skipped)}: {output}")
         return
-    prediction = predict_to_csv(
-        run, source, features, output, runtime, lost, raw, most_novel, overwrite, most, excel_safe
-    )
+    table = NewTable(output, overwrite, excel_safe)
+    prediction = predict_to_csv(run, source, features, table, runtime, lost, raw, most_novel, most)
     skipped = skipped_note(output, prediction.skipped)
     typer.echo(f"{len(prediction.file_names)} predicted{skipped}: {output}")
 

@@ -25,11 +25,11 @@ from ruc.images.load import Skipped, check_skipped, load_pixels
 from ruc.images.reading import MOST_MEGAPIXELS, Reading
 from ruc.images.source import ImageSource, find_images
 from ruc.images.survey import survey
-from ruc.networks import State
-from ruc.run_folder import Run, check_file, new_outputs, read_run_and_model, write_csv
+from ruc.networks import Cut, State
+from ruc.run_folder import Run, read_run_and_model
 from ruc.runtime import Runtime
 from ruc.side_by_side import join
-from ruc.skipped import skipped_file, write_skipped
+from ruc.skipped import NewTable
 
 
 @dataclass(frozen=True)
@@ -96,88 +96,73 @@ def predict(
     NothingToClusterError
         More than `max_skipped` of the images can't be read.
     """
-    is_known = known is not None
-    prediction = _predict(model, samples, runtime, max_skipped, with_features or is_known, raw or is_known)
-    if known is None or prediction.features is None:
-        return prediction
-    around = known.look_around(prediction.features, prediction.cluster)
-    probabilities = prediction.probabilities
+    predictor = Predictor.from_state(model["pair"], runtime.device)
+    needed = with_features or known is not None
+    names, logits, skipped, features = _heard(predictor, model, samples, runtime, max_skipped, needed)
+    cluster: NDArray[np.int64] = logits.argmax(dim=1).numpy()
+    calibration = Calibration() if raw or known is not None else predictor.calibration
+    probabilities: NDArray[np.float32] = calibration.apply(logits).numpy()
+    if known is None or features is None:
+        return Prediction(names, cluster, probabilities, skipped, features)
+    around = known.look_around(features, cluster)
     if not raw:
-        probabilities = pinned(probabilities, prediction.cluster, around.confidence)
-    return replace(prediction, probabilities=probabilities, novelty=around.novelty)
+        probabilities = pinned(probabilities, cluster, around.confidence)
+    return Prediction(names, cluster, probabilities, skipped, features, around.novelty)
 
 
-def _predict(
+def _heard(
+    predictor: Predictor,
     model: Mapping[str, State],
     samples: ImageSource | NDArray[np.generic] | Sequence[NDArray[np.generic]],
     runtime: Runtime,
     max_skipped: float,
     with_features: bool,
-    raw: bool,
-) -> Prediction:
+) -> tuple[tuple[str, ...], torch.Tensor, tuple[Skipped, ...], NDArray[np.float32] | None]:
+    """Names, logits and, where they are needed or made anyway, features of the samples; and what was skipped."""
     about = model["pair"].config
-    predictor = Predictor.from_state(model["pair"], runtime.device)
-    if raw:
-        predictor = replace(predictor, calibration=Calibration())
     if not isinstance(samples, ImageSource):
         several = [samples] if isinstance(samples, np.ndarray) else samples
-        return _predict_features(several, predictor, scalings_of(model), about)
+        unit = _scaled(several, scalings_of(model), about)
+        return tuple(str(row) for row in range(len(unit))), predictor.logits(torch.from_numpy(unit)), (), unit
     if "embedder" not in model:
         raise InputError("images given for a run on features; expected --features with a .npy")
     rules = Reading.from_config(about)
     larger = max(rules.max_megapixels, samples.reading.max_megapixels)
-    samples = survey(samples, replace(rules, max_megapixels=larger))
+    source = survey(samples, replace(rules, max_megapixels=larger))
     state = model["embedder"]
     features: NDArray[np.float32] | None = None
     if about["network"]["kind"] == "last blocks":
-        return _predict_from_maps(samples, predictor, model, runtime, max_skipped, with_features)
-    if about["space"] == "image":
+        logits, rows, lost = _by_blocks(predictor, source, cuts_of(about), runtime, max_skipped)
+        if with_features:
+            fitted, size = fitted_from_state(state, runtime, None)
+            features = embed_source(fitted, source.take(rows), size, runtime, max_skipped).features
+    elif about["space"] == "image":
         embedder = embedder_from_state(state)
-        images = load_pixels(samples, about["image_size"], runtime, max_skipped, embedder.n_channels)
-        names, lost = images.file_names, images.skipped
+        images = load_pixels(source, about["image_size"], runtime, max_skipped, embedder.n_channels)
+        logits, rows, lost = predictor.logits(torch.from_numpy(images.pixels)), images.indices, images.skipped
         if with_features:
             features = embedder.transform(images.pixels, runtime)
-        inputs = torch.from_numpy(images.pixels)
     else:
         fitted, size = fitted_from_state(state, runtime, about["image_size"])
-        features, indices, lost = embed_source(fitted, samples, size, runtime, max_skipped)
-        names = tuple(samples.file_names[index] for index in indices)
-        inputs = torch.from_numpy(features)
-    cluster, probabilities = _apply(predictor, inputs)
-    return Prediction(names, cluster, probabilities, tuple(lost), features)
+        features, rows, lost = embed_source(fitted, source, size, runtime, max_skipped)
+        logits = predictor.logits(torch.from_numpy(features))
+    return tuple(source.file_names[row] for row in rows), logits, lost, features
 
 
-def _predict_from_maps(
-    source: ImageSource,
-    predictor: Predictor,
-    model: Mapping[str, State],
-    runtime: Runtime,
-    max_skipped: float,
-    with_features: bool,
-) -> Prediction:
+def _by_blocks(
+    predictor: Predictor, source: ImageSource, cuts: Sequence[Cut], runtime: Runtime, max_skipped: float
+) -> tuple[torch.Tensor, NDArray[np.int64], tuple[Skipped, ...]]:
     """By the retrained blocks of packaged networks, a batch of images at a time."""
-    cuts = cuts_of(model["pair"].config)
     first, _ = load_blocks(cuts, runtime)
     lost: list[Skipped] = []
-    logits, indices = [], [np.empty(0, np.int64)]
+    logits, rows = [], [np.empty(0, np.int64)]
     for batch in stream_images(source, cuts[0], runtime):
         lost.extend(batch.skipped)
         if len(batch.indices):
             logits.append(predictor.logits(maps_of(batch, first, runtime)))
-            indices.append(batch.indices)
+            rows.append(batch.indices)
     check_skipped(lost, len(source), max_skipped)
-    rows = np.concatenate(indices)
-    features = None
-    if with_features:
-        fitted, size = fitted_from_state(model["embedder"], runtime, None)
-        features = embed_source(fitted, source.take(rows), size, runtime, max_skipped).features
-    return Prediction(
-        tuple(source.file_names[row] for row in rows),
-        torch.cat(logits).argmax(dim=1).numpy(),
-        predictor.calibration.apply(torch.cat(logits)).numpy(),
-        tuple(lost),
-        features,
-    )
+    return torch.cat(logits), np.concatenate(rows), tuple(lost)
 
 
 @dataclass(frozen=True)
@@ -251,18 +236,15 @@ def predict_to_csv(
     run: Path,
     source: str | None,
     features: Sequence[str] | None,
-    output: Path,
+    output: NewTable,
     runtime: Runtime,
     max_skipped: float,
     raw: bool = False,
     most_novel: float | None = None,
-    overwrite: bool = False,
     max_megapixels: float = MOST_MEGAPIXELS,
-    excel_safe: bool = False,
 ) -> Prediction:
     """The door `ruc predict`: write `file_name, cluster, confidence, novelty`, and clusters' names if they have some.
 
-    What was skipped is named in a table beside it. `excel_safe`: no text in them is a formula.
     Images whose novelty is above `most_novel` have an empty cluster.
     """
     if (source is None) == (not features):
@@ -270,8 +252,7 @@ def predict_to_csv(
             "expected either new images or --features, and one of them: ruc predict run/ new_photos/"
         )
     given = [source] if source is not None else list(features or ())
-    for target in (output, skipped_file(output)):
-        check_file(target, given, overwrite)
+    output.check(given)
     finished = FinishedRun.read(run)
     loaded = [load_named(Path(path)) for path in given] if source is None else []
     rules = Reading(max_megapixels=max_megapixels)
@@ -285,18 +266,14 @@ def predict_to_csv(
             )
         prediction = replace(prediction, file_names=next(iter(named), prediction.file_names))
     columns = finished.table(prediction, most_novel)
-    with new_outputs(output, [skipped_file(output)]) as new:
-        write_csv(new / output.name, list(columns), zip(*columns.values(), strict=True), excel_safe)
-        write_skipped(new / output.name, prediction.skipped, excel_safe)
+    output.write(list(columns), zip(*columns.values(), strict=True), prediction.skipped)
     return prediction
 
 
-def _predict_features(
-    features: Sequence[NDArray[np.generic]],
-    predictor: Predictor,
-    scalings: Sequence[Scaling],
-    about: Mapping[str, Any],
-) -> Prediction:
+def _scaled(
+    features: Sequence[NDArray[np.generic]], scalings: Sequence[Scaling], about: Mapping[str, Any]
+) -> NDArray[np.float32]:
+    """Unit rows as in the run, of several embeddings side by side."""
     scalings = scalings or [Scaling(about["network"].get("n_features"))]
     widths = [scaling.n_features for scaling in scalings]
     if about["space"] != "feature" or [each.shape[1:] for each in features] != [(width,) for width in widths]:
@@ -306,11 +283,4 @@ def _predict_features(
     if len({len(each) for each in features}) > 1:
         rows = ", ".join(str(len(each)) for each in features)
         raise InputError(f"features of {rows} rows given; expected as many in each: of the same samples")
-    unit = join([scaling(each) for scaling, each in zip(scalings, features, strict=True)])
-    cluster, probabilities = _apply(predictor, torch.from_numpy(unit))
-    return Prediction(tuple(str(row) for row in range(len(unit))), cluster, probabilities, features=unit)
-
-
-def _apply(predictor: Predictor, inputs: torch.Tensor) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    logits = predictor.logits(inputs)
-    return logits.argmax(dim=1).numpy(), predictor.calibration.apply(logits).numpy()
+    return join([scaling(each) for scaling, each in zip(scalings, features, strict=True)])
