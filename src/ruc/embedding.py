@@ -120,17 +120,11 @@ def embed_images(
 
     Parameters
     ----------
-    source
-        The images.
     embedders
         One or several of "lite0", "lite1", "lite2", "scratch", "contrastive", "momentum", "pixels", a Hugging Face id,
         a folder with a model, an exported model.onnx, or a checkpoint of SCAN, SimCLR or RUC; or "auto".
     image_size
         Side for learning from scratch; None takes that of the images, within bounds, or the checkpoint's.
-    max_skipped
-        Largest share of the images that may be unreadable.
-    runtime
-        Device, seed, whether progress is shown.
     kept
         Checkpoints: a fitted embedder is taken from there, and left there.
     cache
@@ -191,14 +185,7 @@ def chosen_embedders(
 def several(each: Sequence[Embedding], short: Sequence[str], why: str) -> Embedding:
     """Embeddings of the same images, or of as many samples, as one; of the samples that all of them have.
 
-    Parameters
-    ----------
-    each
-        At least two; with rows in rising order.
-    short
-        What each is called in the run's folder.
-    why
-        One line about them.
+    `each`: at least two; with rows in rising order. `short`: what each is called in the run's folder.
     """
     features, rows = side_by_side([one.features for one in each], [one.rows for one in each])
     names = dict(zip(each[0].rows.tolist(), each[0].file_names, strict=True))

@@ -62,8 +62,6 @@ def space_of_packaged(
         The images, all of which can be read.
     side
         In pixels; None: 160.
-    runtime
-        Device and seed.
     kept
         Checkpoints: maps that are there already are taken from them.
 

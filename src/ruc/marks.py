@@ -46,16 +46,8 @@ def find_marks(
 ) -> Marks:
     """Mark samples from their neighbours in the embedding and from the bytes of their files.
 
-    Parameters
-    ----------
-    labels, confidence
-        (n_samples,) the refined clusters and how sure they are.
-    neighbors
-        Nearest neighbours, nearest first.
-    file_names
-        n_samples names.
-    hashes
-        Of each file's bytes, or None where there are no files.
+    `labels`, `confidence`: (n_samples,) the refined clusters and how sure they are. `hashes`: of each file's bytes, or
+    None where there are no files.
     """
     indices = neighbors.indices[:, :N_NEAREST]
     similarity = neighbors.similarities[:, :N_NEAREST]

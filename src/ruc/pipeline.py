@@ -350,12 +350,7 @@ def stage_fingerprints(settings: Settings, source: ImageSource | None) -> dict[s
 def fingerprint(settings: Settings, source: ImageSource | None, without: Collection[str] = ()) -> str:
     """Changes whenever the same result is not to be expected: another version, other settings, files or contents.
 
-    Parameters
-    ----------
-    settings, source
-        What is asked for.
-    without
-        Settings that don't matter.
+    `settings`, `source`: what is asked for. `without`: settings that don't matter.
     """
     given_settings = _with_absolute_paths(settings)
     for name in ("output", *without):

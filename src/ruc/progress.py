@@ -18,8 +18,6 @@ def progress(description: str, total: int, unit: str, visible: bool) -> Iterator
     ----------
     description
         What is being done, e.g. "embedding".
-    total
-        Number of units in all.
     unit
         The name of a unit, in the plural, e.g. "images".
     visible

@@ -41,10 +41,7 @@ BATCH: Final = 256
 def quality_fences(measures: NDArray[np.float32]) -> dict[str, list[float]]:
     """Within which values an image of this set is like the others: lowest and highest, by name; for `quality_flags`.
 
-    Parameters
-    ----------
-    measures
-        (n, 7) of `ruc.images.measures.MEASURES`; a row of NaN is of an image that isn't known.
+    `measures`: (n, 7) of `ruc.images.measures.MEASURES`; a row of NaN is of an image that isn't known.
     """
     known = measures[np.isfinite(measures[:, 0])]
     fences = {}
@@ -111,16 +108,12 @@ def measures_of(
 
     Parameters
     ----------
-    source
-        The images.
     hashes
         Of their bytes.
     measured
         What was measured already; completed here.
     cache
         Where measures of earlier runs are, and where these go.
-    runtime
-        Whether progress is shown.
     """
     about = {"reading": source.reading.to_config(), "measures": MEASURES}
     missing = [place for place, name in enumerate(source.file_names) if name not in measured.rows]

@@ -97,10 +97,6 @@ def repair(
         Nearest neighbours in an independent embedding, see `find_neighbors`; None: the base's own confidence decides.
         How far the base can be right is judged on their features; without these the confidence is only as good as the
         clustering is.
-    settings
-        Every constant.
-    runtime
-        Device and seed; the same seed gives the same result.
     on_epoch, resume
         See `refine`.
     """

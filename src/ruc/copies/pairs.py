@@ -60,14 +60,7 @@ def find_pairs(pictures: Pictures, others: Pictures | None, runtime: Runtime) ->
 
     The cost grows with the square of the number of images: 23 products of 256 values a pair.
 
-    Parameters
-    ----------
-    pictures
-        From `read_pictures`.
-    others
-        Those to compare with; None: the same ones.
-    runtime
-        Whether progress is shown.
+    `pictures`: from `read_pictures`. `others`: those to compare with; None: the same ones.
     """
     mine = torch.from_numpy(pictures.grey).float() / 255
     theirs = mine if others is None else torch.from_numpy(others.grey).float() / 255

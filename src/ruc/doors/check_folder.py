@@ -39,15 +39,6 @@ def ask(folder: Path, n_asked: int = 50, seed: int | None = None) -> Questions:
 
     Questions that were drawn before and aren't answered stay, and count; others are drawn beside them.
 
-    Parameters
-    ----------
-    folder
-        A finished run.
-    n_asked
-        How many questions there shall be.
-    seed
-        Of the draw; the run's own by default.
-
     Raises
     ------
     RunFolderError

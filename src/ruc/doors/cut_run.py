@@ -38,18 +38,7 @@ def cut_to_folder(
 ) -> Run:
     """Cut the tree of a finished run where it has so many groups, repair these, and write them as a run of its own.
 
-    Parameters
-    ----------
-    folder
-        The finished run, which stays as it is.
-    n_clusters
-        From 2 to about four times its clusters.
-    output
-        The new run's folder.
-    device, verbose
-        Where to compute, and whether progress is shown.
-    overwrite
-        Whether a run with other settings, or one that was edited, may be replaced.
+    `n_clusters`: from 2 to about four times its clusters.
 
     Raises
     ------
@@ -73,14 +62,7 @@ def cut_to_folder(
 def cut(run: Run, model: Mapping[str, State], settings: Settings, runtime: Runtime) -> Outcome:
     """A run whose clusters are a level of another's tree, repaired as a base clustering is; its edits are kept.
 
-    Parameters
-    ----------
-    run, model
-        The finished run.
-    settings
-        Of the new one: `n_clusters` is the level.
-    runtime
-        Device and seed.
+    `settings`: of the new one: `n_clusters` is the level.
     """
     assert isinstance(settings.n_clusters, int)
     level = level_of(run, settings.n_clusters)

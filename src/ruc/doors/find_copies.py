@@ -40,14 +40,7 @@ class Found:
 def copies_to_csv(source: str, output: NewTable, runtime: Runtime) -> Found:
     """Write `group, file_name, keep, similarity, change, width, height, sharpness`, a row an image of a group.
 
-    Parameters
-    ----------
-    source
-        A folder of images, a table of them, or a finished run on images.
-    output
-        What to write.
-    runtime
-        Whether progress is shown.
+    `source`: a folder of images, a table of them, or a finished run on images.
     """
     output.check([source])
     pictures = read_pictures(survey(*_images_of(source)), runtime)

@@ -42,11 +42,6 @@ class ChangedElsewhereError(RucError):
 class LiveRun:
     """A run folder with a list of edits that pages add to; one at a time, whoever asks.
 
-    Parameters
-    ----------
-    folder
-        Of a finished run.
-
     Raises
     ------
     RunFolderError
@@ -158,12 +153,7 @@ def _applied(run: Run, edit: Edit) -> Run:
 class LiveServer:
     """Serves a `LiveRun` on the loopback address, in threads of its own, until it is left.
 
-    Parameters
-    ----------
-    live
-        What to serve.
-    port
-        0: any that is free.
+    `port`: 0: any that is free.
     """
 
     def __init__(self, live: LiveRun, port: int = 0) -> None:

@@ -47,18 +47,7 @@ def measure_runs(
 ) -> Mapping[str, Measured]:
     """Evaluate each run; write its `metrics.json`, `figures/` and its report anew; returns what was found, by folder.
 
-    Parameters
-    ----------
-    folders
-        Finished runs.
-    truth
-        File of true labels.
-    runtime
-        Where to compute, and whether to show progress.
-    attacks
-        Any of "fgsm" and "bim".
-    corruptions
-        Whether to measure the accuracy on corrupted images too.
+    `truth`: file of true labels. `corruptions`: whether to measure the accuracy on corrupted images too.
 
     Raises
     ------

@@ -44,14 +44,8 @@ def name_clusters(
 
     Parameters
     ----------
-    folder
-        A finished run on images.
     words
         A text file, one word or short phrase a line.
-    model
-        The folder of a model of images and text.
-    runtime
-        Where to compute.
     prompt
         The text that a word is put into, in place of {}.
     images

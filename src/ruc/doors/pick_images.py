@@ -32,8 +32,6 @@ def pick(run: Run, n: int, by: str, per_cluster: bool = False) -> NDArray[np.int
 
     Parameters
     ----------
-    run
-        A finished run.
     n
         How many, in all or of each cluster; at most what there is.
     by
@@ -80,20 +78,7 @@ def pick_to_folder(
 
     A run on features has no images: the table alone.
 
-    Parameters
-    ----------
-    folder
-        A finished run.
-    output
-        A new or empty folder.
-    n, by, per_cluster
-        See `pick`.
-    how
-        "copy", "symlink" or "hardlink".
-    images
-        Where the images are now, if not where the run found them.
-    excel_safe
-        Whether names that spreadsheets take for formulas are quoted.
+    `n`, `by`, `per_cluster`: see `pick`. `images`: where the images are now, if not where the run found them.
     """
     check_new_folder(output)  # before the work
     run = read_run(folder)

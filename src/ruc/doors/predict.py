@@ -78,10 +78,6 @@ def predict(
     samples
         Images from `find_images`, or a matrix of features, or one of each of several embeddings. Images are read as in
         the run: the same values are black and white, the same page is taken.
-    runtime
-        Where to compute, and whether to show progress.
-    max_skipped
-        Largest share of the images that may be unreadable.
     with_features
         Embed the images also where the networks predict from pixels.
     raw

@@ -74,8 +74,6 @@ def update_folder(
         A finished run on images, which is changed as a whole.
     source
         The folder or table of its images as it is now; None: where the run found them.
-    runtime
-        Where to compute.
     vanished
         Whether images that aren't there any more stay in the run, or go; of images that an edit rests on one stays.
     n_new_clusters

@@ -59,12 +59,7 @@ def apply_edits(run: Run, edits: Iterable[Edit]) -> Run:
 def undo_edits(run: Run, n_edits: int | None = None) -> Run:
     """The run without its last edits; without all of them it is what it was before the first.
 
-    Parameters
-    ----------
-    run
-        With edits.
-    n_edits
-        How many to take back; None: those that were applied together last.
+    `n_edits`: how many to take back; None: those that were applied together last.
 
     Raises
     ------
@@ -157,8 +152,6 @@ def follow_edits(
 
     Parameters
     ----------
-    run
-        With or without edits.
     probabilities
         (n_samples, K) of the networks, K as it was before any edit.
     features

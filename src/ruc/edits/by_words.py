@@ -78,8 +78,6 @@ def propose_names(run: Run, words: Sequence[str], logits: NDArray[np.floating]) 
     ----------
     run
         Its names stay.
-    words
-        At least two different ones.
     logits
         (n_clusters, n_words) how well each word fits, in the mean over the images of each cluster; rows that are not
         finite are of clusters that nothing is known of.

@@ -52,16 +52,7 @@ def rename_cluster(run: Run, cluster: str, name: str) -> Rename:
 def split_cluster(run: Run, cluster: int, n_parts: int = 2, seed: int = 0) -> Split:
     """Divide a cluster where the graph of its images' neighbours is thinnest.
 
-    Parameters
-    ----------
-    run
-        With features.
-    cluster
-        The one to divide. Its largest part stays in it.
-    n_parts
-        Number of parts.
-    seed
-        Of the small groups that the parts are made of.
+    `cluster`: the one to divide. Its largest part stays in it.
 
     Returns
     -------

@@ -14,12 +14,7 @@ ROWS: Final = 65_536
 def nearest_images(features: NDArray[np.floating[Any]], seed: int = 0) -> NDArray[np.int64]:
     """The 12 most similar other images of each, nearest first: (n_samples, 12), or all others where there are fewer.
 
-    Parameters
-    ----------
-    features
-        (n_samples, n_features); of more than 20,000 samples the 64 directions of largest variance.
-    seed
-        Of the search among very many.
+    `features`: (n_samples, n_features); of more than 20,000 samples the 64 directions of largest variance.
     """
     from ruc.neighbors.search import nearest_neighbors
     from ruc.runtime import Runtime

@@ -72,16 +72,8 @@ class EditState:
 
     Parameters
     ----------
-    file_names
-        Of the run's samples.
-    own
-        The run's samples.
     initial
         The same samples as they were before RUC; their clusters may be -1 (unknown).
-    names
-        Of the clusters.
-    junk
-        Clusters marked as junk.
     guests
         New samples, which follow; None: there are none.
     """
@@ -299,16 +291,7 @@ def shares_of_members(
 
     Of a small part as many of them vote as it could have.
 
-    Parameters
-    ----------
-    parts_of
-        (n,) the part of each image, -1 outside of the cluster.
-    members
-        Images of the cluster.
-    nearest
-        (n, m) the nearest images of each.
-    n_parts
-        How many parts there are.
+    `parts_of`: (n,) the part of each image, -1 outside of the cluster. `nearest`: (n, m) the nearest images of each.
     """
     n_votes = max(1, int(np.bincount(parts_of[members], minlength=n_parts).min()) - 1)
     votes = (parts_of[nearest[members, :n_votes]][:, :, None] == np.arange(n_parts)).sum(axis=1)

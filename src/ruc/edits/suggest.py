@@ -108,8 +108,6 @@ def suggest(
         (n_samples, m) the nearest images of each.
     junk
         Clusters that a person threw away: no part of any suggestion.
-    seed
-        Of the resampling.
     """
     sizes = np.bincount(cluster[cluster >= 0], minlength=1)
     there = [number for number in np.flatnonzero(sizes) if number not in junk]

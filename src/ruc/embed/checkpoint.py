@@ -110,8 +110,6 @@ def apply_in_batches(
         What it uses: put on the runtime's device, in evaluation mode.
     pixels
         (n, channels, size, size) uint8.
-    runtime
-        The device, and whether progress is shown.
     what
         Name of the work for the progress bar.
     """

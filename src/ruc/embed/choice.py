@@ -33,14 +33,8 @@ def choose_embedder(
 ) -> tuple[tuple[str, ...], str]:
     """The names of one or several embedders, and one line that says why it is these.
 
-    Parameters
-    ----------
-    source
-        The images, of which up to a thousand are looked at.
-    runtime
-        Device and seed.
-    by_packaged
-        Features of some images by a packaged backbone.
+    `source`: the images, of which up to a thousand are looked at. `by_packaged`: features of some images by a packaged
+    backbone.
     """
     if in_cache(DEFAULT_MODEL):
         return (DEFAULT_MODEL,), f"{DEFAULT_MODEL}, which is in the local cache"

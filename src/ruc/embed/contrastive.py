@@ -127,16 +127,7 @@ def fit_contrastive(
 ) -> SelfSupervisedEmbedder:
     """Train a network on the images themselves, without labels.
 
-    Parameters
-    ----------
-    pixels
-        (n, channels, size, size) uint8; at least 3 images.
-    runtime
-        Device and seed.
-    settings
-        How; by default `ContrastiveSettings()`.
-    on_epoch, resume
-        As of `train_epochs`.
+    `pixels`: (n, channels, size, size) uint8; at least 3 images. `on_epoch`, `resume`: as of `train_epochs`.
 
     Raises
     ------

@@ -120,14 +120,6 @@ class FrozenEmbedder:
 
         Parameters
         ----------
-        source
-            The images.
-        runtime
-            Whether progress is shown.
-        max_skipped
-            Largest share of the images that may be unreadable.
-        batch_size
-            How many images the network is given at a time.
         known
             Features that are there already, by the image's place in the source: those images aren't read.
         keep

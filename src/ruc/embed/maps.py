@@ -78,20 +78,7 @@ def map_views(
 ) -> Tensor:
     """The maps of the plain image, of weak views and of strong ones.
 
-    Parameters
-    ----------
-    source
-        Images that can all be read.
-    first
-        The frozen blocks.
-    policy
-        What views may change.
-    n_views
-        How many weak and strong ones.
-    generator
-        What views are drawn by.
-    runtime
-        The device.
+    `n_views`: how many weak and strong ones. `generator`: what views are drawn by.
 
     Returns
     -------

@@ -24,8 +24,6 @@ def mirrored_share(pixels: NDArray[np.uint8], runtime: Runtime, n_features: int 
     ----------
     pixels
         (n, channels, size, size) uint8, at least 2 images; at most 3,000, drawn by chance, are looked at.
-    runtime
-        Seed and device.
     n_features
         Distances are cosines in this many principal components.
     """

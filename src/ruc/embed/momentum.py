@@ -164,10 +164,6 @@ def fit_momentum(
     ----------
     pixels
         (n, channels, side, side) uint8, held as one tensor on the device.
-    runtime
-        Device and seed.
-    settings
-        How; by default `MomentumSettings()`.
     on_epoch, resume
         As of `train_epochs`.
 

@@ -80,8 +80,6 @@ def fit_scratch(
     ----------
     pixels
         (n, channels, size, size) uint8.
-    runtime
-        Device and seed.
     n_groups
         About how many clusters are looked for; the choice hardly depends on it.
     settings

@@ -94,12 +94,8 @@ def fgsm(model: Model, images: Tensor, labels: Tensor, epsilon: float) -> Tensor
     ----------
     model
         Images (n, channels, height, width) in [0, 1] to logits (n, n_clusters), differentiable.
-    images
-        What to attack.
     labels
         (n,) int64 the right cluster of each.
-    epsilon
-        Largest change of a pixel.
 
     Returns
     -------
@@ -118,14 +114,7 @@ def bim(
 ) -> Tensor:
     """Take `n_steps` small steps, never further than ε from the image (Kurakin et al. 2017, basic iterative method).
 
-    Parameters
-    ----------
-    model, images, labels, epsilon
-        See `fgsm`.
-    n_steps
-        Number of steps.
-    relative_step
-        Length of a step as a share of ε.
+    `model`, `images`, `labels`, `epsilon`: see `fgsm`. `relative_step`: length of a step as a share of ε.
     """
     attacked = images
     for _ in range(n_steps):
@@ -158,8 +147,6 @@ def attack_models(
         the image is wrong whatever is done.
     attacks
         Of `EPSILONS`.
-    batch_size
-        Images at once.
     advance
         Told the number of images after each batch of each attack, for progress.
 

@@ -52,8 +52,6 @@ def reliability_curve(
         (n_samples,) in [0, 1].
     is_right
         (n_samples,) bool.
-    n_bins
-        Number of bins.
     equal_mass
         False: bins of equal width, (lower, upper], as in Guo et al. (2017). True: bins of equally many
         images; images of equal confidence count with their mean accuracy, whatever their order.
@@ -151,8 +149,6 @@ def match_probabilities(
     matching
         (n_clusters,) the class each cluster stands for, -1 for none; from `match_clusters`. Shorter than
         n_clusters when the last clusters are empty: those stand for nothing.
-    n_classes
-        Number of classes.
 
     Returns
     -------

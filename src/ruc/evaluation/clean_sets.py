@@ -67,8 +67,6 @@ def clean_by_epoch(
         How many there were; None: none after the last in `since`.
     initial, final
         (n_samples,) clusters at the start and at the end.
-    truth
-        Of the same images.
 
     Returns
     -------

@@ -80,8 +80,6 @@ def corrupt(pixels: NDArray[np.uint8], corruption: str, strength: int, seed: int
         "noise" (Gaussian), "blur" (Gaussian), "contrast" (towards the mean of the image) or "jpeg".
     strength
         1 to 5.
-    seed
-        Of the noise.
 
     Raises
     ------
@@ -117,8 +115,6 @@ def corruption_table(
         (n, channels, height, width) uint8.
     clusters
         Name to (n,) int64: the cluster of that model that stands for each image's true class; -1 where none does.
-    seed
-        Of the noise.
     advance
         Told the number of images after each corruption, for progress.
     """

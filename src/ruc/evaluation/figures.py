@@ -47,12 +47,7 @@ def confusion_figure(
 ) -> "Figure":
     """Draw a confusion matrix: classes down, clusters across; colour is the share of the class.
 
-    Parameters
-    ----------
-    counts, columns
-        From `metrics.confusion_matrix`.
-    classes
-        Name of each row.
+    `counts`, `columns`: from `metrics.confusion_matrix`. `classes`: name of each row.
     """
     n_classes, n_columns = counts.shape
     figure = _figure(width=min(4.0 + 0.42 * n_columns, 14), height=min(2.6 + 0.38 * n_classes, 13))
@@ -83,10 +78,7 @@ def reliability_figure(curves: Mapping[str, Reliability]) -> "Figure":
 
     Bins of fewer than ten images are pale, and no line leads to them: their accuracy is mostly chance.
 
-    Parameters
-    ----------
-    curves
-        Name, such as "base" and "refined", to its reliability.
+    `curves`: name, such as "base" and "refined", to its reliability.
     """
     figure = _figure(width=5.2, height=5.6)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3.2, 1])
@@ -143,10 +135,7 @@ def confidence_figure(curves: Mapping[str, Reliability]) -> "Figure":
 def training_figure(history: Sequence[Mapping[str, float]]) -> "Figure":
     """Draw the three losses, and the shares of clean images and of agreement, over the epochs.
 
-    Parameters
-    ----------
-    history
-        One mapping per epoch, as in `history.csv`; what is missing is left out.
+    `history`: one mapping per epoch, as in `history.csv`; what is missing is left out.
     """
     figure = _figure(width=8.4, height=3.4)
     losses, shares = figure.subplots(1, 2)
@@ -192,10 +181,7 @@ def clean_set_figure(by_epoch: Sequence[Mapping[str, float | None]]) -> "Figure"
 def coverage_figure(curves: Mapping[str, Curve]) -> "Figure":
     """Draw the accuracy of the images kept, against their share, the most confident kept first.
 
-    Parameters
-    ----------
-    curves
-        Name to shares kept and accuracies, from `calibration.coverage_curve`.
+    `curves`: name to shares kept and accuracies, from `calibration.coverage_curve`.
     """
     figure = _figure(width=5.2, height=3.8)
     axes = figure.subplots()
@@ -217,10 +203,7 @@ def coverage_figure(curves: Mapping[str, Curve]) -> "Figure":
 def attack_figure(drops: Mapping[str, Mapping[str, Curve]]) -> "Figure":
     """Draw the accuracy lost under each attack, in points, against its strength, as the paper's figure 6 does.
 
-    Parameters
-    ----------
-    drops
-        Attack, such as "FGSM", to name, such as "base", to strengths and drops in [0, 1].
+    `drops`: attack, such as "FGSM", to name, such as "base", to strengths and drops in [0, 1].
     """
     figure = _figure(width=4.2 * len(drops), height=3.4)
     all_axes = np.atleast_1d(figure.subplots(1, len(drops)))
@@ -244,12 +227,7 @@ def evaluation_figures(
 ) -> "dict[str, Figure]":
     """Draw everything that `metrics.json` and `history.csv` hold.
 
-    Parameters
-    ----------
-    metrics
-        From `Evaluation.to_dict`.
-    history
-        One mapping per epoch.
+    `metrics`: from `Evaluation.to_dict`. `history`: one mapping per epoch.
 
     Returns
     -------

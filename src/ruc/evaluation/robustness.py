@@ -70,14 +70,10 @@ def attack_run(
 
     Parameters
     ----------
-    folder
-        A finished run on images.
     truth
         File of true labels; or what `read_truth` found in it.
     runtime
         Where to compute, the seed that draws the images, and whether to show progress.
-    attacks
-        "fgsm", "bim".
     n_images
         How many images with known truth to attack, drawn at random; all if there are fewer.
 

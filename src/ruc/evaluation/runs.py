@@ -31,14 +31,10 @@ def evaluate_run(
 
     Parameters
     ----------
-    run
-        From `run_folder.read_run`.
     truth
         File of true labels, see `read_truth`; or what it holds, in the order of the run.
     runtime
         Where to search neighbours for the clean sets of the other selections; None leaves them out.
-    n_resamples
-        Bootstrap samples for the intervals.
 
     Raises
     ------

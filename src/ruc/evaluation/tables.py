@@ -69,10 +69,7 @@ def evaluation_lines(found: Evaluation) -> list[str]:
 def compare(evaluations: Mapping[str, Evaluation]) -> list[tuple[str, ...]]:
     """Rows that set several runs side by side, as text: a header, then one row per number.
 
-    Parameters
-    ----------
-    evaluations
-        Name of each run, in the order of the columns. Runs are comparable when measured on the same images.
+    `evaluations`: name of each run, in the order of the columns. Runs are comparable when measured on the same images.
     """
     rows: list[tuple[str, ...]] = [("", *evaluations)]
     rows.append(("images with truth", *(str(one.n_with_truth) for one in evaluations.values())))

@@ -50,11 +50,8 @@ class Truth:
 def encode_truth(labels: ArrayLike | Sequence[object]) -> Truth:
     """Turn true labels of any kind into codes.
 
-    Parameters
-    ----------
-    labels
-        (n_samples,) integers, text or both. -1, "", None, NaN and pandas.NA mean unknown; 6, 6.0 and "6" are one
-        class.
+    `labels`: (n_samples,) integers, text or both. -1, "", None, NaN and pandas.NA mean unknown; 6, 6.0 and "6" are one
+    class.
     """
     values = label_array(labels)
     if values.ndim == 1 and values.dtype.kind in "iu" and len(values) and int(values.min()) >= UNKNOWN:

@@ -68,8 +68,6 @@ def items_of(run: Run, images: ImageSource | None = None, include_junk: bool = F
 
     Parameters
     ----------
-    run
-        A finished run.
     images
         Where its images are; None: nowhere.
     include_junk

@@ -38,8 +38,6 @@ def followed(
 
     Parameters
     ----------
-    run
-        With or without edits.
     names
         Of the new images.
     probabilities

@@ -94,14 +94,8 @@ def load_pixels(
 
     Parameters
     ----------
-    source
-        From `find_images`.
     size
         Side of the square images in pixels.
-    runtime
-        Says whether progress is shown.
-    max_skipped
-        The largest share of the images that may be unreadable.
     n_channels
         1 (colours become their luma) or 3 (greys are repeated), as a network takes them; None: 1 when all images are
         grey, else 3.
@@ -152,8 +146,6 @@ def stream_batches(
 
     Parameters
     ----------
-    source
-        From `find_images`.
     prepare
         Makes an array of an upright "L" or "RGB" image, always of one shape. Runs in several threads.
     batch_size

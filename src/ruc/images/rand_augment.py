@@ -21,8 +21,6 @@ def rand_augment(images: Tensor, operations: int, magnitude: float, generator: t
     ----------
     images
         (n, 1 or 3, height, width) in [0, 1], on any device.
-    operations
-        How many an image.
     magnitude
         How far each goes, 0 to 10; the direction is random.
     generator

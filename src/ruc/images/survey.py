@@ -54,12 +54,7 @@ class Facts(NamedTuple):
 def survey(source: ImageSource, reading: Reading) -> ImageSource:
     """Find what is black and what is white in the images of a source, and what else is worth knowing before.
 
-    Parameters
-    ----------
-    source
-        From `find_images`.
-    reading
-        The rules asked for, or those of an earlier run: ranges that it holds stay as they are.
+    `reading`: the rules asked for, or those of an earlier run: ranges that it holds stay as they are.
 
     Returns
     -------

@@ -135,8 +135,6 @@ def random_view(
     ----------
     images
         (n, 1 or 3, height, width) in [0, 1], on any device.
-    policy
-        What may change, and how far.
     generator
         A CPU generator; the same state gives the same views.
     size

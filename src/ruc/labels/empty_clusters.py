@@ -13,12 +13,7 @@ def empty_clusters(
 
     Each says what to do; the former also where the samples went.
 
-    Parameters
-    ----------
-    before, after
-        (n_samples,) clusters; -1 is none.
-    names
-        Of all clusters.
+    `before`, `after`: (n_samples,) clusters; -1 is none.
     """
     lines = []
     for cluster in np.setdiff1d(before[before >= 0], after):

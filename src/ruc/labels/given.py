@@ -42,8 +42,6 @@ def given(
     ----------
     labels
         (n_samples,) integers or text; -1, "", None, NaN and pandas.NA are unknown.
-    n_samples
-        How many samples there are.
     probabilities
         (n_samples, n_clusters), rows summing to 1; columns in the sorted order of the classes.
     n_clusters
@@ -83,8 +81,6 @@ def read_given(
 
     Parameters
     ----------
-    path
-        The file of labels.
     file_names
         Of all images in the order of their source, those skipped among them; row numbers where samples have no names.
     probabilities

@@ -104,8 +104,6 @@ def grow_tree(
         (n_samples, m) the nearest images of each.
     junk
         Clusters that a person threw away: they join others last of all.
-    seed
-        Of the small groups.
     """
     present, inside = np.unique(cluster, return_inverse=True)
     small = _small_groups(inside, features, seed)

@@ -108,14 +108,7 @@ def neighbors_in_cells(
 
     Takes one copy of the features in half the precision, in the order of the cells, whatever the number of samples.
 
-    Parameters
-    ----------
-    features
-        (n_samples, n_features) finite rows, in memory or mapped.
-    n_neighbors
-        How many.
-    runtime
-        The device, the seed, whether progress is shown.
+    `features`: (n_samples, n_features) finite rows, in memory or mapped.
     """
     n_samples = len(features)
     n_cells = round(n_samples**0.5)

@@ -37,8 +37,6 @@ def find_centres(
         (n_samples, n_features), in memory or mapped.
     n_centres
         At most n_samples. A centre that loses all its rows starts anew at a row far from its own.
-    runtime
-        The device, and the seed.
     purpose
         Names the stream of random numbers.
     rows_per_centre

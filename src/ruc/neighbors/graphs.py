@@ -27,8 +27,6 @@ def neighbor_graph(
     ----------
     unit
         (n_samples, n_features) rows of unit length.
-    runtime
-        Where to compute.
     neighbors
         Neighbours that were found already; found here when they're fewer than `n_neighbors`.
     n_neighbors

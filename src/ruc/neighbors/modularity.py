@@ -20,16 +20,7 @@ def neighbor_modularity(
     It compares embeddings of the *same* images at the same `n_groups` and `n_neighbors`; the numbers of
     different sets of images are not comparable. At most 5,000 images, drawn by chance, are looked at.
 
-    Parameters
-    ----------
-    features
-        (n_samples, n_features).
-    n_groups
-        Number of groups.
-    runtime
-        Seed and device.
-    n_neighbors
-        Edges of each image; fewer where there are fewer images.
+    `features`: (n_samples, n_features). `n_neighbors`: edges of each image; fewer where there are fewer images.
     """
     if len(features) > MOST_SAMPLES:
         drawn = np.random.default_rng(runtime.numpy_seed("modularity/sample"))
@@ -44,12 +35,7 @@ def neighbor_modularity(
 def modularity(graph: sp.csr_array, groups: NDArray[np.int64]) -> float:
     """Share of the edges within groups, less what chance would put there (Newman 2006).
 
-    Parameters
-    ----------
-    graph
-        (n, n) symmetric adjacency matrix.
-    groups
-        (n,) group of each node, from 0.
+    `graph`: (n, n) symmetric adjacency matrix. `groups`: (n,) group of each node, from 0.
     """
     between = _edges_between(graph, groups)
     return float(np.trace(between) - (between.sum(axis=1) ** 2).sum())
@@ -58,10 +44,7 @@ def modularity(graph: sp.csr_array, groups: NDArray[np.int64]) -> float:
 def coverage(graph: sp.csr_array, groups: NDArray[np.int64]) -> float:
     """Share of the edges within groups (Fortunato 2010, section III.C.2): unlike modularity, groups may differ in size.
 
-    Parameters
-    ----------
-    graph, groups
-        As in `modularity`.
+    `graph`, `groups`: as in `modularity`.
     """
     return float(np.trace(_edges_between(graph, groups)))
 

@@ -46,8 +46,6 @@ def propagate(
     ----------
     base
         The clustering; -1 has nothing to say.
-    neighbors
-        Nearest neighbours of every sample.
     share
         How much of a sample's label comes from its neighbours, in [0, 1).
     columns

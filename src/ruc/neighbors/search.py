@@ -63,8 +63,6 @@ def nearest_neighbors(features: NDArray[np.floating], n_neighbors: int, runtime:
         (n_samples, n_features), in memory or mapped; rows are scaled to unit length here.
     n_neighbors
         How many, between 1 and n_samples - 1.
-    runtime
-        Where to compute.
 
     Raises
     ------

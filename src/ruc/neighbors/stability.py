@@ -25,12 +25,7 @@ def stability(features: NDArray[np.float32], runtime: Runtime) -> float:
     A start is a k-means with ten samples a group; its groups are merged along the graph at resolution 1, down to as
     many as modularity says.
 
-    Parameters
-    ----------
-    features
-        (n_samples, n_features) unit-norm rows; at least 20 samples.
-    runtime
-        Seed and device.
+    `features`: (n_samples, n_features) unit-norm rows; at least 20 samples.
     """
     from sklearn.cluster import KMeans  # slow to import: not before the first progress bar
 

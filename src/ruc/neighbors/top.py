@@ -9,12 +9,7 @@ WORTH_IT = 3  # groups for each wanted value
 def top(values: torch.Tensor, n_wanted: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Largest values of each row and their columns, in order, the lower column first among equals.
 
-    Parameters
-    ----------
-    values
-        (n_rows, n_columns); n_columns is larger than `n_wanted`.
-    n_wanted
-        How many of each row.
+    `values`: (n_rows, n_columns); n_columns is larger than `n_wanted`.
     """
     largest, columns = _candidates(values, n_wanted + 1)  # one more shows whether the last place is contested
     last, next_one = largest[:, n_wanted - 1, None], largest[:, n_wanted, None]

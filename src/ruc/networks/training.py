@@ -42,8 +42,6 @@ def train_epochs(
         the optimiser's step.
     n_epochs, n_samples
         Epochs, and samples in each.
-    runtime
-        Whether progress is shown.
     on_epoch
         Called after each epoch with its number, its mean loss, and a function that returns the state to resume from.
     resume

@@ -13,14 +13,7 @@ def representative(features: NDArray[np.floating], n: int, seed: int) -> Rows:
     Each row counts as covered by its cosine similarity to the most similar picked one; each pick adds most to the
     sum, which is at least 63% of the best possible (Nemhauser et al. 1978). Of more than 4,000 rows as many are drawn.
 
-    Parameters
-    ----------
-    features
-        (n_rows, n_features) unit rows.
-    n
-        How many, at most n_rows.
-    seed
-        For the draw.
+    `features`: (n_rows, n_features) unit rows. `n`: how many, at most n_rows.
 
     Returns
     -------

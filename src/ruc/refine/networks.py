@@ -13,12 +13,8 @@ class Head(nn.Module):
 
     `config` holds what `network_from_config` needs to make an untrained one of the same shape.
 
-    Parameters
-    ----------
-    n_features, n_clusters, width
-        Of the inputs, of the logits, and of the hidden layer.
-    start, stop
-        Which columns are read; None: up to the last.
+    `n_features`, `n_clusters`, `width`: of the inputs, of the logits, and of the hidden layer. `start`, `stop`: which
+    columns are read; None: up to the last.
     """
 
     def __init__(

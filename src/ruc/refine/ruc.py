@@ -47,8 +47,6 @@ def refine(
         The labels, and which of them are trusted, from `select_clean`.
     settings
         Every constant, filled with the space's defaults.
-    runtime
-        Device and seed; the same seed gives the same result.
     on_epoch
         Called after each epoch with its record and a function that returns the state to resume from.
     resume

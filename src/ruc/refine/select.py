@@ -62,8 +62,6 @@ def select_clean(
 
     Parameters
     ----------
-    base
-        The initial clustering.
     neighbors
         Nearest neighbours of every sample; not needed for *confidence*.
     settings

@@ -74,10 +74,6 @@ class FeatureSpace:
     ----------
     features
         (n_samples, n_features), unit-norm rows; of several embeddings their columns side by side.
-    neighbors
-        Nearest neighbours of every sample.
-    runtime
-        The device.
     views
         (n_views, n_samples, n_features) embeddings of augmentations, if there are any.
     width
@@ -203,8 +199,6 @@ class ImageSpace:
         ones. It is copied.
     policy
         What weak and strong views may change.
-    runtime
-        The device.
     """
 
     sees_more = True

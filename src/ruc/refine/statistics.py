@@ -19,16 +19,7 @@ def settle_statistics(networks: Sequence[nn.Module], space: Space, batch_size: i
     In training a network sees mixtures and strong views; the running averages are theirs, and where they're too few
     not even that. Networks that are heads alone are left as they are.
 
-    Parameters
-    ----------
-    networks
-        Changed in place.
-    space
-        Supplies the plain views.
-    batch_size
-        As in training.
-    runtime
-        The seed.
+    `networks`: changed in place. `space`: supplies the plain views.
     """
     generator = runtime.generator("refine/statistics")
     order = torch.randperm(space.n_samples, generator=generator)[:MOST_SEEN].to(runtime.device)

@@ -31,8 +31,6 @@ def warm_up_heads(networks: Sequence[nn.Module], space: Space, trust: Trust, run
         Supplies the plain views.
     trust
         The labels, and which are clean.
-    runtime
-        The seed.
     """
     generator = runtime.generator("refine/warm-up")
     clean = trust.is_clean.nonzero().squeeze(1)

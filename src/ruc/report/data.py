@@ -177,13 +177,8 @@ class ReportData:
 def report_data(run: Run, images: ImageSource | None = None) -> ReportData:
     """What the report shows of a run.
 
-    Parameters
-    ----------
-    run
-        A finished run.
-    images
-        Its images; found from the run's settings when None. Where they cannot be found any more, the
-        report has no thumbnails and says so.
+    `images`: its images; found from the run's settings when None. Where they cannot be found any more, the report has
+    no thumbnails and says so.
     """
     marks = dict(run.marks)
     doubt = marks.pop("doubt", None)

@@ -25,14 +25,7 @@ ROWS: Final = 65_536  # of a table of samples and clusters, at a time
 def payload(data: ReportData, found: Found, shown: NDArray[np.int64]) -> dict[str, Any]:
     """Everything but the thumbnails.
 
-    Parameters
-    ----------
-    data
-        What to show.
-    found
-        What was read off the features.
-    shown
-        Rows that have a thumbnail, in the order of the thumbnails.
+    `found`: what was read off the features. `shown`: rows that have a thumbnail, in the order of the thumbnails.
     """
     thumbnail = np.full(len(data.file_names), -1)
     thumbnail[shown] = np.arange(len(shown))

@@ -24,12 +24,7 @@ def map_positions(features: NDArray[np.floating[Any]], seed: int = 0) -> tuple[N
 
     By the layout of the neighbour graph with UMAP's forces (`ruc.neighbors.layout`), and few samples by PCA.
 
-    Parameters
-    ----------
-    features
-        (n_samples, n_features).
-    seed
-        Of the graph's layout.
+    `features`: (n_samples, n_features).
 
     Returns
     -------

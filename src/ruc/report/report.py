@@ -63,8 +63,6 @@ def write_report(
 
     Parameters
     ----------
-    data
-        What to show.
     n_thumbnails
         Most images inside the page; of more, a fair sample of each cluster is shown, and the page says so.
     seed

@@ -101,8 +101,6 @@ def make_thumbnails(
     ----------
     open_thumbnail
         Opens the image of a row; called from several threads.
-    rows
-        Rows to show.
     budget
         Most characters that all of them may take together.
     largest_side

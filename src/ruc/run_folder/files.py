@@ -49,14 +49,7 @@ def explained(folder: Path) -> Iterator[None]:
 def check_file(target: Path, inputs: Iterable[str | Path] = (), overwrite: bool = False) -> None:
     """Raise before the work what would keep the file `target` from being written after it.
 
-    Parameters
-    ----------
-    target
-        The file to write.
-    inputs
-        What the work reads, which must not be replaced.
-    overwrite
-        Whether a file that is there may be replaced.
+    `inputs`: what the work reads, which must not be replaced.
 
     Raises
     ------

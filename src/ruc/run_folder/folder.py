@@ -114,8 +114,6 @@ def write_run(
     ----------
     folder
         Where; made when it does not exist.
-    run
-        What came out.
     model
         "embedder" (absent for features), "pair", and "base" where the base clustering is a network; None leaves the
         model that is there.
@@ -136,8 +134,6 @@ def update_run(
 
     Parameters
     ----------
-    folder
-        Of a finished run.
     update
         From the run as it is to the run as it shall be.
     texts_of
