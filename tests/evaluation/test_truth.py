@@ -94,14 +94,19 @@ def test_labels_alone_are_in_row_order(tmp_path):
         ("t.xlsx", "a", "type '.xlsx'; expected .csv, .parquet or .npy"),
         ("t.parquet", "no parquet", "cannot be read as Parquet"),
         ("t.npy", "no array", "is no .npy, .npz"),
+        ("t.csv", "label\nnan\nNaN\n-1\n", "no label of the run's 3 images is known"),
+        ("t.csv", "file_name,label\na.png,\nx.png,1\n", "no label of the run's 3 images is known"),
+        ("t.csv", "label\nnan\n1\n-12345678901234567890\n", "expected 0, 1, 2, … or -1 for unknown"),
+        ("t.csv", "file_name,label\na.png,nan\nd.png,-7\n", "expected 0, 1, 2, … or -1 for unknown"),
     ],
 )  # fmt: skip
-def test_a_file_that_cannot_be_used_says_where_and_what_to_do(tmp_path, name, text, message):
+def test_a_file_that_cannot_be_used_says_where_and_what_to_do(tmp_path, caplog, name, text, message):
     path = write(tmp_path / name, text)
     with pytest.raises(InputError, match=message) as error:
         read_truth(path, NAMES)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+    assert not caplog.records  # what else there is to say of it would stand before the cause
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import sys
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -87,6 +88,23 @@ def test_overlapping_threads_leave_the_warning_filters_alone() -> None:
         for thread in (first, second):
             thread.submit(pillow_warnings_ignored.__exit__).result()
     assert list(warnings.filters) == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Pillow has libtiff inside itself there")
+def test_libtiff_prints_nothing_of_a_damaged_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """It writes past Python, and does so again for others once all images are read."""
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
+    path = save(tmp_path / "a.tif", Image.fromarray(noise), "TIFF", compression="tiff_lzw")
+    damaged = bytearray(path.read_bytes())
+    damaged[100] ^= 255
+    damaged[1000] ^= 255
+    path.write_bytes(damaged)
+    with pillow_warnings_ignored, pytest.raises(UnreadableImageError):
+        decode(path)
+    assert capfd.readouterr().err == ""
+    with pytest.raises(UnreadableImageError):
+        decode(path)
+    assert "code" in capfd.readouterr().err
 
 
 def test_transparency_is_composed_over_white(tmp_path: Path) -> None:

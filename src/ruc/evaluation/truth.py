@@ -101,10 +101,11 @@ def read_truth(path: str | Path, file_names: Sequence[str], are_rows: bool = Fal
     table = read_labels(Path(path))
     if table.labels is None:
         raise InputError(f"{path}: has no column 'label'; expected the true labels in it")
-    say_what_labels_mean(table.source, table.labels)
     names = column_of_names(table.source, table.columns, file_names, are_rows)
     if names is None:
-        return _encoded(in_row_order(table, len(file_names)))
+        truth = _known(in_row_order(table, len(file_names)))
+        say_what_labels_mean(table.source, table.labels)
+        return truth
     label_of = _labels_by_image(table, names)
     n_unnamed = len(file_names) - len(label_of)
     if not label_of:
@@ -113,13 +114,26 @@ def read_truth(path: str | Path, file_names: Sequence[str], are_rows: bool = Fal
             f"{path} names none of the run's {len(file_names)} images: it has {example}, the run has "
             f"{file_names[0]!r}; expected file_name as in clusters.csv"
         )
+    places = [f"image {name!r}" for name in file_names]
+    truth = _known(replace(table, labels=[label_of.get(name, "") for name in file_names], places=places))
+    say_what_labels_mean(table.source, table.labels)
     say_how_matched(table.source, names.heading, not_exactly(names.image_of))
     if n_unnamed:
         logger.info(
             "%s: no row for %d of %d images; they are left out", table.source, n_unnamed, len(file_names)
         )
-    places = [f"image {name!r}" for name in file_names]
-    return _encoded(replace(table, labels=[label_of.get(name, "") for name in file_names], places=places))
+    return truth
+
+
+def _known(table: LabelTable) -> Truth:
+    """Encoded, with at least one label that is known."""
+    truth = _encoded(table)
+    if not truth.classes:
+        raise InputError(
+            f"{table.source}: no label of the run's {len(table.places)} images is known; expected at least one: "
+            "fill the column 'label'"
+        )
+    return truth
 
 
 def _labels_by_image(table: LabelTable, names: Names) -> dict[str, str]:

@@ -1,12 +1,14 @@
 """A file that may be an image, opened as far as its header: what it is, and why it isn't one."""
 
+import ctypes
 import os
 import stat
 import struct
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from os import SEEK_END
 from pathlib import Path
 from typing import IO
@@ -39,14 +41,16 @@ NOT_THIS_FORMAT = (SyntaxError, IndexError, TypeError, struct.error)  # what Pil
 class _PillowWarningsIgnored:
     """Entered by any number of threads: the first changes the warning filters, the last restores them.
 
-    Filters belong to the process. Were each thread to save and restore them, one would restore what
-    another has changed.
+    Filters belong to the process, as does what libtiff does with its errors, which is to write them to the screen past
+    Python. Were each thread to save and restore them, one would restore what another has changed.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._n_inside = 0
         self._filters = warnings.catch_warnings()
+        self._handle_tiff_errors_by: Callable[[int | None], int | None] | None = None
+        self._tiff_handler: int | None = None
 
     def __enter__(self) -> None:
         with self._lock:
@@ -54,6 +58,9 @@ class _PillowWarningsIgnored:
                 self._filters = warnings.catch_warnings()
                 self._filters.__enter__()
                 warnings.filterwarnings("ignore", module=r"PIL\.")
+                self._handle_tiff_errors_by = _setter_of_libtiff()
+                if self._handle_tiff_errors_by is not None:
+                    self._tiff_handler = self._handle_tiff_errors_by(None)
             self._n_inside += 1
 
     def __exit__(self, *error: object) -> None:
@@ -61,10 +68,28 @@ class _PillowWarningsIgnored:
             self._n_inside -= 1
             if self._n_inside == 0:
                 self._filters.__exit__(None, None, None)
+                if self._handle_tiff_errors_by is not None:
+                    self._handle_tiff_errors_by(self._tiff_handler)
+
+
+@cache
+def _setter_of_libtiff() -> Callable[[int | None], int | None] | None:
+    """Its `TIFFSetErrorHandler`: takes the new handler and returns the old; None where Pillow has it for itself alone.
+
+    Pillow passes no words of libtiff on to Python: without a handler nothing is lost but what would be printed.
+    """
+    try:
+        setter = ctypes.CDLL(
+            str(Image.core.__file__)
+        ).TIFFSetErrorHandler  # Pillow's own copy, wherever it lies
+    except (OSError, AttributeError):
+        return None
+    setter.argtypes, setter.restype = (ctypes.c_void_p,), ctypes.c_void_p
+    return setter
 
 
 pillow_warnings_ignored = _PillowWarningsIgnored()
-"""Keeps Pillow's remarks on odd but readable files (a corrupt EXIF block, a large image) from the user."""
+"""Keeps remarks of Pillow and libtiff on odd or damaged files (a corrupt EXIF block, a large image) from the user."""
 
 
 @contextmanager
