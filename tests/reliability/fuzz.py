@@ -36,6 +36,9 @@ import yaml
 from PIL import Image
 from typer.main import get_command
 
+sys.path.append(str(Path(__file__).parents[1]))
+from image_text_models import make_clip, save_image_text
+
 SECONDS = 60  # an input that takes longer hangs
 LONGEST = 1500  # characters of a line that can still be read
 BATCH = 200  # inputs a child process takes
@@ -48,6 +51,18 @@ STRANGE: tuple[Any, ...] = (
     "{{7*7}}", "C:\\x", "00.png", [], {}, [[]], [1, 2], ["a"], {"a": 1}, "!!python/object/apply:os.system [ls]", "*a",
     "1" * 5000, "1e5", "2024-01-01", b"\xff",
 )  # fmt: skip
+
+EDITING = ("rename", "merge", "split", "undo", "apply", "check", "evaluate", "update", "refine", "name")
+FLAGS = (
+    "--overwrite",
+    "--raw",
+    "--include-junk",
+    "--per-cluster",
+    "--clear",
+    "--json",
+    "--excel-safe",
+    "--corruptions",
+)
 
 command_line = cache(get_command)  # built anew for each call it comes out the same
 
@@ -268,9 +283,12 @@ def strange_parquet(draw: random.Random, columns: dict[str, Any]) -> bytes:
         lambda: [[1, 2]] * n, lambda: [{"a": 1}] * n, lambda: [None] * n, lambda: [b"\xff"] * n,
         lambda: [draw.choice((float("nan"), 1e300, -1.0, 0.5)) for _ in range(n)], lambda: [True] * n,
     )  # fmt: skip
-    match draw.randrange(5):
+    twice = ([], [])
+    match draw.randrange(6):
         case 0:
             del changed[name]
+        case 5:
+            twice = ([name], [changed[name]])
         case 1:
             changed = {key: list(column)[: draw.randrange(n)] for key, column in changed.items()}
             changed = {key: column[: min(map(len, changed.values()))] for key, column in changed.items()}
@@ -279,9 +297,21 @@ def strange_parquet(draw: random.Random, columns: dict[str, Any]) -> bytes:
         case _:
             pass
     sink = io.BytesIO()
-    parquet.write_table(pa.table(changed or {"x": []}), sink)
+    changed = changed or {"x": []}
+    columns = [pa.array(column) for column in (*changed.values(), *twice[1])]
+    parquet.write_table(pa.Table.from_arrays(columns, names=[*changed, *twice[0]]), sink)
     content = sink.getvalue()
     return damaged(draw, content) if draw.random() < 0.5 else content
+
+
+def parquet_bytes(columns: dict[str, Any]) -> bytes:
+    """A Parquet file."""
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    sink = io.BytesIO()
+    parquet.write_table(pa.table(columns), sink)
+    return sink.getvalue()
 
 
 def strange_member(draw: random.Random, suffix: str, content: bytes) -> bytes:
@@ -318,6 +348,8 @@ class Fuzz:
         "images",
         "lists",
         "models",
+        "shards",
+        "words",
     )
 
     def __init__(self, place: Path) -> None:
@@ -337,6 +369,14 @@ class Fuzz:
             pixels = rng.integers(0, 60, (8, 8, 3)).astype(np.uint8)
             pixels[:, :4] += 120 * (row % 2)
             Image.fromarray(pixels).save(self.whole / "images" / f"{row:02d}.png")
+        shutil.copytree(self.whole / "images", self.whole / "more")
+        for row in range(4):  # of the run that follows this folder some have vanished, and new ones are there
+            (self.whole / "more" / f"{row:02d}.png").rename(self.whole / "more" / f"new{row}.png")
+            pixels = rng.integers(0, 255, (8, 8, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(self.whole / "more" / f"other{row}.png")
+        (self.whole / "answers.csv").write_text("file_name,label\n00.png,1\n01.png,cats\n02.png,cats\n")
+        save_image_text(make_clip(), self.whole / "clip")
+        (self.whole / "words.txt").write_text("square\nred bar\nblue column\n")
         table = "".join(f"{row:02d}.png,{row % 2}\n" for row in range(N))
         (self.whole / "truth.csv").write_text("file_name,label\n" + table)
         begin = ("--epochs", "1", "-k", "2", "-q")
@@ -346,6 +386,8 @@ class Fuzz:
             for run, truth in (("run", "rows.csv"), ("seen", "truth.csv")):
                 (self.whole / "rows.csv").write_text("label\n" + "".join(f"{row % 2}\n" for row in range(N)))
                 assert give(["rename", run, "0", "cats"])[0] == 0
+                if run == "seen":
+                    assert give(["apply", run, "answers.csv"])[0] == 0
                 assert give(["evaluate", run, "--truth", truth, "-q"])[0] == 0
         self.digests = contents(self.whole)
 
@@ -468,7 +510,7 @@ class Fuzz:
             {"op": "rename", "cluster": 0, "name": "cats"}, {"op": "junk", "cluster": 1, "junk": True},
             {"op": "move", "cluster": 2, "file_names": ["00.png"]}, {"op": "merge", "clusters": [0, 1]},
             {"op": "split", "cluster": 0, "parts": [["02.png"]]},
-            {"op": "answer", "file_name": "03.png", "asked": 1, "right": None},
+            {"op": "answer", "file_name": "03.png", "asked": 1, "right": None}, {"op": "learn"},
         ]  # fmt: skip
         draw.shuffle(edits)
         content = {
@@ -521,19 +563,24 @@ class Fuzz:
                         "--set", "--epochs", "--review", "--max-skipped", "--seed", "--device", "--config",
                         "--overwrite"),
             "refine": ("--labels", "--probabilities", "--features", "-o", "--set", "--selection"),
-            "predict": ("-o", "--features", "--raw", "--device", "--max-skipped", "--overwrite"),
-            "evaluate": ("--truth", "--attack", "--device"),
+            "predict": ("-o", "--features", "--raw", "--device", "--max-skipped", "--most-novel", "--excel-safe",
+                        "--overwrite"),
+            "evaluate": ("--truth", "--attack", "--device", "--corruptions", "--json"),
             "embed": ("-o", "--embedder", "--image-size", "--seed", "--overwrite"),
             "export": ("--to", "-o", "--how", "--images", "--image-root", "--include-junk", "--overwrite"),
             "merge": (), "split": ("--parts",), "rename": (), "undo": ("--edits",), "apply": (),
             "check": ("--n", "--seed"),
-            "copies": ("-o", "--overwrite"), "leaks": ("-o", "--overwrite"), "info": (), "cache": ("--clear",),
-            "pick": ("-o", "-n", "--by", "--per-cluster", "--how", "--images"), "nearest": ("-n", "--device"),
-            "compare": ("-o", "--overwrite"),
+            "copies": ("-o", "--excel-safe", "--overwrite", "--json"),
+            "leaks": ("-o", "--excel-safe", "--overwrite", "--json"), "info": ("--json",),
+            "cache": ("--clear", "--json"),
+            "pick": ("-o", "-n", "--by", "--per-cluster", "--how", "--images", "--excel-safe"),
+            "nearest": ("-n", "--device", "--json"), "compare": ("-o", "--excel-safe", "--overwrite", "--json"),
+            "update": ("--vanished", "--new-clusters", "--device"), "cut": ("-k", "-o", "--device", "--overwrite"),
+            "name": ("--words", "--model", "--prompt", "--images", "--device", "--json"),
         }  # fmt: skip
         command = draw.choice(list(options))
         first = (
-            draw.choice(("images", "seen", "run", *values[:20]))
+            draw.choice(("images", "more", "seen", "run", *values[:20]))
             if command in ("cluster", "refine", "embed", "copies", "leaks", "cache")
             else draw.choice(("seen", "run"))
         )
@@ -541,11 +588,11 @@ class Fuzz:
         arguments += [
             draw.choice(values)
             for _ in range({"rename": 2, "merge": 2, "split": 1, "apply": 1, "predict": 1, "leaks": 1,
-                            "nearest": 1, "compare": 1}.get(command, 0))
+                            "nearest": 1, "compare": 1, "update": 1}.get(command, 0))
         ]  # fmt: skip
         for option in draw.sample(options[command], min(len(options[command]), draw.randrange(1, 4))):
             arguments.append(option)
-            if option not in ("--overwrite", "--raw", "--include-junk", "--per-cluster", "--clear"):
+            if option not in FLAGS:
                 arguments.append(draw.choice(values))
         return [argument.replace("\x00", "0").encode("utf-8", "replace").decode() for argument in arguments]
 
@@ -564,6 +611,7 @@ class Fuzz:
                 path.write_bytes(strange_member(draw, path.suffix, content))
         new = ["--features", "f.npy"] if name == "run" else ["images"]
         truth = "rows.csv" if name == "run" else "truth.csv"
+        as_json = draw.choice(([], ["--json"]))
         return draw.choice(
             (
                 ["export", name, "--to", "label-studio", "-o", "new"],
@@ -574,8 +622,21 @@ class Fuzz:
                 ["merge", name, "0", "1"],
                 ["split", name, "0"],
                 ["undo", name],
-                ["evaluate", name, "--truth", truth, "-q"],
+                ["evaluate", name, "--truth", truth, "-q", *as_json],
                 ["check", name, "--n", "4"],
+                ["refine", name],
+                ["cut", name, "-k", "3", "-o", "new", "-q"],
+                [
+                    "update",
+                    "seen",
+                    draw.choice(("images", "more")),
+                    "-q",
+                    *draw.choice(([], ["--vanished", "drop"])),
+                ],
+                ["info", name, *as_json],
+                ["compare", name, draw.choice(("run", "seen")), *as_json],
+                ["nearest", "seen", "more/new0.png", *as_json],
+                ["pick", name, "-n", "4", "-o", "new"],
             )
         )
 
@@ -596,7 +657,9 @@ class Fuzz:
                 path.unlink()
         share = ["--max-skipped", draw.choice(("0%", "50%"))]
         if draw.random() < 0.2:
-            return ["copies", "images", "-o", "new.csv", "-q"]
+            return ["copies", "images", "-o", "new.csv", "-q", *draw.choice(([], ["--json"]))]
+        if draw.random() < 0.2:
+            return ["update", "seen", "images", "-q"]
         if draw.random() < 0.2:
             return ["predict", "seen", "images", "-o", "new.csv", "-q", *share]
         return ["embed", "images", "--embedder", "pixels", "-o", "new.npy", "-q", *share]
@@ -611,6 +674,8 @@ class Fuzz:
             rows = [("file_name", "site"), *((one, "a") for one in names)]
             (self.work / "l.csv").write_bytes(strange_csv(draw, rows))
             name = "l.csv"
+        if draw.random() < 0.2:
+            return ["leaks", name, "more", "-o", "new.csv", "-q"]
         return ["embed", name, "--embedder", "pixels", "-o", "new.npy", "-q", "--max-skipped", "50%"]
 
     def models(self, draw: random.Random) -> list[str]:
@@ -627,6 +692,54 @@ class Fuzz:
             content = (self.whole / "seen" / "features.npy").read_bytes() + draw.randbytes(400)
             (self.work / name).write_bytes(damaged(draw, content[draw.randrange(len(content)) :]))
         return ["embed", "images", "--embedder", name, "-o", "new.npy", "-q"]
+
+    def shards(self, draw: random.Random) -> list[str]:
+        """A folder of Parquet shards of features."""
+        rows = np.load(self.whole / "f.npy")
+        (self.work / "shards").mkdir()
+        for number in range(3):
+            part = range(8 * number, 8 * number + 8)
+            columns = {"file_name": [f"{row:02d}.png" for row in part], "embedding": rows[part].tolist()}
+            if draw.random() < 0.5:  # as many models write them, of other lengths or none
+                columns["embedding"][draw.randrange(8)] = draw.choice(
+                    (None, [], [0.5], [None] * 6, [float("nan")] * 6)
+                )
+            path = self.work / "shards" / draw.choice((f"{number}.parquet", "a/b.parquet", f"{number}.txt"))
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(
+                strange_parquet(draw, columns) if draw.random() < 0.5 else parquet_bytes(columns)
+            )
+        return draw.choice(
+            (
+                ["cluster", "--features", "shards", "-o", "new", "-q"],
+                ["cluster", "--features", "shards", "--fit-on", "16", "-o", "new", "-q"],
+                ["predict", "run", "--features", "shards", "-o", "new.csv", "-q"],
+                ["refine", "--features", "shards", "--labels", "truth.csv", "-o", "new", "-q"],
+            )
+        )
+
+    def words(self, draw: random.Random) -> list[str]:
+        """`name` with a list of words, or a model of images and text, that is damaged."""
+        if draw.random() < 0.5:
+            words = [str(draw.choice(STRANGE)) for _ in range(draw.randrange(4))] + ["square", "red bar"]
+            text = draw.choice(("\n", "\n", "\r\n", " ", "\x0b")).join(words).encode("utf-8", "surrogatepass")
+            (self.work / "words.txt").write_bytes(damaged(draw, text) if draw.random() < 0.3 else text)
+        else:
+            path = draw.choice(sorted((self.work / "clip").iterdir()))
+            content = strange_member(draw, path.suffix, path.read_bytes())
+            path.unlink()
+            if draw.random() < 0.9:
+                path.write_bytes(content)
+        return [
+            "name",
+            "seen",
+            "--words",
+            "words.txt",
+            "--model",
+            "clip",
+            "-q",
+            *draw.choice(([], ["--json"])),
+        ]
 
 
 def _columns(content: bytes) -> dict[str, Any]:
@@ -701,13 +814,26 @@ def digest_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
-def nonsense(work: Path, arguments: Sequence[str]) -> str | None:
-    """What is wrong with what a command wrote that said it was done; None: nothing that can be seen."""
+def nonsense(work: Path, arguments: Sequence[str], printed: str) -> str | None:
+    """What is wrong with what a command that said it was done wrote and printed; None: nothing that can be seen."""
     from ruc.readers import load_json, load_npy, load_parquet
     from ruc.run_folder import read_run
 
+    if "--json" in arguments:
+        try:
+            json.loads(printed)
+        except ValueError as error:
+            return f"no JSON ({error}): {printed[:300]}"
     match arguments:
-        case ["rename" | "merge" | "split" | "undo" | "apply" | "check" | "evaluate", name, *_]:
+        case ["update", name, *_]:
+            run = read_run(work / name)
+            if not np.isfinite(run.probabilities).all() or len(set(run.file_names)) != len(run.cluster):
+                return f"a run of {len(run.file_names)} images, probabilities {run.probabilities.ravel()[:9]}"
+        case ["cut", *_] if (work / "new").exists():
+            run = read_run(work / "new")
+            if len(run.file_names) != N or run.n_clusters != 3:
+                return f"cut into {run.n_clusters} clusters of {len(run.file_names)} images"
+        case ["rename" | "merge" | "split" | "undo" | "apply" | "check" | "evaluate" | "name", name, *_]:
             run = read_run(work / name)
             if len(run.file_names) != N or not np.isfinite(run.probabilities).all():
                 return f"a run of {len(run.file_names)} rows, probabilities {run.probabilities.ravel()[:9]}"
@@ -749,17 +875,19 @@ def fault_of(fuzz: Fuzz, kind: str, number: int, seed: int) -> str | None:
     from ruc.evaluation.runs import evaluate_run
 
     quick = partial(evaluate_run, n_resamples=20)
-    drawn = {} if number % DRAWN == 0 else {"figure_to_svg": lambda _: "<svg/>"}
+    is_long = number % DRAWN == 0
+    drawn = {} if is_long else {"figure_to_svg": lambda _: "<svg/>"}
     try:
         with (
             _at(fuzz.work),
             mock.patch("ruc.pipeline.find_neighbors", _stop),
+            nullcontext() if is_long else mock.patch("ruc.doors.cut_run.find_neighbors", _stop),
             mock.patch.multiple("ruc.doors.measure", **drawn) if drawn else nullcontext(),
             mock.patch("typer.main.get_command", command_line),
             mock.patch("ruc.doors.measure.evaluate_run", quick),
         ):
-            status, _, err = give(arguments)
-            if status == 0 and (wrong := nonsense(fuzz.work, arguments)):
+            status, out, err = give(arguments)
+            if status == 0 and (wrong := nonsense(fuzz.work, arguments, out)):
                 return f"done, and {wrong}"
     except BaseException as error:  # noqa: BLE001 - whatever gets through is a fault
         return "".join(traceback.format_exception(error))
@@ -770,7 +898,7 @@ def fault_of(fuzz: Fuzz, kind: str, number: int, seed: int) -> str | None:
         path: before[path] if given.get(path) == state else digest_of(fuzz.work / path)
         for path, state in now.items()
     }
-    may_change = arguments[1] + os.sep if status == 0 else None
+    may_change = arguments[1] + os.sep if status == 0 and arguments[0] in EDITING else None
     lost = [
         path
         for path, digest in before.items()

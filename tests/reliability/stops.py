@@ -56,7 +56,8 @@ PREDICT = ("predict", "run", "images", "-o", "new.csv", "-q")
 FEWER = ("cluster", "fewer", "-k", "2", "-o", "seen", "--max-skipped", "50%", *RUN)
 OTHER = ("cluster", "images", "-k", "3", "-o", "other", *RUN)
 COPIES = ("copies", "images", "-o", "copies.csv", "-q")
-FORMATS = ("folders", "imagefolder", "label-studio", "coco", "parquet", "onnx")
+CUT = ("cut", "other", "-k", "2", "-o", "coarser", "-q")
+FORMATS = ("folders", "imagefolder", "label-studio", "coco", "fiftyone", "parquet", "onnx")
 COMMANDS = {
     "cluster": Command(CLUSTER),
     "refine": Command(("refine", "images", "--labels", "truth.csv", "-o", "run", *RUN)),
@@ -89,18 +90,27 @@ COMMANDS = {
     "leaks": Command(("leaks", "images", "fewer", "-o", "leaks.csv", "-q")),
     "pick": Command(("pick", "run", "-n", "4", "-o", "picked"), (CLUSTER,)),
     "compare": Command(("compare", "run", "other", "-o", "moved.csv"), (CLUSTER, OTHER)),
-    "cut": Command(("cut", "other", "-k", "2", "-o", "coarser", "-q"), (OTHER,)),
+    "cut": Command(CUT, (OTHER,)),
+    "cut again": Command((*CUT, "--overwrite"), (OTHER, CUT, ("rename", "coarser", "0", "cats"))),
     "update": Command(("update", "seen", "images", "-q"), (FEWER,)),
+    "update drop": Command(
+        ("update", "run", "fewer", "--vanished", "drop", "-q"), (CLUSTER, RENAMED, EVALUATED)
+    ),
+    "learn": Command(("refine", "run"), (CLUSTER, ("apply", "run", "right.csv"), EVALUATED)),
+    "name": Command(("name", "run", "--words", "words.txt", "--model", "clip", "-q"), (CLUSTER, EVALUATED)),
 }
 OUTPUTS = ("out", "out.onnx", "shards", "picked", "moved.csv")
-DONE_ALREADY = ("exists already", "was merged into", "nothing to undo", "is in 1")
+DONE_ALREADY = (
+    "exists already", "was merged into", "nothing to undo", "is in 1", "has learned from all",
+    "all clusters of the run",
+)  # fmt: skip
 
 
 class Harness:
     """Commands in a folder of their own, each in a child of this process, which has everything imported."""
 
     def __init__(self, place: Path) -> None:
-        self.work, self.start = place / "work", place / "start"
+        self.work, self.start, self.model = place / "work", place / "start", place / "clip"
         self.shim = ctypes.CDLL(None)
         self.shim.operations.restype = ctypes.c_long
 
@@ -231,7 +241,7 @@ def try_command(
     """Stop it before every `step`-th operation, or at the given moments; how many tries, and what was wrong."""
     shutil.rmtree(harness.start, ignore_errors=True)
     shutil.rmtree(harness.work, ignore_errors=True)
-    write_inputs(harness.work)
+    write_inputs(harness.work, harness.model)
     for arguments in command.begin:
         status, said = harness.ruc(arguments)
         assert status == 0, (name, arguments, said)
@@ -281,8 +291,8 @@ def try_command(
     return len(moments), wrong
 
 
-def write_inputs(folder: Path) -> None:
-    """Twelve small images in two kinds, fewer of them beside, and what is known of them."""
+def write_inputs(folder: Path, model: Path) -> None:
+    """Twelve small images in two kinds, fewer of them beside, what is known of them, and a model of images and text."""
     import numpy as np
     from PIL import Image
 
@@ -301,6 +311,9 @@ def write_inputs(folder: Path) -> None:
     (folder / "truth.csv").write_text("file_name,label\n" + rows)
     (folder / "other.csv").write_text("file_name,label\n" + rows.replace(",1", ",0", 2))
     (folder / "answers.csv").write_text("file_name,answer\n00.png,yes\n01.png,yes\n02.png,no\n")
+    (folder / "right.csv").write_text("file_name,label\n00.png,1\n01.png,0\n02.png,1\n03.png,0\n")
+    (folder / "words.txt").write_text("square\nred bar\nblue column\n")
+    shutil.copytree(model, folder / "clip")
     for path in folder.rglob("*"):
         os.utime(path, (1_700_000_000, 1_700_000_000))
 
@@ -359,13 +372,18 @@ def warm(harness: Harness) -> None:
     import ruc.doors.edit_folder
     import ruc.doors.find_copies
     import ruc.doors.measure
+    import ruc.doors.name_clusters
     import ruc.doors.pick_images
     import ruc.doors.predict
     import ruc.doors.update_run
     import ruc.export.export
     import ruc.pipeline
 
-    write_inputs(harness.work)
+    sys.path.append(str(Path(__file__).parents[1]))
+    from image_text_models import make_clip, save_image_text
+
+    save_image_text(make_clip(), harness.model)
+    write_inputs(harness.work, harness.model)
     os.chdir(harness.work)
     from ruc.cli import main as ruc
 
@@ -374,7 +392,7 @@ def warm(harness: Harness) -> None:
         EVALUATED,
         PREDICT,
         EMBED,
-        *(COMMANDS[one].arguments for one in ("split", "parquet", "onnx", "pick", "copies")),
+        *(COMMANDS[one].arguments for one in ("split", "parquet", "onnx", "pick", "copies", "name")),
     ):
         with suppress(SystemExit), redirect_stdout(io.StringIO()):
             ruc(list(arguments))
