@@ -364,8 +364,8 @@ def fingerprint(settings: Settings, source: ImageSource | None, without: Collect
     for features in settings.feature_files:
         paths.extend((features, names_file(features)))  # and which image each row is of
         paths.extend(sorted(features.rglob("*.parquet")))  # where it's a folder of shards
-    if source is not None and not isinstance(source.items, np.ndarray):
-        paths.extend(source.items)
+    if source is not None:
+        paths.extend(source.files)
     for path in paths:
         if path.exists():
             stat = path.stat()

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,27 @@ def test_links_hold_though_the_images_were_named_relative_to_the_current_folder(
     target = export_folders(items_of(run, find_images("photos")), tmp_path / "sorted", "symlink")
     monkeypatch.chdir("/")
     assert (target / "cats_dogs" / sorted(NAMES)[0]).read_bytes()
+
+
+def test_archives_are_unpacked(run: Run, photos: Path, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "photos.tar", "w") as archive:
+        for name in run.file_names:
+            archive.add(photos / name, name)
+    packed = items_of(run, find_images(tmp_path / "photos.tar"))
+    exports = (
+        export_folders(items_of(run, find_images(photos)), tmp_path / "a"),
+        export_folders(packed, tmp_path / "b"),
+    )
+    assert files_below(exports[0]) == files_below(exports[1])
+    for name in files_below(exports[0]):
+        assert (exports[0] / name).read_bytes() == (exports[1] / name).read_bytes()
+    with pytest.raises(InputError, match="cannot be linked as symlink; expected --how copy"):
+        export_folders(packed, tmp_path / "c", "symlink")
+    with pytest.raises(InputError, match="images are in archives; expected files for this export"):
+        packed.files()
+    (tmp_path / "photos.tar").unlink()
+    with pytest.raises(InputError, match=r"photos\.tar cannot be read"):
+        export_folders(packed, tmp_path / "d")
 
 
 def test_nothing_is_overwritten(items: Items, tmp_path: Path) -> None:
@@ -265,7 +287,7 @@ def test_imagefolder_in_datasets(
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(image, path)
     labels = {cluster: ("NA", "007", "null")[place] for place, cluster in enumerate(items.labels)}
-    laid_out = replace(items, file_names=tuple(names), paths=paths, labels=labels)
+    laid_out = replace(items, file_names=tuple(names), images=paths, labels=labels)
     target = export_imagefolder(laid_out, tmp_path / "val" / "test_1")
     data = load_dataset("imagefolder", data_dir=str(target), cache_dir=str(tmp_path / "cache"))
     assert set(data) == {"train"}
@@ -311,7 +333,7 @@ def test_sizes_in_coco_of_what_pillow_refuses(items: Items, tmp_path: Path) -> N
     deep, large = tmp_path / "deep.tif", tmp_path / "large.png"
     tifffile.imwrite(deep, np.zeros((20, 40), np.float64), extratags=[(274, "H", 1, 6, True)])
     Image.new("1", (24_000, 14_000)).save(large)  # more than a run reads without --max-megapixels
-    two = replace(items, file_names=(deep.name, large.name), paths=(deep, large), cluster=items.cluster[:2])
+    two = replace(items, file_names=(deep.name, large.name), images=(deep, large), cluster=items.cluster[:2])
     found = json.loads(export_coco(two, tmp_path / "coco.json").read_text())["images"]
     assert [(each["width"], each["height"]) for each in found] == [(20, 40), (24_000, 14_000)]
 
@@ -322,7 +344,7 @@ def test_sizes_in_coco_are_those_of_the_image_upright(items: Items, tmp_path: Pa
     exif[0x112] = 6
     path = tmp_path / f"turned.{suffix}"
     Image.new("RGB", (40, 20)).save(path, exif=exif)
-    one = replace(items, file_names=(path.name,), paths=(path,), cluster=items.cluster[:1])
+    one = replace(items, file_names=(path.name,), images=(path,), cluster=items.cluster[:1])
     content = json.loads(export_coco(one, tmp_path / "coco.json").read_text())
     assert (content["images"][0]["width"], content["images"][0]["height"]) == decode(path).size == (20, 40)
 

@@ -173,10 +173,10 @@ def test_things_that_are_no_source(tmp_path: Path) -> None:
     Image.new("L", (4, 4)).save(tmp_path / "a.png")
     with pytest.raises(InputError, match="is a single image; expected a folder"):
         find_images(tmp_path / "a.png")
-    with tarfile.open(tmp_path / "shard.tar", "w") as archive:
+    with tarfile.open(tmp_path / "shard.tgz", "w:gz") as archive:
         archive.add(tmp_path / "a.png")
-    with pytest.raises(InputError, match="is a tar archive: unpack it"):
-        find_images(tmp_path / "shard.tar")
+    with pytest.raises(InputError, match="is a tar archive that is compressed, or called otherwise"):
+        find_images(tmp_path / "shard.tgz")
     with pytest.raises(InputError, match="holds the folder"):
         find_images([tmp_path])
     with pytest.raises(InputError, match="hold a int"):

@@ -1,5 +1,6 @@
 """Shards by workers on several nodes: what one machine makes, bit for bit, whatever happens to the nodes."""
 
+import tarfile
 from contextlib import nullcontext
 
 import numpy as np
@@ -115,6 +116,22 @@ def test_what_was_finished_is_not_done_again(in_this_process, folder, tmp_path, 
     assert (tmp_path / "all" / first.name).stat().st_mtime_ns == when
     assert len(read_embeddings(tmp_path / "all").values) == 19
     assert not (tmp_path / ".all.unfinished").exists()
+
+
+def test_archives_are_embedded_as_their_folder_is(in_this_process, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "SHARD_IMAGES", 8)
+    with tarfile.open(tmp_path / "photos.tar", "w") as archive:
+        for path in sorted(folder.iterdir()):
+            archive.add(path, path.name)
+    written = {}
+    for number, source in enumerate((folder, tmp_path / "photos.tar")):
+        settings = make_settings({"source": str(source), "embedder": "lite0"})
+        output = tmp_path / f"features-{number}"
+        skipped = embed_to_shards(settings, output, "auto", False).skipped
+        written[source] = (skipped, read_embeddings(output))
+    (one_skipped, one), (other_skipped, other) = written.values()
+    assert one_skipped == other_skipped and one.file_names == other.file_names
+    np.testing.assert_array_equal(one.values, other.values)
 
 
 def test_too_many_that_cannot_be_read(in_this_process, folder, tmp_path, monkeypatch):

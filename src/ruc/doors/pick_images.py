@@ -87,7 +87,7 @@ def pick_to_folder(
     files = {}
     if source is not None:
         items = items_of(run, find_images(source))
-        files = dict(zip(items.file_names, items.files(), strict=True))
+        files = dict(zip(items.file_names, items.stored(), strict=True))
     with new_folder(output) as new:
         for row in rows.tolist() if files else ():
             place(files[run.file_names[row]], new / "images" / run.file_names[row], how)

@@ -8,6 +8,7 @@ from typing import Any
 from ruc.errors import InputError, UnreadableImageError
 from ruc.export.items import Items, json_ready, marks_of
 from ruc.images.decode import upright_size_of
+from ruc.images.packed import Stored
 from ruc.images.reading import Reading
 from ruc.run_folder import check_file, new_output
 
@@ -25,8 +26,8 @@ def coco(items: Items) -> dict[str, Any]:
     """The content. Ids start at 1, since some tools take 0 for nothing."""
     images, annotations = [], []
     marks = marks_of(items)
-    for row, path in enumerate(items.files(), start=1):
-        width, height = _upright_size(path)
+    for row, image in enumerate(items.stored(), start=1):
+        width, height = _upright_size(image)
         images.append({"id": row, "file_name": items.file_names[row - 1], "width": width, "height": height})
         annotations.append(
             {
@@ -53,11 +54,11 @@ def coco(items: Items) -> dict[str, Any]:
     }
 
 
-def _upright_size(path: Path) -> tuple[int, int]:
+def _upright_size(image: Stored) -> tuple[int, int]:
     """Width and height as shown, however large; raises `InputError`."""
     try:
-        return upright_size_of(path, Reading(max_megapixels=math.inf))
+        return upright_size_of(image, Reading(max_megapixels=math.inf))
     except UnreadableImageError as error:
         raise InputError(
-            f"image {path} cannot be read ({error}); expected those that the run was made from"
+            f"image {image} cannot be read ({error}); expected those that the run was made from"
         ) from error

@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal
 
-from ruc.errors import InputError
+from ruc.errors import InputError, UnreadableImageError
 from ruc.export.items import Items
 from ruc.export.names import told_apart
+from ruc.images.damage import DAMAGED, reason_of
+from ruc.images.packed import ParquetRow, Stored, TarMember
 from ruc.run_folder import new_folder
 
 How = Literal["copy", "symlink", "hardlink"]
@@ -29,7 +31,7 @@ def export_folders(items: Items, target: Path, how: How = "copy") -> Path:
     Subfolders of the source are kept inside each cluster's folder, so that no two files meet. `how`: "copy" (with the
     file's times), "symlink" (absolute), or "hardlink" (same disk only).
     """
-    files = items.files()
+    files = items.stored()
     folders = folder_names(items.labels)
     with new_folder(target) as new:
         for path, name, cluster in zip(files, items.file_names, items.cluster.tolist(), strict=True):
@@ -50,8 +52,8 @@ def _safe(label: str) -> str:
     return f"_{name}" if RESERVED.match(name) else name
 
 
-def place(path: Path, target: Path, how: How) -> None:
-    """Copy or link one file.
+def place(path: Stored, target: Path, how: How) -> None:
+    """Copy or link one image.
 
     Raises
     ------
@@ -59,6 +61,9 @@ def place(path: Path, target: Path, how: How) -> None:
         The disk cannot make such a link, or the file cannot be read.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
+    if not isinstance(path, Path):
+        _unpack(path, target, how)
+        return
     try:
         if how == "copy":
             shutil.copy2(path, target)
@@ -77,3 +82,18 @@ def place(path: Path, target: Path, how: How) -> None:
                 f"image {path} cannot be read ({error.strerror}); expected those that the run was made from"
             ) from error
         raise
+
+
+def _unpack(image: TarMember | ParquetRow, target: Path, how: How) -> None:
+    if how != "copy":
+        raise InputError(
+            f"{image.path} is an archive, whose images cannot be linked as {how}; expected --how copy"
+        )
+    try:
+        with image.open() as file:
+            content = file.read()
+    except (UnreadableImageError, *DAMAGED) as error:
+        raise InputError(
+            f"images of {image.path} cannot be read ({reason_of(error)}); expected those that the run was made from"
+        ) from error
+    target.write_bytes(content)

@@ -3,7 +3,7 @@
 Parquet, since `datasets` reads metadata.csv by pandas, to which the class NA is a missing value and 007 the number 7.
 """
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import pyarrow as pa
@@ -22,9 +22,9 @@ def export_imagefolder(items: Items, target: Path, how: How = "copy") -> Path:
 
     `how`: see `export_folders`.
     """
-    files = items.files()
+    files = items.stored()
     # Numbers, since `datasets` makes splits of names such as val/ and test_1.png, and loses their rows.
-    numbered = [f"images/{row:06}{_suffix(path)}" for row, path in enumerate(files)]
+    numbered = [f"images/{row:06}{_suffix(name)}" for row, name in enumerate(items.file_names)]
     with new_folder(target) as new:
         for path, name in zip(files, numbered, strict=True):
             place(path, new / name, how)
@@ -42,6 +42,6 @@ def export_imagefolder(items: Items, target: Path, how: How = "copy") -> Path:
     return target
 
 
-def _suffix(path: Path) -> str:
-    suffix = path.suffix.lower()
+def _suffix(file_name: str) -> str:
+    suffix = PurePosixPath(file_name).suffix.lower()
     return suffix if suffix in SUFFIXES else ".png"  # a decoder looks at the content

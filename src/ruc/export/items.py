@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ruc.edits import UNWRITABLE, junk_clusters, merged_clusters
 from ruc.errors import InputError
 from ruc.export.names import told_apart
+from ruc.images.packed import Stored, file_of
 from ruc.images.source import ImageSource
 from ruc.run_folder import Run
 
@@ -23,8 +24,8 @@ class Items:
     ----------
     file_names
         n names, with forward slashes.
-    paths
-        n absolute paths of the files, or None where there are none.
+    images
+        Where the n images are, in files of absolute paths or in archives; None where there are none.
     cluster
         (n,) int64.
     confidence
@@ -39,7 +40,7 @@ class Items:
     """
 
     file_names: tuple[str, ...]
-    paths: tuple[Path, ...] | None
+    images: tuple[Stored, ...] | None
     cluster: NDArray[np.int64]
     confidence: NDArray[np.float32]
     labels: Mapping[int, str]
@@ -53,14 +54,23 @@ class Items:
         """The label of each row."""
         return [self.labels[int(cluster)] for cluster in self.cluster]
 
-    def files(self) -> tuple[Path, ...]:
-        """The paths; raises `InputError` where there are none."""
-        if self.paths is None:
+    def stored(self) -> tuple[Stored, ...]:
+        """Where the images are; raises `InputError` where there are none."""
+        if self.images is None:
             raise InputError(
                 "the run was made from features or arrays; expected image files for this export: "
                 "use --to parquet, or say where the images are: --images"
             )
-        return self.paths
+        return self.images
+
+    def files(self) -> tuple[Path, ...]:
+        """The paths; raises `InputError` where there are none, or archives."""
+        paths = tuple(image for image in self.stored() if isinstance(image, Path))
+        if len(paths) < len(self.stored()):
+            raise InputError(
+                "the run's images are in archives; expected files for this export: `ruc export folders` makes some"
+            )
+        return paths
 
 
 def items_of(run: Run, images: ImageSource | None = None, include_junk: bool = False) -> Items:
@@ -86,7 +96,7 @@ def items_of(run: Run, images: ImageSource | None = None, include_junk: bool = F
     gone = junk | merged_clusters(run).keys()
     return Items(
         file_names=names,
-        paths=_paths(names, images),
+        images=_stored(names, images),
         cluster=run.cluster[rows],
         confidence=run.confidence[rows],
         labels=told_apart(
@@ -112,11 +122,12 @@ def marks_of(items: Items) -> list[dict[str, Any]]:
     ]
 
 
-def _paths(names: tuple[str, ...], images: ImageSource | None) -> tuple[Path, ...] | None:
+def _stored(names: tuple[str, ...], images: ImageSource | None) -> tuple[Stored, ...] | None:
     if images is None or isinstance(images.items, np.ndarray):
         return None
     where = dict(zip(images.file_names, images.items, strict=True))
-    missing = [name for name in names if name not in where or not where[name].is_file()]
+    there = {path for path in images.files if path.is_file()}
+    missing = [name for name in names if name not in where or file_of(where[name]) not in there]
     if missing:
         raise InputError(
             f"{len(missing)} images of the run cannot be found, the first is {missing[0]!r}; "

@@ -41,9 +41,9 @@ def table_of(items: Items, seed: int = 0) -> Any:
         "id": pa.array(range(len(items.file_names)), pa.int64()),
         "file_name": pa.array(items.file_names, pa.string()),
     }
-    if items.paths is not None:
+    if items.images is not None and all(isinstance(image, Path) for image in items.images):
         columns["image"] = pa.array(
-            [os.fsencode(path).decode(errors="replace") for path in items.paths], pa.string()
+            [os.fsencode(path).decode(errors="replace") for path in items.files()], pa.string()
         )
     columns |= {
         "cluster": pa.array(items.cluster),

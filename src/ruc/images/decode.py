@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import reduce
-from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from ruc.images.opening import (
     tiff_header_of,
     why_unidentified,
 )
+from ruc.images.packed import Stored
 from ruc.images.png16 import png_values
 from ruc.images.reading import READING, Page, Range, Reading
 from ruc.images.scientific import (
@@ -60,7 +60,7 @@ _one_large_image = threading.Lock()
 
 
 def decode(
-    item: Path | NDArray[Any], shorter_side: int | None = None, reading: Reading = READING
+    item: Stored | NDArray[Any], shorter_side: int | None = None, reading: Reading = READING
 ) -> Image.Image:
     """Decode one image completely: upright by its EXIF orientation, over white where transparent.
 
@@ -92,13 +92,13 @@ def decode(
 
 
 def read(
-    item: Path | NDArray[Any], shorter_side: int | None = None, reading: Reading = READING
+    item: Stored | NDArray[Any], shorter_side: int | None = None, reading: Reading = READING
 ) -> tuple[Image.Image | Values, int]:
     """An image in "L" or "RGB", or its values where they aren't 8 bits, and the EXIF orientation it has yet to get.
 
     Parameters and errors are those of `decode`.
     """
-    if not isinstance(item, Path):
+    if isinstance(item, np.ndarray):
         return _from_row(item), 1
     with opened(item) as (file, header):
         if is_dicom(header):
@@ -106,7 +106,7 @@ def read(
         tiff = tiff_header_of(file) if is_tiff(header) else None
         if tiff is not None and not tiff.pillow_reads:
             refuse_larger(tiff.size, reading)
-            return tiff_values(item, tiff, reading.page), tiff.orientation
+            return tiff_values(file, tiff, reading.page), tiff.orientation
         depths, alpha = jpeg2000_bands_of(file) if is_jpeg2000(header) else ((), None)
         if len(depths) > 1 and max(depths) > 8:
             return jpeg2000_values(all_of(file), depths, alpha), 1
@@ -116,26 +116,26 @@ def read(
             has_alpha = tiff.has_alpha if tiff is not None else not depths or alpha is not None
             return _loaded(image, file, header, tiff, has_alpha, shorter_side, reading.page)
         if tiff is not None:
-            return tiff_values(item, tiff, reading.page), tiff.orientation
+            return tiff_values(file, tiff, reading.page), tiff.orientation
         precision = jpeg_precision(all_of(file)) if is_jpeg(header) else 0
         if precision > 8:
             return jpeg_values(all_of(file), precision), 1
         raise UnreadableImageError(why_unidentified(header, reading))
 
 
-def size_of(item: Path | NDArray[Any], reading: Reading = READING) -> tuple[int, int]:
+def size_of(item: Stored | NDArray[Any], reading: Reading = READING) -> tuple[int, int]:
     """(width, height) as stored, from the header alone; raises `UnreadableImageError`."""
     return _size_and_orientation(item, reading)[0]
 
 
-def upright_size_of(item: Path | NDArray[Any], reading: Reading = READING) -> tuple[int, int]:
+def upright_size_of(item: Stored | NDArray[Any], reading: Reading = READING) -> tuple[int, int]:
     """(width, height) as shown, from the header alone; raises `UnreadableImageError`."""
     (width, height), orientation = _size_and_orientation(item, reading)
     return (height, width) if orientation in SIDEWAYS else (width, height)
 
 
-def _size_and_orientation(item: Path | NDArray[Any], reading: Reading) -> tuple[tuple[int, int], int]:
-    if not isinstance(item, Path):
+def _size_and_orientation(item: Stored | NDArray[Any], reading: Reading) -> tuple[tuple[int, int], int]:
+    if isinstance(item, np.ndarray):
         return (item.shape[1], item.shape[0]), 1
     with opened(item) as (file, header):
         if is_dicom(header):

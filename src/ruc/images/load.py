@@ -6,7 +6,6 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -14,8 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ruc.errors import InputError, NothingToClusterError, UnreadableImageError
+from ruc.images.damage import DAMAGED
 from ruc.images.decode import decode, size_of
 from ruc.images.opening import pillow_warnings_ignored
+from ruc.images.packed import Stored, open_stored
 from ruc.images.source import ImageSource
 from ruc.progress import progress
 
@@ -273,11 +274,11 @@ def _in_colour(grey: NDArray[np.uint8], n_filled: int) -> NDArray[np.uint8]:
     return colour
 
 
-def _sha1(item: Path | NDArray[Any]) -> str:
-    if not isinstance(item, Path):
+def _sha1(item: Stored | NDArray[Any]) -> str:
+    if isinstance(item, np.ndarray):
         return hashlib.sha1(item.tobytes(), usedforsecurity=False).hexdigest()
     try:
-        with item.open("rb") as file:
+        with open_stored(item) as file:
             return hashlib.file_digest(file, lambda: hashlib.sha1(usedforsecurity=False)).hexdigest()
-    except OSError:
+    except (UnreadableImageError, *DAMAGED):
         return ""

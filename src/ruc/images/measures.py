@@ -1,6 +1,5 @@
 """What can be measured of one image while it is decoded anyway: light, colour, sharpness, shape and size."""
 
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -9,6 +8,7 @@ from PIL import Image
 
 from ruc.errors import UnreadableImageError
 from ruc.images.decode import size_of
+from ruc.images.packed import Stored
 from ruc.images.reading import Reading
 
 SIDE: Final = (
@@ -33,7 +33,12 @@ class Measured:
         self.rows: dict[str, NDArray[np.float32]] = {}
 
     def look_at(
-        self, name: str, item: Path | NDArray[Any], image: Image.Image, drafted: int | None, reading: Reading
+        self,
+        name: str,
+        item: Stored | NDArray[Any],
+        image: Image.Image,
+        drafted: int | None,
+        reading: Reading,
     ) -> None:
         """Measure an image that was just decoded, if it wasn't yet.
 

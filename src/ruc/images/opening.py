@@ -29,6 +29,7 @@ from ruc.images.formats import (
     known_format,
     png_size,
 )
+from ruc.images.packed import Stored
 from ruc.images.photos import open_heif, open_jxl
 from ruc.images.reading import Reading
 from ruc.images.tiff_header import TiffHeader, read_tiff_header
@@ -93,14 +94,11 @@ pillow_warnings_ignored = _PillowWarningsIgnored()
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[tuple[IO[bytes], bytes]]:
-    """A plain file and its first bytes; what isn't one is never opened, since a pipe would wait for ever."""
+def opened(item: Stored) -> Iterator[tuple[IO[bytes], bytes]]:
+    """A plain file, or a part of an archive, and its first bytes; raises `UnreadableImageError`."""
     try:
-        kind = path.stat().st_mode
-        if not stat.S_ISREG(kind):
-            raise UnreadableImageError(_what_it_is(path, kind))
-        file = path.open("rb")
-    except (OSError, ValueError) as error:  # a name that no file can have
+        file = _plain_file(item) if isinstance(item, Path) else item.open()
+    except DAMAGED as error:  # also a name that no file can have
         raise UnreadableImageError(reason_of(error)) from error
     with file:
         try:
@@ -112,9 +110,17 @@ def opened(path: Path) -> Iterator[tuple[IO[bytes], bytes]]:
             raise UnreadableImageError("empty file")
         if header[:4] == b"RIFF" and int.from_bytes(header[4:8], "little") + 8 > size:
             raise UnreadableImageError("truncated")  # Pillow's words for it in a WebP say nothing
-        if path.suffix.lower() in RAW_SUFFIXES:
+        if isinstance(item, Path) and item.suffix.lower() in RAW_SUFFIXES:
             raise UnreadableImageError("undeveloped camera raw: export it as JPEG or TIFF")
         yield file, header
+
+
+def _plain_file(path: Path) -> IO[bytes]:
+    """What isn't one is never opened, since a pipe would wait for ever."""
+    kind = path.stat().st_mode
+    if not stat.S_ISREG(kind):
+        raise UnreadableImageError(_what_it_is(path, kind))
+    return path.open("rb")
 
 
 def _what_it_is(path: Path, kind: int) -> str:

@@ -3,7 +3,6 @@
 import importlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import numpy as np
@@ -42,7 +41,7 @@ def brightest(pages: Sequence[NDArray[Any]], kind: str) -> NDArray[Any]:
     return result
 
 
-def tiff_values(path: Path, header: TiffHeader, page: Page) -> Values:
+def tiff_values(file: IO[bytes], header: TiffHeader, page: Page) -> Values:
     """A TIFF's values by tifffile.
 
     Raises
@@ -55,10 +54,11 @@ def tiff_values(path: Path, header: TiffHeader, page: Page) -> Values:
             f"not supported: {header}, photometric interpretation {header.photometric}"
         )
     tifffile = imported("tifffile", "scientific", str(header))
-    with _codecs(str(header)), tifffile.TiffFile(path) as file:
+    file.seek(0)
+    with _codecs(str(header)), tifffile.TiffFile(file) as tiff:
         wanted = header.pages if page == "max" else [one_of(header.pages, page)]
-        arrays = [_channels_last(file.pages[place].asarray(), header) for place in wanted]
-        colormap = file.pages[0].colormap if header.photometric == 3 else None
+        arrays = [_channels_last(tiff.pages[place].asarray(), header) for place in wanted]
+        colormap = tiff.pages[0].colormap if header.photometric == 3 else None
     bands = brightest(arrays, header.kind)
     if colormap is not None:
         return Values((np.moveaxis(colormap, 0, -1)[bands] >> 8).astype(np.uint8), "uint8")

@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ruc.errors import InputError, NothingToClusterError
+from ruc.images.archives import PARQUET, SUFFIXES_OF_PACKED, first_texts, image_column, packed_images
 from ruc.images.formats import HEADER_BYTES, RAW_SUFFIXES, SUFFIXES, has_image_signature
+from ruc.images.packed import RowReader, Stored, TarMember, file_of
 from ruc.images.reading import READING, Reading
 from ruc.tables.arrays import read_array
 from ruc.tables.kinds import kind_of
@@ -46,7 +48,7 @@ class ImageSource:
         What each image is called in every table: a path with forward slashes; for an array the row number. In the
         order given, that of a folder being by name.
     items
-        What `decode` reads: a path each, or the array itself, one row an image.
+        What `decode` reads: a path each, or a part of an archive; or the array itself, one row an image.
     reading
         The rules by which they are decoded.
     left_out
@@ -58,7 +60,7 @@ class ImageSource:
     """
 
     file_names: tuple[str, ...]
-    items: tuple[Path, ...] | NDArray[Any]
+    items: tuple[Stored, ...] | NDArray[Any]
     reading: Reading = READING
     left_out: Mapping[str, int] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
@@ -66,6 +68,13 @@ class ImageSource:
 
     def __len__(self) -> int:
         return len(self.file_names)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that the images are, or are in; none of an array."""
+        if isinstance(self.items, np.ndarray):
+            return ()
+        return tuple(dict.fromkeys(map(file_of, self.items)))
 
     def take(self, indices: Sequence[int] | NDArray[np.integer]) -> "ImageSource":
         """These images alone, in this order, with the names they have."""
@@ -95,7 +104,10 @@ def find_images(source: Images | ImageSource) -> ImageSource:
         - a folder: all image files in it and below, known by their suffix, or by their first bytes where
           the suffix is missing or unknown. Hidden files are left out, and so are links that lead out of the
           folder and links to folders; what is left out is counted. A subfolder that may not be read is among the
-          images, as one that can't be decoded;
+          images, as one that can't be decoded. Where there is no such file, the images are those within its tar
+          archives and Parquet files, in the order of these, and called `shard.tar/name`;
+        - a tar archive that isn't compressed, as webdataset has them, in its order;
+        - a Parquet file with a column of images as bytes, or as structs with `bytes`, as `datasets` writes it;
         - a list of files, in its order; names are relative to the folder they have in common, or as given when all
           are relative;
         - a CSV, Parquet or other table with a column `file_name`, or another of which each value is a file, relative
@@ -119,7 +131,9 @@ def find_images(source: Images | ImageSource) -> ImageSource:
         return _from_list(source)
     path = Path(source)
     if path.is_dir():
-        return _from_table(path) if is_table(path) else _from_folder(path)
+        return _from_table(path) if is_table(path) and not _is_packed(path) else _from_folder(path)
+    if path.is_file() and _is_packed(path):
+        return _from_packed(path, path.parent, [path], Counter())
     if is_table(path) and path.is_file():
         return _from_table(path)
     if path.is_file():
@@ -145,7 +159,7 @@ def _stack(path: Path) -> NDArray[Any]:
     what = (
         "a single image"
         if is_image
-        else "a tar archive: unpack it"
+        else "a tar archive that is compressed, or called otherwise: decompress it, and call it .tar"
         if is_tar
         else f"a file ({kind or path.suffix})"
     )
@@ -157,6 +171,7 @@ def _stack(path: Path) -> NDArray[Any]:
 def _from_folder(folder: Path) -> ImageSource:
     root = Path(os.path.realpath(folder))
     found: dict[str, Path] = {}
+    packed: list[Path] = []
     left_out: Counter[str] = Counter()
 
     def add(path: Path) -> None:
@@ -175,20 +190,72 @@ def _from_folder(folder: Path) -> ImageSource:
                 left_out[LINKS_OUT] += 1
             elif _is_candidate(path):
                 add(path)
+            elif path.suffix.lower() in SUFFIXES_OF_PACKED and path.is_file():
+                packed.append(path)
             else:
                 left_out[path.suffix.lower() or "without a suffix"] += 1
     left_out = +left_out
+    if packed and not found:
+        return _from_packed(folder, root, sorted(packed), left_out)
+    left_out.update(path.suffix.lower() for path in packed)
     if not found:
-        remedy = " (give those as a list or a table)" if LINKS_OUT in left_out else ""
-        there = f"{left_out.total()} left out ({counted(left_out)}){remedy}" if left_out else "it is empty"
-        raise NothingToClusterError(
-            f"no image in {str(folder)!r}: {there}; "
-            "expected JPEG, PNG, GIF, WebP, TIFF, BMP, AVIF, HEIC, JPEG XL or DICOM"
-        )
+        raise _no_image(folder, left_out)
     names = sorted(found)  # the order given: that of the directory means nothing
     return replace(
         _from_paths(names, [found[name] for name in names]), left_out=dict(sorted(left_out.items()))
     )
+
+
+def _no_image(place: Path, left_out: Counter[str]) -> NothingToClusterError:
+    remedy = " (give those as a list or a table)" if LINKS_OUT in left_out else ""
+    there = f"{left_out.total()} left out ({counted(left_out)}){remedy}" if left_out else "it is empty"
+    return NothingToClusterError(
+        f"no image in {str(place)!r}: {there}; "
+        "expected JPEG, PNG, GIF, WebP, TIFF, BMP, AVIF, HEIC, JPEG XL or DICOM"
+    )
+
+
+def _is_packed(path: Path) -> bool:
+    """Whether a file is an archive of images, or a folder of parts as Spark writes it one of tables with images.
+
+    A table that names files is none, whatever else it holds of them.
+    """
+    if path.is_dir():
+        part = next((part for part in sorted(path.iterdir()) if part.suffix.lower() in PARQUET), None)
+        return part is not None and _is_packed(part)
+    suffix = path.suffix.lower()
+    if suffix not in PARQUET:
+        return suffix in SUFFIXES_OF_PACKED
+    try:
+        texts = first_texts(path)
+        is_list = any(_are_files(cells, path.resolve().parent) for cells in texts.values())
+        return not is_list and image_column(path) is not None
+    except InputError:
+        raise
+    except (OSError, ValueError):  # which reading it as a table will say
+        return False
+
+
+def _from_packed(source: Path, root: Path, archives: Sequence[Path], left_out: Counter[str]) -> ImageSource:
+    """The images in these archives; where there are several, names begin with the archive's."""
+    reader = RowReader()
+    names: list[str] = []
+    items: list[Stored] = []
+    for path in archives:
+        inside = packed_images(path, reader)
+        called = path.relative_to(root).as_posix()
+        before = "" if inside.has_given_names or len(archives) == 1 else f"{called}/"
+        names.extend(before + name for name in inside.names)
+        items.extend(inside.items)
+        left_out.update(inside.left_out)
+        if inside.fault:
+            names.append(called)
+            items.append(TarMember(path, fault=inside.fault))
+        elif not inside.names:
+            left_out[f"{path.suffix.lower()} without images"] += 1
+    if not items:
+        raise _no_image(source, left_out)
+    return replace(_from_paths(names, items), left_out=dict(sorted(left_out.items())))
 
 
 def names_alike(names: Sequence[str]) -> list[str]:
@@ -306,7 +373,7 @@ def _is_file(folder: Path, name: str) -> bool:
         return False
 
 
-def _from_paths(names: list[str], paths: list[Path]) -> ImageSource:
+def _from_paths(names: list[str], paths: Sequence[Stored]) -> ImageSource:
     if not names:
         raise NothingToClusterError("the list of images is empty; expected at least one file")
     names = [_printable(name) for name in names]

@@ -5,7 +5,6 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
@@ -29,6 +28,7 @@ from ruc.images.formats import (
 )
 from ruc.images.load import n_workers
 from ruc.images.opening import by_pillow, opened, pillow_warnings_ignored, tiff_header_of
+from ruc.images.packed import Stored
 from ruc.images.reading import Range, Reading
 from ruc.images.scientific import dicom_data, dicom_kind
 from ruc.images.source import ImageSource, counted, names_alike
@@ -72,9 +72,9 @@ def survey(source: ImageSource, reading: Reading) -> ImageSource:
     return replace(source, reading=replace(reading, value_range=ranges), remarks=remarks)
 
 
-def facts_of(item: Path | NDArray[Any]) -> Facts:
+def facts_of(item: Stored | NDArray[Any]) -> Facts:
     """What the header of one image says; nothing where it can't be read, which decoding will report."""
-    if not isinstance(item, Path):
+    if isinstance(item, np.ndarray):
         return Facts("uint16" if item.dtype == np.uint16 else None)
     try:
         with opened(item) as (file, header):

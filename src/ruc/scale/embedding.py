@@ -48,7 +48,7 @@ class EmbedShard:
         self._embedder, _ = fitted_from_state(embedder, self._runtime, None)
 
     def __call__(self, shard: Mapping[str, Any]) -> dict[str, Any]:
-        """Embed what is in `file_names` and `paths`, and write it as this shard's `number`."""
+        """Embed what is in `file_names` and `items`, and write it as this shard's `number`."""
         source = source_of(shard, self._reading)
         try:
             features, indices, lost = embed_source(self._embedder, source, None, self._runtime, 1.0)

@@ -1,8 +1,7 @@
 """The images of a source in shards, as they travel to the workers."""
 
-import os
+import pickle
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -16,14 +15,13 @@ SHARD_IMAGES: Final = 1024  # as much work as a fault may cost; of whole batches
 
 
 def image_shards(source: ImageSource) -> list[dict[str, Any]]:
-    """What workers are given of a source: names, and paths as bytes, since not all are Unicode."""
+    """What workers are given of a source: names, and where the images are."""
     return [_shard(source, number) for number in range(-(-len(source) // SHARD_IMAGES))]
 
 
 def source_of(shard: Mapping[str, Any], reading: Reading) -> ImageSource:
     """The images of a shard."""
-    paths = tuple(Path(os.fsdecode(path)) for path in shard["paths"])
-    return ImageSource(tuple(shard["file_names"]), paths, reading)
+    return ImageSource(tuple(shard["file_names"]), pickle.loads(shard["items"]), reading)
 
 
 def why_skipped(source: ImageSource) -> tuple[Skipped, ...]:
@@ -37,6 +35,10 @@ def why_skipped(source: ImageSource) -> tuple[Skipped, ...]:
 
 def _shard(source: ImageSource, number: int) -> dict[str, Any]:
     rows = slice(number * SHARD_IMAGES, (number + 1) * SHARD_IMAGES)
-    paths = [os.fsencode(path) for path in source.items[rows]]
     names = list(source.file_names[rows])
-    return {"number": number, "n_rows": len(names), "file_names": names, "paths": paths}
+    return {
+        "number": number,
+        "n_rows": len(names),
+        "file_names": names,
+        "items": pickle.dumps(source.items[rows]),
+    }

@@ -50,7 +50,7 @@ class PredictShard:
         self._runtime, self._raw, self._most_novel = Runtime(device), raw, most_novel
 
     def __call__(self, shard: Mapping[str, Any]) -> dict[str, Any]:
-        """Predict images (`file_names`, `paths`) or the features in a file (`path`, its first row the `first`)."""
+        """Predict images (`file_names`, `items`) or the features in a file (`path`, its first row the `first`)."""
         columns, lost = self._of_features(shard) if "path" in shard else self._of_images(shard)
         self._shards.write(shard["number"], _table(columns), lost)
         return {"number": shard["number"], "n_skipped": len(lost)}
