@@ -87,7 +87,7 @@ def main() -> None:
             missing = [each for each in wanted if (name, eyes, each[0], str(each[1])) not in done]
             for row in measure(name, eyes, missing, given.output):
                 append_row(path, row)
-    rows = read_rows(path)
+    rows = [row for row in read_rows(path) if is_asked_for(row, given)]
     table = table_of(rows)
     (given.output / "table.md").write_text(table, encoding="utf-8")
     print(table)
@@ -211,16 +211,31 @@ def table_of(rows: list[dict[str, str]]) -> str:
             mark = " (reported)" if reported else ""
             lines.append(f"| {name}{mark} | {every[0]['K']} | {found} | {shown} | {seconds:.1f} |")
         for reported, label in ((False, "tuned"), (True, "reported")):
-            judged = {
-                (base, name): cell for (each, part, name, base), cell in cells.items()
-                if each == eyes and part == reported and mean(cell, "before") < EASY
-            }  # fmt: skip
-            gains = [[gain(cell) for (b, _), cell in judged.items() if b == base] for base in bases]
-            every = [cell for (base, _), cell in judged.items() if base in METHODS]
-            if every:
-                shown = " | ".join(f"{np.mean(column):+.1f}" if column else "" for column in gains)
-                lines.append(f"| **gain, {label}** | | | {shown} | {summary(every)} |")
+            part = {
+                (base, name): cell
+                for (each, is_reported, name, base), cell in cells.items()
+                if each == eyes and is_reported == reported
+            }
+            lines += means_of(part, bases, label) if part else []
     return "\n".join(lines) + "\n"
+
+
+def means_of(cells: dict[tuple[str, str], list[dict[str, str]]], bases: list[str], label: str) -> list[str]:
+    """Two rows: each base's mean over the sets, base → refined; and its gain where there was something to gain."""
+    judged = {key: cell for key, cell in cells.items() if mean(cell, "before") < EASY}
+    levels, gains = [], []
+    for base in bases:
+        every = [cell for (of, _), cell in cells.items() if of == base]
+        before, after = ([mean(cell, field) for cell in every] for field in ("before", "after"))
+        levels.append(f"{np.mean(before):.1f} → {np.mean(after):.1f}" if every else "")
+        gained = [gain(cell) for (of, _), cell in judged.items() if of == base]
+        gains.append(f"{np.mean(gained):+.1f}" if gained else "")
+    clusterings = [cell for (of, _), cell in judged.items() if of in METHODS]
+    of_all = summary(clusterings) if clusterings else ""
+    return [
+        f"| **mean, {label}** | | | {' | '.join(levels)} | |",
+        f"| **gain, {label}** | | | {' | '.join(gains)} | {of_all} |",
+    ]
 
 
 def summary(cells: list[list[dict[str, str]]]) -> str:
@@ -278,6 +293,10 @@ def draw(rows: list[dict[str, str]], path: Path) -> None:
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
+
+
+def is_asked_for(row: dict[str, str], given: argparse.Namespace) -> bool:
+    return row["set"] in given.sets and row["eyes"] in given.eyes and row["base"] in given.bases
 
 
 def key(row: dict[str, str]) -> tuple[str, str, str, str]:

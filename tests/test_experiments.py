@@ -17,6 +17,7 @@ from ruc.runtime import Runtime
 from ruc.side_by_side import join
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "experiments"))
+import matrix
 import paper
 import paper_data
 import rivals
@@ -110,6 +111,25 @@ def test_images_come_back_as_they_were(tmp_path, kind, monkeypatch) -> None:
     both = paper_data.read_split(folder, "train") + paper_data.read_split(folder, "test")
     label_of = {image.tobytes(): number % 2 for number, image in enumerate(images)}
     assert [label_of[pixels.transpose(1, 2, 0).tobytes()] for pixels in both.pixels] == both.labels.tolist()
+
+
+def test_the_matrix_counts_what_gained_and_what_was_harmed() -> None:
+    values = [
+        ("one", "kmeans", 60.0, 64.0, 4.0),
+        ("one", "kmeans", 62.0, 64.0, 6.0),
+        ("two", "kmeans", 96.0, 90.0, 50.0),  # nothing to gain: in the levels alone
+        ("one", "graph", 70.0, 69.0, 15.0),  # harmed
+        ("one", "wrong 20%", 80.0, 100.0, 0.0),  # given labels have a column, and no part in the mean
+    ]
+    rows = [
+        {"set": name, "tuned": "True", "K": "3", "eyes": "lite0", "base": base, "before": str(before),
+         "after": str(after), "ece": str(ece), "k_auto": "3", "seconds": "1"}
+        for name, base, before, after, ece in values
+    ]  # fmt: skip
+    table = matrix.table_of(rows)
+    assert "| **mean, tuned** | | | 78.5 → 77.0 | 70.0 → 69.0 | 80.0 → 100.0 | |" in table
+    last = "+1.00, worst -1.0, 1 of 2 below -0.5, ECE 10.0"
+    assert f"| **gain, tuned** | | | +3.0 | -1.0 | +20.0 | {last} |" in table
 
 
 @pytest.mark.learns
