@@ -1,12 +1,9 @@
 """The page of questions: does this image belong to these? One HTML file that works offline."""
 
-import base64
 import hashlib
 import shlex
-from importlib import resources
 from typing import Final
 
-import jinja2
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
@@ -15,6 +12,7 @@ from ruc.edits import junk_clusters, merged_clusters, run_id
 from ruc.errors import UnreadableImageError
 from ruc.report.data import ReportData, report_data
 from ruc.report.found import typicality
+from ruc.report.page import page, template_text
 from ruc.report.payload import as_script_json
 from ruc.report.thumbnails import encode
 from ruc.run_folder import Run
@@ -64,16 +62,8 @@ def check_page(run: Run, rows: NDArray[np.int64]) -> str | None:
         ],
         "clusters": clusters,
     }
-    style, script = _template("check.css"), f"(function () {{\n'use strict';\n{_template('check.js')}\n}})();"
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    return environment.from_string(_template("check.html")).render(
-        title=data.title.encode("utf-8", "replace").decode("utf-8"),
-        style=Markup(style),
-        script=Markup(script),
-        style_hash=_csp_hash(style),
-        script_hash=_csp_hash(script),
-        data=Markup(as_script_json(content)),
-    )
+    html, style, script = (template_text(f"check.{kind}", "ruc.check") for kind in ("html", "css", "js"))
+    return page(html, data.title, style, script, data=Markup(as_script_json(content)))
 
 
 def _typical_pictures(
@@ -103,11 +93,3 @@ def _picture(data: ReportData, row: int, side: int) -> str | None:
         return encode(data.open_thumbnail(row, side), side)
     except (OSError, UnreadableImageError):
         return None
-
-
-def _template(name: str) -> str:
-    return (resources.files("ruc.check") / "templates" / name).read_text(encoding="utf-8")
-
-
-def _csp_hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")

@@ -237,12 +237,5 @@ def _runtime_errors() -> tuple[type[Exception], ...]:
     """What onnxruntime raises, which has no class in common."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-    names = (
-        "Fail",
-        "InvalidArgument",
-        "InvalidGraph",
-        "InvalidProtobuf",
-        "NotImplemented",
-        "RuntimeException",
-    )
-    return tuple(getattr(state, name) for name in names)
+    names = "Fail InvalidArgument InvalidGraph InvalidProtobuf NotImplemented RuntimeException"
+    return tuple(getattr(state, name) for name in names.split())

@@ -171,21 +171,18 @@ class ImageClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[m
 
     def _settings(self, X: Images) -> Settings:
         """The same settings as the command line's; an array or a list has no path to write down."""
-        given = {
-            "source": str(X) if isinstance(X, str | Path) else None,
-            "n_clusters": self.n_clusters,
-            "embedder": self.embedder if isinstance(self.embedder, str) else list(self.embedder),
-            "base": self.base,
-            "space": self.space,
-            "image_size": self.image_size,
-            "max_skipped": self.max_skipped,
-            "page": self.page,
-            "max_megapixels": self.max_megapixels,
-            "seed": seed_of(self.random_state),
-            "device": self.device,
-            "refine": constants_of(self.settings).to_dict(),
-        }
-        return make_settings(given)
+        alike = (
+            "n_clusters", "base", "space", "image_size", "max_skipped", "page", "max_megapixels", "device",
+        )  # fmt: skip
+        return make_settings(
+            {
+                **{name: getattr(self, name) for name in alike},
+                "source": str(X) if isinstance(X, str | Path) else None,
+                "embedder": self.embedder if isinstance(self.embedder, str) else list(self.embedder),
+                "seed": seed_of(self.random_state),
+                "refine": constants_of(self.settings).to_dict(),
+            }
+        )
 
 
 def _order_given(source: ImageSource, file_names: tuple[str, ...]) -> NDArray[np.int64]:

@@ -7,23 +7,10 @@ from PIL import Image
 
 # Seen, or documented, of Pillow, tifffile, imagecodecs and pydicom.
 DAMAGED = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    KeyError,
-    IndexError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    ZeroDivisionError,
-    MemoryError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-    UserWarning,
+    OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, AttributeError, OverflowError,
+    ZeroDivisionError, MemoryError, RuntimeError, struct.error, zlib.error, UserWarning,
     Image.DecompressionBombError,
-)
+)  # fmt: skip
 
 
 def reason_of(error: BaseException) -> str:

@@ -14,9 +14,7 @@ from ruc.images.reading import Reading
 SIDE: Final = (
     128  # pixels of the longer side at which it is measured: sharpness at one scale, whatever the size
 )
-SAME: Final = (
-    8 / 255
-)  # values nearer than this are one colour, and red, green and blue nearer than this are grey
+SAME: Final = 8 / 255  # nearer values are one colour, and red, green and blue that are nearer are grey
 MEASURES: Final = ("brightness", "contrast", "sharpness", "one_colour", "grey", "width", "height")
 
 

@@ -137,18 +137,6 @@ def _translate_y(images: Tensor, strength: Tensor) -> Tensor:
 
 
 _OPERATIONS: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
-    _identity,
-    _autocontrast,
-    _equalize,
-    _rotate,
-    _solarize,
-    _colour,
-    _posterize,
-    _contrast,
-    _brightness,
-    _sharpness,
-    _shear_x,
-    _shear_y,
-    _translate_x,
-    _translate_y,
-)
+    _identity, _autocontrast, _equalize, _rotate, _solarize, _colour, _posterize, _contrast, _brightness,
+    _sharpness, _shear_x, _shear_y, _translate_x, _translate_y,
+)  # fmt: skip

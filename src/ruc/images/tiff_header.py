@@ -21,21 +21,7 @@ COMPRESSIONS: Final = {
     34712: "JPEG 2000", 34887: "LERC", 34892: "JPEG", 34925: "LZMA", 34934: "JPEG XR", 50000: "Zstandard",
     50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL",
 }  # fmt: skip
-PILLOW_DECOMPRESSES: Final = (
-    1,
-    2,
-    3,
-    4,
-    5,
-    6,
-    7,
-    8,
-    32773,
-    32809,
-    32946,
-    34925,
-    50000,
-)  # WebP: not its wheels'
+PILLOW_DECOMPRESSES: Final = (*range(1, 9), 32773, 32809, 32946, 34925, 50000)  # WebP: not its wheels'
 
 # Of one band: what its numbers are, of how many bits, and which of their ends is white.
 PILLOW_KNOWS: Final = {
@@ -220,11 +206,8 @@ def _exactly(file: IO[bytes], size: int) -> bytes:
 
 def _is_alike(page: TiffHeader, first: TiffHeader) -> bool:
     """Whether a page is another slice of a stack, not a thumbnail, a mask or a smaller copy of it."""
-    return (page.size, page.stored_bits, page.sample_format) == (
-        first.size,
-        first.stored_bits,
-        first.sample_format,
-    )
+    kind = (first.size, first.stored_bits, first.sample_format)
+    return (page.size, page.stored_bits, page.sample_format) == kind
 
 
 def _header_of(tags: dict[int, Any]) -> TiffHeader:
@@ -244,9 +227,9 @@ def _header_of(tags: dict[int, Any]) -> TiffHeader:
         n_bands=n_bands,
         bits=bits,
         stored_bits=stored if len(stored) == n_bands else stored[:1] * n_bands,
-        sample_format=sample_format
-        if sample_format != 4
-        else UNSIGNED,  # 4: undefined, which readers take so
+        sample_format=UNSIGNED
+        if sample_format == 4
+        else sample_format,  # 4: undefined, which readers take so
         photometric=number(262, ZERO_IS_BLACK),
         planar=number(284, 1),
         compression=number(259, 1),

@@ -23,16 +23,8 @@ FLOAT_TOPS = (1.0, 255.0, 65535.0)  # what floats reach that were made of pixels
 # have them, each with how far it has to be from all other values, in their spans: 65535 may also be a pixel as bright
 # as can be.
 NO_DATA = {
-    -999: 1,
-    -9999: 1,
-    -99999: 1,
-    -32767: 1,
-    -32768: 1,
-    -2147483647: 1,
-    -2147483648: 1,
-    65535: 10,
-    2147483647: 10,
-}
+    -999: 1, -9999: 1, -99999: 1, -32767: 1, -32768: 1, -2147483647: 1, -2147483648: 1, 65535: 10, 2147483647: 10,
+}  # fmt: skip
 ABSURD = 1e30
 BYTES = tuple(f"uint{bits}" for bits in range(1, 9))  # as all other readers show them
 

@@ -101,15 +101,8 @@ PLAIN = ViewPolicy()
 PAPER = ViewPolicy(area=(0.2, 1.0), aspect=4 / 3, flip=True)
 # For drawn things, where orientation and position carry meaning: digits, letters, symbols.
 GENTLE = ViewPolicy(
-    area=(0.5, 1.3),
-    aspect=1.2,
-    rotation=0.35,
-    shear=0.3,
-    shift=0.08,
-    elastic=0.03,
-    brightness=0.3,
-    cutout=0.3,
-)
+    area=(0.5, 1.3), aspect=1.2, rotation=0.35, shear=0.3, shift=0.08, elastic=0.03, brightness=0.3, cutout=0.3
+)  # fmt: skip
 # SimCLR (Chen et al. 2020) for small photographs.
 PHOTO = ViewPolicy(
     area=(0.2, 1.0), aspect=4 / 3, flip=True,

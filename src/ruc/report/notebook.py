@@ -2,11 +2,9 @@
 
 import importlib
 import importlib.util
-from importlib import resources
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
-import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +14,7 @@ from ruc.images.source import find_images
 from ruc.report.data import ReportData, report_data
 from ruc.report.found import typicality
 from ruc.report.notebook_map import map_html
+from ruc.report.page import filled, template_text
 from ruc.report.prototypes import typical_ranks
 from ruc.report.thumbnails import make_thumbnails
 from ruc.run_folder import Run, read_run
@@ -163,7 +162,7 @@ def display_part(
     if cluster is not None:
         html = cluster_html(data, cluster, n_images)
     elif part == "map":
-        html = _filled_text(map_html(data))
+        html = _styled(map_html(data))
     else:
         html = review_html(data, n_images) if part == "review" else gallery_html(data, n_images)
     ipython.display(ipython.HTML(html))
@@ -206,19 +205,12 @@ def _rendered(data: ReportData, n_images: int, note: str) -> str:
 
 
 def _filled(template: str, **values: Any) -> str:
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    return _filled_text(environment.from_string(SHOWN + _template_text(template)).render(**values))
+    return _styled(filled(SHOWN + template_text(template), **values))
 
 
-def _filled_text(html: str) -> str:
-    text = f"<style>\n{_template_text('notebook.css')}</style>\n{html}"
+def _styled(html: str) -> str:
+    text = f"<style>\n{template_text('notebook.css')}</style>\n{html}"
     return text.encode("utf-8", "replace").decode("utf-8")  # names of files may be no text
-
-
-def _template_text(name: str) -> str:
-    return (resources.files("ruc.report") / "templates" / name).read_text(encoding="utf-8")
 
 
 def _number_of(data: ReportData, cluster: int | str) -> int:

@@ -1,50 +1,24 @@
 """The report: one HTML file that works offline, with the thumbnails inside."""
 
-import base64
-import hashlib
 from dataclasses import replace
-from importlib import resources
 from typing import Final
 
-import jinja2
 import numpy as np
 from markupsafe import Markup
 
 from ruc.report.data import ReportData
 from ruc.report.found import find
+from ruc.report.page import page, template_text
 from ruc.report.payload import as_script_json, payload
 from ruc.report.positions import map_positions
 from ruc.report.thumbnails import MOST_SHOWN, choose_shown, make_thumbnails
 
 SCRIPTS: Final = (
-    "dom.js",
-    "focus.js",
-    "data.js",
-    "doubt.js",
-    "state.js",
-    "live.js",
-    "edits.js",
-    "gallery.js",
-    "nearest.js",
-    "belonging.js",
-    "detail.js",
-    "flows.js",
-    "summary.js",
-    "suggestions.js",
-    "review.js",
-    "review_sheet.js",
-    "review_one.js",
-    "clusters.js",
-    "marked.js",
-    "levels.js",
-    "table.js",
-    "map.js",
-    "charts.js",
-    "confusion.js",
-    "evaluation.js",
-    "closing.js",
-    "main.js",
-)
+    "dom.js", "focus.js", "data.js", "doubt.js", "state.js", "live.js", "edits.js", "gallery.js", "nearest.js",
+    "belonging.js", "detail.js", "flows.js", "summary.js", "suggestions.js", "review.js", "review_sheet.js",
+    "review_one.js", "clusters.js", "marked.js", "levels.js", "table.js", "map.js", "charts.js", "confusion.js",
+    "evaluation.js", "closing.js", "main.js",
+)  # fmt: skip
 STYLES: Final = ("report.css", "levels.css")
 IMAGES_PER_SHEET: Final = 250  # parsed together, when the first of them is looked at
 
@@ -90,22 +64,15 @@ def write_report(
             data.open_thumbnail, chosen[np.argsort(data.cluster[chosen], kind="stable")]
         )
         shown, images = thumbnails.rows, thumbnails.images
-    script = "\n".join(_template_text(name) for name in SCRIPTS)
-    script = f"(function () {{\n'use strict';\n{script}\n}})();"
-    style = "\n".join(_template_text(name) for name in STYLES)
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    return environment.from_string(_template_text("report.html")).render(
-        title=data.title.encode("utf-8", "replace").decode("utf-8"),
+    return page(
+        template_text("report.html"),
+        data.title,
+        style="\n".join(map(template_text, STYLES)),
+        script="\n".join(map(template_text, SCRIPTS)),
         n_rows=f"{len(data.file_names):,}",
         noun=data.noun,
         is_live=live_token is not None,
         n_clusters=len(np.unique(data.cluster[data.cluster >= 0])),
-        style=Markup(style),
-        script=Markup(script),
-        style_hash=_csp_hash(style),
-        script_hash=_csp_hash(script),
         data=Markup(as_script_json(payload(data, found, shown) | {"liveToken": live_token})),
         sheets=[
             Markup(as_script_json(images[start : start + IMAGES_PER_SHEET]))
@@ -113,11 +80,3 @@ def write_report(
         ],
         images_per_sheet=IMAGES_PER_SHEET,
     )
-
-
-def _template_text(name: str) -> str:
-    return (resources.files("ruc.report") / "templates" / name).read_text(encoding="utf-8")
-
-
-def _csp_hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
