@@ -11,8 +11,7 @@ from pathlib import Path
 
 from ruc.cache import Cache
 from ruc.cluster.auto import cluster
-from ruc.embed.choice import choose_embedder
-from ruc.embedding import _by_packaged, embed_images
+from ruc.embedding import EmbedTask, chosen_embedders, embed_images
 from ruc.evaluation.metrics import accuracy
 from ruc.evaluation.truth import read_truth
 from ruc.images.reading import Reading
@@ -32,14 +31,12 @@ def main() -> None:
     runtime, cache = Runtime("cpu"), Cache(given.cache)
     for data in given.data:
         source = survey(find_images(data / "images"), Reading())
-        taken, why = choose_embedder(
-            source, runtime, lambda name, some: _by_packaged(name, some, runtime, cache)
-        )
+        taken, why = chosen_embedders(source, ("auto",), runtime, cache)
         print(f"{data.name}: {why}", flush=True)
         scores = {}
         for name in filter(None, given.embedders.split(",")):
             embedded = embed_images(
-                source, name.split("+"), None, 0.2, runtime, cache=cache, is_centered=True
+                EmbedTask(source, runtime, None, 0.2, cache=cache, is_centered=True), name.split("+")
             )
             truth = read_truth(data / "truth.csv", embedded.file_names)
             neighbors = find_neighbors(embedded.features, RefineSettings(), runtime, embedded.parts)

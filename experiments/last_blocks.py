@@ -19,7 +19,7 @@ from addon import calibration_error, score
 
 from ruc.cache import Cache
 from ruc.cluster.auto import cluster
-from ruc.embedding import Embedding, embed_images
+from ruc.embedding import Embedding, EmbedTask, embed_images
 from ruc.evaluation.truth import read_truth
 from ruc.image_space import packaged_names, space_of_packaged
 from ruc.images.reading import Reading
@@ -54,7 +54,9 @@ def main() -> None:
         source = source.take(range(min(given.images or len(source), len(source))))
         runtime = Runtime("cpu")
         names = given.embedder.split("+")
-        embedded = embed_images(source, names, None, 0.2, runtime, cache=Cache(given.cache), is_centered=True)
+        embedded = embed_images(
+            EmbedTask(source, runtime, None, 0.2, cache=Cache(given.cache), is_centered=True), names
+        )
         started = now()
         images = source.take(embedded.rows)
         maps = space_of_packaged(packaged_names(embedded), images, given.side, runtime, Checkpoints())

@@ -37,7 +37,7 @@ from ruc.cluster.auto import METHODS, cluster, largest_first
 from ruc.cluster.n_clusters import estimate_n_clusters
 from ruc.embed.frozen import around
 from ruc.embed.packaged import PACKAGES
-from ruc.embedding import embed_images
+from ruc.embedding import EmbedTask, embed_images
 from ruc.images.source import find_images
 from ruc.labels.clustering import Clustering
 from ruc.neighbors.search import Neighbors
@@ -173,7 +173,7 @@ def features_of(name: str, embedders: list[str], cache: Path) -> tuple[list[NDAr
         path = cache / f"{name}_{embedder}.npy"
         if not path.exists():
             source = find_images(DATA_FOLDER / name / "images")
-            embedded = embed_images(source, (embedder,), None, 0.1, Runtime("cpu", verbose=True))
+            embedded = embed_images(EmbedTask(source, Runtime("cpu", verbose=True), None, 0.1), (embedder,))
             np.save(path, embedded.features)
             names.write_text("\n".join(embedded.file_names), encoding="utf-8")
         rows = torch.from_numpy(np.load(path).astype(np.float32))

@@ -12,7 +12,7 @@ import ruc.embedding
 from ruc.cache import Cache, cache_for
 from ruc.cli import main
 from ruc.embed.frozen import FrozenEmbedder
-from ruc.embedding import embed_images
+from ruc.embedding import EmbedTask, embed_images
 from ruc.images.source import find_images
 from ruc.networks import NetworkSettings
 from ruc.runtime import Runtime
@@ -45,7 +45,7 @@ def computed(monkeypatch):
 
 
 def embedded(folder, cache):
-    return embed_images(find_images(folder), ["lite0"], None, 0.5, CPU, cache=cache)
+    return embed_images(EmbedTask(find_images(folder), CPU, None, 0.5, cache=cache), ["lite0"])
 
 
 def test_only_new_and_changed_images_are_embedded(photos, tmp_path, computed):
@@ -59,7 +59,7 @@ def test_only_new_and_changed_images_are_embedded(photos, tmp_path, computed):
     photographs(8)[6].save(photos / "new.png")
     third = embedded(photos, cache)
     assert computed == [7, 1, 3]  # what can't be read is tried again
-    fresh = embed_images(find_images(photos), ["lite0"], None, 0.5, CPU)
+    fresh = embed_images(EmbedTask(find_images(photos), CPU, None, 0.5), ["lite0"])
     np.testing.assert_allclose(third.features, fresh.features, atol=1e-5)
     assert third.file_names == fresh.file_names
 
@@ -68,9 +68,9 @@ def test_nothing_is_said_to_be_embedded_where_all_is_there(photos, tmp_path, cap
     cache = Cache(tmp_path / "cache")
     (photos / "broken.png").unlink()
     shown = replace(CPU, verbose=True)
-    embed_images(find_images(photos), ["lite0"], None, 0.5, shown, cache=cache)
+    embed_images(EmbedTask(find_images(photos), shown, None, 0.5, cache=cache), ["lite0"])
     with caplog.at_level(logging.INFO):
-        embed_images(find_images(photos), ["lite0"], None, 0.5, shown, cache=cache)
+        embed_images(EmbedTask(find_images(photos), shown, None, 0.5, cache=cache), ["lite0"])
     assert "6 of 6 images are in" in caplog.text
     assert "embedding: 0 images" not in caplog.text
 
@@ -114,16 +114,16 @@ def test_what_was_learned_is_for_just_these_images(shapes, tmp_path, monkeypatch
         "ruc.embed.contrastive.NetworkSettings", lambda **_: NetworkSettings(width=4, blocks=(1, 1))
     )
     cache, source = Cache(tmp_path / "cache"), find_images(shapes[0])
-    first = embed_images(source, ["contrastive"], None, 0.1, CPU, cache=cache)
+    first = embed_images(EmbedTask(source, CPU, None, 0.1, cache=cache), ["contrastive"])
     with monkeypatch.context() as patched:
         patched.setattr(ruc.embedding, "_fit", lambda *_: pytest.fail("learned again"))
-        again = embed_images(source, ["contrastive"], None, 0.1, CPU, cache=cache)
+        again = embed_images(EmbedTask(source, CPU, None, 0.1, cache=cache), ["contrastive"])
     np.testing.assert_array_equal(again.features, first.features)
     learned = []
     fit = ruc.embedding._fit
     monkeypatch.setattr(ruc.embedding, "_fit", lambda *args: learned.append(args) or fit(*args))
-    embed_images(source.take(range(50)), ["contrastive"], None, 0.1, CPU, cache=cache)
-    embed_images(source, ["contrastive"], None, 0.1, Runtime("cpu", 1), cache=cache)
+    embed_images(EmbedTask(source.take(range(50)), CPU, None, 0.1, cache=cache), ["contrastive"])
+    embed_images(EmbedTask(source, Runtime("cpu", 1), None, 0.1, cache=cache), ["contrastive"])
     assert len(learned) == 2
 
 

@@ -10,7 +10,7 @@ import ruc.embedded_views
 from ruc.embed.pixels import fit_pixels
 from ruc.embed.self_supervised import SelfSupervisedEmbedder
 from ruc.embedded_views import N_VIEWS, embed_views
-from ruc.embedding import Embedding, embed_images
+from ruc.embedding import Embedding, EmbedTask, embed_images
 from ruc.given_features import given_features
 from ruc.images.load import load_pixels
 from ruc.images.source import find_images
@@ -62,6 +62,6 @@ def test_views_are_made_of_a_few_images_at_a_time(
 
 def test_no_views_without_a_network_or_without_images(shapes: tuple[Path, dict[str, str]]) -> None:
     assert embed_views(given_features(np.eye(5, dtype=np.float32)), CPU) is None
-    pixels = embed_images(find_images(shapes[0]), ["pixels"], None, 0.1, CPU)
+    pixels = embed_images(EmbedTask(find_images(shapes[0]), CPU, None, 0.1), ["pixels"])
     assert isinstance(pixels.embedder, type(fit_pixels(np.zeros((3, 1, 8, 8), np.uint8))))
     assert embed_views(pixels, CPU) is None

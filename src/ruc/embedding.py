@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 
 import numpy as np
 import torch
@@ -106,16 +105,34 @@ class Embedding:
         return next((part.network for part in parts if isinstance(part, trained)), None)
 
 
-def embed_images(
-    source: ImageSource,
-    embedders: Sequence[str],
-    image_size: int | None,
-    max_skipped: float,
-    runtime: Runtime,
-    kept: Checkpoints | None = None,
-    cache: Cache | None = None,
-    is_centered: bool = False,
-) -> Embedding:
+@dataclass(frozen=True)
+class EmbedTask:
+    """What embedders are asked to do.
+
+    Attributes
+    ----------
+    source, runtime
+        The images; the device, the seed, and whether progress is shown.
+    image_size
+        Side for learning from scratch; None takes that of the images, within bounds, or the checkpoint's.
+    max_skipped
+        Largest share of the images that may be unreadable.
+    cache
+        Embeddings of other runs: what is there isn't made again, and what is made is left there.
+    is_centered
+        Whether features of frozen networks are seen from the mean of these images: better told apart
+        (experiments/LOG.md), but no longer what other sets of images can be compared with.
+    """
+
+    source: ImageSource
+    runtime: Runtime
+    image_size: int | None = None
+    max_skipped: float = 0.10
+    cache: Cache | None = None
+    is_centered: bool = False
+
+
+def embed_images(task: EmbedTask, embedders: Sequence[str], kept: Checkpoints | None = None) -> Embedding:
     """Embed all images that can be read.
 
     Parameters
@@ -123,15 +140,8 @@ def embed_images(
     embedders
         One or several of "lite0", "lite1", "lite2", "scratch", "contrastive", "momentum", "pixels", a Hugging Face id,
         a folder with a model, an exported model.onnx, or a checkpoint of SCAN, SimCLR or RUC; or "auto".
-    image_size
-        Side for learning from scratch; None takes that of the images, within bounds, or the checkpoint's.
     kept
         Checkpoints: a fitted embedder is taken from there, and left there.
-    cache
-        Embeddings of other runs: what is there isn't made again, and what is made is left there.
-    is_centered
-        Whether features of frozen networks are seen from the mean of these images: better told apart
-        (experiments/LOG.md), but no longer what other sets of images can be compared with.
 
     Raises
     ------
@@ -141,8 +151,7 @@ def embed_images(
         The weights of a packaged or a pretrained model can't be had.
     """
     kept = kept or Checkpoints()
-    task = _Task(source, image_size, max_skipped, runtime, cache, is_centered)
-    names, why = chosen_embedders(source, embedders, runtime, cache)
+    names, why = chosen_embedders(task.source, embedders, task.runtime, task.cache)
     if len(names) == 1:
         return _embed_by(task, names[0], why, kept)
     short = short_names(names)
@@ -176,8 +185,12 @@ def chosen_embedders(
     """The names of the embedders, "auto" resolved, and one line that says why."""
     names, why = tuple(embedders), f"{'+'.join(embedders)}, as asked"
     if names == ("auto",):
-        task = _Task(source, None, 1.0, runtime, cache, False)
-        names, why = choose_embedder(source, runtime, partial(_by_packaged, task))
+        task = EmbedTask(source, runtime, max_skipped=1.0, cache=cache)
+
+        def embed_some(name: str, some: ImageSource) -> Embedded:
+            return _embed_new(load_packaged(name, runtime), replace(task, source=some))
+
+        names, why = choose_embedder(source, runtime, embed_some)
     logger.info("embedder: %s", why)
     return names, why
 
@@ -211,19 +224,7 @@ def _skipped_by_any(each: Sequence[Embedding]) -> tuple[tuple[str, str], ...]:
     return tuple((name, lost[name]) for name in each[0].in_source if name in lost)
 
 
-@dataclass(frozen=True)
-class _Task:
-    """What all embedders of a call are asked to do, see `embed_images`."""
-
-    source: ImageSource
-    image_size: int | None
-    max_skipped: float
-    runtime: Runtime
-    cache: Cache | None
-    is_centered: bool
-
-
-def _embed_by(task: _Task, name: str, why: str, kept: Checkpoints) -> Embedding:
+def _embed_by(task: EmbedTask, name: str, why: str, kept: Checkpoints) -> Embedding:
     """By a single embedder."""
     if is_checkpoint(name):
         return _embed_by_checkpoint(task, name)
@@ -246,7 +247,7 @@ def _embed_by(task: _Task, name: str, why: str, kept: Checkpoints) -> Embedding:
     return _embed_from_scratch(images, name, why, runtime, kept, before)
 
 
-def _embed_frozen(task: _Task, name: str, why: str) -> Embedding:
+def _embed_frozen(task: EmbedTask, name: str, why: str) -> Embedding:
     embedder = load_frozen(name, task.runtime)
     features, indices, skipped = _embed_new(embedder, task)
     if task.is_centered:
@@ -269,11 +270,7 @@ def load_frozen(name: str, runtime: Runtime) -> FrozenEmbedder:
     return load_onnx(name) if is_onnx(name) else load_pretrained(name, runtime)
 
 
-def _by_packaged(task: _Task, name: str, some: ImageSource) -> Embedded:
-    return _embed_new(load_packaged(name, task.runtime), replace(task, source=some, max_skipped=1.0))
-
-
-def _embed_new(embedder: FrozenEmbedder, task: _Task) -> Embedded:
+def _embed_new(embedder: FrozenEmbedder, task: EmbedTask) -> Embedded:
     """Features of all images; those that the cache doesn't have are made, and kept."""
     source, runtime, cache = task.source, task.runtime, task.cache
     if cache is None:
@@ -296,7 +293,7 @@ def _embed_new(embedder: FrozenEmbedder, task: _Task) -> Embedded:
     return embedder.embed(source, runtime, task.max_skipped, known=known, keep=keep)
 
 
-def _embed_by_checkpoint(task: _Task, name: str) -> Embedding:
+def _embed_by_checkpoint(task: EmbedTask, name: str) -> Embedding:
     checkpoint = load_checkpoint(name, task.image_size or choose_size(task.source, LARGEST_SIDE))
     logger.info("checkpoint: %s", checkpoint)
     embedder = CheckpointEmbedder.from_checkpoint(checkpoint)

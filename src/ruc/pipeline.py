@@ -22,7 +22,7 @@ from ruc.edits.nearest import N_NEAREST
 from ruc.embed.scaling import scaling_states
 from ruc.embed.scratch import choose_policy
 from ruc.embedded_views import embed_views
-from ruc.embedding import Embedding, check_embedders, embed_images
+from ruc.embedding import Embedding, EmbedTask, check_embedders, embed_images
 from ruc.errors import NothingToClusterError, UsageError
 from ruc.given_features import given_features, names_file, read_features
 from ruc.image_space import packaged_names, space_of_packaged, what_is_retrained
@@ -207,9 +207,8 @@ def embed(job: Job) -> Embedding:
     if is_checkpoint(settings.base):  # its network is retrained, so the images come at the side it takes
         embedders = (settings.base,) if embedders == ("auto",) else embedders
         size = size or load_checkpoint(settings.base, choose_size(source, LARGEST_SIDE)).side
-    return embed_images(
-        source, embedders, size, settings.max_skipped, job.runtime, job.kept, job.cache, is_centered=True
-    )
+    task = EmbedTask(source, job.runtime, size, settings.max_skipped, job.cache, is_centered=True)
+    return embed_images(task, embedders, job.kept)
 
 
 def features_of_files(settings: Settings, source: ImageSource | None, runtime: Runtime) -> Embedding:

@@ -15,7 +15,7 @@ from ruc.cluster.checkpoint import cluster_by_checkpoint
 from ruc.doors.predict import predict
 from ruc.embed import embedder_from_state
 from ruc.embed.checkpoint import CheckpointEmbedder
-from ruc.embedding import embed_images
+from ruc.embedding import EmbedTask, embed_images
 from ruc.errors import InputError, WeightsError
 from ruc.evaluation.robustness import _differentiable
 from ruc.images.source import find_images
@@ -503,7 +503,7 @@ def test_grey_images_are_what_its_colours_make_of_them(tmp_path) -> None:
     """As many channels as the network has: later images, grey or not, are taken as these were."""
     grey = np.random.default_rng(0).integers(0, 256, (3, 32, 32), dtype=np.uint8)
     checkpoint = str(saved(tmp_path / "simclr.pth.tar", simclr_state()))
-    embedded = embed_images(find_images(grey), [checkpoint], None, 0.1, RUNTIME)
+    embedded = embed_images(EmbedTask(find_images(grey), RUNTIME, None, 0.1), [checkpoint])
     assert embedded.images.pixels.shape[1] == embedded.embedder.n_channels == 3
 
 

@@ -55,10 +55,10 @@ def pick(
 ) -> None:
     """Pick images that stand for the others, for labelling or to show, as a table and a folder."""
     set_logging(quiet=True)
-    from ruc.doors.pick_images import pick_to_folder
+    from ruc.doors.pick_images import Choice, pick_to_folder
 
-    picked = pick_to_folder(run, output, n, by, per_cluster, how, images, excel_safe)
-    typer.echo(f"{len(picked.rows)} images: {picked.target / 'picked.csv'}")
+    rows = pick_to_folder(run, output, Choice(n, by, per_cluster), how, images, excel_safe)
+    typer.echo(f"{len(rows)} images: {output / 'picked.csv'}")
 
 
 def compare(

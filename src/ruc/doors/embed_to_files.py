@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ruc.cache import Cache
-from ruc.embedding import Embedding, check_embedders, embed_images
+from ruc.embedding import Embedding, EmbedTask, check_embedders, embed_images
 from ruc.errors import UsageError
 from ruc.images.load import content_hashes
 from ruc.images.reading import Reading
@@ -43,9 +43,8 @@ def embed_to_files(
     found = find_images(images)
     check_embedders(settings.embedders)
     source = survey(found, Reading.from_config(settings.model_dump()))
-    embedded = embed_images(
-        source, settings.embedders, settings.image_size, settings.max_skipped, runtime, cache=cache
-    )
+    task = EmbedTask(source, runtime, settings.image_size, settings.max_skipped, cache)
+    embedded = embed_images(task, settings.embedders)
     if output.suffix == "":
         _write_shards(output, source, embedded)
         return embedded

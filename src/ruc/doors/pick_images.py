@@ -20,17 +20,10 @@ STRATEGIES: Final[tuple[str, ...]] = get_args(By)
 
 
 @dataclass(frozen=True)
-class Picked:
-    """Rows of a run, best first, and where they were written."""
+class Choice:
+    """How many images of a run, and which.
 
-    rows: NDArray[np.int64]
-    target: Path
-
-
-def pick(run: Run, n: int, by: str, per_cluster: bool = False) -> NDArray[np.int64]:
-    """Rows of a run that stand for the others; clusters marked as junk are left out.
-
-    Parameters
+    Attributes
     ----------
     n
         How many, in all or of each cluster; at most what there is.
@@ -40,12 +33,22 @@ def pick(run: Run, n: int, by: str, per_cluster: bool = False) -> NDArray[np.int
         in doubt.
     per_cluster
         Whether n are picked in each cluster by itself.
+    """
+
+    n: int
+    by: str = "representative"
+    per_cluster: bool = False
+
+
+def pick(run: Run, choice: Choice) -> NDArray[np.int64]:
+    """Rows of a run that stand for the others, best first; clusters marked as junk are left out.
 
     Raises
     ------
     InputError
         No such strategy, or nothing to pick.
     """
+    n, by = choice.n, choice.by
     if by not in STRATEGIES:
         raise UsageError(f"--by {by!r} given; expected one of {', '.join(STRATEGIES)}")
     if n < 1:
@@ -54,7 +57,7 @@ def pick(run: Run, n: int, by: str, per_cluster: bool = False) -> NDArray[np.int
     if len(known) == 0:
         raise InputError("every cluster of the run is marked as junk; expected something to pick from")
     clusters = [known[run.cluster[known] == cluster] for cluster in range(run.n_clusters)]
-    if per_cluster:
+    if choice.per_cluster:
         return np.concatenate([_best(run, rows, n, by) for rows in clusters])
     if by in ("diverse", "uncertain"):
         return _best(run, known, n, by)
@@ -65,24 +68,16 @@ def pick(run: Run, n: int, by: str, per_cluster: bool = False) -> NDArray[np.int
 
 
 def pick_to_folder(
-    folder: Path,
-    output: Path,
-    n: int,
-    by: str,
-    per_cluster: bool,
-    how: How,
-    images: Path | None = None,
-    excel_safe: bool = False,
-) -> Picked:
+    folder: Path, output: Path, choice: Choice, how: How, images: Path | None = None, excel_safe: bool = False
+) -> NDArray[np.int64]:
     """Write `picked.csv` (`order, file_name, cluster, cluster_name, confidence`) and the images into a new folder.
 
-    A run on features has no images: the table alone.
-
-    `n`, `by`, `per_cluster`: see `pick`. `images`: where the images are now, if not where the run found them.
+    A run on features has no images: the table alone. `images`: where the images are now, if not where the run found
+    them. Returns the rows.
     """
     check_new_folder(output)  # before the work
     run = read_run(folder)
-    rows = pick(run, n, by, per_cluster)
+    rows = pick(run, choice)
     source = images or run.settings.get("source")
     files = {}
     if source is not None:
@@ -106,7 +101,7 @@ def pick_to_folder(
             ),
             excel_safe,
         )
-    return Picked(rows, output)
+    return rows
 
 
 def _best(run: Run, rows: NDArray[np.int64], n: int, by: str) -> NDArray[np.int64]:
