@@ -28,7 +28,7 @@ def nearest(
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """List the images of a run that are most like new ones, with their clusters."""
+    """List the images of a run that are most like new ones. Each with its cluster."""
     set_logging(quiet=True)
     from ruc.doors.nearest import nearest as find
     from ruc.runtime import Runtime
@@ -53,7 +53,7 @@ def pick(
     images: ImagesNow = None,
     excel_safe: ExcelSafe = False,
 ) -> None:
-    """Pick images that stand for the others, for labelling or to show, as a table and a folder."""
+    """Pick images that stand for the others, to label or to show. They come as a table and a folder."""
     set_logging(quiet=True)
     from ruc.doors.pick_images import Choice, pick_to_folder
 
@@ -71,7 +71,7 @@ def compare(
     overwrite: Replace = False,
     as_json: Json = False,
 ) -> None:
-    """Tell which images are in other clusters in a second run over the same images."""
+    """Tell which images have other clusters in a second run. Both runs are over the same images."""
     from ruc.doors.compare_runs import compare_folders, matched_line
 
     found = compare_folders(first, second, output, overwrite, excel_safe)
@@ -102,7 +102,7 @@ def cut(
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Make a run with more or fewer clusters of a finished one, without embedding again; its edits are kept.
+    """Make a run with more or fewer clusters of a finished one. Nothing is embedded again, and edits are kept.
 
     The clusters of a run are one level of a tree: upwards they join, downwards they fall into parts; the report
     shows it.
@@ -116,7 +116,7 @@ def cut(
 
 
 def info(run: RunFolder, as_json: Json = False) -> None:
-    """Show what a finished run is: what was printed at its end, and how it was made."""
+    """Show what was printed at a run's end, and how it was made."""
     from ruc.run_folder import read_run
     from ruc.summary import made_lines, summary_dict, summary_lines
 
@@ -135,7 +135,7 @@ def copies(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """List images that show the same picture, in groups, with the one to keep; nothing is deleted.
+    """List images that show the same picture, and which to keep. They come in groups, and nothing is deleted.
 
     Copies in another size, encoding or light, mirrored, turned by quarters, framed or cropped by up to a sixth.
     """
@@ -163,7 +163,7 @@ def leaks(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """List images of one folder that are (nearly) in another, as when training images leak into a test."""
+    """List images of one folder that are (nearly) in another. As when training images leak into a test."""
     set_logging(quiet)
     from ruc.doors.find_copies import leaks_to_csv
     from ruc.runtime import Runtime

@@ -19,7 +19,7 @@ def open_(
     ] = 0,
     browser: Annotated[bool, option("Open it in the browser.", "--browser/--no-browser")] = True,
 ) -> None:
-    """Open a run's report live: edits go straight into the run, and originals are shown."""
+    """Open a run's report live: edits go straight into the run. Originals are shown."""
     import webbrowser
 
     from ruc.doors.live import LiveRun, LiveServer
@@ -93,7 +93,7 @@ def name(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Call clusters by those words of a list that fit their images best; what has a name keeps it."""
+    """Call clusters by the words of a list that fit their images. What has a name keeps it."""
     set_logging(quiet or as_json)
     from ruc.doors.name_clusters import name_clusters
     from ruc.runtime import Runtime
@@ -122,7 +122,7 @@ def check(
     n_asked: Annotated[int, option("How many images to ask about.", "--n", min=1)] = 50,
     seed: Annotated[int | None, option("Of the draw.  [default: the run's]")] = None,
 ) -> None:
-    """Ask a person about some images, drawn by chance: their answers say how many of all are right."""
+    """Ask a person about some images, to learn how right all are. They are drawn by chance, by known probabilities."""
     from ruc.doors.check_folder import ask
 
     asked = ask(run, n_asked, seed)
@@ -148,7 +148,7 @@ def apply_(
         ),
     ] = None,
 ) -> None:
-    """Put edits made in a run's report, or answers to `ruc check`, into the run."""
+    """Put a report's edits, or answers to `ruc check`, into the run."""
     from ruc.doors.edit_folder import apply_file
 
     print_edited(run, apply_file(run, edits, coverage))
@@ -171,7 +171,7 @@ def update(
     device: Device = None,
     quiet: Quiet = False,
 ) -> None:
-    """Let new images of a run's folder join it; the others keep cluster, confidence and edits."""
+    """Let new images of a run's folder join it. The others keep cluster, confidence and edits."""
     set_logging(quiet)
     from ruc.doors.update_run import update_folder, updated_lines
     from ruc.runtime import Runtime
@@ -189,7 +189,7 @@ def undo(
         option("Take so many single edits back.  [default: all that the last command made]", min=1),
     ] = None,
 ) -> None:
-    """Take back what the last merge, split, rename, name or apply did to a run."""
+    """Take back a run's last merge, split, rename, name or apply."""
     from ruc.doors.edit_folder import undo_in_folder
     from ruc.edits.words import in_words
 

@@ -76,7 +76,7 @@ def refine(
     *,
     options: RunOptions,
 ) -> None:
-    """Repair the labels that another clustering, a vendor or a crowd has given; or a run, by a person's answers."""
+    """Repair labels from elsewhere, or a run by a person's answers. From another clustering, a vendor or a crowd."""
     if labels is None and source is not None and _is_run(source):
         beside = given_of(probabilities=probabilities, config=options.config)
         _learn(Path(source), [*options.settings, *options.refine, *beside])
@@ -136,7 +136,7 @@ def evaluate(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Measure a run against ground truth: accuracy, NMI, ARI, calibration, before and after."""
+    """Measure a run against ground truth. Accuracy, NMI, ARI and calibration, before and after."""
     set_logging(quiet)
     from ruc.doors.measure import measure_runs
     from ruc.evaluation.tables import compare, evaluation_lines, evaluation_rows
@@ -183,7 +183,7 @@ def embed(
     overwrite: Replace = False,
     quiet: Quiet = False,
 ) -> None:
-    """Turn images into unit-norm features, for `--features` or for other tools."""
+    """Turn images into features, for --features or other tools. Each image is a row of unit length."""
     set_logging(quiet)
     from ruc.cache import cache_for
     from ruc.doors.embed_to_files import embed_to_files
@@ -239,7 +239,7 @@ def cache(
 
 
 def weights() -> None:
-    """Say which backbones are at hand, where they were looked for, and how to bring one to an offline machine."""
+    """Say which backbones are at hand. Where they were looked for, too, and how to bring one to an offline machine."""
     from ruc.doors.weights import weights_lines
 
     typer.echo("\n".join(weights_lines()))
@@ -249,7 +249,7 @@ def demo(
     output: Annotated[Path, option("Folder for images, truth and run.", "-o", "--output")] = Path("demo"),
     quiet: Quiet = False,
 ) -> None:
-    """Run the main job on scikit-learn's scanned digits: cluster, then evaluate."""
+    """Cluster scikit-learn's scanned digits, then evaluate."""
     from ruc.doors.demo import write_digits
 
     images, truth = write_digits(output)
