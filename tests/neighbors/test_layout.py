@@ -42,6 +42,22 @@ def test_the_push_is_the_gradient_of_the_repulsion() -> None:
     torch.testing.assert_close(push, -gradient / 2, rtol=0.02, atol=1e-4)
 
 
+def test_the_pull_is_the_sum_along_all_edges() -> None:
+    """A slow loop over the edges, of a graph with an isolated vertex and a loop, which pulls nowhere."""
+    import torch
+
+    affinity = sp.random_array((12, 12), density=0.3, rng=np.random.default_rng(0), dtype=np.float32).tolil()
+    affinity[5], affinity[:, 5] = 0, 0
+    affinity = sp.csr_array(affinity + affinity.T)
+    assert affinity.diagonal().any()
+    positions = torch.randn(12, 3, generator=torch.Generator().manual_seed(0))
+    expected = np.zeros((12, 3))
+    for tail, head, weight in zip(*sp.find(affinity), strict=True):
+        difference = positions[head].numpy() - positions[tail].numpy()
+        expected[tail] += weight / (1 + difference @ difference) * difference
+    np.testing.assert_allclose(layout._Pull(affinity)(positions), expected, atol=1e-5)
+
+
 def test_layout_separates_what_is_not_connected_and_repeats() -> None:
     block = np.ones((15, 15)) - np.eye(15)
     affinity = sp.csr_array(sp.block_diag([block, block, block]).astype(np.float32))
