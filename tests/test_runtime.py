@@ -1,9 +1,10 @@
 import pytest
 import torch
 from device_check import ELSEWHERE, pretended_device
+from threadpoolctl import ThreadpoolController
 
 from ruc.errors import InputError
-from ruc.runtime import Runtime, to_device
+from ruc.runtime import Runtime, one_blas_thread, to_device
 
 
 def test_each_purpose_draws_for_itself() -> None:
@@ -61,6 +62,21 @@ def test_side_by_side_is_a_map_and_leaves_the_threads_as_they_were(n_threads: in
         assert torch.get_num_threads() == n_threads
     finally:
         torch.set_num_threads(before)
+
+
+def test_numpy_multiplies_on_one_thread_and_then_as_before() -> None:
+    def threads() -> list[int]:
+        return [each["num_threads"] for each in of_numpy.info()]
+
+    of_numpy = ThreadpoolController().select(internal_api="openblas")
+    if not of_numpy:
+        pytest.skip("NumPy multiplies by another library than OpenBLAS here")
+    with of_numpy.limit(limits=2):
+        before = threads()
+        assert max(before) == 2
+        with one_blas_thread():
+            assert set(threads()) == {1}
+        assert threads() == before
 
 
 def test_what_fails_side_by_side_fails() -> None:

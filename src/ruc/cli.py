@@ -13,6 +13,10 @@ from ruc.commands.terminal import set_logging
 from ruc.errors import RucError
 from ruc.last_line import last_line, readable
 
+# Read when torch and NumPy are loaded: threads that spin while they wait are ten times slower beside any other busy
+# program, and OpenBLAS's do nothing else; what is large torch multiplies (experiments/LOG.md, "threads that spin").
+WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}
+
 
 class _Commands(Group):
     """Every command ends in a result, or in a line that says the true cause."""
@@ -83,8 +87,8 @@ for purpose, commands in GROUPS.items():
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; exit with 0 when done, 1 when it can't be done, 2 for wrong usage, 130 by Ctrl-C."""
-    # Before torch is loaded: threads that spin while they wait are ten times slower beside any other busy program.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for name, value in WAITING.items():
+        os.environ.setdefault(name, value)
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     without_debug = [argument for argument in arguments if argument != "--debug"]
     is_debugging = without_debug != arguments

@@ -117,6 +117,19 @@ def to_device(device: torch.device, *tensors: Tensor) -> list[Tensor]:
     return [part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
 
 
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Keep NumPy's and SciPy's products, which are small here, on one thread.
+
+    OpenBLAS's threads spin while they wait: beside another busy program a PCA took twenty times the processor time with
+    two threads (experiments/LOG.md, "threads that spin"). The large products are torch's, whose threads can sleep.
+    """
+    from threadpoolctl import ThreadpoolController
+
+    with ThreadpoolController().select(internal_api="openblas").limit(limits=1):
+        yield
+
+
 def _wanted_precision() -> str:
     """What the environment says of the precision; it belongs to the machine, not to a run."""
     wanted = os.environ.get(PRECISION, "auto")

@@ -99,3 +99,15 @@ def test_layouts_side_by_side_are_those_made_in_turn(monkeypatch: pytest.MonkeyP
     assert len(found[0]) == len(graph.LAYOUT_DIMENSIONS)
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_auto_makes_the_same_on_two_threads_as_on_one() -> None:
+    features, _ = blobs(400)
+    n_threads, found = torch.get_num_threads(), []
+    try:
+        for used in (1, 2):
+            torch.set_num_threads(used)
+            found.append(cluster(features, 6, "auto", RUNTIME))
+    finally:
+        torch.set_num_threads(n_threads)
+    np.testing.assert_array_equal(found[0].probabilities, found[1].probabilities)

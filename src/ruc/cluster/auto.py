@@ -113,17 +113,22 @@ def _automatic(
         why = "kmeans, since graph looks at %d samples, too few for %d clusters"
         logger.info("base clustering: " + why, MOST_SAMPLES, n_clusters)
         return kmeans(features, n_clusters, runtime)
-    communities = graph(features, n_clusters, runtime, neighbors)
     if n_samples > MOST_SAMPLES or n_clusters > MOST_HEADS:
         why = "graph, since SCAN's heads would take long to train on %d samples for %d clusters"
         logger.info("base clustering: " + why, n_samples, n_clusters)
-        return communities
+        return graph(features, n_clusters, runtime, neighbors)
     copies = find_copies(features)
     if copies is not None and copies.sizes.max() * GROUPS_PER_CLUSTER * n_clusters >= n_samples:
         why = "graph, since SCAN's heads want clusters of like size, and %d samples are copies of one"
         logger.info("base clustering: " + why, copies.sizes.max())
-        return communities
-    heads = scan(features, n_clusters, runtime, neighbors)
+        return graph(features, n_clusters, runtime, neighbors)
+    with runtime.side_by_side(2) as run:
+        beside = replace(
+            runtime, verbose=runtime.verbose and run is map
+        )  # a terminal shows one bar at a time
+        work = (graph, runtime), (scan, beside)
+        found: list[Clustering] = list(run(lambda job: job[0](features, n_clusters, job[1], neighbors), work))
+    communities, heads = found
     affinity = neighbor_graph(unit_features(features, n_clusters), runtime, neighbors)
     kept, also_kept = coverage(affinity, communities.labels), coverage(affinity, heads.labels)
     taken = heads if also_kept > kept - MOST_TORN else communities

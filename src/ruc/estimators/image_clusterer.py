@@ -21,7 +21,7 @@ from ruc.report.data import ReportData, report_data
 from ruc.report.in_notebook import InNotebook
 from ruc.report.report import write_report
 from ruc.run_folder import check_output, write_run
-from ruc.runtime import Runtime
+from ruc.runtime import Runtime, one_blas_thread
 from ruc.settings import Settings, make_settings
 
 
@@ -122,7 +122,8 @@ class ImageClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[m
         """
         source = find_images(X)
         settings = self._settings(X)
-        outcome = run_pipeline(Job(settings, self._runtime(settings.seed), source))
+        with one_blas_thread():
+            outcome = run_pipeline(Job(settings, self._runtime(settings.seed), source))
         run = outcome.run
         order = _order_given(source, run.file_names)
         read = order >= 0

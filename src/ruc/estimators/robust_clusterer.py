@@ -29,7 +29,7 @@ from ruc.refine.trained import Epoch
 from ruc.repair import find_neighbors, repair
 from ruc.report.data import OpenThumbnail, ReportData
 from ruc.report.in_notebook import InNotebook
-from ruc.runtime import Runtime
+from ruc.runtime import Runtime, one_blas_thread
 from ruc.settings import cluster_range
 from ruc.side_by_side import join
 
@@ -136,16 +136,17 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
         parts = [scaling(each) for scaling, each in zip(scalings, values, strict=True)]
         features = join(parts)
         check_different(features)
-        neighbors = find_neighbors(features, settings, runtime, parts)
-        if initial_labels is None:
-            n_clusters, _ = choose_n_clusters(wanted, self.base, features, neighbors, runtime)
-            start, names = cluster(features, n_clusters, self.base, runtime, neighbors), None
-        else:
-            start, names = given(initial_labels, len(features), initial_probabilities)
-        space = FeatureSpace(
-            features, neighbors, runtime, n_first=parts[0].shape[1] if len(parts) > 1 else None
-        )
-        result = repair(space, start, neighbors, settings, runtime)
+        with one_blas_thread():
+            neighbors = find_neighbors(features, settings, runtime, parts)
+            if initial_labels is None:
+                n_clusters, _ = choose_n_clusters(wanted, self.base, features, neighbors, runtime)
+                start, names = cluster(features, n_clusters, self.base, runtime, neighbors), None
+            else:
+                start, names = given(initial_labels, len(features), initial_probabilities)
+            space = FeatureSpace(
+                features, neighbors, runtime, n_first=parts[0].shape[1] if len(parts) > 1 else None
+            )
+            result = repair(space, start, neighbors, settings, runtime)
         # All at the end, so that a fit that fails leaves what was fitted before whole.
         if _is_several(X):
             self.n_features_in_ = sum(each.shape[1] for each in values)

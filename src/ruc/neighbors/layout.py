@@ -55,7 +55,9 @@ def graph_layout(
     n_samples = affinity.shape[0]
     start = layout_start(affinity, n_dimensions, runtime) if start is None else start
     generator = runtime.generator(purpose)
-    positions = torch.from_numpy(np.ascontiguousarray(start))  # eigenvectors come by columns, gathered are rows
+    positions = torch.from_numpy(
+        np.ascontiguousarray(start)
+    )  # eigenvectors come by columns, gathered are rows
     positions = positions + 1e-4 * torch.randn(positions.shape, generator=generator)
 
     pull = _Pull(affinity)

@@ -12,6 +12,7 @@ from ruc.report.page import page, template_text
 from ruc.report.payload import as_script_json, payload
 from ruc.report.positions import map_positions
 from ruc.report.thumbnails import MOST_SHOWN, choose_shown, make_thumbnails
+from ruc.runtime import Runtime
 
 SCRIPTS: Final = (
     "dom.js", "focus.js", "data.js", "doubt.js", "state.js", "live.js", "edits.js", "gallery.js", "nearest.js",
@@ -44,10 +45,8 @@ def write_report(
     live_token
         Where a server is to be told of the edits, as `ruc.doors.live` does: what the page shows it.
     """
-    if data.positions is None and data.features is not None and len(data.file_names) > 1:
-        positions, name = map_positions(data.features, seed)
-        data = replace(data, positions=positions, positions_name=name)
-    found = find(data, seed)
+    with Runtime("cpu", seed).side_by_side(2) as run:
+        data, found = run(lambda work: work(data, seed), (_placed, find))
     images: tuple[str, ...] = ()
     shown = np.zeros(0, dtype=np.int64)
     if data.open_thumbnail is not None:
@@ -80,3 +79,11 @@ def write_report(
         ],
         images_per_sheet=IMAGES_PER_SHEET,
     )
+
+
+def _placed(data: ReportData, seed: int) -> ReportData:
+    """The same with a place on the map for each image, where there is none and there are features to tell."""
+    if data.positions is not None or data.features is None or len(data.file_names) < 2:
+        return data
+    positions, name = map_positions(data.features, seed)
+    return replace(data, positions=positions, positions_name=name)
