@@ -21,7 +21,7 @@ from ruc.labels.clustering import UNKNOWN, Clustering
 from ruc.neighbors.search import Neighbors, affordable_neighbors, nearest_neighbors
 from ruc.networks import State
 from ruc.refine.narrow import narrow, widen
-from ruc.refine.ruc import refine
+from ruc.refine.processes import refine_together
 from ruc.refine.select import CleanSelection, select_clean
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import Space
@@ -112,7 +112,7 @@ def repair(
     evidence = gather_evidence(base, neighbors, settings, runtime, features, parts)
     start = choose_start(base, neighbors, evidence, settings)
     narrowed = narrow(space)
-    trained = refine(narrowed, start, settings, runtime, on_epoch, resume)
+    trained = refine_together(narrowed, start, settings, runtime, on_epoch, resume)
     pair = widen(narrowed, trained.pair)
     word = last_word(space, pair, base, evidence, features, settings, runtime)
     sure = None
@@ -146,7 +146,7 @@ def _unrelated(
     settings = replace(settings, n_epochs=1, promotion=False)
     evidence = unrelated_evidence(base, neighbors)
     start = select_clean(base, neighbors, settings, evidence.belief_in(base.labels))
-    trained = refine(space, start, settings, runtime)
+    trained = refine_together(space, start, settings, runtime)
     word = last_word(space, trained.pair, base, evidence, None, settings, runtime)
     return Repaired(
         labels=word.labels,

@@ -81,10 +81,12 @@ class Runtime:
         """Give a `map` whose calls run at the same time, on a CPU, each on its share of the threads.
 
         Two small networks on a core each are done sooner than one after the other on both cores, where they'd wait
-        for each other after every layer. On other devices, or with a single thread, it's the plain `map`.
+        for each other after every layer. On other devices, or with a single thread, it's the plain `map`; so it is of
+        several processes, which have to call each other in one order.
         """
         n_threads = torch.get_num_threads()
-        if n_jobs == 1 or n_threads == 1 or self.device.type != "cpu":
+        is_one_of_several = torch.distributed.is_available() and torch.distributed.is_initialized()
+        if n_jobs == 1 or n_threads == 1 or self.device.type != "cpu" or is_one_of_several:
             yield map
             return
         share = max(1, n_threads // n_jobs)

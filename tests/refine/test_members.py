@@ -9,7 +9,7 @@ def test_the_more_confident_network_decides() -> None:
     def member(confidence: list[float], opinion: list[int]) -> Member:
         network = torch.nn.Linear(1, 1)
         optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
-        return Member(network, optimizer, torch.tensor(confidence), torch.tensor(opinion))
+        return Member(network, network, optimizer, torch.tensor(confidence), torch.tensor(opinion))
 
     confidence, opinion = more_confident(
         member([0.9, 0.2, 0.5], [0, 0, 0]), member([0.1, 0.8, 0.5], [1, 1, 1])

@@ -273,6 +273,7 @@ def _run(given: dict[str, Any], options: RunOptions) -> None:
     set_logging(options.quiet)
     from ruc.cache import cache_for
     from ruc.pipeline import run_to_folder
+    from ruc.refine.processes import processes
     from ruc.run_folder import REPORT
     from ruc.settings import make_settings
     from ruc.summary import summary_lines
@@ -281,7 +282,10 @@ def _run(given: dict[str, Any], options: RunOptions) -> None:
     settings = make_settings(given, options.config)
     folder = Path(settings.output)
     cache = cache_for(folder, options.cache)
-    run = run_to_folder(settings, options.overwrite, verbose=not options.quiet, cache=cache)
+    with processes() as is_first:
+        if not is_first:
+            return
+        run = run_to_folder(settings, options.overwrite, verbose=not options.quiet, cache=cache)
     typer.echo("\n".join(summary_lines(run, folder)))
     if options.opened:
         import webbrowser

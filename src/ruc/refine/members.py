@@ -13,17 +13,26 @@ from ruc.runtime import Runtime
 
 @dataclass(eq=False)
 class Member:
-    """One of the two networks: its optimiser, and what it said of every sample in its last pass."""
+    """One of the two networks: its optimiser, and what it said of every sample in its last pass.
+
+    `learner` is what is asked and learns: the network itself, or what several processes share of it.
+    """
 
     network: nn.Module
+    learner: nn.Module
     optimizer: torch.optim.Optimizer
     confidence: Tensor  # (n_samples,) largest probability on the plain view; 0 before the first pass
     opinion: Tensor  # (n_samples,) the cluster it belongs to
 
     def start_pass(self, learning_rate: float) -> None:
         """Make ready to learn."""
-        self.network.train()
+        self.learner.train()
         set_learning_rate(self.optimizer, learning_rate)
+
+    def end_pass(self) -> None:
+        """Make ready to be asked."""
+        self.learner.eval()
+        self.network.eval()
 
     def note(self, rows: Tensor, logits: Tensor) -> None:
         """Remember what the network says of these rows' plain views."""
@@ -42,7 +51,7 @@ def make_members(
         optimizer = make_optimizer(network, settings)
         confidence = torch.zeros(space.n_samples, device=runtime.device)
         members.append(
-            Member(network, optimizer, confidence, torch.zeros_like(confidence, dtype=torch.int64))
+            Member(network, network, optimizer, confidence, torch.zeros_like(confidence, dtype=torch.int64))
         )
     return members[0], members[1 if settings.co_training else 0]
 

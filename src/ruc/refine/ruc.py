@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ruc.networks import State
 from ruc.progress import progress
@@ -36,6 +36,7 @@ def refine(
     runtime: Runtime,
     on_epoch: Callable[[Epoch, Callable[[], State]], None] | None = None,
     resume: State | None = None,
+    share: Callable[[nn.Module], nn.Module] | None = None,
 ) -> Trained:
     """Retrain two networks on the labels that are trusted, and let them relabel the rest.
 
@@ -51,6 +52,8 @@ def refine(
         Called after each epoch with its record and a function that returns the state to resume from.
     resume
         Such a state: the run goes on where it was taken and ends as if it hadn't been interrupted.
+    share
+        Makes of a network one of the same weights that is asked and learns in its place, see `ruc.refine.processes`.
     """
     trust = Trust.at_start(
         torch.as_tensor(start.labels, device=runtime.device),
@@ -61,6 +64,9 @@ def refine(
     if settings.head_warmup:
         warm_up_heads(networks, space, trust, runtime)
     history = [] if resume is None else restore(resume, members, trust)
+    if share is not None:
+        for member in dict.fromkeys(members):
+            member.learner = share(member.network)
     with progress("refining", settings.length - len(history), "epochs", runtime.verbose) as advance:
         for epoch in range(len(history), settings.length):
             started, clean_before = time.monotonic(), int(trust.is_clean.sum())
@@ -99,12 +105,12 @@ def train_pass(
     totals: list[Tensor] = []
     with runtime.side_by_side(len(turns)) as run:
         for batch in batches(trust, space, settings.rows_per_batch, generator):
-            asked = run(partial(batch_logits, batch, settings), [member.network for member in members])
+            asked = run(partial(batch_logits, batch, settings), [member.learner for member in members])
             answers = dict(zip(members, asked, strict=True))
             lesson = partial(learn, batch, answers, space, settings, epoch)
             totals += run(lesson, turns, peer_weights, generators)
     for student, _ in turns:
-        student.network.eval()
+        student.end_pass()
         if settings.promotion and settings.promotion_by == "each":
             threshold = settings.promotion_threshold_at(epoch)
             trust.promote(student.confidence, student.opinion, threshold, epoch)
@@ -161,7 +167,7 @@ def batch_losses(
         settings.mixup_alpha,
         generator,
     )
-    logits, strong_logits = learnable_logits(student.network, inputs, rows, clean, space, settings, generator)
+    logits, strong_logits = learnable_logits(student.learner, inputs, rows, clean, space, settings, generator)
     n_clean = len(seen) * len(clean)
     clean_loss = soft_cross_entropy(logits[:n_clean], targets[:n_clean])
     unclean_loss = squared_error(logits[n_clean:], targets[n_clean:])
