@@ -1,10 +1,10 @@
 """What batch normalisation's statistics of the plain images bring SCAN on images: without them, and as it is now.
 
-    python experiments/scan_statistics.py DATA [--images 1000] [--seeds 2]
+    python experiments/scan_statistics.py DATA [--images 1000] [--epochs 30] [--seeds 2]
 
-DATA is a folder with `images/` and `truth.csv`. One contrastive backbone; SCAN, self-labelling included, from each seed
-twice. "without" takes running averages over views, as before. Accuracy in %, how many clusters are left that hold an
-image, and seconds of processor time.
+DATA is a folder with `images/` and `truth.csv`. One contrastive backbone, by `--epochs` passes over the images; SCAN,
+self-labelling included, from each seed twice. "without" takes running averages over views, as before. Accuracy in %,
+how many clusters are left that hold an image, and seconds of processor time.
 """
 
 import argparse
@@ -32,6 +32,7 @@ def main() -> None:
     )
     parser.add_argument("data", type=Path)
     parser.add_argument("--images", type=int)
+    parser.add_argument("--epochs", type=int, help="of the embedding; as many as a run takes if left out")
     parser.add_argument("--seeds", type=int, default=2)
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -40,7 +41,7 @@ def main() -> None:
     source = source.take(range(min(given.images or len(source), len(source))))
     images = load_pixels(source, choose_size(source), runtime)
     truth = read_truth(given.data / "truth.csv", images.file_names)
-    settings, _ = suit_settings(ContrastiveSettings(), images.pixels, runtime)
+    settings, _ = suit_settings(ContrastiveSettings(epochs=given.epochs), images.pixels, runtime)
     started = time.process_time()
     embedder = fit_contrastive(images.pixels, runtime, settings)
     neighbors = nearest_neighbors(embedder.transform(images.pixels, runtime), 20, runtime)
