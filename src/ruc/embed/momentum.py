@@ -100,6 +100,8 @@ class Learner(nn.Module):
 
     Attributes
     ----------
+    pixels
+        (n_images, channels, side, side) uint8, on the device.
     student, teacher
         Backbone and projection: images to (n, n_projected).
     predictor
@@ -115,6 +117,7 @@ class Learner(nn.Module):
 
     def __init__(self, pixels: Tensor, settings: MomentumSettings, runtime: Runtime) -> None:
         super().__init__()
+        self.pixels, self.settings, self.runtime = pixels, settings, runtime
         shape = replace(settings.network, channels=pixels.shape[1])
         with seeded_init(runtime.numpy_seed("momentum/weights")):
             network, width = ResNet(shape), settings.n_projected
@@ -134,21 +137,41 @@ class Learner(nn.Module):
         network: ResNet = self.student[0]  # type: ignore[assignment]
         return network
 
-    def optimizer(self, settings: MomentumSettings) -> torch.optim.Optimizer:
+    def optimizer(self) -> torch.optim.Optimizer:
         """Of what learns by descent: the teacher doesn't."""
         return torch.optim.SGD(
             [*self.student.parameters(), *self.predictor.parameters()],
-            lr=settings.learning_rate,
-            momentum=settings.momentum,
-            weight_decay=settings.weight_decay,
+            lr=self.settings.learning_rate,
+            momentum=self.settings.momentum,
+            weight_decay=self.settings.weight_decay,
             nesterov=True,
             fused=can_fuse(self.memory.device),
         )
 
-    def find_companions(self, n_neighbors: int, runtime: Runtime) -> None:
+    def find_companions(self) -> None:
         """Anew, from the memory."""
-        near = find_companions(self.memory.cpu().numpy(), n_neighbors, runtime)
+        near = find_companions(self.memory.cpu().numpy(), self.settings.n_neighbors, self.runtime)
         self.companions = near.to(self.memory.device)
+
+    def loss(self, rows: Tensor, side: int, share: float, generator: torch.Generator) -> Tensor:
+        """How far the student is from the teacher on views of these rows, which the memory takes from the teacher.
+
+        `side`: of the views. `share`: of the target that is a neighbour's.
+        """
+        settings, pixels = self.settings, to_float(self.pixels[rows])
+        views = torch.cat(
+            [random_view(pixels, settings.policy, generator, side) for _ in range(settings.n_views)]
+        )
+        views = views.contiguous(memory_format=torch.channels_last)
+        with self.runtime.autocast():
+            predicted = self.predictor(self.student(views))
+            with torch.no_grad():
+                seen = self.teacher(views)
+        shape = (settings.n_views, len(rows), settings.n_projected)
+        targets = normalize(seen.float(), dim=1).view(shape)
+        near = self.memory[draw_companions(rows, self.companions, generator)] if share > 0 else None
+        self.memory[rows] = normalize(targets.mean(dim=0), dim=1)
+        return agreement_loss(predicted.float().view(shape), targets, near, share)
 
 
 def fit_momentum(
@@ -175,7 +198,7 @@ def fit_momentum(
     settings = settings or MomentumSettings()
     images = torch.as_tensor(pixels, device=runtime.device)
     learner = Learner(images, settings, runtime)
-    optimizer = learner.optimizer(settings)
+    optimizer = learner.optimizer()
     n_images, n_epochs, full_side = len(images), settings.n_epochs, images.shape[-1]
     first_with_neighbors = n_epochs - round(settings.neighbor_epochs * n_epochs)
 
@@ -184,49 +207,20 @@ def fit_momentum(
         begun = epoch - first_with_neighbors
         with_neighbors = epoch > 0 and begun >= 0  # the memory is empty before
         if with_neighbors and (begun % settings.search_every == 0 or epoch == 1):
-            learner.find_companions(settings.n_neighbors, runtime)
+            learner.find_companions()
         share = settings.neighbor_share if with_neighbors else 0.0
         side = view_side(epoch, n_epochs, full_side, settings.small_epochs, settings.small_side)
         batches = shuffled_batches(n_images, settings.batch_size, generator, images.device)
         n_steps = n_epochs * len(batches)
         for step, rows in enumerate(batches, start=epoch * len(batches)):
             set_learning_rate(optimizer, settings.learning_rate * warmup_cosine(step, n_steps))
-            yield len(rows), batch_loss(learner, images, rows, settings, side, share, runtime, generator)
+            yield len(rows), learner.loss(rows, side, share, generator)
             follow(learner.teacher, learner.student, inertia(settings.inertia, step / n_steps))
 
     train_epochs(
         "learning to embed", learner, optimizer, losses, n_epochs, n_images, runtime, on_epoch, resume
     )
     return SelfSupervisedEmbedder(learner.network, settings.policy, "momentum")
-
-
-def batch_loss(
-    learner: Learner,
-    images: Tensor,
-    rows: Tensor,
-    settings: MomentumSettings,
-    side: int,
-    share: float,
-    runtime: Runtime,
-    generator: torch.Generator,
-) -> Tensor:
-    """How far the student is from the teacher on views of these rows, which the memory takes from the teacher."""
-    pixels = to_float(images[rows])
-    views = torch.cat(
-        [random_view(pixels, settings.policy, generator, side) for _ in range(settings.n_views)]
-    )
-    views = views.contiguous(memory_format=torch.channels_last)
-    with runtime.autocast():
-        predicted = learner.predictor(learner.student(views))
-        with torch.no_grad():
-            seen = learner.teacher(views)
-    shape = (settings.n_views, len(rows), settings.n_projected)
-    targets = normalize(seen.float(), dim=1).view(shape)
-    near = None
-    if share > 0:
-        near = learner.memory[draw_companions(rows, learner.companions, generator)]
-    learner.memory[rows] = normalize(targets.mean(dim=0), dim=1)
-    return agreement_loss(predicted.float().view(shape), targets, near, share)
 
 
 def agreement_loss(predicted: Tensor, targets: Tensor, near: Tensor | None, share: float) -> Tensor:

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from ruc.errors import InputError, UnreadableImageError
-from ruc.export.items import Items
-from ruc.export.names import told_apart
+from ruc.export.items import Items, told_apart
 from ruc.images.damage import DAMAGED, reason_of
 from ruc.images.packed import ParquetRow, Stored, TarMember
 from ruc.run_folder import new_folder

@@ -1,5 +1,6 @@
 """What is handed over: one row an image, junk left out, with a label for each cluster."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -10,7 +11,6 @@ from numpy.typing import NDArray
 
 from ruc.edits import UNWRITABLE, junk_clusters, merged_clusters
 from ruc.errors import InputError
-from ruc.export.names import told_apart
 from ruc.images.packed import Stored, file_of
 from ruc.images.source import ImageSource
 from ruc.run_folder import Run
@@ -107,6 +107,24 @@ def items_of(run: Run, images: ImageSource | None = None, include_junk: bool = F
         features=run.features[rows],
         marks={name: np.asarray(column)[rows] for name, column in run.marks.items()},
     )
+
+
+def told_apart(names: Mapping[int, str]) -> dict[int, str]:
+    """The names, those that are the same but for case with their numbers; what that makes is none of the others.
+
+    File systems and tools compare them in whatever case.
+    """
+    times = Counter(name.casefold() for name in names.values())
+    taken = {folded for folded, n_times in times.items() if n_times == 1}
+    apart: dict[int, str] = {}
+    for number, name in names.items():
+        if times[name.casefold()] > 1:
+            name = f"{name} ({number})"
+            while name.casefold() in taken:
+                name = f"{name} ({number})"
+            taken.add(name.casefold())
+        apart[number] = name
+    return apart
 
 
 def marks_of(items: Items) -> list[dict[str, Any]]:
