@@ -19,11 +19,8 @@ MOST_WITH_VIEWS = 20_000  # images whose views are embedded: 8 times their featu
 def embed_views(embedded: Embedding, runtime: Runtime) -> NDArray[np.float32] | None:
     """Features of random views of every image, for heads to learn from as whole networks learn from images.
 
-    Returns
-    -------
-    numpy.ndarray or None
-        (8, n_samples, n_features), unit-norm rows; None where the images aren't in memory, are many, or weren't
-        embedded by a network.
+    Returns (8, n_samples, n_features), unit-norm rows; None where the images aren't in memory, are many, or weren't
+    embedded by a network.
     """
     images, embedder = embedded.images, embedded.embedder
     if images is None or embedder is None or isinstance(embedder, FrozenEmbedder | SeveralEmbedders):

@@ -126,6 +126,8 @@ def given_features(
 ) -> Embedding:
     """Features that somebody else made; row numbers stand for names where there are none.
 
+    Returns rows in the order of the images, where there are some, else in their own.
+
     Parameters
     ----------
     features
@@ -134,11 +136,6 @@ def given_features(
         Names of those that were found, in their order; None: there are no images.
     row_names
         What each row is called, see `names_beside`; None: a row an image, in their order.
-
-    Returns
-    -------
-    Embedding
-        Rows in the order of the images, where there are some, else in their own.
 
     Raises
     ------

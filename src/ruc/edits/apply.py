@@ -150,17 +150,14 @@ def follow_edits(
     Merges are followed, of a divided cluster the nearest part is taken, and an image that a person moved is known
     again.
 
+    Returns (n_samples,) and (n_samples, K as it is now).
+
     Parameters
     ----------
     probabilities
         (n_samples, K) of the networks, K as it was before any edit.
     features
         (n_samples, n_features) unit-norm rows; may be None unless `needs_features`.
-
-    Returns
-    -------
-    cluster, probabilities
-        (n_samples,) and (n_samples, K as it is now).
     """
     guests = guests_of(run, probabilities, features)
     perform(state_of(as_answered(run), guests), edits_of(run))

@@ -74,6 +74,8 @@ def propose_names(run: Run, words: Sequence[str], logits: NDArray[np.floating]) 
 
     Where two want a word, it goes to the one in which it leads by more.
 
+    Returns them by cluster.
+
     Parameters
     ----------
     run
@@ -81,11 +83,6 @@ def propose_names(run: Run, words: Sequence[str], logits: NDArray[np.floating]) 
     logits
         (n_clusters, n_words) how well each word fits, in the mean over the images of each cluster; rows that are not
         finite are of clusters that nothing is known of.
-
-    Returns
-    -------
-    list of Proposal
-        By cluster.
     """
     check_words(run, words)
     found = []

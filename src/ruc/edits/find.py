@@ -54,11 +54,6 @@ def split_cluster(run: Run, cluster: int, n_parts: int = 2, seed: int = 0) -> Sp
 
     `cluster`: the one to divide. Its largest part stays in it.
 
-    Returns
-    -------
-    Split
-        To be given to `apply_edits`.
-
     Raises
     ------
     InputError

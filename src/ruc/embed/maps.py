@@ -80,10 +80,7 @@ def map_views(
 
     `n_views`: how many weak and strong ones. `generator`: what views are drawn by.
 
-    Returns
-    -------
-    Tensor
-        (1 + n_weak + n_strong, n_images, values of all maps) float16, on the CPU.
+    Returns (1 + n_weak + n_strong, n_images, values of all maps) float16, on the CPU.
 
     Raises
     ------

@@ -90,16 +90,14 @@ class AttackTable:
 def fgsm(model: Model, images: Tensor, labels: Tensor, epsilon: float) -> Tensor:
     """Move every pixel by ε in the direction that raises the loss (Goodfellow et al. 2015, fast gradient sign).
 
+    Returns attacked images, in [0, 1].
+
     Parameters
     ----------
     model
         Images (n, channels, height, width) in [0, 1] to logits (n, n_clusters), differentiable.
     labels
         (n,) int64 the right cluster of each.
-
-    Returns
-    -------
-    Attacked images, in [0, 1].
     """
     return _step(model, images, labels, epsilon).clamp(0, 1)
 

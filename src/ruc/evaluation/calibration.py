@@ -125,9 +125,7 @@ def coverage_curve(
 
     Images of equal confidence count with their mean accuracy, whatever their order.
 
-    Returns
-    -------
-    Up to n_points shares kept, in (0, 1] and rising to 1, and the accuracy among the images kept.
+    Returns up to n_points shares kept, in (0, 1] and rising to 1, and the accuracy among the images kept.
     """
     confidences = np.asarray(confidence, dtype=np.float64)
     rights = mean_among_ties(np.asarray(is_right, dtype=np.float64), confidences)
@@ -142,6 +140,8 @@ def match_probabilities(
 ) -> NDArray[np.float64]:
     """Turn probabilities of clusters into probabilities of classes.
 
+    Returns (n_samples, n_classes + 1). The last column is what lies on clusters that stand for nothing.
+
     Parameters
     ----------
     probabilities
@@ -149,10 +149,6 @@ def match_probabilities(
     matching
         (n_clusters,) the class each cluster stands for, -1 for none; from `match_clusters`. Shorter than
         n_clusters when the last clusters are empty: those stand for nothing.
-
-    Returns
-    -------
-    (n_samples, n_classes + 1). The last column is what lies on clusters that stand for nothing.
     """
     of_clusters = np.asarray(probabilities, dtype=np.float64)
     if of_clusters.ndim != 2 or of_clusters.shape[1] < len(matching):

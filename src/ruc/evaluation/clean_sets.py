@@ -59,6 +59,8 @@ def clean_by_epoch(
 ) -> tuple[PrecisionRecall, ...]:
     """Scores after each epoch; what was trusted at the start counts with its initial label, the rest with its last.
 
+    Returns one more than there were epochs, the first of the start.
+
     Parameters
     ----------
     since
@@ -67,10 +69,6 @@ def clean_by_epoch(
         How many there were; None: none after the last in `since`.
     initial, final
         (n_samples,) clusters at the start and at the end.
-
-    Returns
-    -------
-    One more than there were epochs, the first of the start.
     """
     last = int(since.max(initial=0))
     if n_epochs is not None and n_epochs < last:

@@ -49,9 +49,7 @@ class ClusterScore:
 def contingency(clusters: ArrayLike, truth: ArrayLike | Truth) -> NDArray[np.int64]:
     """Count the images of each cluster and class.
 
-    Returns
-    -------
-    (n_clusters + 1, n_classes) int64; the last row holds the images without a cluster.
+    Returns (n_clusters + 1, n_classes) int64; the last row holds the images without a cluster.
 
     Raises
     ------
@@ -68,6 +66,8 @@ def contingency(clusters: ArrayLike, truth: ArrayLike | Truth) -> NDArray[np.int
 def match_clusters(counts: NDArray[np.int64], many_to_one: bool = False) -> NDArray[np.int64]:
     """Find the class each cluster stands for.
 
+    Returns (n_clusters,) int64 class codes, -1 for a cluster that stands for nothing.
+
     Parameters
     ----------
     counts
@@ -75,10 +75,6 @@ def match_clusters(counts: NDArray[np.int64], many_to_one: bool = False) -> NDAr
     many_to_one
         False: the one-to-one assignment with the most images right (Hungarian matching); with more clusters
         than classes the rest stand for nothing. True: each cluster stands for its most frequent class.
-
-    Returns
-    -------
-    (n_clusters,) int64 class codes, -1 for a cluster that stands for nothing.
     """
     table = counts[:-1]
     matching = np.full(len(table), UNKNOWN, dtype=np.int64)
@@ -185,11 +181,9 @@ def confusion_matrix(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Count the images with classes as rows and clusters as columns, matched clusters on the diagonal.
 
-    Returns
-    -------
-    (n_classes, n_columns) counts, and (n_columns,) the cluster of each column. The clusters come in the order
-    of the classes they are matched to, then the unmatched ones; images without a cluster come last, as column
-    -1, when there are any.
+    Returns (n_classes, n_columns) counts, and (n_columns,) the cluster of each column. The clusters come in the order
+    of the classes they are matched to, then the unmatched ones; images without a cluster come last, as column -1, when
+    there are any.
     """
     counts = contingency(clusters, truth)
     matching = match_clusters(counts)

@@ -64,6 +64,8 @@ def decode(
 ) -> Image.Image:
     """Decode one image completely: upright by its EXIF orientation, over white where transparent.
 
+    Returns it in mode "L" (greyscale) or "RGB".
+
     Parameters
     ----------
     item
@@ -74,11 +76,6 @@ def decode(
         half, a quarter or an eighth of its size, still at least twice as large as asked.
     reading
         The rules of the run: which values are black and white, which page is taken, how large an image may be.
-
-    Returns
-    -------
-    PIL.Image.Image
-        In mode "L" (greyscale) or "RGB".
 
     Raises
     ------

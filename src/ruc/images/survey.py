@@ -56,10 +56,7 @@ def survey(source: ImageSource, reading: Reading) -> ImageSource:
 
     `reading`: the rules asked for, or those of an earlier run: ranges that it holds stay as they are.
 
-    Returns
-    -------
-    ImageSource
-        With the rules completed, and a line on each thing a user should know.
+    Returns it with the rules completed, and a line on each thing a user should know.
     """
     with ThreadPoolExecutor(n_workers()) as pool, pillow_warnings_ignored:
         facts = list(pool.map(facts_of, source.items))

@@ -124,6 +124,8 @@ def random_view(
 ) -> Tensor:
     """One random view of each image.
 
+    Returns (n, channels, height, width), or (n, channels, size, size).
+
     Parameters
     ----------
     images
@@ -132,11 +134,6 @@ def random_view(
         A CPU generator; the same state gives the same views.
     size
         Side of the views; by default they are as large as the images.
-
-    Returns
-    -------
-    Tensor
-        (n, channels, height, width), or (n, channels, size, size).
     """
     changes = draw_changes(policy, len(images), images.shape[1], generator)
     views = change(images, policy, changes, size)

@@ -31,6 +31,8 @@ def find_centres(
 ) -> Tensor:
     """Centres of k-means on a part of the rows; the best of several k-means++ starts, or of as many as are cheap.
 
+    Returns (n_centres, n_features) float32.
+
     Parameters
     ----------
     rows
@@ -45,11 +47,6 @@ def find_centres(
         How many starts there are at most.
     n_steps
         How many steps follow each at most.
-
-    Returns
-    -------
-    Tensor
-        (n_centres, n_features) float32.
     """
     generator = np.random.default_rng(runtime.numpy_seed(purpose))
     part = _unit(rows[_draw(len(rows), max(FEWEST_ROWS, rows_per_centre * n_centres), generator)])
@@ -61,17 +58,14 @@ def find_centres(
 def settle_on_all(rows: NDArray[np.floating], centres: Tensor) -> Tensor:
     """Go on from centres of a part of the rows by steps of k-means over all of them, as many as are cheap.
 
+    Returns (n_centres, n_features) float32.
+
     Parameters
     ----------
     rows
         (n_samples, n_features), in memory or mapped.
     centres
         (n_centres, n_features). One that has no rows stays where it is.
-
-    Returns
-    -------
-    Tensor
-        (n_centres, n_features) float32.
     """
     n_steps = min(N_STEPS_ON_ALL, max(1, CHEAP_ON_ALL // (len(rows) * len(centres))))
     before = np.full(len(rows), -1)

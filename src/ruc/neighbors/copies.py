@@ -46,6 +46,8 @@ class Copies:
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Neighbours of all samples from those of the groups: one of each group, more only if there are too few.
 
+        Returns (n_samples, n_neighbors) indices and similarities.
+
         Parameters
         ----------
         indices, similarities
@@ -54,10 +56,6 @@ class Copies:
             (n_groups,) how similar its members are to each other.
         n_neighbors
             How many there are to be, fewer than samples; n is as many, or all other groups.
-
-        Returns
-        -------
-        (n_samples, n_neighbors) indices and similarities.
         """
         n_samples = len(self.groups)
         shape = n_samples, n_neighbors

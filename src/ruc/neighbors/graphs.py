@@ -51,10 +51,7 @@ def fuzzy_graph(neighbors: Neighbors) -> sp.csr_array:
     the probabilistic or (UMAP, sections 3.1 and 4.2). Copies of a sample have weight 1 and are left out of both d_i1
     and the sum, or nothing would be left for the others.
 
-    Returns
-    -------
-    scipy.sparse.csr_array
-        (n_samples, n_samples) symmetric float32 weights in (0, 1].
+    Returns (n_samples, n_samples) symmetric float32 weights in (0, 1].
     """
     directed = directed_graph(neighbors)
     backward = directed.T.tocsr()

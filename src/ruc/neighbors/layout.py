@@ -47,10 +47,7 @@ def graph_layout(
     eigenvectors, or from `start`, which is `layout_start` of the same graph; `purpose` names the stream of random
     numbers, another one gives another layout.
 
-    Returns
-    -------
-    numpy.ndarray
-        (n_samples, n_dimensions) float32 positions.
+    Returns (n_samples, n_dimensions) float32 positions.
     """
     n_samples = affinity.shape[0]
     start = layout_start(affinity, n_dimensions, runtime) if start is None else start

@@ -42,6 +42,9 @@ def propagate(
 ) -> NDArray[np.float32]:
     """Smooth labels over the graph of the 10 nearest neighbours.
 
+    Returns (n_samples, n_clusters or m) the shares with which each cluster arrived. Where no label did, all are alike,
+    or 0 where there are columns.
+
     Parameters
     ----------
     base
@@ -51,12 +54,6 @@ def propagate(
     columns
         (n_samples, m) the clusters that each sample takes part in, its own first, where all would be too many, see
         `find_candidates`; what would arrive of others is left out.
-
-    Returns
-    -------
-    numpy.ndarray
-        (n_samples, n_clusters or m) the shares with which each cluster arrived. Where no label did, all are alike, or 0
-        where there are columns.
     """
     known = np.flatnonzero(base.labels != UNKNOWN)
     graph = smoothing_graph(neighbors, N_NEIGHBORS)

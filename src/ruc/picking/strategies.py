@@ -15,10 +15,7 @@ def representative(features: NDArray[np.floating], n: int, seed: int) -> Rows:
 
     `features`: (n_rows, n_features) unit rows. `n`: how many, at most n_rows.
 
-    Returns
-    -------
-    Rows
-        (n,) rows, the first stands for most.
+    Returns (n,) rows, the first stands for most.
     """
     rows = np.arange(len(features))
     if len(rows) > MOST_COMPARED:

@@ -62,11 +62,8 @@ def typicality(data: ReportData) -> tuple[NDArray[np.float32], NDArray[np.int64]
 
     The centre is the mean feature of the cluster's trusted images (of all where none is trusted).
 
-    Returns
-    -------
-    typical, nearest
-        (n,) cosine to the own centre, in [-1, 1] (the confidence where there are no features), and
-        (n,) the cluster of the nearest centre (the own one where there are no features).
+    Returns (n,) cosine to the own centre, in [-1, 1] (the confidence where there are no features), and (n,) the cluster
+    of the nearest centre (the own one where there are no features).
     """
     cluster = np.asarray(data.cluster, dtype=np.int64)
     if data.features is None:

@@ -26,10 +26,7 @@ def map_positions(features: NDArray[np.floating[Any]], seed: int = 0) -> tuple[N
 
     `features`: (n_samples, n_features).
 
-    Returns
-    -------
-    positions, name
-        (n_samples, 2) float32 and the method that was used, for the caption.
+    Returns (n_samples, 2) float32 and the method that was used, for the caption.
     """
     n_samples = len(features)
     if n_samples < FEWEST_FOR_GRAPH:

@@ -56,10 +56,7 @@ def choose_shown(
     doubtful, its newly joined (most confident first), and evenly spaced images. What a small cluster
     does not need goes to the most doubtful images of the rest.
 
-    Returns
-    -------
-    rows
-        Ascending, at most `n_shown`.
+    Returns them ascending, at most `n_shown`.
     """
     n_samples = len(cluster)
     if n_samples <= n_shown:

@@ -132,6 +132,8 @@ def update_run(
 ) -> Run:
     """Change a finished run, and write anew what changes with it; no other writer comes in between.
 
+    Returns the run as it is now.
+
     Parameters
     ----------
     update
@@ -140,11 +142,6 @@ def update_run(
         What else is written of it: the texts of `report.html`, or of `check.html` and `check.csv`, by these names.
     made_by
         What makes the change. Where it was interrupted when it counted already, asking for it again finishes it.
-
-    Returns
-    -------
-    run
-        As it is now.
     """
     read_run(folder)  # or it says what there is instead
     with alone_in(folder):

@@ -185,10 +185,7 @@ def replacing(folder: Path, name: str, removed: Collection[str] = (), made_by: s
 def settled(folder: Path, name: str) -> str:
     """Finish a change that was interrupted once it counted; the caller is `alone_in` the folder.
 
-    Returns
-    -------
-    made_by
-        What had made it, or "" where there was none.
+    Returns what had made it, or "" where there was none.
     """
     with explained(folder):
         Places.of(folder, name).settle()
