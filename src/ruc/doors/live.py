@@ -92,7 +92,7 @@ class LiveRun:
             self._check_known(known)
             for edit in edits:
                 what = f"live {len(self._edits)} {to_json(edit)}"
-                self._update(partial(_applied, edit=edit), what)
+                self._update(partial(apply_edits, edits=[edit]), what)
                 self._edits.append(edit)
             self._news.notify_all()
 
@@ -144,10 +144,6 @@ class LiveRun:
 
     def _expected(self) -> tuple[Edit, ...]:
         return (*edits_of(self._base), *self._edits)
-
-
-def _applied(run: Run, edit: Edit) -> Run:
-    return apply_edits(run, [edit])
 
 
 class LiveServer:

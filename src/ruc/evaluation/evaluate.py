@@ -1,7 +1,6 @@
 """Everything that can be said of a clustering once the truth is known: before and after, with intervals."""
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from ruc.evaluation.labelling import Labelling
 from ruc.evaluation.metrics import ClusterScore, as_clusters, confusion_matrix, per_cluster_scores
 from ruc.evaluation.truth import Truth, encode_truth
 from ruc.labels.clustering import UNKNOWN
+from ruc.run_folder import plain
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,7 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able values, for metrics.json; NaN becomes None."""
-        content = _jsonable(dataclasses.asdict(self))
-        assert isinstance(content, dict)
+        content: dict[str, Any] = plain(dataclasses.asdict(self))
         return content
 
 
@@ -238,13 +237,3 @@ def _check_lengths(n_samples: int, **arrays: ArrayLike | None) -> None:
             raise InputError(
                 f"{name} has {len(np.asarray(array))} rows for {n_samples} true labels; expected one per image"
             )
-
-
-def _jsonable(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _jsonable(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_jsonable(item) for item in value]
-    if isinstance(value, np.ndarray):
-        return _jsonable(value.tolist())
-    return None if isinstance(value, float) and not math.isfinite(value) else value

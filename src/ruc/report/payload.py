@@ -3,7 +3,6 @@
 import base64
 import json
 import shlex
-from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -15,6 +14,7 @@ from ruc.report.data import ReportData
 from ruc.report.directions import in_few_directions
 from ruc.report.found import Found
 from ruc.report.positions import into_square
+from ruc.run_folder import plain
 
 FINENESS: Final = 10_000  # confidences in steps of 1e-4
 MAP_EXTENT: Final = 65_535
@@ -126,7 +126,7 @@ def as_script_json(content: Any) -> str:
 
     Not-a-number becomes null; lone surrogates, as in undecodable file names, stay escaped.
     """
-    text = json.dumps(_finite(content), separators=(",", ":"), allow_nan=False)
+    text = json.dumps(plain(content), separators=(",", ":"), allow_nan=False)
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
@@ -159,18 +159,3 @@ def _mark(name: str, values: NDArray[Any]) -> dict[str, Any]:
             "values": [float(f"{value:.4g}") for value in values.tolist()],
         }
     return {"name": name, "kind": "text", "values": ["" if value is None else str(value) for value in values]}
-
-
-def _finite(content: Any) -> Any:
-    """The same with Python's own types, and None for not-a-number."""
-    if isinstance(content, Mapping):
-        return {str(key): _finite(value) for key, value in content.items()}
-    if isinstance(content, np.ndarray):
-        return _finite(content.tolist())
-    if isinstance(content, np.generic):
-        return _finite(content.item())
-    if isinstance(content, list | tuple):
-        return [_finite(value) for value in content]
-    if isinstance(content, float) and not np.isfinite(content):
-        return None
-    return content

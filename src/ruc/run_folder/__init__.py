@@ -9,6 +9,7 @@ from ruc.run_folder.files import (
     check_writable,
     csv_text,
     explained,
+    plain,
     write_csv,
 )
 from ruc.run_folder.folder import (
