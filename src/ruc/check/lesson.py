@@ -69,7 +69,9 @@ def learn(
     from scipy.special import logsumexp
 
     mean = np.asarray(features, np.float64).mean(axis=0).astype(np.float32)
-    offset, seen = _logs(probabilities), _seen_from(mean, features)
+    # The likeliest weights lie in the span of the images they were learned from: as many directions are enough.
+    directions, lengths = np.linalg.qr(_seen_from(mean, features).T)
+    offset, seen = _logs(probabilities), lengths.T
     rows, shape = np.arange(len(right)), (seen.shape[1], offset.shape[1])
 
     def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -82,7 +84,7 @@ def learn(
         return value, (SPREAD * (seen.T @ off) + weights).ravel()
 
     found = minimize(loss, np.zeros(shape).ravel(), jac=True, method="L-BFGS-B", options={"maxiter": N_STEPS})
-    return Lesson(mean, (SPREAD * found.x.reshape(shape)).astype(np.float32))
+    return Lesson(mean, (SPREAD * (directions @ found.x.reshape(shape))).astype(np.float32))
 
 
 def held_out(
