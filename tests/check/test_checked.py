@@ -94,8 +94,9 @@ def test_after_a_lesson_as_many_are_wrong_in_total_as_the_answers_say() -> None:
     answers = {name: row % 2 == 0 for row, name in enumerate(run.file_names[:100])}
     checked = check_answers(run, answers)
     assert checked is not None
-    after = with_lesson(checked, run, answers, {}, run.cluster, np.full(len(run.cluster), 0.9))
+    placed = np.arange(400) < 100
+    after = with_lesson(checked, run, answers, {}, placed, run.cluster, np.full(len(run.cluster), 0.9))
     sizes = np.bincount(run.cluster)
-    assert after.learned is not None
+    assert after.learned is not None and after.learned.value == pytest.approx((100 + 300 / 2) / 400, abs=0.02)
     expected = (1 - after.learned.value) * sizes.max()
     assert after.expected_wrong == pytest.approx(expected) and after.next_cluster == sizes.argmax()

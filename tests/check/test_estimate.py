@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ruc.check.design import draw, strata
-from ruc.check.estimate import Share, estimate_share
+from ruc.check.estimate import Share, estimate_share, share_with_known
 
 
 def test_each_stratum_counts_as_its_size() -> None:
@@ -42,6 +42,27 @@ def test_whoever_looks_at_all_knows() -> None:
 def test_a_stratum_without_an_answer_is_taken_to_be_as_the_others() -> None:
     share = estimate_share(np.array([True, False]), np.array([0, 1]), np.array([10, 30, 60]))
     assert share.value == pytest.approx(0.25)
+
+
+def test_what_is_known_of_some_and_judged_of_others() -> None:
+    # 20 images of 100 are right for certain, 3 of 4 judgements say that the other 80 are.
+    stratum = np.zeros(4, np.int64)
+    share = share_with_known(
+        np.array([1, 1, 1, 0], bool), stratum, np.ones(4), np.array([100]), np.array([20]), 20
+    )
+    assert share.value == pytest.approx(0.2 + 0.8 * 0.75)
+    assert share.low > 0.2
+
+
+def test_answers_worth_half_say_as_much_as_half_of_them() -> None:
+    sizes, none = np.array([10_000_000]), np.array([0])
+    half = share_with_known(np.arange(100) < 82, np.zeros(100, np.int64), np.full(100, 0.5), sizes, none, 0)
+    whole = share_with_known(np.arange(50) < 41, np.zeros(50, np.int64), np.ones(50), sizes, none, 0)
+    assert (half.value, half.low, half.high) == pytest.approx((whole.value, whole.low, whole.high))
+    mixed = share_with_known(
+        np.array([True, False]), np.zeros(2, np.int64), np.array([0.5, 1.0]), sizes, none, 0
+    )
+    assert mixed.value == pytest.approx(1 / 3)
 
 
 def test_four_times_the_answers_make_half_the_interval() -> None:

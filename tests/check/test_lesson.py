@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
+from ruc.check.checked import HELD_OUT_WORTH
 from ruc.check.coverage import least_probability
+from ruc.check.estimate import share_with_known
 from ruc.check.lesson import SPREAD, held_out, learn
 
 
@@ -76,6 +78,44 @@ def test_the_promise_of_possible_clusters_outlasts_a_lesson() -> None:
         )
         holds.append((taught[np.arange(len(rest)), truth[rest]] >= least).mean())
     assert 0.87 < np.mean(holds) < 0.98
+
+
+def test_answers_that_are_learned_from_judge_what_is_learned() -> None:
+    """Over 60 draws of 40 answers: right in the mean, and about as often inside the interval as it says."""
+    random = np.random.default_rng(3)
+    truth = random.integers(0, 4, 400)
+    features = np.eye(12)[truth] + 0.6 * random.standard_normal((400, 12))
+    said = np.where(random.random(400) < 0.55, truth, random.integers(0, 4, 400))
+    probabilities = np.full((400, 4), 0.15)
+    probabilities[np.arange(400), said] = 0.55
+    inside, errors = 0, []
+    for _ in range(60):
+        asked = random.permutation(400)[:40]
+        given = probabilities[asked], features[asked], truth[asked]
+        found = learn(*given)(probabilities, features).argmax(axis=1)
+        found[asked] = truth[asked]
+        held = held_out(*given).argmax(axis=1) == truth[asked]
+        worth, stratum = np.full(40, HELD_OUT_WORTH), np.zeros(40, np.int64)
+        share = share_with_known(held, stratum, worth, np.array([400]), np.array([40]), 40)
+        accuracy = (found == truth).mean()
+        inside += share.low <= accuracy <= share.high
+        errors.append(share.value - accuracy)
+    assert abs(np.mean(errors)) < 0.03  # 0.05 if images for certain right counted as the others
+    assert inside / 60 > 0.8
+
+
+def test_what_was_learned_before_is_judged_without_the_judge() -> None:
+    """Of labels that nothing explains two lessons know all by heart; who judges hasn't seen them."""
+    random = np.random.default_rng(0)
+    features, right = random.standard_normal((40, 100)), random.integers(0, 3, 40)
+    even = np.full((40, 3), 1 / 3)
+    first = learn(even[:20], features[:20], right[:20])
+    said = first(even, features)
+    unseen = np.concatenate([held_out(even[:20], features[:20], right[:20]), said[20:]])
+    seen = learn(said, features, right)(said, features)
+    assert (seen.argmax(axis=1) == right).mean() > 0.9
+    assert (held_out(said, features, right)[:20].argmax(axis=1) == right[:20]).mean() > 0.9
+    assert (held_out(said, features, right, unseen).argmax(axis=1) == right).mean() < 0.6
 
 
 def test_a_single_image_is_told_nothing_by_others() -> None:

@@ -62,27 +62,54 @@ def estimate_share(
     sizes
         (n_strata,) how many images each stratum has. One without an answer is taken to be as all others.
     """
+    asked = np.bincount(stratum, minlength=len(sizes))
+    return share_with_known(is_right, stratum, np.ones(len(is_right)), sizes, asked, int(is_right.sum()))
+
+
+def share_with_known(
+    is_right: NDArray[np.bool_],
+    stratum: NDArray[np.int64],
+    worth: NDArray[np.floating],
+    sizes: NDArray[np.int64],
+    known: NDArray[np.int64],
+    n_known_right: int,
+) -> Share:
+    """The same where what is known of some images and what is judged of all others are two things.
+
+    Parameters
+    ----------
+    is_right, stratum
+        (n_answers,) judgements of what is said of images that nobody looked at.
+    worth
+        (n_answers,) in (0, 1]: each tells as much as so many answers about images drawn by chance.
+    sizes, known
+        (n_strata,) how many images each stratum has, and of how many of them it's known whether they are right.
+    n_known_right
+        How many of those are.
+    """
     n_images, n_answers = int(sizes.sum()), len(is_right)
     if n_answers == 0:
         return Share(math.nan, 0.0, 1.0, 0, n_images)
-    asked = np.bincount(stratum, minlength=len(sizes)).astype(np.float64)
-    right = np.bincount(stratum, weights=is_right, minlength=len(sizes))
+    asked = np.bincount(stratum, weights=worth, minlength=len(sizes))
+    right = np.bincount(stratum, weights=worth * is_right, minlength=len(sizes))
     seen = asked > 0
     asked, right, weights = asked[seen], right[seen], sizes[seen] / sizes[seen].sum()
-    value = float(weights @ (right / asked))
-    pooled = (value * n_answers + 0.5) / (
-        n_answers + 1
-    )  # never 0 or 1: a few answers don't exclude the other
+    # Images that each stratum stands for: its own that aren't known, and a part of those of strata without an answer.
+    rest = (sizes - known)[seen] + weights * (sizes - known)[~seen].sum()
+    n_rest = float(rest.sum())
+    if n_rest == 0:
+        value = n_known_right / n_images
+        return Share(value, value, value, n_answers, n_images)
+    share = float(rest @ (right / asked)) / n_rest
+    n_worth = float(asked.sum())
+    # Never 0 or 1: a few answers don't exclude the other.
+    pooled = (float(weights @ (right / asked)) * n_worth + 0.5) / (n_worth + 1)
     within = (right + BORROWED * pooled) / (asked + BORROWED)
-    overall = float(weights @ within)
-    unseen = 1 - asked / sizes[seen]
-    variance = float((weights**2 * unseen * within * (1 - within) / asked).sum())
-    known_right, known_wrong = float(right.sum()), float(n_answers - right.sum())
-    low, high = value, value
-    if variance > 0:
-        low, high = _wilson(value, overall * (1 - overall) / variance)
-    # What was looked at is known.
-    low, high = max(low, known_right / n_images), min(high, 1 - known_wrong / n_images)
+    # Of the answers, and of the rest itself, which is finite.
+    variance = float((within * (1 - within)) @ (rest**2 / asked + rest)) / n_rest**2
+    overall = float(rest @ within) / n_rest
+    bounds = (share, *_wilson(share, overall * (1 - overall) / variance))
+    value, low, high = ((n_known_right + n_rest * bound) / n_images for bound in bounds)
     return Share(value, min(low, value), max(high, value), n_answers, n_images)
 
 

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 SPREAD: Final = 6.0
 LEAST: Final = 1e-4  # of a probability, so that its logarithm exists; 0 says it can't be
 N_STEPS: Final = 200
-N_FOLDS: Final = 5
+N_FOLDS: Final = (
+    10  # of answers that judge what was learned from the others: nearly as many as are learned from
+)
 ROWS: Final = 16_384
 
 
@@ -91,14 +93,19 @@ def held_out(
     probabilities: NDArray[np.floating[Any]],
     features: NDArray[np.floating[Any]],
     right: NDArray[np.int64],
+    unseen: NDArray[np.floating[Any]] | None = None,
 ) -> NDArray[np.float32]:
-    """(n_placed, n_clusters) what a lesson of the other four fifths says of each image; parameters as of `learn`."""
+    """(n_placed, n_clusters) what a lesson of the other nine tenths says of each image; parameters as of `learn`.
+
+    `unseen`: (n_placed, n_clusters) what is said of each by earlier lessons that hadn't seen it, where there were some.
+    """
+    unseen = probabilities if unseen is None else unseen
     fold_of = np.random.default_rng(0).permutation(np.arange(len(right)) % N_FOLDS)
-    said = np.array(probabilities, np.float32)  # a single image has no others to learn from
+    said = np.array(unseen, np.float32)  # a single image has no others to learn from
     for fold in np.unique(fold_of) if len(right) > 1 else ():
         asked = fold_of == fold
         lesson = learn(probabilities[~asked], features[~asked], right[~asked])
-        said[asked] = lesson(probabilities[asked], features[asked])
+        said[asked] = lesson(unseen[asked], features[asked])
     return said
 
 

@@ -15,7 +15,7 @@ def checked_lines(checked: Checked, cluster_names: Sequence[str]) -> list[str]:
     ]
     if checked.learned is not None:
         lines.append(
-            f"learned from them: about {share_text(checked.learned)} are right now, by answers that each lesson "
+            f"learned from them: {share_text(checked.learned)} are right now, judged by answers that what was learned "
             "hadn't seen"
         )
     if checked.clusters:
@@ -36,8 +36,9 @@ def checked_lines(checked: Checked, cluster_names: Sequence[str]) -> list[str]:
         lines.append(
             f"{checked.n_beside} answers are about images that `ruc check` didn't draw: they count for these alone"
         )
-    if share.further_to_halve:
-        lines.append(f"{share.further_to_halve} further answers would make the interval half as wide")
+    now = checked.learned or share
+    if now.further_to_halve:
+        lines.append(f"{now.further_to_halve} further answers would make the interval half as wide")
     return lines
 
 

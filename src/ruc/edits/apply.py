@@ -244,11 +244,11 @@ def _edited(before: Run, edits: Sequence[Edit], began: Sequence[int]) -> Run:
     calibrated = before if checked is None else with_answers(before, checked)
     state = state_of(calibrated)
     perform(state, edits)
-    least = None if checked is None else _least_probability(calibrated, answers, state.of_right_when_held_out)
+    least = None if checked is None else _least_probability(before, answers, state.of_right)
     if checked is not None and state.right_when_held_out:
         belong = {name: answer.belongs for name, answer in answers.items()}
-        right = state.right_when_held_out
-        checked = with_lesson(checked, before, belong, right, state.own.cluster, state.own.confidence)
+        right, now = state.right_when_held_out, state.own
+        checked = with_lesson(checked, before, belong, right, now.placed, now.cluster, now.confidence)
     notes = {
         **before.notes,
         **({} if checked is None else {CHECKED: checked.to_json()}),
@@ -310,22 +310,16 @@ def _was_right(before: Run, edits: Iterable[Edit]) -> dict[str, bool]:
 
 
 def _least_probability(
-    run: Run, answers: Mapping[str, Answer], when_held_out: Mapping[int, float]
+    run: Run, answers: Mapping[str, Answer], of_right: Mapping[int, float]
 ) -> float | None:
     """From where on a cluster is possible for an image, where a coverage was asked for.
 
-    Where the run has learned from answers, each counts as those said that it wasn't learned from.
+    Each answer counts as what was said of its image without it. A no that names no cluster doesn't say what is right.
     """
     if COVERAGE not in run.notes:
         return None
-    of_right = [
-        0.0
-        if right is None or right >= run.n_clusters
-        else when_held_out.get(row, float(run.probabilities[row, right]))
-        for name, row in counted_rows(run, answers).items()
-        for right in [answers[name].right]
-    ]
-    return least_probability(np.array(of_right), float(run.notes[COVERAGE]))
+    likely = [of_right.get(row, 0.0) for row in counted_rows(run, answers).values()]
+    return least_probability(np.array(likely), float(run.notes[COVERAGE]))
 
 
 def _is_same(one: Run, other: Run) -> bool:

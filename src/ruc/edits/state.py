@@ -90,22 +90,31 @@ class EditState:
         self.file_names, self.own, self.initial, self.guests = file_names, own, initial, guests
         self.names = list(names)
         self.junk = set(junk)
-        # Of the images that a person placed what was said before of them: they, and learning from them, need no more.
+        # Of the images that a person placed what was said before of them, by all lessons since and by those that hadn't
+        # seen them: they, and learning from them, need no more.
         self.said_rows = np.empty(0, np.int64)
-        self.said = own.part(self.said_rows)
-        self.of_right_when_held_out: dict[int, float] = {}
+        self.said, self.unseen = own.part(self.said_rows), own.part(self.said_rows)
         self.right_when_held_out: dict[int, bool] = {}
         self.merged_into: dict[int, int] = {}
         self._rows: dict[str, int] | None = None
 
     @property
     def _everyone(self) -> list[Samples]:
-        return [self.own, self.initial, self.said, *([] if self.guests is None else [self.guests])]
+        guests = [] if self.guests is None else [self.guests]
+        return [self.own, self.initial, self.said, self.unseen, *guests]
 
     @property
     def by_hand(self) -> NDArray[np.bool_]:
         """(n,) bool: the images that a person placed."""
         return self.own.placed
+
+    @property
+    def of_right(self) -> dict[int, float]:
+        """By row, of each image that a person placed: how likely its cluster was without knowing that."""
+        placed = np.flatnonzero(self.own.placed[self.said_rows])
+        rows = self.said_rows[placed]
+        likely = self.unseen.probabilities[placed, self.own.cluster[rows]]
+        return dict(zip(rows.tolist(), likely.tolist(), strict=True))
 
     def rename(self, cluster: int, name: str) -> None:
         """An empty name gives a cluster back its number."""
@@ -169,7 +178,8 @@ class EditState:
         shares[others] = _votes(features[others], features[members], parts_of[members], n_parts)
         self._open(len(parts))
         _divide(self.own, cluster, parts_of, shares, first_new)
-        _divide(self.said, cluster, parts_of[self.said_rows], shares[self.said_rows], first_new)
+        for said in (self.said, self.unseen):
+            _divide(said, cluster, parts_of[self.said_rows], shares[self.said_rows], first_new)
         # What was in the cluster before RUC is divided as it is now, and each image whole.
         before = np.where(parts_of >= 0, parts_of, 0)
         _divide(self.initial, cluster, before, np.eye(n_parts, dtype=np.float32)[before], first_new)
@@ -217,11 +227,10 @@ class EditState:
     def learn(self) -> None:
         """The images that a person placed say where those belong that look like them; they themselves stay.
 
-        `right_when_held_out` says of each of them whether the others would have placed it there, and
-        `of_right_when_held_out` how likely.
+        `right_when_held_out` says of each of them whether the others would have placed it there.
         """
-        placed = self.own.placed[self.said_rows]
-        rows, said = self.said_rows[placed], self.said.part(np.flatnonzero(placed))
+        placed = np.flatnonzero(self.own.placed[self.said_rows])
+        rows, said = self.said_rows[placed], self.said.part(placed)
         right = self.own.cluster[rows]
         if not (said.probabilities.argmax(axis=1) != right).any():
             raise InputError(
@@ -230,14 +239,16 @@ class EditState:
             )
         features = _needed(self.own)
         gone = list(self.merged_into)
-        before = np.maximum(said.probabilities, np.float32(LEAST))
-        before[:, gone] = 0
-        held = held_out(before, features[rows], right)
-        agrees = dict(zip(rows.tolist(), (held.argmax(axis=1) == right).tolist(), strict=True))
-        likely = dict(zip(rows.tolist(), held[np.arange(len(rows)), right].tolist(), strict=True))
-        # Of what was learned from before, `said` is no longer innocent: what it said then counts.
-        self.right_when_held_out = agrees | self.right_when_held_out
-        self.of_right_when_held_out = likely | self.of_right_when_held_out
+        before, unseen = (
+            np.maximum(each, np.float32(LEAST))
+            for each in (said.probabilities, self.unseen.probabilities[placed])
+        )
+        before[:, gone] = unseen[:, gone] = 0
+        held = held_out(before, features[rows], right, unseen)
+        self.right_when_held_out = dict(
+            zip(rows.tolist(), (held.argmax(axis=1) == right).tolist(), strict=True)
+        )
+        self.unseen.probabilities[placed] = held
         lesson = learn(before, features[rows], right)
         for samples in (self.own, *([] if self.guests is None else [self.guests])):
             _teach(samples, lesson)
@@ -269,7 +280,7 @@ class EditState:
         """Keep what is said of images before a person places them for the first time."""
         new = rows[~np.isin(rows, self.said_rows)]
         self.said_rows = np.concatenate([self.said_rows, new])
-        self.said = self.said.joined(self.own.part(new))
+        self.said, self.unseen = (each.joined(self.own.part(new)) for each in (self.said, self.unseen))
 
     def place_of(self, cluster: int) -> int:
         """Where the images of a cluster are now."""

@@ -52,7 +52,7 @@ function howRight() {
   if (data.checked) {
     const { learned, accuracy, n_yes: yes } = data.checked;
     const { value, low, high, n_answers: asked } = learned || accuracy;
-    if (learned) return { words: [`Of ${number(asked)} that a person looked at ${number(yes)} were right. Learned from them, about `, h('b', null, percent(value)), ` of all are now (${percent(low)} to ${percent(high)}), by answers that weren’t learned from.`], tile: [percent(value), 'right, learned from answers', '#clusters', 'ink-trust'] };
+    if (learned) return { words: [`Of ${number(asked)} that a person looked at ${number(yes)} were right. Learned from them, `, h('b', null, percent(value)), ` of all are now (${percent(low)} to ${percent(high)}), by answers that weren’t learned from.`], tile: [percent(value), 'right, learned from answers', '#clusters', 'ink-trust'] };
     return { words: [`Of ${number(asked)} that a person looked at ${number(data.checked.n_yes)} were right, so `, h('b', null, percent(value)), ` of all were (${percent(low)} to ${percent(high)}).`], tile: [percent(value), `right, by ${number(asked)} answers`, '#clusters', 'ink-trust'] };
   }
   const all = base.stability ? base.stability.reduce((sum, one) => sum + one, 0) / 10000 / nRows : NaN;
