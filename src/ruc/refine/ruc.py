@@ -6,6 +6,7 @@ Park et al., *Improving Unsupervised Image Clustering With Robust Learning*, CVP
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -106,9 +107,8 @@ def train_pass(
     with runtime.side_by_side(len(turns)) as run:
         for batch in batches(trust, space, settings.rows_per_batch, generator):
             asked = run(partial(batch_logits, batch, settings), [member.learner for member in members])
-            answers = dict(zip(members, asked, strict=True))
-            lesson = partial(learn, batch, answers, space, settings, epoch)
-            totals += run(lesson, turns, peer_weights, generators)
+            lesson = Lesson(batch, dict(zip(members, asked, strict=True)), space, settings, epoch)
+            totals += run(partial(learn, lesson), turns, peer_weights, generators)
     for student, _ in turns:
         student.end_pass()
         if settings.promotion and settings.promotion_by == "each":
@@ -117,22 +117,24 @@ def train_pass(
     return torch.stack(totals).mean(dim=0)
 
 
-def learn(
-    batch: Batch,
-    answers: Mapping[Member, BatchLogits],
-    space: Space,
-    settings: RefineSettings,
-    epoch: int,
-    turn: Turn,
-    peer_weight: Tensor,
-    generator: torch.Generator,
-) -> Tensor:
+@dataclass(frozen=True)
+class Lesson:
+    """What is learned from one batch: its views, and what each network says of them."""
+
+    batch: Batch
+    answers: Mapping[Member, BatchLogits]
+    space: Space
+    settings: RefineSettings
+    epoch: int
+
+
+def learn(lesson: Lesson, turn: Turn, peer_weight: Tensor, generator: torch.Generator) -> Tensor:
     """One step of the student; returns the three losses."""
-    student, peer = turn
-    student.note(batch.rows, answers[student].plain)
-    losses = batch_losses(student, peer, peer_weight, batch, answers, space, settings, generator)
+    student, _ = turn
+    student.note(lesson.batch.rows, lesson.answers[student].plain)
+    losses = batch_losses(lesson, turn, peer_weight, generator)
     clean_loss, unclean_loss, smoothing_loss = losses
-    loss = clean_loss + settings.unclean_weight_at(epoch) * unclean_loss + smoothing_loss
+    loss = clean_loss + lesson.settings.unclean_weight_at(lesson.epoch) * unclean_loss + smoothing_loss
     student.optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     student.optimizer.step()
@@ -140,18 +142,12 @@ def learn(
 
 
 def batch_losses(
-    student: Member,
-    peer: Member,
-    peer_weight: Tensor,
-    batch: Batch,
-    answers: Mapping[Member, BatchLogits],
-    space: Space,
-    settings: RefineSettings,
-    generator: torch.Generator,
+    lesson: Lesson, turn: Turn, peer_weight: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The clean, the unclean and the smoothing loss of one batch (section 3.2 of the paper)."""
-    rows, clean, unclean, labels, _, weak_a, weak_b = batch
-    own, other = answers[student], answers[peer]
+    settings, (student, peer) = lesson.settings, turn
+    rows, clean, unclean, labels, _, weak_a, weak_b = lesson.batch
+    own, other = lesson.answers[student], lesson.answers[peer]
     n_clusters = own.plain.shape[1]
 
     refined, guessed = one_hot(labels, n_clusters), guess(own.weak, settings.sharpening_temperature)
@@ -167,7 +163,9 @@ def batch_losses(
         settings.mixup_alpha,
         generator,
     )
-    logits, strong_logits = learnable_logits(student.learner, inputs, rows, clean, space, settings, generator)
+    logits, strong_logits = learnable_logits(
+        student.learner, inputs, rows, clean, lesson.space, settings, generator
+    )
     n_clean = len(seen) * len(clean)
     clean_loss = soft_cross_entropy(logits[:n_clean], targets[:n_clean])
     unclean_loss = squared_error(logits[n_clean:], targets[n_clean:])
