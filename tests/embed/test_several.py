@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from ruc import ImageClusterer, RobustClusterer
-from ruc.doors.predict import predict, predict_to_csv
+from ruc.doors.predict import Request, predict, predict_to_csv
 from ruc.errors import InputError
 from ruc.export.onnx import export_model
 from ruc.images.source import find_images
@@ -79,14 +79,14 @@ def test_features_in_two_files(tmp_path):
     )
     made = run_to_folder(settings, overwrite=False, verbose=False)
     assert len(np.unique(made.cluster[:3])) == 3 and (made.cluster == np.tile(made.cluster[:3], 30)).all()
-    predicted = predict_to_csv(run, None, files, NewTable(tmp_path / "p0.csv"), CPU, 0.1)
+    predicted = predict_to_csv(Request(run, None, tuple(files)), NewTable(tmp_path / "p0.csv"), CPU)
     np.testing.assert_array_equal(predicted.cluster, made.cluster)
     with pytest.raises(
         InputError, match=r"shape \(90, 5\) given; expected \(n_samples, 5\) and \(n_samples, 8\)"
     ):
-        predict_to_csv(run, None, files[:1], NewTable(tmp_path / "p1.csv"), CPU, 0.1)
+        predict_to_csv(Request(run, None, tuple(files[:1])), NewTable(tmp_path / "p1.csv"), CPU)
     with pytest.raises(InputError, match=r"shape \(90, 8\) and \(90, 5\) given; expected"):
-        predict_to_csv(run, None, files[::-1], NewTable(tmp_path / "p2.csv"), CPU, 0.1)
+        predict_to_csv(Request(run, None, tuple(files[::-1])), NewTable(tmp_path / "p2.csv"), CPU)
     np.save(tmp_path / "two.npy", blobs(0, 8)[:80])
     with pytest.raises(InputError, match="90, 80 rows given; expected as many in each"):
         run_to_folder(settings, overwrite=True, verbose=False)

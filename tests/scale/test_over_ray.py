@@ -13,7 +13,7 @@ from sklearn.datasets import make_blobs
 from slow_worker import Slow
 
 from ruc.doors.embed_to_files import embed_to_files
-from ruc.doors.predict import FinishedRun
+from ruc.doors.predict import FinishedRun, Request
 from ruc.errors import InputError, NothingToClusterError
 from ruc.images.source import find_images
 from ruc.pipeline import run_to_folder
@@ -160,7 +160,7 @@ def run(folder, tmp_path):
 @pytest.mark.filterwarnings("ignore")
 def test_predictions_are_those_of_one_machine(ray_nodes, run, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(images, "SHARD_IMAGES", 8)
-    written = predict_to_shards(run, str(folder), None, tmp_path / "all", "auto", CPU, 0.1, False, None, 300)
+    written = predict_to_shards(Request(run, str(folder)), tmp_path / "all", "auto", CPU)
     assert (written.n_samples, [name for name, _ in written.skipped]) == (19, ["07.png"])
     finished = FinishedRun.read(run)
     alone = finished.table(finished.predict(find_images(folder), CPU))
@@ -184,8 +184,8 @@ def test_features_in_shards_are_predicted(in_this_process, tmp_path):
     for number, part in enumerate(np.split(rows, [50, 90])):
         column = pa.FixedSizeListArray.from_arrays(pa.array(part.ravel()), 4)
         parquet.write_table(pa.table({"embedding": column}), tmp_path / "shards" / f"{number}.parquet")
-    arguments = (tmp_path / "all", "auto", CPU, 0.1, False, 0.99, 300)
-    written = predict_to_shards(tmp_path / "run", None, str(tmp_path / "shards"), *arguments)
+    request = Request(tmp_path / "run", None, (str(tmp_path / "shards"),), most_novel=0.99)
+    written = predict_to_shards(request, tmp_path / "all", "auto", CPU)
     table = parquet.read_table(tmp_path / "all")
     assert written.n_samples == 130
     assert table.column("file_name").to_pylist() == [str(row) for row in range(130)]
@@ -201,9 +201,7 @@ def test_what_a_worker_says_is_said(ray_nodes, run, folder, tmp_path):
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(np.ones(10, np.float32)), 5)
     parquet.write_table(pa.table({"embedding": vectors}), tmp_path / "f.parquet")
     with pytest.raises(InputError, match=r"shape \(2, 5\) given; expected \(n_samples, 1280\)"):
-        predict_to_shards(
-            run, None, str(tmp_path / "f.parquet"), tmp_path / "all", "auto", CPU, 0.1, False, None, 300
-        )
+        predict_to_shards(Request(run, None, (str(tmp_path / "f.parquet"),)), tmp_path / "all", "auto", CPU)
 
 
 def test_an_embedder_that_learns_is_refused(folder, tmp_path):

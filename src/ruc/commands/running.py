@@ -106,23 +106,20 @@ def predict(
 ) -> None:
     """Give new images the clusters of a finished run."""
     set_logging(quiet)
-    from ruc.doors.predict import predict_to_csv
-    from ruc.images.reading import MOST_MEGAPIXELS
+    from ruc.doors.predict import Request, predict_to_csv
     from ruc.runtime import Runtime
     from ruc.skipped import NewTable, skipped_note
 
     runtime = Runtime(device or "auto", verbose=not quiet)
-    lost = 0.10 if max_skipped is None else max_skipped
-    most = max_megapixels or MOST_MEGAPIXELS
+    limits = given_of(max_skipped=max_skipped, max_megapixels=max_megapixels)
+    request = Request(run, source, tuple(features or ()), raw, most_novel, **limits)
     if ray is not None:
         from ruc.scale.predicting import predict_to_shards
 
-        one = _only_one(features)
-        written = predict_to_shards(run, source, one, output, ray, runtime, lost, raw, most_novel, most)
+        written = predict_to_shards(request, output, ray, runtime)
         typer.echo(f"{written.n_samples} predicted{skipped_note(output, written.skipped)}: {output}")
         return
-    table = NewTable(output, overwrite, excel_safe)
-    prediction = predict_to_csv(run, source, features, table, runtime, lost, raw, most_novel, most)
+    prediction = predict_to_csv(request, NewTable(output, overwrite, excel_safe), runtime)
     skipped = skipped_note(output, prediction.skipped)
     typer.echo(f"{len(prediction.file_names)} predicted{skipped}: {output}")
 
@@ -259,14 +256,6 @@ def demo(
     typer.echo(f"\n$ ruc evaluate {run} --truth {truth}")
     evaluate([run], truth)
     typer.echo(f"\nReport: {run / 'report.html'}")
-
-
-def _only_one(features: list[str] | None) -> str | None:
-    if features and len(features) > 1:
-        raise typer.BadParameter(
-            "several given with --ray; expected one folder of shards", param_hint="--features"
-        )
-    return features[0] if features else None
 
 
 def _run(given: dict[str, Any], options: RunOptions) -> None:

@@ -228,40 +228,72 @@ class FinishedRun:
         return ("file_name", "cluster", "confidence", "novelty", *names, *possible)
 
 
-def predict_to_csv(
-    run: Path,
-    source: str | None,
-    features: Sequence[str] | None,
-    output: NewTable,
-    runtime: Runtime,
-    max_skipped: float,
-    raw: bool = False,
-    most_novel: float | None = None,
-    max_megapixels: float = MOST_MEGAPIXELS,
-) -> Prediction:
-    """The door `ruc predict`: write `file_name, cluster, confidence, novelty`, and clusters' names if they have some.
+@dataclass(frozen=True)
+class Request:
+    """What a finished run is asked for.
 
-    Images whose novelty is above `most_novel` have an empty cluster.
+    Attributes
+    ----------
+    run
+        Its folder.
+    source, features
+        New images, a folder or a table; or files of features, of several embeddings one each.
+    raw
+        Whether confidence is the networks' own.
+    most_novel
+        Samples whose novelty is above this get no cluster; None: all get one.
+    max_skipped
+        Largest share of the images that may be unreadable.
+    max_megapixels
+        Larger images are skipped, but for those that the run took.
+
+    Raises
+    ------
+    UsageError
+        Neither images nor features, or both.
     """
-    if (source is None) == (not features):
-        raise UsageError(
-            "expected either new images or --features, and one of them: ruc predict run/ new_photos/"
-        )
-    given = [source] if source is not None else list(features or ())
-    output.check(given)
-    finished = FinishedRun.read(run)
-    loaded = [load_named(Path(path)) for path in given] if source is None else []
-    rules = Reading(max_megapixels=max_megapixels)
-    samples = [each.values for each in loaded] if source is None else find_images(source).read_by(rules)
-    prediction = finished.predict(samples, runtime, max_skipped, raw)
-    if source is None:
-        named = {each.row_names for each in loaded if each.row_names is not None}
-        if len(named) > 1:
-            raise InputError(
-                f"{' and '.join(given)} name their rows differently; expected the same samples in the same order"
+
+    run: Path
+    source: str | None = None
+    features: tuple[str, ...] = ()
+    raw: bool = False
+    most_novel: float | None = None
+    max_skipped: float = 0.10
+    max_megapixels: float = MOST_MEGAPIXELS
+
+    def __post_init__(self) -> None:
+        if (self.source is None) == (not self.features):
+            raise UsageError(
+                "expected either new images or --features, and one of them: ruc predict run/ new_photos/"
             )
-        prediction = replace(prediction, file_names=next(iter(named), prediction.file_names))
-    columns = finished.table(prediction, most_novel)
+
+    @property
+    def reading(self) -> Reading:
+        """How large an image may be; the run knows the rest."""
+        return Reading(max_megapixels=self.max_megapixels)
+
+    @property
+    def images(self) -> ImageSource | None:
+        """The images, where some were given."""
+        return None if self.source is None else find_images(self.source).read_by(self.reading)
+
+
+def predict_to_csv(request: Request, output: NewTable, runtime: Runtime) -> Prediction:
+    """The door `ruc predict`: write `file_name, cluster, confidence, novelty`, and names if clusters have some."""
+    given = request.features or (str(request.source),)
+    output.check(given)
+    finished = FinishedRun.read(request.run)
+    loaded = [load_named(Path(path)) for path in request.features]
+    images = request.images
+    samples = [each.values for each in loaded] if images is None else images
+    prediction = finished.predict(samples, runtime, request.max_skipped, request.raw)
+    named = {each.row_names for each in loaded if each.row_names is not None}
+    if len(named) > 1:
+        raise InputError(
+            f"{' and '.join(given)} name their rows differently; expected the same samples in the same order"
+        )
+    prediction = replace(prediction, file_names=next(iter(named), prediction.file_names))
+    columns = finished.table(prediction, request.most_novel)
     output.write(list(columns), zip(*columns.values(), strict=True), prediction.skipped)
     return prediction
 

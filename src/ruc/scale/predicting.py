@@ -2,18 +2,16 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from ruc.doors.predict import FinishedRun
+from ruc.doors.predict import FinishedRun, Request
 from ruc.edits import junk_clusters, run_id
 from ruc.errors import InputError, NothingToClusterError, UsageError
-from ruc.images.reading import Reading
-from ruc.images.source import find_images
 from ruc.pipeline import fingerprint
 from ruc.runtime import Runtime
 from ruc.scale.filling import fill
@@ -42,12 +40,10 @@ class PredictedShards:
 class PredictShard:
     """Predicts the samples of a shard and writes their table; made once in each process, with run and networks."""
 
-    def __init__(
-        self, folder: Path, run: Path, reading: Reading, device: str, raw: bool, most_novel: float | None
-    ) -> None:
+    def __init__(self, folder: Path, request: Request, device: str) -> None:
         torch.set_num_threads(1)
-        self._shards, self._run, self._reading = ShardFolder(folder), FinishedRun.read(run), reading
-        self._runtime, self._raw, self._most_novel = Runtime(device), raw, most_novel
+        self._shards, self._run = ShardFolder(folder), FinishedRun.read(request.run)
+        self._request, self._runtime = request, Runtime(device)
 
     def __call__(self, shard: Mapping[str, Any]) -> dict[str, Any]:
         """Predict images (`file_names`, `items`) or the features in a file (`path`, its first row the `first`)."""
@@ -58,32 +54,21 @@ class PredictShard:
     def _of_features(self, shard: Mapping[str, Any]) -> tuple[Columns, Skips]:
         features = read_embeddings(Path(os.fsdecode(shard["path"])))
         first = shard["first"]
-        predicted = self._run.predict([features.values], self._runtime, raw=self._raw)
-        columns = self._run.table(predicted, self._most_novel)
+        predicted = self._run.predict([features.values], self._runtime, raw=self._request.raw)
+        columns = self._run.table(predicted, self._request.most_novel)
         names = features.file_names or map(str, range(first, first + len(features.values)))
         return {**columns, "file_name": list(names)}, ()
 
     def _of_images(self, shard: Mapping[str, Any]) -> tuple[Columns, Skips]:
-        source = source_of(shard, self._reading)
+        source = source_of(shard, self._request.reading)
         try:
-            predicted = self._run.predict(source, self._runtime, 1.0, self._raw)
+            predicted = self._run.predict(source, self._runtime, 1.0, self._request.raw)
         except NothingToClusterError:  # none of these can be read, whatever of the others
             return {name: [] for name in self._run.headings}, why_skipped(source)
-        return self._run.table(predicted, self._most_novel), predicted.skipped
+        return self._run.table(predicted, self._request.most_novel), predicted.skipped
 
 
-def predict_to_shards(
-    run: Path,
-    source: str | None,
-    features: str | None,
-    output: Path,
-    address: str,
-    runtime: Runtime,
-    max_skipped: float,
-    raw: bool,
-    most_novel: float | None,
-    max_megapixels: float,
-) -> PredictedShards:
+def predict_to_shards(request: Request, output: Path, address: str, runtime: Runtime) -> PredictedShards:
     """The door `ruc predict --ray`: a new folder of Parquet shards with the columns of one machine's table.
 
     Images, run and output have to be at the same place on all nodes. What is finished stays whatever happens: the same
@@ -92,40 +77,32 @@ def predict_to_shards(
     Raises
     ------
     InputError
-        Neither images nor features were given, or both; or there is no such cluster.
+        Features of several embeddings were given, or there is no such cluster.
     NothingToClusterError
         More than the share `max_skipped` of the images can't be read.
     RunFolderError
         `output` isn't a new folder.
     """
-    if (source is None) == (features is None):
-        raise UsageError(
-            "expected either new images or one --features, and one of them: ruc predict run/ new_photos/"
-        )
-    reading = Reading(max_megapixels=max_megapixels)
-    images = None if source is None else find_images(source).read_by(reading)
-    planned = _feature_shards(Path(str(features))) if images is None else image_shards(images)
-    finished = FinishedRun.read(run).run  # what is wrong with it is said before anything is begun
+    if len(request.features) > 1:
+        raise UsageError("several --features given with --ray; expected one folder of shards")
+    images = request.images
+    planned = _feature_shards(Path(request.features[0])) if images is None else image_shards(images)
+    finished = FinishedRun.read(request.run).run  # what is wrong with it is said before anything is begun
     state = run_id(finished.file_names, finished.cluster, finished.cluster_names, junk_clusters(finished))
-    given = make_settings({"source": source} if features is None else {"features": features})
+    given = make_settings({"features": request.features[0]} if images is None else {"source": request.source})
     plan = {
         "inputs": fingerprint(given, images),
         "run": [finished.notes.get("inputs"), state],
-        "settings": [raw, most_novel, max_megapixels],
+        "settings": [request.raw, request.most_novel, request.max_megapixels],
     }
     with shard_folder(output, plan) as shards, ray_cluster(address):
         device = device_for(runtime.device_name)
-        arguments = (shards.folder.absolute(), run.absolute(), reading, device, raw, most_novel)
+        there = replace(request, run=request.run.absolute())
+        arguments = (shards.folder.absolute(), there, device)
         lost = fill(
-            shards,
-            planned,
-            PredictShard,
-            arguments,
-            device == "cuda",
-            max_skipped,
-            "predicting",
+            shards, planned, PredictShard, arguments, device == "cuda", request.max_skipped, "predicting",
             runtime.verbose,
-        )
+        )  # fmt: skip
     return PredictedShards(sum(shard["n_rows"] for shard in planned) - len(lost), lost)
 
 
