@@ -7,6 +7,7 @@ import csv
 import json
 import struct
 import tokenize
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,7 +79,7 @@ def load_parquet(path: Path) -> "pa.Table":
     import pyarrow.parquet as parquet
 
     with _understood(path, "Parquet"):
-        return parquet.ParquetFile(path).read()
+        return _with_headings_once(parquet.ParquetFile(path).read())
 
 
 def load_feather(path: Path) -> "pa.Table":
@@ -86,7 +87,15 @@ def load_feather(path: Path) -> "pa.Table":
     import pyarrow.feather as feather
 
     with _understood(path, "Feather"):
-        return feather.read_table(path)
+        return _with_headings_once(feather.read_table(path))
+
+
+def _with_headings_once(table: "pa.Table") -> "pa.Table":
+    """The table, which Arrow reads as well where a name stands for several columns."""
+    name, count = max(Counter(table.column_names).items(), key=lambda each: each[1], default=("", 0))
+    if count > 1:
+        raise ValueError(f"{count} columns have the name {shortened(name)!r}: rename them")
+    return table
 
 
 def load_npz(path: Path) -> dict[str, NDArray[Any]]:

@@ -2,6 +2,7 @@
 
 import gzip
 import zipfile
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ruc.errors import InputError
+from ruc.tables.embeddings import read_embeddings
 from ruc.tables.table import is_table, read_table
 
 COLUMNS = {"file_name": ["a.png", "b.png"], "label": ["7", ""]}
@@ -96,6 +98,16 @@ def test_parts_of_json_leave_out_what_is_null(tmp_path: Path) -> None:
     (tmp_path / "part-0.json").write_text('{"file_name": "a.png", "label": "7"}\n')
     (tmp_path / "part-1.json").write_text('{"file_name": "b.png"}\n')
     assert read_table(tmp_path).columns == COLUMNS
+
+
+@pytest.mark.parametrize("write", [pq.write_table, pyarrow.feather.write_feather])
+def test_a_heading_of_two_columns_is_named(tmp_path: Path, write: Callable[..., None]) -> None:
+    write(pa.table([["a.png"], [1], [2]], names=["file_name", "label", "label"]), tmp_path / "t.parquet")
+    for read in (read_table, read_embeddings):
+        with pytest.raises(
+            InputError, match=r"t\.parquet cannot be read as .*2 columns have the name 'label'"
+        ):
+            read(tmp_path / "t.parquet")
 
 
 def test_what_is_no_table_is_named(tmp_path: Path) -> None:
