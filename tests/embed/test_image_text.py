@@ -59,6 +59,12 @@ def test_what_is_no_model_of_images_and_text_says_what_is(dinov2: Path, tmp_path
         (folder / "tokenizer.json").write_text(damaged)
         with pytest.raises(WeightsError, match=r"the tokenizer of .* cannot be read"):
             load_image_text(folder, RUNTIME)
+    (folder / "tokenizer.json").write_text(whole.replace('"<unk>": 2', '"<unk>": 77'))
+    with pytest.raises(WeightsError, match=r"gives the token 77, and its model knows 11"):
+        load_image_text(folder, RUNTIME).texts(["a photo of a zebra"])
+    (folder / "tokenizer.json").write_text(whole.replace('"unk_token": "<unk>"', '"unk_token": "<no>"'))
+    with pytest.raises(WeightsError, match=r"the tokenizer of .* cannot be used"):
+        load_image_text(folder, RUNTIME).texts(["a photo of a zebra"])
     (tmp_path / "tokenizer.json").replace(folder / "tokenizer.json")
     weights = load_file(folder / "model.safetensors")
     del weights["text_projection.weight"]

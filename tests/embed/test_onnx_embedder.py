@@ -254,6 +254,9 @@ def test_what_is_missing_or_no_model_is_said(tmp_path):
     with pytest.raises(WeightsError, match="holds list; expected a mapping"):
         load_onnx(path)
     path.with_suffix(".json").write_text(json.dumps(CONFIG))
+    path.write_bytes(onnx.ModelProto().SerializeToString())
+    with pytest.raises(WeightsError, match="has no output; expected a network"):
+        load_onnx(path)
     path.write_bytes(b"no model")
     with pytest.raises(WeightsError, match="cannot be read as ONNX"):
         load_onnx(path)

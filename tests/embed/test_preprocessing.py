@@ -1,5 +1,7 @@
 """Preprocessing, against that of transformers."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 from PIL import Image
 from tiny_models import CLIP, DINOV2, VIT, reference_processor
 
-from ruc.embed.preprocessing import Preprocessing
+from ruc.embed.preprocessing import Preprocessing, read_preprocessing
 from ruc.errors import WeightsError
 
 
@@ -73,3 +75,24 @@ def test_scale_and_normalisation_can_be_switched_off() -> None:
 def test_what_a_configuration_leaves_open_is_refused(config: dict[str, Any], message: str) -> None:
     with pytest.raises(WeightsError, match=message):
         Preprocessing.from_config(config)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image_mean": ["x", 0, 0]}, "could not convert"),
+        ({"image_mean": [0.5] * 4}, r"image_mean is \[0.5, .*; expected three numbers"),
+        ({"image_mean": [float("nan")] * 3}, "expected three numbers"),
+        ({"image_std": [1, 0, 1]}, r"image_std is \[1, 0, 1\]; expected three numbers"),
+        ({"size": 0}, "images of 0 x 0 pixels"),
+        ({"size": {"shortest_edge": 32}, "crop_pct": 0}, "division by zero"),
+        ({"resample": 77}, "77 is not a valid"),
+    ],
+)
+def test_a_configuration_of_what_cannot_be_done_is_refused(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    config = {"size": 32, "image_mean": [0.5] * 3, "image_std": [0.5] * 3} | change
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(config))
+    with pytest.raises(WeightsError, match=f"preprocessor_config.json of m cannot be used.*{message}"):
+        read_preprocessing(tmp_path, "m")

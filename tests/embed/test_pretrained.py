@@ -175,6 +175,7 @@ def test_folder_without_what_is_needed(dinov2: Path, tmp_path: Path) -> None:
     [
         ("config.json", "{"),
         ("config.json", '{"model_type": "unheard-of"}'),
+        ("config.json", '{"model_type": "dinov2", "hidden_act": []}'),
         ("preprocessor_config.json", "[]"),
         ("preprocessor_config.json", "{"),
         ("preprocessor_config.json", '{"size": "large"}'),

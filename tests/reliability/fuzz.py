@@ -902,7 +902,9 @@ def fault_of(fuzz: Fuzz, kind: str, number: int, seed: int) -> str | None:
     lost = [
         path
         for path, digest in before.items()
-        if after.get(path) != digest and not (may_change and path.startswith(may_change))
+        if after.get(path) != digest
+        and not path.startswith(".ruc_cache")
+        and not (may_change and path.startswith(may_change))
     ]
     if lost and not {"--overwrite", "--clear"} & set(arguments):
         return f"lost or changed: {lost}"

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ruc.embed.frozen import FrozenEmbedder, of_module
 from ruc.embed.preprocessing import read_preprocessing
 from ruc.embed.pretrained import check_complete, load_model
-from ruc.embed.weights import first_line, model_folder
+from ruc.embed.weights import model_folder, understood
 from ruc.errors import WeightsError
 from ruc.runtime import Runtime
 
@@ -74,7 +74,8 @@ def load_image_text(model_dir: str | Path, runtime: Runtime) -> ImageTextModel:
     if not all(hasattr(model, part) for part in ("get_text_features", "get_image_features", "logit_scale")):
         raise WeightsError(f"{name} ({type(model).__name__}) doesn't compare images with text; {EXPECTED}")
     check_complete(missing, name)
-    tokenize = _tokenizer(folder, name, int(model.config.text_config.max_position_embeddings))
+    text = model.config.text_config
+    tokenize = _tokenizer(folder, name, int(text.max_position_embeddings), int(text.vocab_size))
     model = model.float().eval()
     origin = {"kind": "image_text", "name": str(folder)}
     # Whole precision: what tells words apart are small differences between cosines.
@@ -98,19 +99,29 @@ def _features(output: Any) -> Tensor:
     return rows
 
 
-def _tokenizer(folder: Path, name: str, longest: int) -> Callable[[list[str]], Any]:
-    """From texts to tokens, always as many: SigLIP was trained so, and CLIP doesn't look behind a text's end."""
+def _tokenizer(folder: Path, name: str, longest: int, n_tokens: int) -> Callable[[list[str]], Any]:
+    """From texts to tokens, always as many: SigLIP was trained so, and CLIP doesn't look behind a text's end.
+
+    `n_tokens` is how many the model knows.
+    """
     from transformers import AutoTokenizer
 
     # Without files transformers makes a tokenizer that knows no word, and all texts are the same.
     if not any((folder / file).is_file() for file in TOKENIZER_FILES):
         raise WeightsError(f"{name} has none of {', '.join(TOKENIZER_FILES)}; {EXPECTED}")
-    try:
+    with understood(f"the tokenizer of {name} cannot be read", EXPECTED):
         tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except Exception as error:
-        raise WeightsError(
-            f"the tokenizer of {name} cannot be read ({first_line(error)}); {EXPECTED}"
-        ) from error
-    return lambda texts: tokenizer(
-        texts, padding="max_length", truncation=True, max_length=longest, return_tensors="pt"
-    )
+
+    def tokenize(texts: list[str]) -> Any:
+        with understood(f"the tokenizer of {name} cannot be used", EXPECTED):
+            tokens = tokenizer(
+                texts, padding="max_length", truncation=True, max_length=longest, return_tensors="pt"
+            )
+        largest = int(tokens["input_ids"].max())
+        if largest >= n_tokens:
+            raise WeightsError(
+                f"the tokenizer of {name} gives the token {largest}, and its model knows {n_tokens}; {EXPECTED}"
+            )
+        return tokens
+
+    return tokenize

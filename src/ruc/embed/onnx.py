@@ -17,7 +17,7 @@ from ruc.embed.frozen import CPU_BATCH_SIZE, FrozenEmbedder
 from ruc.embed.preprocessing import Preprocessing
 from ruc.embed.weights import first_line
 from ruc.errors import UnreadableFileError, WeightsError
-from ruc.readers import load_json
+from ruc.readers import FAILURES, load_json
 
 TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 PREPROCESSOR = "preprocessor_config.json"
@@ -58,7 +58,7 @@ def load_onnx(name: str | Path, sha256: str | None = None) -> FrozenEmbedder:
     config, beside = _config(path)
     try:
         preprocessing = Preprocessing.from_config(config)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except FAILURES as error:
         raise WeightsError(
             f"{beside} cannot be used ({first_line(error)}); expected size, image_mean and image_std"
         ) from error
@@ -86,6 +86,10 @@ class _Network:
 
     def __init__(self, path: Path, model: Any, output: str | None, preprocessing: Preprocessing) -> None:
         outputs = [each.name for each in model.graph.output]
+        if not outputs:
+            raise WeightsError(
+                f"{path} has no output; expected a network that has features for one: {WAY_OUT}"
+            )
         self.output = output or outputs[0]
         self.session = _session(path, _with_output(path, model, self.output))
         inputs = self.session.get_inputs()

@@ -14,7 +14,7 @@ from PIL import Image
 
 from ruc.embed.weights import PREPROCESSOR_FILES, WAY_OUT, first_line
 from ruc.errors import WeightsError
-from ruc.readers import load_json
+from ruc.readers import FAILURES, load_json
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,15 @@ class Preprocessing:
             resize = max(resize, *crop)
         normalized = config.get("do_normalize", "image_mean" in config)
         rescaled = config.get("do_rescale", True)
+        if min(crop) < 1 or np.min(resize) < 1:
+            raise ValueError(f"it makes images of {crop[0]} x {crop[1]} pixels")
         return cls(
             resize=resize,
             crop=crop,
             resample=Image.Resampling(config.get("resample", Image.Resampling.BICUBIC)),
             scale=255 * float(config.get("rescale_factor", 1 / 255)) if rescaled else 255.0,
-            mean=tuple(config["image_mean"]) if normalized else (0.0, 0.0, 0.0),
-            std=tuple(config["image_std"]) if normalized else (1.0, 1.0, 1.0),
+            mean=_one_a_channel(config, "image_mean") if normalized else (0.0, 0.0, 0.0),
+            std=_one_a_channel(config, "image_std") if normalized else (1.0, 1.0, 1.0),
         )
 
     @property
@@ -100,6 +102,14 @@ def _refuse_what_is_left_open(config: dict[str, Any]) -> None:
         )
 
 
+def _one_a_channel(config: dict[str, Any], name: str) -> tuple[float, ...]:
+    """Three numbers; a standard deviation is none by which nothing can be divided."""
+    numbers = tuple(float(number) for number in config[name])
+    if len(numbers) != 3 or not np.isfinite(numbers).all() or (name == "image_std" and 0 in numbers):
+        raise ValueError(f"{name} is {config[name]}; expected three numbers")
+    return numbers
+
+
 def _size(size: int | dict[str, int], square: bool) -> int | tuple[int, int]:
     """`size` or `crop_size` as they are written in any year; a bare number is a shorter side unless `square`."""
     if isinstance(size, int):
@@ -126,7 +136,7 @@ def read_preprocessing(folder: Path, name: str) -> Preprocessing:
             config = load_json(folder / file)
             if key is None or key in config:
                 return Preprocessing.from_config(config if key is None else config[key])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except FAILURES as error:
             raise WeightsError(
                 f"the {file} of {name} cannot be used ({first_line(error)}); {WAY_OUT}"
             ) from error

@@ -9,9 +9,8 @@ from torch import Tensor, nn
 
 from ruc.embed.frozen import FrozenEmbedder, of_module
 from ruc.embed.preprocessing import read_preprocessing
-from ruc.embed.weights import WAY_OUT, first_line, model_folder
+from ruc.embed.weights import WAY_OUT, model_folder, understood
 from ruc.errors import WeightsError
-from ruc.readers import FAILURES
 from ruc.runtime import Runtime
 
 
@@ -79,19 +78,14 @@ def load_model(folder: Path, name: str) -> tuple[Any, tuple[str, ...]]:
     """
     from transformers import AutoModel
 
-    try:
-        with _quiet_transformers():
-            model, info = AutoModel.from_pretrained(
-                folder,
-                local_files_only=True,
-                use_safetensors=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-            )
-    except (*FAILURES, RuntimeError, ImportError) as error:
-        raise WeightsError(
-            f"{name} is no model transformers can load ({first_line(error)}); {WAY_OUT}"
-        ) from error
+    with understood(f"{name} is no model transformers can load", WAY_OUT), _quiet_transformers():
+        model, info = AutoModel.from_pretrained(
+            folder,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
     return model, tuple(info["missing_keys"])
 
 

@@ -4,6 +4,8 @@ import logging
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ruc.errors import WeightsError
@@ -148,6 +150,17 @@ def _download_errors() -> tuple[type[Exception], ...]:
     names = {"requests": "RequestException", "httpx": "HTTPError", "httpx2": "HTTPError"}
     transport = [getattr(sys.modules[module], names[module]) for module in names if module in sys.modules]
     return (OSError, ValueError, RuntimeError, *transport)
+
+
+@contextmanager
+def understood(what: str, remedy: str) -> Iterator[None]:
+    """Errors of transformers and of what it calls, which may be `Exception` itself, as `WeightsError`."""
+    try:
+        yield
+    except (WeightsError, MemoryError):
+        raise
+    except Exception as error:  # of damaged files tokenizers and huggingface_hub raise no narrower kind
+        raise WeightsError(f"{what} ({first_line(error)}); {remedy}") from error
 
 
 def first_line(error: BaseException) -> str:
