@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ruc.balanced_sample import balanced_sample
 from ruc.cache import Cache
 from ruc.cluster.inputs import check_different
 from ruc.edits.nearest import N_NEAREST
@@ -54,7 +55,6 @@ from ruc.report.data import report_data
 from ruc.report.report import write_report
 from ruc.run_folder import Checkpoints, Run, check_output, checkpoints, finished_run, write_run
 from ruc.runtime import Runtime
-from ruc.scale.sample import balanced_sample
 from ruc.settings import Settings, provenance
 
 logger = logging.getLogger(__name__)

@@ -1,1 +1,1 @@
-"""Fifty questions to a person, and what their answers say of all images."""
+"""Which images to ask a person about, and what the answers say of all of them."""

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from ruc.check.checked import ASKED
 from ruc.check.design import draw, strata
-from ruc.check.page import check_page
 from ruc.edits import before_edits, edits_of
 from ruc.edits.edit import Answer
 from ruc.errors import InputError
+from ruc.report.check_page import check_page
 from ruc.run_folder import Run, csv_text, is_excel_safe, update_run
 
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from ruc.check.answer_table import read_answers
 from ruc.check.checked import COVERAGE
 from ruc.edits import Edit, Learn, apply_edits, edits_of, read_edits, undo_edits
+from ruc.edits.answer_table import read_answers
 from ruc.errors import InputError
 from ruc.report.data import report_data
 from ruc.report.report import write_report

@@ -12,7 +12,7 @@ from ruc.errors import InputError, UsageError
 from ruc.export.folders import How, place
 from ruc.export.items import items_of
 from ruc.images.source import find_images
-from ruc.picking.strategies import diverse, representative, shares, uncertain
+from ruc.picking import diverse, representative, shares, uncertain
 from ruc.run_folder import Run, check_new_folder, new_folder, read_run, write_csv
 
 By = Literal["representative", "diverse", "uncertain", "balanced"]

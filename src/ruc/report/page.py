@@ -9,9 +9,9 @@ import jinja2
 from markupsafe import Markup
 
 
-def template_text(name: str, package: str = "ruc.report") -> str:
-    """A file beside the templates of a package."""
-    return (resources.files(package) / "templates" / name).read_text(encoding="utf-8")
+def template_text(name: str) -> str:
+    """A template, a style or a script, by the name of its file."""
+    return (resources.files("ruc.report") / "templates" / name).read_text(encoding="utf-8")
 
 
 def filled(template: str, **values: Any) -> str:

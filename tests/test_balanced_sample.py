@@ -6,12 +6,12 @@ import pytest
 from pyarrow import parquet
 from sklearn.datasets import make_blobs
 
+from ruc import balanced_sample as sample
+from ruc.balanced_sample import balanced_sample
 from ruc.errors import InputError
 from ruc.pipeline import run_to_folder
 from ruc.run_folder import read_run
 from ruc.runtime import Runtime
-from ruc.scale import sample
-from ruc.scale.sample import balanced_sample
 from ruc.settings import make_settings
 
 CPU = Runtime("cpu")

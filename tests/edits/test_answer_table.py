@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from runs import make_checkable
 
-from ruc.check.answer_table import read_answers
 from ruc.edits import Answer
+from ruc.edits.answer_table import read_answers
 from ruc.errors import InputError
 
 RUN = make_checkable(40)[0]

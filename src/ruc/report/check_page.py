@@ -62,7 +62,7 @@ def check_page(run: Run, rows: NDArray[np.int64]) -> str | None:
         ],
         "clusters": clusters,
     }
-    html, style, script = (template_text(f"check.{kind}", "ruc.check") for kind in ("html", "css", "js"))
+    html, style, script = (template_text(f"check.{kind}") for kind in ("html", "css", "js"))
     return page(html, data.title, style, script, data=Markup(as_script_json(content)))
 
 

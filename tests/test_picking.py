@@ -5,8 +5,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from ruc.picking import strategies
-from ruc.picking.strategies import diverse, representative, shares, uncertain
+from ruc import picking
+from ruc.picking import diverse, representative, shares, uncertain
 
 
 def unit_rows(n: int, seed: int) -> np.ndarray:
@@ -37,7 +37,7 @@ def test_representative_stands_for_every_part_of_a_cluster() -> None:
 
 
 def test_of_very_many_some_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(strategies, "MOST_COMPARED", 10)
+    monkeypatch.setattr(picking, "MOST_COMPARED", 10)
     features = unit_rows(50, 0)
     picked = representative(features, 4, seed=3)
     np.testing.assert_array_equal(picked, representative(features, 4, seed=3))

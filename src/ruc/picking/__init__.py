@@ -1,1 +1,0 @@
-"""A few images that stand for many: for labelling budgets, thumbnails, test sets."""
