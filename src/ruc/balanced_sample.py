@@ -48,14 +48,7 @@ def balanced_sample(path: Path, n_wanted: int, runtime: Runtime) -> Sample:
     A coarse k-means divides them into cells, of which each gives what it has, up to the number by which all together
     give `n_wanted`; within a cell they are drawn at random.
 
-    Parameters
-    ----------
-    path
-        Features, see `load_named`.
-    n_wanted
-        How many; all where there are no more.
-    runtime
-        The device, and the seed.
+    `path`: features, see `load_named`. `n_wanted`: how many; all where there are no more.
 
     Raises
     ------

@@ -69,8 +69,6 @@ def associate(base: Clustering, neighbors: Neighbors, runtime: Runtime) -> Assoc
         The labels; -1 is left out.
     neighbors
         Nearest neighbours of every sample, found without the labels.
-    runtime
-        The seed.
     """
     random = np.random.default_rng(runtime.numpy_seed("association"))
     known = np.flatnonzero(base.labels != UNKNOWN)

@@ -80,12 +80,7 @@ def fit_level(logits: Tensor, level: float) -> Calibration:
     """The map under which the mean confidence is `level`: by a temperature, and never doubting single samples more than
     the networks do; whatever doubt is then missing is in the clusters as such, and alike for all samples.
 
-    Parameters
-    ----------
-    logits
-        (n_samples, n_clusters).
-    level
-        In (0, 1): the mean confidence.
+    `logits`: (n_samples, n_clusters). `level`: in (0, 1): the mean confidence.
     """
 
     def confidence(temperature: float) -> float:

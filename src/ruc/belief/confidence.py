@@ -67,10 +67,6 @@ def find_confidence(
         (n_samples, n_features) that it was made from.
     neighbors
         The nearest neighbours in these; 50 are asked, or half the mean cluster size.
-    n_clusters
-        Number of clusters.
-    runtime
-        The seed.
     """
     components = principal_components(features, runtime)
     stability = find_stability(labels, components, n_clusters, runtime)

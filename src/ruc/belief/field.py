@@ -30,14 +30,7 @@ LEAST_CONFUSED = 1e-4  # so that no label excludes a cluster
 def fit_field(base: Clustering, neighbors: Neighbors, runtime: Runtime) -> Opinion:
     """Estimate how reliable the labels are, and each sample's true label from its neighbourhood alone.
 
-    Parameters
-    ----------
-    base
-        The labels; -1 says nothing.
-    neighbors
-        Nearest neighbours of every sample.
-    runtime
-        The seed.
+    `base`: the labels; -1 says nothing.
     """
     n_samples, n_clusters = len(base.labels), base.n_clusters
     graph = averaging_graph(neighbors, min(N_NEIGHBORS, max(1, n_samples // (2 * n_clusters))))

@@ -36,12 +36,7 @@ class Around:
 class Known:
     """The samples of a run: where they lie, in which cluster, and how sure that is.
 
-    Parameters
-    ----------
-    features
-        (n_known, n_features).
-    cluster, confidence
-        (n_known,) of each.
+    `features`: (n_known, n_features). `cluster`, `confidence`: (n_known,) of each.
     """
 
     def __init__(
@@ -65,12 +60,7 @@ class Known:
     def look_around(self, features: NDArray[np.floating], cluster: NDArray[np.int64]) -> Around:
         """What is known around new samples.
 
-        Parameters
-        ----------
-        features
-            (n_samples, n_features).
-        cluster
-            (n_samples,) where each was put.
+        `features`: (n_samples, n_features). `cluster`: (n_samples,) where each was put.
         """
         similarities, indices = self._nearest(_unit(features), N_AROUND)
         counts = self._cluster[indices] == cluster[:, None]

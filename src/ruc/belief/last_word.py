@@ -64,8 +64,6 @@ def last_word(
     ----------
     space, pair
         Whose plain views the trained networks are asked about.
-    base
-        The initial clustering.
     evidence
         What was believed before; None: the networks alone are asked.
     features
@@ -73,8 +71,6 @@ def last_word(
         the confidence is only as good as the clustering is.
     settings
         `calibrate_by` is used.
-    runtime
-        Device and seed.
     """
     labels, logits = _ask(space, pair, runtime)
     # Labels from elsewhere know more than the features, and are believed as far as they were weighed; how sure one may

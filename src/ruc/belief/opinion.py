@@ -61,10 +61,6 @@ def weigh_opinions(
     ----------
     base
         The labels; -1 says nothing.
-    neighbors
-        Nearest neighbours of every sample.
-    runtime
-        The seed.
     columns
         (n_samples, m) the clusters that each sample could be of, its own label among them; -1: none.
     features

@@ -26,23 +26,16 @@ def find_stability(
 ) -> NDArray[np.float32]:
     """Make the clustering again, six times, and see how many samples stay together.
 
+    Returns (n_samples,) in [0, 1]: of a sample's cluster the share that is with it again, and of those with it then the
+    share that is from its cluster; the geometric mean of both (Fowlkes and Mallows 1983), averaged over the clusterings
+    that were made.
+
     Parameters
     ----------
     labels
         (n_samples,) the cluster of each sample.
     components
         (n_samples, n_components) principal components of its features, see `principal_components`.
-    n_clusters
-        Number of clusters.
-    runtime
-        The seed.
-
-    Returns
-    -------
-    numpy.ndarray
-        (n_samples,) in [0, 1]: of a sample's cluster the share that is with it again, and of those with it then the
-        share that is from its cluster; the geometric mean of both (Fowlkes and Mallows 1983), averaged over the
-        clusterings that were made.
     """
     made = clusterings_again(components, n_clusters, runtime)
     return np.asarray(np.mean([_staying(labels, others) for others in made], axis=0), np.float32)

@@ -67,8 +67,6 @@ def fit_answers(
         (n_answers,) of the images that were looked at.
     weights
         (n_answers,) how many images each stands for; scaled to a mean of 1.
-    n_clusters
-        Number of clusters.
     """
     odds = _log_odds(confidence)
     design = np.zeros((len(odds), 2 + n_clusters))

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 def least_probability(of_right: NDArray[np.floating], coverage: float) -> float:
     """The probability from which a cluster is possible.
 
+    Returns 0 where the answers are too few, or too many of them don't name the right cluster: then all are possible.
+
     Parameters
     ----------
     of_right
@@ -22,11 +24,6 @@ def least_probability(of_right: NDArray[np.floating], coverage: float) -> float:
         its cluster is wrong.
     coverage
         In (0, 1): how often the right cluster shall be among the possible ones, at least.
-
-    Returns
-    -------
-    float
-        0 where the answers are too few, or too many of them don't name the right cluster: then all are possible.
     """
     n_inside = math.ceil((len(of_right) + 1) * coverage)
     if n_inside > len(of_right):

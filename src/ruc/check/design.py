@@ -49,8 +49,6 @@ def draw(
     n_drawn
         How many, at most as many as are open. Strata get numbers that differ by one at most, as long as they have
         enough.
-    seed
-        Of the draw; the same draws the same.
     """
     random = np.random.default_rng(seed)
     sizes = np.bincount(stratum[is_open], minlength=int(stratum.max(initial=0)) + 1)

@@ -65,6 +65,8 @@ def cluster(
     that they may be a cluster of their own it's "graph". For more than 200 clusters or 20,000 samples it's "graph",
     beyond 20,000 as long as that has 100 samples of each cluster to look at, else "kmeans".
 
+    Clusters are numbered from the largest to the smallest.
+
     Parameters
     ----------
     features
@@ -77,11 +79,6 @@ def cluster(
         The seed, and where to compute.
     neighbors
         Neighbours that were found already, for the methods on the neighbour graph.
-
-    Returns
-    -------
-    Clustering
-        Clusters numbered from the largest to the smallest.
 
     Raises
     ------

@@ -25,8 +25,6 @@ def cluster_by_checkpoint(
         From `load_checkpoint`.
     n_clusters
         As the user wants it, or None.
-    runtime
-        The device, and whether progress is shown.
 
     Raises
     ------

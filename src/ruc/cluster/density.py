@@ -31,6 +31,8 @@ def density(
 ) -> Clustering:
     """Cluster by HDBSCAN in a layout of the neighbour graph, where density means something.
 
+    Noise is -1; without probabilities. The number of clusters is the one that was found.
+
     Parameters
     ----------
     features
@@ -44,11 +46,6 @@ def density(
         Neighbours that were found already, at least 15 of each sample; found here otherwise.
     smallest_share
         Size of the smallest cluster, as a share of the samples, where `n_clusters` is None.
-
-    Returns
-    -------
-    Clustering
-        Noise is -1; without probabilities. The number of clusters is the one that was found.
 
     Raises
     ------

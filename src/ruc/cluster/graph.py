@@ -60,21 +60,16 @@ def graph(
     Of more than 20,000 samples a random part is clustered so, and the others join along the graph: 10,000 samples, or
     250 a cluster. Copies of one sample are clustered as one that weighs as much (`ruc.cluster.weighing`).
 
+    Probabilities are the share of the layouts that agree, averaged along the graph.
+
     Parameters
     ----------
     features
         (n_samples, n_features).
-    n_clusters
-        Number of clusters.
     runtime
         The seed, and where to compute.
     neighbors
         Neighbours that were found already, at least 15 of each sample; found here otherwise.
-
-    Returns
-    -------
-    Clustering
-        Probabilities are the share of the layouts that agree, averaged along the graph.
     """
     if len(features) > MOST_SAMPLES:
         return _graph_of_part(features, n_clusters, runtime, neighbors)
@@ -156,10 +151,7 @@ def group_layouts(
 
     A vertex that stands for as many samples as a small group has is a group of its own.
 
-    Returns
-    -------
-    list of numpy.ndarray
-        For each layout (n_vertices,) int64 groups.
+    Returns for each layout (n_vertices,) int64 groups.
     """
     n_vertices = affinity.shape[0]
     n_samples = n_vertices if masses is None else int(masses.sum())

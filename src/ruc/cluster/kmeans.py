@@ -28,23 +28,16 @@ def kmeans(
     Where samples times clusters are more than five million the centres are found on a part of the samples, from as many
     starts as are cheap, and then settle on all of them in a few steps (`ruc.neighbors.centres`).
 
+    Without probabilities: distances to centres say nothing about certainty.
+
     Parameters
     ----------
     features
         (n_samples, n_features).
-    n_clusters
-        Number of clusters.
-    runtime
-        The seed.
     neighbors
         Not looked at.
     n_restarts
         How many k-means++ starts.
-
-    Returns
-    -------
-    Clustering
-        Without probabilities: distances to centres say nothing about certainty.
     """
     if len(features) * n_clusters > MOST_WITH_RESTARTS:
         check_clusterable(features, n_clusters)

@@ -21,14 +21,12 @@ def mixture(
 ) -> Clustering:
     """Cluster by a mixture of Gaussians with a covariance each; the likeliest restart wins.
 
+    With posterior probabilities.
+
     Parameters
     ----------
     features
         (n_samples, n_features).
-    n_clusters
-        Number of clusters.
-    runtime
-        The seed.
     neighbors
         Not looked at.
     n_components
@@ -36,11 +34,6 @@ def mixture(
         full covariance of 512 features has 131,328 entries.
     n_restarts
         How many starts from k-means.
-
-    Returns
-    -------
-    Clustering
-        With posterior probabilities.
     """
     from sklearn.decomposition import PCA  # slow to import: not before the first progress bar
     from sklearn.mixture import GaussianMixture

@@ -29,19 +29,14 @@ def divide(unit: NDArray[np.float32], n_parts: int, runtime: Runtime) -> NDArray
     Small groups of the graph's leading eigenvectors are merged along its edges, at several resolutions; the one
     with the lowest normalised cut is taken, so that a ring or a chain stays in one piece, which k-means cuts in half.
 
+    Returns (n_samples,) int64 in 0 … n_parts-1, the largest part first.
+
     Parameters
     ----------
     unit
         (n_samples, n_features) rows of unit length, at least `n_parts` different ones.
-    n_parts
-        How many parts.
     runtime
         The seed, and where to compute.
-
-    Returns
-    -------
-    labels
-        (n_samples,) int64 in 0 … n_parts-1, the largest part first.
     """
     return _by_size(
         _of_some(unit, n_parts, runtime, partial(_divide, n_parts=n_parts, runtime=runtime)), n_parts
@@ -51,6 +46,8 @@ def divide(unit: NDArray[np.float32], n_parts: int, runtime: Runtime) -> NDArray
 def groups_within(unit: NDArray[np.float32], n_groups: int, runtime: Runtime) -> NDArray[np.int64]:
     """Small groups of samples that lie together in the leading eigenvectors of their neighbours' graph.
 
+    Returns (n_samples,) int64.
+
     Parameters
     ----------
     unit
@@ -59,11 +56,6 @@ def groups_within(unit: NDArray[np.float32], n_groups: int, runtime: Runtime) ->
         How many are wanted; fewer are made where they would have less than six samples.
     runtime
         The seed, and where to compute.
-
-    Returns
-    -------
-    labels
-        (n_samples,) int64.
     """
 
     def of_graph(rows: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -87,12 +87,8 @@ def scan_images(
         A self-supervised one; it is copied.
     neighbors
         Nearest neighbours in its embedding; the nearest 20 count.
-    n_clusters
-        Number of clusters.
     policy
         What weak and strong views may change.
-    runtime
-        Device and seed.
     settings
         How; by default `ScanSettings()`.
     """

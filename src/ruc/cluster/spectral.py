@@ -27,23 +27,18 @@ def spectral(
     Rows of the eigenvectors are scaled to unit length (Ng, Jordan and Weiss 2001). Of K to 1.5 K eigenvectors,
     each times its eigenvalue, those before the largest gap are taken: a cluster may show only in a later one.
 
+    Without probabilities.
+
     Parameters
     ----------
     features
         (n_samples, n_features).
-    n_clusters
-        Number of clusters.
     runtime
         The seed, and where to compute.
     neighbors
         Neighbours that were found already, at least 15 of each sample; found here otherwise.
     n_restarts
         How many k-means++ starts.
-
-    Returns
-    -------
-    Clustering
-        Without probabilities.
 
     Raises
     ------

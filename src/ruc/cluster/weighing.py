@@ -47,8 +47,6 @@ def weighed_graph(
         (n_samples, n_features) rows of unit length.
     copies
         Which of them are copies.
-    runtime
-        Where to compute.
     neighbors
         Neighbours of all samples that were found already.
     """

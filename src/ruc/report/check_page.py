@@ -25,12 +25,7 @@ MOST_OTHERS: Final = 60  # clusters to choose the right one from; of more nobody
 def check_page(run: Run, rows: NDArray[np.int64]) -> str | None:
     """The page as the text of one HTML file; None where the run's images aren't there to be shown.
 
-    Parameters
-    ----------
-    run
-        As it is now.
-    rows
-        The images to ask about, in order.
+    `run`: as it is now. `rows`: the images to ask about, in order.
     """
     data = report_data(run)
     if data.open_thumbnail is None:

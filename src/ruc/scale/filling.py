@@ -21,6 +21,8 @@ def fill(
 ) -> tuple[tuple[str, str], ...]:
     """Do the shards that aren't there, and name what all of them lack.
 
+    Returns (file_name, reason) of what was skipped, in the order of the shards.
+
     Parameters
     ----------
     shards
@@ -33,11 +35,6 @@ def fill(
         Largest share of the rows that may be: as soon as more are, nothing further is done.
     what, verbose
         What is being done, and whether progress is shown.
-
-    Returns
-    -------
-    tuple
-        (file_name, reason) of what was skipped, in the order of the shards.
 
     Raises
     ------

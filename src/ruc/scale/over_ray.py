@@ -28,10 +28,8 @@ class Worker(Protocol):
 def ray_cluster(address: str) -> Iterator[None]:
     """Join a Ray cluster for as long as the block takes, or start one; one that was joined already is used.
 
-    Parameters
-    ----------
-    address
-        "local" (start one on this machine), "auto" (that which runs here), or that of a cluster's head: `host:6379`.
+    `address`: "local" (start one on this machine), "auto" (that which runs here), or that of a cluster's head:
+    `host:6379`.
 
     Raises
     ------

@@ -75,12 +75,7 @@ def shard_folder(output: Path, plan: Mapping[str, Any]) -> Iterator[ShardFolder]
     When it doesn't, those that are finished stay, in `.NAME.unfinished` beside it: the same plan goes on with them, and
     another begins anew.
 
-    Parameters
-    ----------
-    output
-        The folder to make.
-    plan
-        What will be in it.
+    `output`: the folder to make. `plan`: what will be in it.
 
     Raises
     ------
