@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from ruc.belief.calibration import pinned
-from ruc.check.calibrate import LEVEL_SPREAD, N_STEPS, fit_answers
+from ruc.check.calibrate import LEVEL_SPREAD, N_STEPS, fit_answers, without_its_answer
 from ruc.check.checked import HELD_OUT_WORTH
 from ruc.check.coverage import least_probability
 from ruc.check.design import draw, strata
@@ -112,12 +112,15 @@ def run(parts: list[NDArray[np.float32]], truth: Labels, seed: int) -> Outcome:
 
 @dataclass(frozen=True)
 class Answered:
-    """One draw of answers: the rows, their right clusters, and what the run says of all images once it knows them."""
+    """One draw of answers: the rows, their right clusters, what the run says of all images once it knows them, and what
+    of each of these once it knows others of them.
+    """
 
     rows: NDArray[np.int64]
     right: Labels
     confidence: NDArray[np.float32]
     said: NDArray[np.float32]
+    unseen: NDArray[np.float32]
 
 
 def answered(found: Outcome, n_answers: int, seed: int) -> Answered:
@@ -126,13 +129,17 @@ def answered(found: Outcome, n_answers: int, seed: int) -> Answered:
     rows = draw(stratum, found.cluster, np.ones(n, bool), n_answers, seed)
     sizes = np.bincount(stratum)
     weights = (sizes / np.bincount(stratum[rows], minlength=len(sizes)))[stratum[rows]]
-    n_clusters = found.probabilities.shape[1]
-    curve = fit_answers(
-        found.confidence[rows], found.cluster[rows], found.is_right[rows], weights, n_clusters
+    asked = (
+        found.confidence[rows],
+        found.cluster[rows],
+        found.is_right[rows],
+        weights,
+        found.probabilities.shape[1],
     )
-    confidence = curve(found.confidence, found.cluster)
+    confidence = fit_answers(*asked)(found.confidence, found.cluster)
+    unseen = pinned(found.probabilities[rows], found.cluster[rows], without_its_answer(*asked))
     said = pinned(found.probabilities, found.cluster, confidence)
-    return Answered(rows, found.right_cluster[rows], confidence, said)
+    return Answered(rows, found.right_cluster[rows], confidence, said, unseen)
 
 
 @dataclass(frozen=True)
@@ -166,7 +173,7 @@ def after_learning(found: Outcome, n_draws: int) -> Learned:
         cluster = taught.argmax(axis=1)
         cluster[rows] = right
         is_right = cluster == found.right_cluster
-        held = held_out(said[rows], found.features[rows], right)
+        held = held_out(said[rows], found.features[rows], right, given.unseen)
         judged, worth = held.argmax(axis=1) == right, np.full(50, HELD_OUT_WORTH)
 
         def share_of(
@@ -223,7 +230,7 @@ def coverage(found: Outcome, n_answers: int, n_draws: int) -> tuple[float, float
     for seed in range(n_draws):
         given = answered(found, n_answers, seed)
         rest = np.setdiff1d(np.arange(len(found.cluster)), given.rows)
-        of_right = given.said[given.rows, given.right]
+        of_right = given.unseen[np.arange(n_answers), given.right]
         outcomes.append(possible(given.said[rest], of_right, found.right_cluster[rest]))
     covered, n_possible = np.mean(outcomes, axis=0)
     return float(covered), float(n_possible)

@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 from runs import make_checkable
 
-from ruc.check.checked import ASKED, Checked, check_answers, checked_of, with_answers, with_lesson
+from ruc.check.checked import (
+    ASKED,
+    Checked,
+    check_answers,
+    checked_of,
+    with_answers,
+    with_lesson,
+    without_their_answers,
+)
 from ruc.edits import Answer, Merge, apply_edits, follow_edits, undo_edits
 
 
@@ -37,6 +45,28 @@ def test_only_what_was_drawn_says_something_of_others() -> None:
     assert (checked.accuracy.n_answers, checked.n_open, checked.n_beside) == (13, 12, 37)
     assert check_answers(drawn, {run.file_names[1]: True}) is None
     assert check_answers(drawn, {}) is None
+
+
+def test_what_is_said_without_an_answer_doesnt_depend_on_it() -> None:
+    run, is_right = make_checkable()
+    answers = {run.file_names[row]: bool(is_right[row]) for row in range(0, 400, 8)}
+    rows, said = without_their_answers(run, answers)
+    assert rows.tolist() == list(range(0, 400, 8))
+    asked = run.file_names[rows[7]]
+    _, after = without_their_answers(run, answers | {asked: not answers[asked]})
+    np.testing.assert_array_equal(after[7], said[7])
+    assert (
+        np.abs(after - said).max(axis=1) > 1e-4
+    ).sum() > 30  # of 50; it was one of those that judge with it, too
+    own = said[np.arange(50), run.cluster[rows]]
+    assert abs(own.mean() - is_right.mean()) < 0.15 < run.confidence[rows].mean() - is_right.mean()
+
+
+def test_a_single_answer_leaves_what_is_said_of_its_image() -> None:
+    run, _ = make_checkable()
+    rows, said = without_their_answers(run, {run.file_names[3]: False})
+    np.testing.assert_allclose(said, run.probabilities[rows], atol=1e-6)
+    assert without_their_answers(run, {})[1].shape == (0, 4)
 
 
 def test_the_cluster_with_the_most_wrong_is_next() -> None:

@@ -11,6 +11,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ruc.check.folds import folds
+
 # How far levels, slopes and clusters differ between sets of images, as standard deviations of log-odds.
 LEVEL_SPREAD: Final = 1.5
 SLOPE_SPREAD: Final = 0.5
@@ -85,6 +87,23 @@ def fit_answers(
         if np.abs(step).max() < 1e-9:
             break
     return AnswerCalibration(float(values[0]), float(values[1]), tuple(values[2:].tolist()))
+
+
+def without_its_answer(
+    confidence: NDArray[np.floating[Any]],
+    cluster: NDArray[np.int64],
+    is_right: NDArray[np.bool_],
+    weights: NDArray[np.floating[Any]],
+    n_clusters: int,
+) -> NDArray[np.float32]:
+    """(n_answers,) the confidence of each image by a curve fitted to others; parameters as of `fit_answers`."""
+    said = np.array(confidence, np.float32)
+    for asked in folds(len(is_right)):
+        curve = fit_answers(
+            confidence[~asked], cluster[~asked], is_right[~asked], weights[~asked], n_clusters
+        )
+        said[asked] = curve(confidence[asked], cluster[asked])
+    return said
 
 
 def _log_odds(confidence: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

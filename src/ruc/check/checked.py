@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ruc.belief.calibration import pinned
-from ruc.check.calibrate import AnswerCalibration, fit_answers
+from ruc.check.calibrate import AnswerCalibration, fit_answers, without_its_answer
 from ruc.check.design import strata
 from ruc.check.estimate import Share, estimate_share, share_with_known
 from ruc.run_folder import Run
@@ -116,18 +116,15 @@ def check_answers(run: Run, answers: Mapping[str, bool]) -> Checked | None:
     drawn = set(run.notes.get(ASKED, ())) & set(run.file_names)
     is_right = np.array([answers[name] for name in counted], np.bool_)
     stratum = strata(run.confidence, len(rows))
-    sizes = np.bincount(stratum)
-    asked = np.bincount(stratum[rows], minlength=len(sizes))
-    weights = (sizes / np.maximum(asked, 1))[stratum[rows]]
     calibration = fit_answers(
-        run.confidence[rows], run.cluster[rows], is_right, weights, len(run.cluster_names)
+        run.confidence[rows], run.cluster[rows], is_right, _weights(stratum, rows), len(run.cluster_names)
     )
     wrong = np.bincount(
         run.cluster, weights=1 - calibration(run.confidence, run.cluster), minlength=len(run.cluster_names)
     )
     worst = int(wrong.argmax())
     return Checked(
-        accuracy=estimate_share(is_right, stratum[rows], sizes),
+        accuracy=estimate_share(is_right, stratum[rows], np.bincount(stratum)),
         clusters=_of_clusters(run.cluster, rows, is_right),
         n_yes=int(is_right.sum()),
         n_open=len(drawn - answers.keys()),
@@ -136,6 +133,22 @@ def check_answers(run: Run, answers: Mapping[str, bool]) -> Checked | None:
         expected_wrong=float(wrong[worst]),
         calibration=calibration,
     )
+
+
+def without_their_answers(
+    run: Run, answers: Mapping[str, bool]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The rows (n,) of the images whose answers count, and what the others make of each: (n, n_clusters).
+
+    What judges, or promises, must not have seen the answer that it is judged by. Parameters as of `check_answers`.
+    """
+    counted = counted_rows(run, answers)
+    rows = np.array(list(counted.values()), np.int64)
+    is_right = np.array([answers[name] for name in counted], np.bool_)
+    weights = _weights(strata(run.confidence, len(rows)), rows)
+    cluster = run.cluster[rows]
+    confidence = without_its_answer(run.confidence[rows], cluster, is_right, weights, len(run.cluster_names))
+    return rows, pinned(run.probabilities[rows], cluster, confidence)
 
 
 def with_lesson(
@@ -199,6 +212,13 @@ def with_answers(run: Run, checked: Checked) -> Run:
     return replace(
         run, confidence=confidence, probabilities=pinned(run.probabilities, run.cluster, confidence)
     )
+
+
+def _weights(stratum: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(n,) how many images each of those looked at stands for."""
+    sizes = np.bincount(stratum)
+    asked = np.bincount(stratum[rows], minlength=len(sizes))
+    return np.asarray((sizes / np.maximum(asked, 1))[stratum[rows]], np.float64)
 
 
 def _of_clusters(

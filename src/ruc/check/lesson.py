@@ -10,14 +10,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ruc.check.folds import folds
+
 # Standard deviation of the weights. Among 2, 3, 4 and 6 chosen by the likelihood of fifty answers that weren't learned
 # from: best on three of aerial7, blood8, stl10 and waste6, 4 on the other (experiments/LOG.md).
 SPREAD: Final = 6.0
 LEAST: Final = 1e-4  # of a probability, so that its logarithm exists; 0 says it can't be
 N_STEPS: Final = 200
-N_FOLDS: Final = (
-    10  # of answers that judge what was learned from the others: nearly as many as are learned from
-)
 ROWS: Final = 16_384
 
 
@@ -100,10 +99,8 @@ def held_out(
     `unseen`: (n_placed, n_clusters) what is said of each by earlier lessons that hadn't seen it, where there were some.
     """
     unseen = probabilities if unseen is None else unseen
-    fold_of = np.random.default_rng(0).permutation(np.arange(len(right)) % N_FOLDS)
-    said = np.array(unseen, np.float32)  # a single image has no others to learn from
-    for fold in np.unique(fold_of) if len(right) > 1 else ():
-        asked = fold_of == fold
+    said = np.array(unseen, np.float32)
+    for asked in folds(len(right)):
         lesson = learn(probabilities[~asked], features[~asked], right[~asked])
         said[asked] = lesson(unseen[asked], features[asked])
     return said

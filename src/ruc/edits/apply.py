@@ -18,6 +18,7 @@ from ruc.check.checked import (
     counted_rows,
     with_answers,
     with_lesson,
+    without_their_answers,
 )
 from ruc.check.coverage import least_probability, possible_clusters
 from ruc.edits.edit import Answer, Edit, Junk, Learn, Merge, Move, Rename, Split, from_json, to_json
@@ -205,14 +206,18 @@ def merged_places(run: Run) -> tuple[int, ...]:
     return tuple(state.place_of(cluster) for cluster in range(before.n_clusters))
 
 
-def state_of(run: Run, guests: Samples | None = None) -> EditState:
-    """The run's clusters, ready to be edited; the run stays as it is."""
+def state_of(
+    run: Run,
+    guests: Samples | None = None,
+    unseen: tuple[NDArray[np.int64], NDArray[np.float32]] | None = None,
+) -> EditState:
+    """The run's clusters, ready to be edited; the run stays as it is. `unseen` as of `EditState`."""
     own = Samples(run.cluster.copy(), run.probabilities.astype(np.float32), run.features)
     base = (
         np.zeros_like(run.probabilities) if run.initial_probabilities is None else run.initial_probabilities
     )
     initial = Samples(run.initial_cluster.copy(), base.astype(np.float32), None)
-    state = EditState(run.file_names, own, initial, run.cluster_names, junk_clusters(run), guests)
+    state = EditState(run.file_names, own, initial, run.cluster_names, junk_clusters(run), guests, unseen)
     state.merged_into = merged_clusters(run)
     return state
 
@@ -240,9 +245,10 @@ def perform(state: EditState, edits: Iterable[Edit]) -> None:
 def _edited(before: Run, edits: Sequence[Edit], began: Sequence[int]) -> Run:
     """The run as it was before any edit, with these ones, of which each command's begin where `began` says."""
     answers = {edit.file_name: edit for edit in edits if isinstance(edit, Answer)}  # the last one counts
-    checked = check_answers(before, _was_right(before, edits))
+    was_right = _was_right(before, edits)
+    checked = check_answers(before, was_right)
     calibrated = before if checked is None else with_answers(before, checked)
-    state = state_of(calibrated)
+    state = state_of(calibrated, None, without_their_answers(before, was_right))
     perform(state, edits)
     least = None if checked is None else _least_probability(before, answers, state.of_right)
     if checked is not None and state.right_when_held_out:

@@ -76,6 +76,9 @@ class EditState:
         The same samples as they were before RUC; their clusters may be -1 (unknown).
     guests
         New samples, which follow; None: there are none.
+    unseen
+        Rows of images that will be placed by answers, and (n, K) what is said of each without its answer; None: what is
+        said of all.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class EditState:
         names: Sequence[str],
         junk: frozenset[int],
         guests: Samples | None = None,
+        unseen: tuple[NDArray[np.int64], NDArray[np.float32]] | None = None,
     ) -> None:
         self.file_names, self.own, self.initial, self.guests = file_names, own, initial, guests
         self.names = list(names)
@@ -94,6 +98,8 @@ class EditState:
         # seen them: they, and learning from them, need no more.
         self.said_rows = np.empty(0, np.int64)
         self.said, self.unseen = own.part(self.said_rows), own.part(self.said_rows)
+        self.asked_rows, likely = (self.said_rows, self.said.probabilities) if unseen is None else unseen
+        self.asked = Samples(own.cluster[self.asked_rows], likely, None)
         self.right_when_held_out: dict[int, bool] = {}
         self.merged_into: dict[int, int] = {}
         self._rows: dict[str, int] | None = None
@@ -101,7 +107,7 @@ class EditState:
     @property
     def _everyone(self) -> list[Samples]:
         guests = [] if self.guests is None else [self.guests]
-        return [self.own, self.initial, self.said, self.unseen, *guests]
+        return [self.own, self.initial, self.said, self.unseen, self.asked, *guests]
 
     @property
     def by_hand(self) -> NDArray[np.bool_]:
@@ -178,8 +184,12 @@ class EditState:
         shares[others] = _votes(features[others], features[members], parts_of[members], n_parts)
         self._open(len(parts))
         _divide(self.own, cluster, parts_of, shares, first_new)
-        for said in (self.said, self.unseen):
-            _divide(said, cluster, parts_of[self.said_rows], shares[self.said_rows], first_new)
+        for samples, at in (
+            (self.said, self.said_rows),
+            (self.unseen, self.said_rows),
+            (self.asked, self.asked_rows),
+        ):
+            _divide(samples, cluster, parts_of[at], shares[at], first_new)
         # What was in the cluster before RUC is divided as it is now, and each image whole.
         before = np.where(parts_of >= 0, parts_of, 0)
         _divide(self.initial, cluster, before, np.eye(n_parts, dtype=np.float32)[before], first_new)
@@ -252,7 +262,8 @@ class EditState:
         lesson = learn(before, features[rows], right)
         for samples in (self.own, *([] if self.guests is None else [self.guests])):
             _teach(samples, lesson)
-        self.said.probabilities = lesson(self.said.probabilities, features[self.said_rows])
+        for samples, at in ((self.said, self.said_rows), (self.asked, self.asked_rows)):
+            samples.probabilities = lesson(samples.probabilities, features[at])
 
     def check(self, cluster: int) -> None:
         """Raise `InputError` unless there is such a cluster."""
@@ -280,7 +291,10 @@ class EditState:
         """Keep what is said of images before a person places them for the first time."""
         new = rows[~np.isin(rows, self.said_rows)]
         self.said_rows = np.concatenate([self.said_rows, new])
-        self.said, self.unseen = (each.joined(self.own.part(new)) for each in (self.said, self.unseen))
+        unseen = self.own.part(new)
+        _, here, there = np.intersect1d(new, self.asked_rows, return_indices=True)
+        unseen.probabilities[here] = self.asked.probabilities[there]
+        self.said, self.unseen = self.said.joined(self.own.part(new)), self.unseen.joined(unseen)
 
     def place_of(self, cluster: int) -> int:
         """Where the images of a cluster are now."""
