@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from ruc.errors import InputError
 from ruc.given_features import BLOCK_ROWS, Loaded, load_named
 from ruc.neighbors.centres import find_centres, nearest_centres
+from ruc.readers import count_parquet
 from ruc.runtime import Runtime
 from ruc.tables.embeddings import holds_embeddings, shard_files
+from ruc.tables.kinds import kind_of
 
 logger = logging.getLogger(__name__)
 
@@ -55,8 +57,7 @@ def balanced_sample(path: Path, n_wanted: int, runtime: Runtime) -> Sample:
     InputError
         As `load_named` does, or shards are of different widths.
     """
-    sizes = [len(block.values) for block in _blocks(path)]
-    n_all = sum(sizes)
+    n_all = _count(path)
     if n_wanted >= n_all:
         return _pick(path, np.arange(n_all), n_all)
     generator = np.random.default_rng(runtime.numpy_seed("part to fit on"))
@@ -100,6 +101,13 @@ def _pick(path: Path, rows: NDArray[np.int64], n_all: int) -> Sample:
         )
         first = end
     return Sample(np.concatenate(values), tuple(names), n_all)
+
+
+def _count(path: Path) -> int:
+    """How many samples there are; of shards by what they say, without reading them."""
+    if holds_embeddings(path) and all(kind_of(shard) == "Parquet" for shard in shard_files(path)):
+        return sum(map(count_parquet, shard_files(path)))
+    return sum(len(block.values) for block in _blocks(path))
 
 
 def _blocks(path: Path) -> Iterator[Loaded]:

@@ -82,6 +82,14 @@ def load_parquet(path: Path) -> "pa.Table":
         return _with_headings_once(parquet.ParquetFile(path).read())
 
 
+def count_parquet(path: Path) -> int:
+    """How many rows a Parquet file has."""
+    import pyarrow.parquet as parquet
+
+    with _understood(path, "Parquet"):
+        return int(parquet.read_metadata(path).num_rows)
+
+
 def load_feather(path: Path) -> "pa.Table":
     """The table of one Feather or Arrow file."""
     import pyarrow.feather as feather

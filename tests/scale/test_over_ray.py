@@ -204,6 +204,26 @@ def test_what_a_worker_says_is_said(ray_nodes, run, folder, tmp_path):
         predict_to_shards(Request(run, None, (str(tmp_path / "f.parquet"),)), tmp_path / "all", "auto", CPU)
 
 
+def test_a_damaged_shard_is_named(in_this_process, run, tmp_path):
+    rows = np.ones((50, 1280), np.float32) + np.arange(50, dtype=np.float32)[:, None]
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), 1280)
+    (tmp_path / "shards").mkdir()
+    for number in range(3):
+        parquet.write_table(pa.table({"embedding": vectors}), tmp_path / "shards" / f"{number}.parquet")
+    whole = (tmp_path / "shards" / "1.parquet").read_bytes()
+    arguments = (run, None, str(tmp_path / "shards"), tmp_path / "all", "auto", CPU, 0.1, False, None, 300)
+    for damaged in (
+        whole[: len(whole) // 2],
+        whole[:50] + bytes(2000) + whole[2050:],
+    ):  # without its end; within
+        (tmp_path / "shards" / "1.parquet").write_bytes(damaged)
+        with pytest.raises(InputError, match=r"1\.parquet"):
+            predict_to_shards(*arguments)
+        assert not (tmp_path / "all").exists()
+    (tmp_path / "shards" / "1.parquet").write_bytes(whole)
+    assert predict_to_shards(*arguments).n_samples == 150
+
+
 def test_an_embedder_that_learns_is_refused(folder, tmp_path):
     settings = make_settings({"source": str(folder), "embedder": "contrastive"})
     with pytest.raises(

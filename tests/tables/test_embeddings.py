@@ -79,6 +79,18 @@ def test_what_is_no_embedding_is_refused(tmp_path: Path, columns, message: str) 
         load_named(tmp_path / "f.parquet")
 
 
+def test_a_part_that_is_unfinished_is_not_passed_over(tmp_path: Path) -> None:
+    for place in ("1", ".2.unfinished/shards"):
+        (tmp_path / place).mkdir(parents=True)
+        parquet.write_table(
+            pa.table({"embedding": lists(pa.list_(pa.float32()))}), tmp_path / place / "a.parquet"
+        )
+    with pytest.raises(InputError, match=r"\.2\.unfinished is unfinished; expected whole shards"):
+        read_embeddings(tmp_path)
+    (tmp_path / ".2.unfinished").rename(tmp_path / "2")
+    assert len(read_embeddings(tmp_path).values) == 10
+
+
 def test_shards_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is a folder without"):
         load_named(tmp_path)

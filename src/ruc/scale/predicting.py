@@ -13,6 +13,7 @@ from ruc.doors.predict import FinishedRun, Request
 from ruc.edits import junk_clusters, run_id
 from ruc.errors import InputError, NothingToClusterError, UsageError
 from ruc.pipeline import fingerprint
+from ruc.readers import count_parquet
 from ruc.runtime import Runtime
 from ruc.scale.filling import fill
 from ruc.scale.images import image_shards, source_of, why_skipped
@@ -108,15 +109,13 @@ def predict_to_shards(request: Request, output: Path, address: str, runtime: Run
 
 def _feature_shards(folder: Path) -> list[dict[str, Any]]:
     """What workers are given of a folder of features: a file each."""
-    from pyarrow import parquet
-
     if not holds_embeddings(folder):
         raise InputError(
             f"--features {folder} with --ray: no such folder, and no Parquet file; expected shards with embeddings, as "
             "`ruc embed -o folder` writes them"
         )
     files = shard_files(folder)
-    sizes = [parquet.read_metadata(file).num_rows for file in files]
+    sizes = [count_parquet(file) for file in files]
     firsts = accumulate(sizes[:-1], initial=0)
     return [
         {"number": number, "n_rows": size, "path": os.fsencode(file.absolute()), "first": first}

@@ -54,15 +54,27 @@ def shard_files(path: Path) -> list[Path]:
     Raises
     ------
     InputError
-        There is none.
+        There is none, or `ruc embed --ray` has left some unfinished.
     """
-    shards = sorted(part for part in path.rglob("*.parquet") if part.is_file()) if path.is_dir() else [path]
-    shards = [shard for shard in shards if not shard.name.startswith(("_", ".", "skipped"))]
+    if not path.is_dir():
+        return [path]
+    if (unfinished := next(path.rglob(".*.unfinished"), None)) is not None:
+        raise InputError(
+            f"--features {path}: {unfinished.name} is unfinished; expected whole shards: give the command that "
+            "makes it again, or remove it"
+        )
+    shards = sorted(part for part in path.rglob("*.parquet") if part.is_file() and not _is_other(path, part))
     if not shards:
         raise InputError(
             f"--features {path}: is a folder without .parquet files; expected shards with file_name and embedding"
         )
     return shards
+
+
+def _is_other(folder: Path, part: Path) -> bool:
+    """Whether it is hidden, or a table beside the shards."""
+    inside = part.relative_to(folder).parts
+    return part.name.startswith(("_", "skipped")) or any(name.startswith(".") for name in inside)
 
 
 def read_embeddings(path: Path) -> Embeddings:
