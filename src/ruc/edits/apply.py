@@ -22,7 +22,8 @@ from ruc.check.checked import (
 )
 from ruc.check.coverage import least_probability, possible_clusters
 from ruc.edits.edit import Answer, Edit, Junk, Learn, Merge, Move, Rename, Split, from_json, to_json
-from ruc.edits.state import EditState, Samples
+from ruc.edits.samples import Samples
+from ruc.edits.state import EditState
 from ruc.errors import InputError
 from ruc.marks import N_NEAREST, doubt_of, review_rows
 from ruc.run_folder import Run

@@ -2,69 +2,17 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ruc.check.lesson import LEAST, Lesson, held_out, learn
-from ruc.edits.nearest import N_NEAREST, nearest_images
+from ruc.check.lesson import LEAST, held_out, learn
+from ruc.edits.samples import Samples, equals, shares_of_members, shares_of_others
 from ruc.errors import InputError, UsageError
 
 # Control characters, which XML has no way to write, and halves of characters, which UTF-8 has none for.
 UNWRITABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-
-SAME = 1e-3  # of a feature vector's length: nearer ones are the same image, decoded again
-ROWS = 1024
-
-
-@dataclass
-class Samples:
-    """Samples whose clusters follow the edits; the arrays are changed in place or replaced.
-
-    Attributes
-    ----------
-    cluster
-        (n,) int64.
-    probabilities
-        (n, K) float32, K growing with the clusters.
-    features
-        (n, n_features) unit-norm rows, or None where no edit needs them.
-    placed
-        (n,) bool: put where it is by a person, for certain.
-    """
-
-    cluster: NDArray[np.int64]
-    probabilities: NDArray[np.float32]
-    features: NDArray[np.float32] | None
-    placed: NDArray[np.bool_] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.placed = np.zeros(len(self.cluster), np.bool_)
-
-    @cached_property
-    def nearest(self) -> NDArray[np.int64]:
-        """(n, 12) the nearest of the samples to each; raises `InputError` without features."""
-        return nearest_images(_needed(self))
-
-    @property
-    def confidence(self) -> NDArray[np.float32]:
-        """(n,) the probability of each sample's cluster."""
-        return self.probabilities[np.arange(len(self.cluster)), self.cluster]
-
-    def part(self, rows: NDArray[np.int64]) -> "Samples":
-        """A copy of some of the samples, without features."""
-        return Samples(self.cluster[rows], self.probabilities[rows], None)
-
-    def joined(self, others: "Samples") -> "Samples":
-        """These and others, without features."""
-        both = (
-            np.concatenate([self.cluster, others.cluster]),
-            np.concatenate([self.probabilities, others.probabilities]),
-        )
-        return Samples(*both, None)
 
 
 class EditState:
@@ -177,32 +125,32 @@ class EditState:
         parts_of = np.full(len(stayed), -1)
         for number, rows in enumerate((np.flatnonzero(stayed), *rows_of)):
             parts_of[rows] = number
-        features, members = _needed(self.own), np.flatnonzero(parts_of >= 0)
+        features, members = self.own.known_features, np.flatnonzero(parts_of >= 0)
         shares = np.zeros((len(stayed), n_parts), np.float32)
         shares[members] = shares_of_members(parts_of, members, self.own.nearest, n_parts)
         others = np.flatnonzero(parts_of < 0)
-        shares[others] = _votes(features[others], features[members], parts_of[members], n_parts)
+        shares[others] = shares_of_others(features[others], features[members], parts_of[members], n_parts)
         self._open(len(parts))
-        _divide(self.own, cluster, parts_of, shares, first_new)
+        self.own.divide(cluster, parts_of, shares, first_new)
         for samples, at in (
             (self.said, self.said_rows),
             (self.unseen, self.said_rows),
             (self.asked, self.asked_rows),
         ):
-            _divide(samples, cluster, parts_of[at], shares[at], first_new)
+            samples.divide(cluster, parts_of[at], shares[at], first_new)
         # What was in the cluster before RUC is divided as it is now, and each image whole.
         before = np.where(parts_of >= 0, parts_of, 0)
-        _divide(self.initial, cluster, before, np.eye(n_parts, dtype=np.float32)[before], first_new)
+        self.initial.divide(cluster, before, np.eye(n_parts, dtype=np.float32)[before], first_new)
         if self.guests is not None:
-            guests = _needed(self.guests)
-            guest_shares = _votes(guests, features[members], parts_of[members], n_parts)
+            guests = self.guests.known_features
+            guest_shares = shares_of_others(guests, features[members], parts_of[members], n_parts)
             guest_parts = guest_shares.argmax(axis=1)
-            known, which = _equals(guests, features)
+            known, which = equals(guests, features)
             guest_shares[known] = shares[which]
             guest_parts[known] = np.where(
                 parts_of[which] >= 0, parts_of[which], guest_shares[known].argmax(axis=1)
             )
-            _divide(self.guests, cluster, guest_parts, guest_shares, first_new)
+            self.guests.divide(cluster, guest_parts, guest_shares, first_new)
 
     def move(self, file_names: Sequence[str], cluster: int) -> None:
         """Images into a cluster that is there or is the next new one, for certain; new samples that equal them too."""
@@ -211,10 +159,10 @@ class EditState:
             self._open(1)
         self.check(cluster)
         self._remember(rows)
-        _place(self.own, rows, cluster)
+        self.own.place(rows, cluster)
         if self.guests is not None:
-            known, _ = _equals(_needed(self.guests), _needed(self.own)[rows])
-            _place(self.guests, known, cluster)
+            known, _ = equals(self.guests.known_features, self.own.known_features[rows])
+            self.guests.place(known, cluster)
 
     def answer(self, file_name: str, asked: int, right: int | None) -> None:
         """An image into the cluster where it belongs; None: not to the one that was asked about, so to another."""
@@ -229,10 +177,10 @@ class EditState:
                 f"{file_name!r} doesn't belong to cluster {asked}, and there is no other; expected two clusters or "
                 "more: move it to a new one in the report"
             )
-        _expel(self.own, rows, asked, others)
+        self.own.expel(rows, asked, others)
         if self.guests is not None:
-            known, _ = _equals(_needed(self.guests), _needed(self.own)[rows])
-            _expel(self.guests, known, asked, others)
+            known, _ = equals(self.guests.known_features, self.own.known_features[rows])
+            self.guests.expel(known, asked, others)
 
     def learn(self) -> None:
         """The images that a person placed say where those belong that look like them; they themselves stay.
@@ -247,7 +195,7 @@ class EditState:
                 f"{len(rows)} images placed by a person, all of them where they were; expected some that were wrong "
                 "and the cluster they belong to: click on it in `ruc check`, or fill the column label"
             )
-        features = _needed(self.own)
+        features = self.own.known_features
         gone = list(self.merged_into)
         before, unseen = (
             np.maximum(each, np.float32(LEAST))
@@ -261,7 +209,7 @@ class EditState:
         self.unseen.probabilities[placed] = held
         lesson = learn(before, features[rows], right)
         for samples in (self.own, *([] if self.guests is None else [self.guests])):
-            _teach(samples, lesson)
+            samples.teach(lesson)
         for samples, at in ((self.said, self.said_rows), (self.asked, self.asked_rows)):
             samples.probabilities = lesson(samples.probabilities, features[at])
 
@@ -307,99 +255,3 @@ class EditState:
             self.names.append(str(len(self.names)))
         for samples in self._everyone:
             samples.probabilities = np.pad(samples.probabilities, ((0, 0), (0, n_new)))
-
-
-def shares_of_members(
-    parts_of: NDArray[np.int64], members: NDArray[np.int64], nearest: NDArray[np.int64], n_parts: int
-) -> NDArray[np.float32]:
-    """To what share each image of a cluster that is divided belongs to each part: its own vote and its nearest images'.
-
-    Of a small part as many of them vote as it could have.
-
-    `parts_of`: (n,) the part of each image, -1 outside of the cluster. `nearest`: (n, m) the nearest images of each.
-    """
-    n_votes = max(1, int(np.bincount(parts_of[members], minlength=n_parts).min()) - 1)
-    votes = (parts_of[nearest[members, :n_votes]][:, :, None] == np.arange(n_parts)).sum(axis=1)
-    votes[np.arange(len(members)), parts_of[members]] += 1
-    return np.asarray(votes / votes.sum(axis=1, keepdims=True), np.float32)
-
-
-def _votes(
-    features: NDArray[np.float32],
-    members: NDArray[np.float32],
-    parts_of_members: NDArray[np.int64],
-    n_parts: int,
-) -> NDArray[np.float32]:
-    """Of the nearest images of the divided cluster, how many are in each part: (n, n_parts) shares."""
-    n_votes = min(N_NEAREST, int(np.bincount(parts_of_members, minlength=n_parts).min()))
-    shares = np.empty((len(features), n_parts), np.float32)
-    for start in range(0, len(features), ROWS):
-        similarities = features[start : start + ROWS] @ members.T
-        nearest = np.argpartition(-similarities, n_votes - 1, axis=1)[:, :n_votes]
-        votes = (parts_of_members[nearest][:, :, None] == np.arange(n_parts)).mean(axis=1)
-        shares[start : start + ROWS] = votes
-    return shares
-
-
-def _divide(
-    samples: Samples,
-    cluster: int,
-    parts: NDArray[np.int64],
-    shares: NDArray[np.float32],
-    first_new: int,
-) -> None:
-    """Part 0 stays in the cluster, part i becomes `first_new + i - 1`; probabilities are divided by the shares."""
-    columns = [cluster, *range(first_new, first_new + shares.shape[1] - 1)]
-    samples.probabilities[:, columns] = samples.probabilities[:, [cluster]] * shares
-    inside = np.flatnonzero((samples.cluster == cluster) & (parts > 0))
-    samples.cluster[inside] = first_new + parts[inside] - 1
-
-
-def _place(samples: Samples, rows: NDArray[Any], cluster: int) -> None:
-    samples.probabilities[rows] = 0
-    samples.probabilities[rows, cluster] = 1
-    samples.cluster[rows] = cluster
-    samples.placed[rows] = True
-
-
-def _teach(samples: Samples, lesson: Lesson) -> None:
-    """What a lesson says of all but those that a person placed."""
-    taught = lesson(samples.probabilities, _needed(samples))
-    samples.probabilities = np.where(samples.placed[:, None], samples.probabilities, taught)
-    samples.cluster = np.where(samples.placed, samples.cluster, taught.argmax(axis=1))
-
-
-def _expel(samples: Samples, rows: NDArray[Any], cluster: int, others: Sequence[int]) -> None:
-    """Out of a cluster, into the likeliest of the others; nothing is said of how likely each of those is."""
-    samples.probabilities[rows, cluster] = 0
-    places = np.ix_(rows, np.asarray(others))
-    left = samples.probabilities[places]
-    total = left.sum(axis=1, keepdims=True)
-    left = np.where(total > 0, left / np.where(total > 0, total, 1), np.float32(1 / len(others)))
-    samples.probabilities[places] = left
-    samples.placed[rows] = False
-    samples.cluster[rows] = np.asarray(others)[left.argmax(axis=1)]
-
-
-def _equals(
-    features: NDArray[np.float32], those: NDArray[np.float32]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows that are one of those, up to rounding, and which one each of them is."""
-    from scipy.spatial.distance import cdist
-
-    found, which = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    for start in range(0, len(features) if len(those) else 0, ROWS):
-        distances = cdist(features[start : start + ROWS], those)
-        nearest = distances.argmin(axis=1)
-        same = np.flatnonzero(distances.min(axis=1) <= SAME)
-        found.append(start + same)
-        which.append(nearest[same])
-    return np.concatenate(found), np.concatenate(which)
-
-
-def _needed(samples: Samples) -> NDArray[np.float32]:
-    if samples.features is None:
-        raise InputError(
-            "features missing; expected those of the samples: clusters were split or changed by hand"
-        )
-    return samples.features

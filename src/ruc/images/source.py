@@ -3,12 +3,11 @@
 import logging
 import os
 import stat
-import tarfile
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,12 +16,11 @@ from numpy.typing import NDArray
 from ruc.errors import InputError, NothingToClusterError
 from ruc.images.archives import PARQUET, SUFFIXES_OF_PACKED, first_texts, image_column, packed_images
 from ruc.images.formats import HEADER_BYTES, RAW_SUFFIXES, SUFFIXES, has_image_signature
+from ruc.images.listed import are_files, files_of_table
 from ruc.images.packed import RowReader, Stored, TarMember, file_of
 from ruc.images.reading import READING, Reading
-from ruc.tables.arrays import read_array
-from ruc.tables.kinds import kind_of
-from ruc.tables.names import FILE_NAME, heading_of_names
-from ruc.tables.table import Table, is_table, read_table
+from ruc.images.stacks import checked_stack, read_stack
+from ruc.tables.table import is_table
 
 if TYPE_CHECKING:
     from ruc.images.measures import Measured
@@ -32,9 +30,6 @@ Images = str | Path | Sequence[str | Path] | NDArray[Any]
 
 logger = logging.getLogger(__name__)
 
-FILES_LOOKED_AT = 100  # of a column, to see whether it holds files
-ARRAYS = ("npy", "npz", "safetensors", "MATLAB")
-LARGE_STACK = 256 * 1024 * 1024  # bytes of images that are mapped rather than read
 LINKS_OUT = "links that lead out of the folder"
 
 
@@ -131,41 +126,24 @@ def find_images(source: Images | ImageSource) -> ImageSource:
         return _from_list(source)
     path = Path(source)
     if path.is_dir():
-        return _from_table(path) if is_table(path) and not _is_packed(path) else _from_folder(path)
+        return (
+            _from_paths(*files_of_table(path))
+            if is_table(path) and not _is_packed(path)
+            else _from_folder(path)
+        )
     if path.is_file() and _is_packed(path):
         return _from_packed(path, path.parent, [path], Counter())
     if is_table(path) and path.is_file():
-        return _from_table(path)
+        return _from_paths(*files_of_table(path))
     if path.is_file():
-        return _from_array(_stack(path))
+        return _from_array(read_stack(path))
     raise InputError(
         f"images {str(source)!r} does not exist; expected a folder, or a CSV or Parquet table with file_name"
     )
 
 
-def _stack(path: Path) -> NDArray[Any]:
-    """The images that a .npy or the like holds; raises `InputError` where it's another kind of file."""
-    try:
-        kind = kind_of(path)
-        with path.open("rb") as file:
-            is_image = has_image_signature(file.read(HEADER_BYTES))
-            is_tar = tarfile.is_tarfile(path)
-    except OSError as error:
-        raise InputError(
-            f"images {str(path)!r} cannot be read ({error.strerror}); expected a file that you may read"
-        ) from error
-    if kind in ARRAYS:
-        return read_array(path, LARGE_STACK)
-    what = (
-        "a single image"
-        if is_image
-        else "a tar archive that is compressed, or called otherwise: decompress it, and call it .tar"
-        if is_tar
-        else f"a file ({kind or path.suffix})"
-    )
-    raise InputError(
-        f"images {str(path)!r} is {what}; expected a folder, a CSV or Parquet table with file_name, or a .npy of images"
-    )
+def _from_array(array: NDArray[Any]) -> ImageSource:
+    return ImageSource(tuple(str(row) for row in range(len(array))), checked_stack(array))
 
 
 def _from_folder(folder: Path) -> ImageSource:
@@ -228,7 +206,7 @@ def _is_packed(path: Path) -> bool:
         return suffix in SUFFIXES_OF_PACKED
     try:
         texts = first_texts(path)
-        is_list = any(_are_files(cells, path.resolve().parent) for cells in texts.values())
+        is_list = any(are_files(cells, path.resolve().parent) for cells in texts.values())
         return not is_list and image_column(path) is not None
     except InputError:
         raise
@@ -309,70 +287,6 @@ def _from_list(paths: Sequence[str | Path]) -> ImageSource:
     return _from_paths([path.relative_to(common).as_posix() for path in absolute], absolute)
 
 
-def _from_table(path: Path) -> ImageSource:
-    table = read_table(path)
-    folder = path.resolve().parent
-    is_list = [heading for heading in table.columns if heading and _is_file(folder, heading)]
-    if is_list and len(table.columns) > 1:
-        raise InputError(
-            f"{str(path)!r}: its first line names the file {is_list[0]!r} instead of columns; expected headings in the "
-            "first line, as file_name"
-        )
-    if is_list:
-        logger.info("%s: its first line is a file: all lines are taken for files, without heading", path)
-        names = [name.strip() for name in (is_list[0], *table.columns[is_list[0]]) if name.strip()]
-    else:
-        names = _names_of(table, folder)
-    names = [PurePosixPath(name.replace("\\", "/")).as_posix() for name in names]
-    return _from_paths(names, [folder / name for name in names])
-
-
-def _names_of(table: Table, folder: Path) -> list[str]:
-    """The cells of the column of names, which must be in every row but those of a spreadsheet without anything."""
-    heading = _heading(table, folder)
-    names = [name.strip() for name in table.columns[heading]]
-    filled = [
-        row for row, name in enumerate(names) if name or any(cells[row] for cells in table.columns.values())
-    ]
-    empty = next((row for row in filled if not names[row]), None)
-    if empty is not None:
-        raise InputError(
-            f"{table.source!r}, {table.places[empty]}: has no {heading}; expected one in every row"
-        )
-    return [names[row] for row in filled]
-
-
-def _heading(table: Table, folder: Path) -> str:
-    """`file_name`, or the one column of which each value is a file."""
-    if FILE_NAME in table.columns:
-        return FILE_NAME
-    files = [heading for heading, cells in table.columns.items() if _are_files(cells, folder)]
-    chosen = heading_of_names(files) or (files[0] if len(files) == 1 else None)
-    if chosen is None:
-        others = "".join(f", and {name!r} of {kind}" for name, kind in table.unusable.items())
-        raise InputError(
-            f"{table.source!r} has the columns {list(table.columns)}{others}; expected one called file_name, or one "
-            "whose values are files, relative to the table's folder: images within a table have to be written as files"
-        )
-    logger.info("%s: the column %r is taken for file_name, since its values are files", table.source, chosen)
-    return chosen
-
-
-def _are_files(cells: Sequence[str], folder: Path) -> bool:
-    """Whether most of them are; the others may be gone."""
-    names = [cell.strip() for cell in cells if cell.strip()]
-    some = names[:: max(1, len(names) // FILES_LOOKED_AT)]
-    n_there = sum(_is_file(folder, name) for name in some)
-    return bool(some) and n_there > len(some) / 2
-
-
-def _is_file(folder: Path, name: str) -> bool:
-    try:
-        return (folder / name.strip().replace("\\", "/")).is_file()
-    except (OSError, ValueError):  # too long for a name, or with a zero byte
-        return False
-
-
 def _from_paths(names: list[str], paths: Sequence[Stored]) -> ImageSource:
     if not names:
         raise NothingToClusterError("the list of images is empty; expected at least one file")
@@ -389,45 +303,3 @@ def _from_paths(names: list[str], paths: Sequence[Stored]) -> ImageSource:
 def _printable(name: str) -> str:
     """Names that are no valid Unicode (old archives) with their stray bytes escaped; others unchanged."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _from_array(array: NDArray[Any]) -> ImageSource:
-    expected = "expected (n, H, W) or (n, H, W, C) with C in 1, 3, 4"
-    if array.ndim not in (3, 4) or (array.ndim == 4 and array.shape[3] not in (1, 3, 4)):
-        first = array.ndim == 4 and array.shape[1] in (1, 3, 4)
-        remedy = "; channels come last: array.transpose(0, 2, 3, 1)" if first else ""
-        raise InputError(f"an array of images has the shape {array.shape}; {expected}{remedy}")
-    if array.ndim == 3 and array.shape[2] in (1, 3, 4):
-        raise InputError(
-            f"an array of the shape {array.shape} looks like a single image; {expected}: array[None]"
-        )
-    if len(array) == 0 or 0 in array.shape:
-        raise NothingToClusterError(f"an array of the shape {array.shape} holds no image; {expected}")
-    if np.issubdtype(array.dtype, np.floating):
-        low, high = float(array.min()), float(array.max())
-        if not (low >= 0 and high <= 1):  # also when there is a NaN
-            raise InputError(f"an array of float images spans [{low:g}, {high:g}]; expected values in [0, 1]")
-    elif array.dtype.kind == "u" and array.dtype.itemsize == 2:
-        array = array.astype(
-            np.uint16, copy=False
-        )  # of this machine's byte order: FITS, IDX and HDF5 have the other
-    elif array.dtype not in (np.uint8, np.bool_):
-        raise InputError(
-            f"an array of images has the type {array.dtype}; expected uint8, uint16, bool or float in [0, 1]: "
-            f"{_remedy(array)}"
-        )
-    return ImageSource(tuple(str(row) for row in range(len(array))), array)
-
-
-def _remedy(array: NDArray[Any]) -> str:
-    """What keeps the values: to cast those beyond 255 to uint8 would wrap them round."""
-    if array.dtype.kind not in "iu":
-        return "convert it to one of these"
-    low, high = int(array.min()), int(array.max())
-    for kind in (np.uint8, np.uint16):
-        if low >= 0 and high <= np.iinfo(kind).max:
-            return f"its values, {low} to {high}, fit into array.astype(np.{kind.__name__})"
-    return (
-        f"its values are {low} to {high}; bring them to 0 … 1 by what they mean, as "
-        f"((array - {low}) / {high - low}).astype(np.float32)"
-    )
