@@ -56,6 +56,18 @@ def test_a_bug_keeps_its_traceback() -> None:
     assert last_line(RuntimeError("mat1 and mat2 shapes cannot be multiplied")) is None
 
 
+@pytest.mark.parametrize("place", ["ruc.cli.app", "typer.core.TyperGroup.parse_args"])
+def test_ctrl_c_before_a_command_has_begun(
+    place: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(place, stop)
+    assert ruc("info", "run") == 130
+    assert capsys.readouterr().err == "ruc: " + str(last_line(KeyboardInterrupt())[0]) + "\n"
+
+
 @pytest.mark.parametrize(
     ("raised", "status", "words"),
     [(KeyboardInterrupt, 130, "interrupted"), (MemoryError, 1, "too little memory")],

@@ -21,6 +21,12 @@ WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}
 class _Commands(Group):
     """Every command ends in a result, or in a line that says the true cause."""
 
+    def make_context(self, *given: Any, **more: Any) -> Any:
+        try:
+            return super().make_context(*given, **more)
+        except KeyboardInterrupt as error:  # which typer would end in silence
+            raise typer.Exit(_end(error, bool(more.get("obj")))) from None
+
     def invoke(self, ctx: Any) -> Any:
         set_logging(quiet=True)
         try:
@@ -94,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     is_debugging = without_debug != arguments
     try:
         app(without_debug, prog_name="ruc", obj=is_debugging)
-    except OSError as error:  # of --version and --help, which are no commands
+    except (OSError, KeyboardInterrupt) as error:  # of --version and --help, and before any command begins
         sys.exit(_end(error, is_debugging))
 
 

@@ -251,6 +251,13 @@ def test_names_that_are_missing_or_given_twice(tmp_path):
         find_images(tmp_path / "a.parquet")
 
 
+def test_a_list_with_a_heading_twice_is_a_list(tmp_path):
+    twice = pa.table([["a.png"], ["b.png"]], names=["file_name", "file_name"])
+    parquet.write_table(twice, tmp_path / "a.parquet")
+    with pytest.raises(InputError, match="2 columns have the name 'file_name'"):
+        find_images(tmp_path / "a.parquet")
+
+
 def test_shards_without_images_say_what_they_hold(tmp_path):
     parquet.write_table(pa.table({"a": [1]}), tmp_path / "a.parquet")
     with tarfile.open(tmp_path / "b.tar", "w") as archive:

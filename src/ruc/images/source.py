@@ -20,6 +20,7 @@ from ruc.images.listed import are_files, files_of_table
 from ruc.images.packed import RowReader, Stored, TarMember, file_of
 from ruc.images.reading import READING, Reading
 from ruc.images.stacks import checked_stack, read_stack
+from ruc.readers import FAILURES
 from ruc.tables.table import is_table
 
 if TYPE_CHECKING:
@@ -210,7 +211,7 @@ def _is_packed(path: Path) -> bool:
         return not is_list and image_column(path) is not None
     except InputError:
         raise
-    except (OSError, ValueError):  # which reading it as a table will say
+    except FAILURES:  # which reading it as a table will say
         return False
 
 
