@@ -49,7 +49,7 @@ METHOD = {
 }  # fmt: skip
 FIT = METHOD | {
     "runtime", "readers", "embedding", "embedded_views", "given_features", "balanced_sample", "initial_clustering",
-    "pipeline", "estimators",
+    "fingerprint", "pipeline", "estimators",
 }  # fmt: skip
 SCORING_NAMES = {
     "linear_sum_assignment", "accuracy_score", "normalized_mutual_info_score", "adjusted_rand_score",

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from ruc.errors import NothingToClusterError, RunFolderError
+from ruc.fingerprint import fingerprint
 from ruc.images.source import find_images
 from ruc.neighbors.companions import find_companions
 from ruc.networks import State
-from ruc.pipeline import check_enough, fingerprint, run_to_folder
+from ruc.pipeline import check_enough, run_to_folder
 from ruc.report.data import report_data
 from ruc.run_folder import Checkpoints, read_run
 from ruc.settings import Settings, make_settings

@@ -4,13 +4,9 @@ Data flows one way: each stage takes what the one before returned. An interrupte
 checkpoints of the stages that were finished.
 """
 
-import hashlib
-import json
 import logging
-import os
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +21,8 @@ from ruc.embed.scratch import choose_policy
 from ruc.embedded_views import embed_views
 from ruc.embedding import Embedding, EmbedTask, check_embedders, embed_images
 from ruc.errors import NothingToClusterError, UsageError
-from ruc.given_features import given_features, names_file, read_features
+from ruc.fingerprint import fingerprint, stage_fingerprints
+from ruc.given_features import given_features, read_features
 from ruc.image_space import packaged_names, space_of_packaged, what_is_retrained
 from ruc.images.load import choose_size, content_hashes
 from ruc.images.measures import Measured
@@ -58,10 +55,6 @@ from ruc.runtime import Runtime
 from ruc.settings import Settings, provenance
 
 logger = logging.getLogger(__name__)
-
-LATER_FILES = ("labels", "probabilities", "base")
-# What the embedding doesn't depend on.
-AFTER_FEATURES = (*LATER_FILES, "n_clusters", "space", "refine", "review", "excel_safe")
 
 
 @dataclass(frozen=True)
@@ -124,7 +117,7 @@ def run_to_folder(settings: Settings, overwrite: bool, verbose: bool, cache: Cac
     folder = Path(settings.output)
     runtime = Runtime(settings.device, settings.seed, verbose)
     refuse_settings(settings, runtime)
-    check_output(folder, _with_absolute_paths(settings), overwrite)
+    check_output(folder, settings.with_absolute_paths(), overwrite)
     source = find_images(settings.source) if settings.source else None
     inputs = fingerprint(settings, source)
     if not overwrite and (done := finished_run(folder, inputs)) is not None:
@@ -263,7 +256,7 @@ def as_run(job: Job, stages: Stages, hashes: list[str] | None = None) -> Outcome
     embedded, base, space, repaired = stages.embedded, stages.base, stages.space, stages.repaired
     reading = {} if source is None else source.reading.to_config()
     resolved = {
-        **_with_absolute_paths(settings),
+        **settings.with_absolute_paths(),
         "n_clusters": base.clustering.n_clusters,
         "embedder": _embedder_taken(settings, embedded),
         "image_size": settings.image_size
@@ -334,52 +327,6 @@ def _stable_levels(stages: Stages, seed: int) -> list[int]:
     nearest = stages.neighbors.indices[:, :N_NEAREST]
     tree = grow_tree(stages.repaired.labels, stages.embedded.features, nearest, seed=seed)
     return list(tree.stable_levels())
-
-
-def stage_fingerprints(settings: Settings, source: ImageSource | None) -> dict[str, str]:
-    """Of each stage that leaves a checkpoint."""
-    of_all = fingerprint(settings, source)
-    of_features = fingerprint(
-        settings, source, without=AFTER_FEATURES if not is_checkpoint(settings.base) else ()
-    )
-    of_stage = dict.fromkeys(("embedding", "embedder", "learning to embed"), of_features)
-    return {**of_stage, "base": of_all, "refine": of_all}
-
-
-def fingerprint(settings: Settings, source: ImageSource | None, without: Collection[str] = ()) -> str:
-    """Changes whenever the same result is not to be expected: another version, other settings, files or contents.
-
-    `settings`, `source`: what is asked for. `without`: settings that don't matter.
-    """
-    given_settings = _with_absolute_paths(settings)
-    for name in ("output", *without):
-        del given_settings[name]
-    digest = hashlib.sha256(json.dumps([version("ruc"), given_settings], sort_keys=True).encode())
-    given = (
-        *settings.embedders,
-        *(getattr(settings, name) for name in LATER_FILES if name not in without),
-    )
-    paths = [Path(path) for path in given if path]
-    for features in settings.feature_files:
-        paths.extend((features, names_file(features)))  # and which image each row is of
-        paths.extend(sorted(features.rglob("*.parquet")))  # where it's a folder of shards
-    if source is not None:
-        paths.extend(source.files)
-    for path in paths:
-        if path.exists():
-            stat = path.stat()
-            digest.update(os.fsencode(path) + f"\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
-
-
-def _with_absolute_paths(settings: Settings) -> dict[str, Any]:
-    """The settings, with paths that hold from wherever the run is read or repeated later."""
-    given = settings.model_dump(include={"source", "labels", "probabilities"}, exclude_none=True)
-    paths: dict[str, Any] = {name: str(Path(path).resolve()) for name, path in given.items()}
-    features = [str(path.resolve()) for path in settings.feature_files]
-    if features:
-        paths["features"] = features if len(features) > 1 else features[0]
-    return settings.as_yaml_dict() | paths
 
 
 def _embedder_taken(settings: Settings, embedded: Embedding) -> str | list[str]:

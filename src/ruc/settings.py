@@ -145,6 +145,15 @@ class Settings(BaseModel):
         """Plain values that YAML and JSON can hold."""
         return self.model_dump(mode="json")
 
+    def with_absolute_paths(self) -> dict[str, Any]:
+        """The same, with paths that hold from wherever the run is read or repeated later."""
+        given = self.model_dump(include={"source", "labels", "probabilities"}, exclude_none=True)
+        paths: dict[str, Any] = {name: str(Path(path).resolve()) for name, path in given.items()}
+        features = [str(path.resolve()) for path in self.feature_files]
+        if features:
+            paths["features"] = features if len(features) > 1 else features[0]
+        return self.as_yaml_dict() | paths
+
 
 def cluster_range(text: str) -> tuple[int, int]:
     """Read "5:50" as (5, 50).

@@ -15,15 +15,12 @@ from ruc.run_folder.files import (
 from ruc.run_folder.folder import (
     check_output,
     finished_run,
-    is_run,
-    read_model,
-    read_run,
-    read_run_and_model,
     update_run,
     write_evaluation,
     write_run,
 )
 from ruc.run_folder.members import REPORT, is_excel_safe
+from ruc.run_folder.reading import is_run, read_model, read_run, read_run_and_model
 from ruc.run_folder.run import Run
 from ruc.run_folder.unfinished import Checkpoints, checkpoints
 from ruc.run_folder.whole import Places, finish_outputs, new_folder, new_output, new_outputs

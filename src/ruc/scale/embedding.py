@@ -13,13 +13,13 @@ from ruc.embed.known import is_fitted_here
 from ruc.embed.several import SeveralEmbedders, embed_source, fitted_from_state
 from ruc.embedding import chosen_embedders, load_frozen
 from ruc.errors import InputError, NothingToClusterError, UsageError
+from ruc.fingerprint import fingerprint
 from ruc.images.load import content_hashes
 from ruc.images.reading import Reading
 from ruc.images.source import find_images
 from ruc.images.survey import survey
 from ruc.networks import State
 from ruc.networks.checkpoints import is_checkpoint
-from ruc.pipeline import fingerprint
 from ruc.runtime import Runtime
 from ruc.scale.filling import fill
 from ruc.scale.images import image_shards, source_of, why_skipped

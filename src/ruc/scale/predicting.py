@@ -12,7 +12,7 @@ import torch
 from ruc.doors.predict import FinishedRun, Request
 from ruc.edits import junk_clusters, run_id
 from ruc.errors import InputError, NothingToClusterError, UsageError
-from ruc.pipeline import fingerprint
+from ruc.fingerprint import fingerprint
 from ruc.readers import count_parquet
 from ruc.runtime import Runtime
 from ruc.scale.filling import fill
