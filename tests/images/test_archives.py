@@ -144,6 +144,15 @@ def test_no_member_leaves_the_archive(tmp_path):
     }
 
 
+def test_names_are_whole_and_endings_of_any_kind(tmp_path):
+    names = ("0.jpg", "1.jpeg", "2.JPG", "n3.JPEG", "2021.04.jpg", "2021.05.jpg")
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        for value, name in enumerate(names):
+            add(archive, name, png(value))
+    read = load_pixels(find_images(tmp_path / "a.tar"), 8, CPU)
+    assert read.file_names == names and read.pixels[:, 0, 0, 0].tolist() == list(range(6))
+
+
 @pytest.fixture
 def three(tmp_path):
     """An archive of three images, and where the header and the content of the second are."""

@@ -1,7 +1,7 @@
 """Take nodes of a Ray cluster, and the command itself, away at random moments of `ruc embed --ray` and `predict --ray`.
 
     python tests/reliability/ray_nodes.py                    ten nodes lost while embedding, ten while predicting
-    python tests/reliability/ray_nodes.py --kills 2 --seed 7
+    python tests/reliability/ray_nodes.py --embed 2 --predict 2 --seed 7
 
 A cluster of three nodes of one core runs on this machine; a killed node is replaced after the command. What is written
 must be what an undisturbed command writes: features bit for bit, clusters the same, confidence to six digits. Then the
@@ -168,7 +168,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--embed", type=int, default=10)
+    parser.add_argument("--predict", type=int, default=10)
     parser.add_argument("--stops", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
@@ -215,10 +216,10 @@ def main() -> None:
 
         embedded, predicted = folder / "embedded", folder / "predicted"
         print("embed")
-        wrong = lose_nodes(cluster, arguments.kills, arguments.seed, embed, embedded, same_features)
+        wrong = lose_nodes(cluster, arguments.embed, arguments.seed, embed, embedded, same_features)
         print("predict")
         wrong += lose_nodes(
-            cluster, arguments.kills, arguments.seed + 1, predict, predicted, same_predictions
+            cluster, arguments.predict, arguments.seed + 1, predict, predicted, same_predictions
         )
         print("the command killed and given again")
         asked = ["embed", str(folder / "photos"), "--embedder", "lite0", "--ray", cluster.address, "-q"]

@@ -34,7 +34,10 @@ from ruc.commands.terminal import print_edited, print_json, print_table, set_log
 @with_run_options
 def cluster(
     source: Annotated[
-        str | None, typer.Argument(help="Folder of images, or a CSV/Parquet with file_name.")
+        str | None,
+        typer.Argument(
+            help="Folder of images, or of tar or Parquet archives of them; or a CSV/Parquet with file_name."
+        ),
     ] = None,
     n_clusters: Annotated[
         str | None,
@@ -68,7 +71,8 @@ def refine(
     source: Annotated[
         str | None,
         typer.Argument(
-            help="Folder of images, or a CSV/Parquet with file_name; or a finished run, to learn from its answers."
+            help="Folder of images or of archives, or a CSV/Parquet with file_name; or a finished run, to learn from "
+            "its answers."
         ),
     ] = None,
     labels: Annotated[str | None, option("CSV or Parquet of file_name,label, or .npy; -1: unknown.")] = None,
@@ -86,7 +90,7 @@ def refine(
 
 def predict(
     run: Annotated[Path, typer.Argument(help="A finished run folder.")],
-    source: Annotated[str | None, typer.Argument(help="New images: a folder or a table.")] = None,
+    source: Annotated[str | None, typer.Argument(help="New images: a folder, an archive or a table.")] = None,
     output: Annotated[
         Path, option("CSV to write; what can't be read goes to NAME_skipped.csv.", "-o", "--output")
     ] = Path("predictions.csv"),
@@ -158,7 +162,12 @@ def evaluate(
 
 
 def embed(
-    source: Annotated[str, typer.Argument(help="Folder of images, or a CSV/Parquet with file_name.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="Folder of images, or of tar or Parquet archives of them; or a CSV/Parquet with file_name."
+        ),
+    ],
     output: Annotated[
         Path,
         option(
