@@ -23,6 +23,7 @@ import torch
 from PIL import Image
 from pyarrow import parquet
 
+from ruc.doors.predict import Request
 from ruc.images.reading import READING
 from ruc.images.source import find_images
 from ruc.images.survey import survey
@@ -86,7 +87,9 @@ def predicting(folder: Path, n_rows: int, n_features: int, n_clusters: int) -> N
     column = pa.FixedSizeListArray.from_arrays(pa.array(rows.astype(np.float32).ravel()), n_features)
     parquet.write_table(pa.table({"embedding": column}), folder / "features.parquet")
     (folder / "out").mkdir()
-    worker = PredictShard(folder / "out", folder / "run", READING, "cpu", False, None)
+    worker = PredictShard(
+        folder / "out", Request(folder / "run", None, (str(folder / "features.parquet"),)), "cpu"
+    )
     shard = {"number": 0, "path": os.fsencode(folder / "features.parquet"), "first": 0}
     worker(shard)
     _, seconds = seconds_of(lambda: worker(shard))

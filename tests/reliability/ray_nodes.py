@@ -180,6 +180,7 @@ def main() -> None:
     import ray
     from ray.cluster_utils import Cluster
 
+    from ruc.doors.predict import Request
     from ruc.pipeline import run_to_folder
     from ruc.runtime import Runtime
     from ruc.scale import images
@@ -209,10 +210,8 @@ def main() -> None:
             embed_to_shards(settings, output, "auto", False)
 
         def predict(output: Path) -> None:
-            features = str(folder / "features")
-            predict_to_shards(
-                folder / "run", None, features, output, "auto", Runtime("cpu"), 0.1, False, None, 300
-            )
+            request = Request(folder / "run", None, (str(folder / "features"),))
+            predict_to_shards(request, output, "auto", Runtime("cpu"))
 
         embedded, predicted = folder / "embedded", folder / "predicted"
         print("embed")

@@ -211,7 +211,7 @@ def test_a_damaged_shard_is_named(in_this_process, run, tmp_path):
     for number in range(3):
         parquet.write_table(pa.table({"embedding": vectors}), tmp_path / "shards" / f"{number}.parquet")
     whole = (tmp_path / "shards" / "1.parquet").read_bytes()
-    arguments = (run, None, str(tmp_path / "shards"), tmp_path / "all", "auto", CPU, 0.1, False, None, 300)
+    arguments = (Request(run, None, (str(tmp_path / "shards"),)), tmp_path / "all", "auto", CPU)
     for damaged in (
         whole[: len(whole) // 2],
         whole[:50] + bytes(2000) + whole[2050:],
