@@ -33,10 +33,13 @@ N_VOTERS = 15
 N_COMPONENTS = 256
 N_EIGENVECTORS = 32
 PENALTY = 0.1  # of the heads, as a share of the mean variance of their inputs
-EVENNESS = 0.5  # how far the sizes of clusters are drawn towards equal ones
-# Layouts of the graph found the sizes of their clusters. What was made of a graph has a vote of its own, which heads on
-# that graph's eigenvectors add little to: spectral clusters of aerial7 lost 2.5 points without it, now they gain 0.3.
-EVENNESS_OF_LAYOUTS, OWN_VOTE_OF_GRAPHS = 0.25, 0.2
+# How far the sizes of clusters are drawn towards equal ones. Layouts of the graph found the sizes of theirs and keep
+# them. Twice as far, and a quarter of the way for layouts, is as good where sizes are alike, and loses up to four
+# points where they go down to a tenth (experiments/LOG.md, "consensus of bases, and sizes that are unequal").
+EVENNESS = 0.25
+# What was made of a graph has a vote of its own, which heads on that graph's eigenvectors add little to: spectral
+# clusters of aerial7 lost 2.5 points without it, now they gain 0.3.
+OWN_VOTE_OF_GRAPHS = 0.2
 # Share of the neighbours that have a sample's own label, in an eye of every embedding, from which these are believed:
 # there is hardly an error to mend, and drawing the sizes would make some. k-means on the four sets: 0.69 to 0.91.
 AGREED = 0.99
@@ -146,7 +149,7 @@ def cotrain(base: Clustering, eyes: Sequence[Eye], runtime: Runtime) -> NDArray[
     current = torch.from_numpy(np.asarray(labels, np.int64)).to(device)
     n_clusters = len(present)
     shares = torch.bincount(current[current != UNKNOWN], minlength=n_clusters).float()
-    evenness = EVENNESS_OF_LAYOUTS if base.made_of == "layouts" else EVENNESS
+    evenness = 0.0 if base.made_of == "layouts" else EVENNESS
     sizes = (1 - evenness) * shares / shares.sum() + evenness / n_clusters
     own_vote = OWN_VOTE_OF_GRAPHS if base.made_of in ("graph", "layouts") else 0.0
     own = own_vote * _one_hot(current, n_clusters)
