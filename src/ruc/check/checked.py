@@ -21,7 +21,7 @@ POSSIBLE: Final = "possible_clusters"  # column of the table
 ENOUGH: Final = 8  # answers about a cluster that are worth an interval of its own
 # Answers drawn by chance that one is worth which judges what was learned from the others: as all are learned from, they
 # err together. Set on aerial7, blood8, stl10 and waste6, by how often the interval holds (experiments/LOG.md).
-HELD_OUT_WORTH: Final = 0.8
+HELD_OUT_WORTH: Final = 2 / 3
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Checked:
     calibration
         The confidence set to the answers.
     learned
-        The share of all images that are right once the run has learned from the answers: each tenth of these judges
+        The share of all images that are right once the run has learned from the answers: each part of these judges
         what was learned from the others, and what was asked later judges all. None where nothing was learned.
     """
 

@@ -94,7 +94,7 @@ def held_out(
     right: NDArray[np.int64],
     unseen: NDArray[np.floating[Any]] | None = None,
 ) -> NDArray[np.float32]:
-    """(n_placed, n_clusters) what a lesson of the other nine tenths says of each image; parameters as of `learn`.
+    """(n_placed, n_clusters) what a lesson of the others says of each image; parameters as of `learn`.
 
     `unseen`: (n_placed, n_clusters) what is said of each by earlier lessons that hadn't seen it, where there were some.
     """
