@@ -1,5 +1,6 @@
 """SCAN: linear heads that give neighbours the same cluster (Van Gansbeke et al. 2020, arXiv 2005.12320)."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +12,15 @@ from ruc.cluster.few_copies import few_copies
 from ruc.cluster.inputs import unit_features
 from ruc.labels.clustering import Clustering
 from ruc.neighbors.search import Neighbors, nearest_neighbors
+from ruc.networks import set_learning_rate
 from ruc.progress import progress
 from ruc.runtime import Runtime
 
 N_NEIGHBORS = 20  # Van Gansbeke et al. 2020, section 3.1
 N_HEADS = 10  # trained from different starts, of which the one with the lowest loss is taken
+# Heads that learn in the second half of the epochs. In ten runs the best head in the end was among them in all
+# (experiments/LOG.md, "heads in fewer directions"); one round of successive halving (Jamieson and Talwalkar 2016).
+N_FINALISTS = 5
 N_EPOCHS = 60  # fewer than theirs: heads on frozen features learn fast; no experiment behind it
 BATCH_SIZE = 512  # so that small sets have batches enough; no experiment behind it
 LEARNING_RATE = 0.01  # of Adam, for heads alone; theirs is 1e-4 for whole networks
@@ -86,7 +91,7 @@ def scan(
     spread = unit - unit.mean(axis=0)
     inputs = torch.from_numpy(spread / max(float(spread.std()), 1e-12)).to(runtime.device)
     indices = torch.from_numpy(np.ascontiguousarray(neighbors.indices[:, :wanted])).to(runtime.device)
-    heads, losses = train_heads(inputs, indices, n_clusters, runtime, entropy_weight)
+    heads, losses = train_heads(inputs, indices, n_clusters, runtime, entropy_weight, N_FINALISTS)
     best = int(losses.argmin())
     chosen = Heads(heads.weights[best : best + 1], heads.biases[best : best + 1])
     chosen = self_label(chosen, inputs, runtime)
@@ -119,46 +124,73 @@ def scan_loss(probabilities: Tensor, neighbor_probabilities: Tensor, entropy_wei
 
 
 def train_heads(
-    features: Tensor, neighbor_indices: Tensor, n_clusters: int, runtime: Runtime, entropy_weight: float
+    features: Tensor,
+    neighbor_indices: Tensor,
+    n_clusters: int,
+    runtime: Runtime,
+    entropy_weight: float,
+    n_finalists: int = N_HEADS,
 ) -> tuple[Heads, Tensor]:
-    """Train several heads at once, each from its own start.
+    """Train several heads at once, each from its own start; so many, the best by then, beyond half of the epochs.
 
     Returns
     -------
     heads
-        The trained heads.
+        The heads that were trained to the end.
     losses
-        (n_heads,), see `losses_of_heads`.
+        (n_finalists,), see `losses_of_heads`.
     """
     n_samples, n_features = features.shape
     generator = runtime.generator("scan")
     bound = n_features**-0.5
     weights = (2.0 * torch.rand(N_HEADS, n_features, n_clusters, generator=generator) - 1.0) * bound
-    weights = weights.to(features.device).requires_grad_()
-    biases = torch.zeros(N_HEADS, 1, n_clusters, device=features.device, requires_grad=True)
-    heads = Heads(weights, biases)
+    heads = Heads(weights.to(features.device), torch.zeros(N_HEADS, 1, n_clusters, device=features.device))
     batch_size = min(max(BATCH_SIZE, 10 * n_clusters), n_samples)  # the entropy needs several of each cluster
     n_batches = n_samples // batch_size
-    optimizer = torch.optim.Adam([weights, biases], lr=LEARNING_RATE)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, N_EPOCHS * n_batches)
+    optimizer = _optimizer(heads)
     with progress("SCAN heads", N_EPOCHS, "epochs", runtime.verbose) as advance:
-        for _ in range(N_EPOCHS):
+        for epoch in range(N_EPOCHS):
+            if epoch == N_EPOCHS // 2 and n_finalists < N_HEADS:
+                best = _losses(heads, features, neighbor_indices, entropy_weight).argsort()[:n_finalists]
+                heads, optimizer = _kept(best, heads, optimizer)
             order = torch.randperm(n_samples, generator=generator)
             places = torch.randint(neighbor_indices.shape[1], (n_samples,), generator=generator)
             order, places = order.to(features.device), places.to(features.device)
-            for start in range(0, n_batches * batch_size, batch_size):
-                rows = order[start : start + batch_size]
-                others = neighbor_indices[rows, places[start : start + batch_size]]
+            for batch in range(n_batches):
+                part = slice(batch * batch_size, (batch + 1) * batch_size)
+                rows, others = order[part], neighbor_indices[order[part], places[part]]
                 both = heads.logits(features[torch.cat([rows, others])]).softmax(dim=2)
                 loss = scan_loss(both[:, : len(rows)], both[:, len(rows) :], entropy_weight).sum()
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
+                done = (epoch + batch / n_batches) / N_EPOCHS
+                set_learning_rate(optimizer, LEARNING_RATE * 0.5 * (1 + math.cos(math.pi * done)))
                 optimizer.step()
-                schedule.step()
             advance(1)
-    trained = Heads(weights.detach(), biases.detach())
-    probabilities = trained.logits(features).softmax(dim=2)
-    return trained, losses_of_heads(probabilities, neighbor_indices, entropy_weight)
+    trained = Heads(heads.weights.detach(), heads.biases.detach())
+    return trained, _losses(trained, features, neighbor_indices, entropy_weight)
+
+
+def _optimizer(heads: Heads) -> torch.optim.Adam:
+    return torch.optim.Adam([heads.weights.requires_grad_(), heads.biases.requires_grad_()], LEARNING_RATE)
+
+
+def _kept(kept: Tensor, heads: Heads, optimizer: torch.optim.Adam) -> tuple[Heads, torch.optim.Adam]:
+    """Some of the heads, and an optimiser that remembers what it did of them."""
+    some = Heads(heads.weights.detach()[kept], heads.biases.detach()[kept])
+    before = optimizer.state_dict()
+    moments = {
+        number: {name: value if name == "step" else value[kept] for name, value in state.items()}
+        for number, state in before["state"].items()
+    }
+    after = _optimizer(some)
+    after.load_state_dict({**before, "state": moments})
+    return some, after
+
+
+@torch.no_grad()
+def _losses(heads: Heads, features: Tensor, neighbor_indices: Tensor, entropy_weight: float) -> Tensor:
+    return losses_of_heads(heads.logits(features).softmax(dim=2), neighbor_indices, entropy_weight)
 
 
 def losses_of_heads(probabilities: Tensor, neighbor_indices: Tensor, entropy_weight: float) -> Tensor:
