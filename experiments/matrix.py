@@ -271,7 +271,12 @@ def draw(rows: list[dict[str, str]], path: Path) -> None:
     bases = [base for base in (*BASES, *RIVALS) if any(row["base"] == base for row in rows)]
     sets = sorted({(row["tuned"] == "False", row["set"]) for row in rows})
     figure, panels = pyplot.subplots(
-        1, len(every), figsize=(1 + 3.6 * len(every), 1 + 0.9 * len(sets)), sharey=True, squeeze=False
+        1,
+        len(every),
+        figsize=(1 + 3.6 * len(every), 1 + 0.9 * len(sets)),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
     )
     for panel, eyes in zip(panels[0], every, strict=True):
         for place, (_, name) in enumerate(sets):
@@ -287,6 +292,8 @@ def draw(rows: list[dict[str, str]], path: Path) -> None:
         panel.set_title(eyes, fontsize=9)
         panel.set_xlabel("accuracy, % (tick: base; dot: repaired)", fontsize=8)
         panel.grid(axis="x", alpha=0.3)
+        for place in range(1, len(sets)):
+            panel.axhline(place - 0.1, color="#bbbbbb", linewidth=0.8)
     panels[0][0].set_yticks([place + 0.4 for place in range(len(sets))], [name for _, name in sets])
     panels[0][0].invert_yaxis()
     figure.suptitle("What a repair adds; within a set from top to bottom: " + ", ".join(bases), fontsize=9)
