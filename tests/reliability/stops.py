@@ -18,12 +18,13 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr, redirect_stdout, suppress
+from contextlib import closing, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -222,13 +223,20 @@ def _text(path: Path) -> str:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """The bytes of every file by its path, as a digest; folders too."""
+    """The bytes of every file by its path, as a digest; folders too. Of a database its rows: bytes tell its history."""
     return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        str(path.relative_to(folder)): hashlib.sha256(
+            _rows(path) if path.suffix == ".sqlite" else path.read_bytes()
+        ).hexdigest()
         if path.is_file()
         else "folder"
         for path in folder.rglob("*")
     }
+
+
+def _rows(path: Path) -> bytes:
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        return "\n".join(sorted(database.iterdump())).encode()
 
 
 def _differing(one: dict[str, str], other: dict[str, str]) -> list[str]:
