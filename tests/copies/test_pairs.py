@@ -176,3 +176,9 @@ def test_the_images_are_never_overwritten(folder: Path) -> None:
 def test_nothing_is_a_copy_of_nothing() -> None:
     none = Pictures((), np.empty((0, 64, 64), np.uint8), (), *(np.empty(0, np.int64) for _ in range(3)), ())
     assert len(find_pairs(none, None, CPU).first) == 0
+
+
+def test_without_any_readable_image_the_reason_is_said(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"none")
+    with pytest.raises(InputError, match=r"none of 1 images can be read \(a.png: not an image\)"):
+        read_pictures(find_images(tmp_path), CPU)

@@ -34,10 +34,12 @@ def test_the_processes_end_with_the_same_bits(found):
 
 
 def test_they_end_where_one_process_does(found):
-    alone, first, _ = found  # rounding grows: another convolution kernel moves the third epoch's losses by 1e-3
+    alone, first, _ = (
+        found  # rounding grows: another convolution kernel moves the third epoch's losses by 1e-3
+    )
     np.testing.assert_allclose(first["losses"][0], alone["losses"][0], rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(first["losses"], alone["losses"], rtol=2e-2, atol=1e-3)
     np.testing.assert_allclose(first["said"], alone["said"], rtol=0, atol=0.1)
     np.testing.assert_allclose(first["weights"], alone["weights"], rtol=1e-2, atol=0.1)
     assert first["clean_since"] == alone["clean_since"]
-    assert 0 < sum(since > 0 for since in alone["clean_since"])  # some were promoted
+    assert sum(since > 0 for since in alone["clean_since"]) > 0  # some were promoted

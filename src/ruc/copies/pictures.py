@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ruc.errors import InputError, shortened
 from ruc.images.load import Skipped, content_hashes, stream_batches
 from ruc.images.source import ImageSource
 from ruc.progress import progress
@@ -46,7 +47,7 @@ class Pictures:
 
 
 def read_pictures(source: ImageSource, runtime: Runtime) -> Pictures:
-    """Read all images once, decoding in parallel."""
+    """Read all images once, decoding in parallel; raises `InputError` where none can be read."""
     rows: list[NDArray[np.float64]] = []
     indices: list[int] = []
     skipped: list[Skipped] = []
@@ -56,14 +57,20 @@ def read_pictures(source: ImageSource, runtime: Runtime) -> Pictures:
             indices += batch.indices.tolist()
             skipped += batch.skipped
             advance(len(batch.indices) + len(batch.skipped))
-    table = np.asarray(rows).reshape(len(rows), -1)
+    if not rows:
+        name, reason = skipped[0]
+        raise InputError(
+            f"none of {len(source)} images can be read ({shortened(name)}: {reason}); expected some that can: convert "
+            "them, or give another folder"
+        )
+    table = np.asarray(rows)
     hashes = content_hashes(source)
     sizes = table[:, -2:].astype(np.int64).reshape(-1, 2)
     return Pictures(
         tuple(source.file_names[index] for index in indices),
         table[:, :-3].astype(np.uint8).reshape(-1, SIDE, SIDE),
         tuple(hashes[index] for index in indices),
-        table[:, -3].astype(np.float32) if len(table) else np.empty(0, np.float32),
+        table[:, -3].astype(np.float32),
         sizes[:, 0],
         sizes[:, 1],
         tuple(skipped),
