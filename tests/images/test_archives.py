@@ -189,7 +189,22 @@ def test_a_compressed_archive_says_so(three):
     path, _, _ = three
     with tarfile.open(path, "w:gz") as archive:
         add(archive, "0.png", png())
-    assert find_images(path).items[0].fault == "a compressed archive: decompress it"
+    with pytest.raises(InputError, match=r"'a\.tar' holds no image .*: a compressed archive: decompress it$"):
+        find_images(path)
+    path.rename(path.with_name("a.tar.gz"))
+    with pytest.raises(InputError, match="is a tar archive that is compressed"):
+        find_images(path.with_name("a.tar.gz"))
+
+
+def test_what_only_is_called_an_archive_is_refused(tmp_path, three):
+    for name, content, fault in (("b.tar", b"text" * 500, "damaged: "), ("c.tar", b"", "damaged: empty")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match=rf"'{name}' holds no image that can be read: {fault}"):
+            find_images(tmp_path / name)
+    assert find_images(tmp_path).file_names[-2:] == ("b.tar", "c.tar")  # beside a sound one they are skipped
+    three[0].unlink()
+    with pytest.raises(InputError, match=r"'b\.tar' holds no image .*\(2 such archives\)"):
+        find_images(tmp_path)
 
 
 @pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary_view()])
@@ -203,6 +218,14 @@ def test_a_table_of_bytes_is_read_as_the_folder_is(folder, tmp_path, kind):
     assert found.file_names == expected.file_names
     assert_same_images(found, expected)
     assert_same_images(pickle.loads(pickle.dumps(found)), expected)
+
+
+@pytest.mark.parametrize("heading", ["image", "image.raw"])
+def test_a_table_of_bytes_alone_is_called_by_its_rows(tmp_path, heading):
+    parquet.write_table(pa.table({heading: [png(number) for number in range(4)]}), tmp_path / "a.parquet")
+    found = find_images(tmp_path / "a.parquet")
+    assert found.file_names == ("0", "1", "2", "3")
+    assert load_pixels(found, 8, CPU).pixels[:, 0, 0, 0].tolist() == [0, 1, 2, 3]
 
 
 def structs(contents, paths):

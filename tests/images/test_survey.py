@@ -242,10 +242,7 @@ def test_every_file_is_accounted_for(tmp_path: Path) -> None:
         "itself.png": "damaged",
         "pipe.png": "a pipe, not a file",
     }
-    assert source.remarks == (
-        "left out, in no format that is read: "
-        "2 .fits, 2 without a suffix, 1 .nef, 1 hidden, 1 links to folders",
-    )
+    assert source.remarks == ("left out: 2 .fits, 2 without a suffix, 1 .nef, 1 hidden, 1 links to folders",)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is closed to root")

@@ -204,9 +204,10 @@ def _parquet_images(path: Path, column: str, reader: RowReader) -> Packed:
 def _given_names(table: Any, column: str, heading: str | None) -> list[str] | None:
     if heading is not None:
         return [str(name or "").strip() for name in table.read([heading]).column(0).to_pylist()]
-    outer, _, inner = column.rpartition(".")
-    kind = table.schema_arrow.field(outer).type if inner else None
-    if kind is None or kind.get_field_index("path") < 0:
+    if column in table.schema_arrow.names:  # bytes of their own, whatever dots their heading has
+        return None
+    outer = column.rpartition(".")[0]
+    if table.schema_arrow.field(outer).type.get_field_index("path") < 0:
         return None
     paths = [path and _plain_name(path) for path in _flat(table.read([f"{outer}.path"]).column(0))]
     if (

@@ -63,7 +63,7 @@ def _heading(table: Table, folder: Path) -> str:
         others = "".join(f", and {name!r} of {kind}" for name, kind in table.unusable.items())
         raise InputError(
             f"{table.source!r} has the columns {list(table.columns)}{others}; expected one called file_name, or one "
-            "whose values are files, relative to the table's folder: images within a table have to be written as files"
+            "whose values are files, relative to the table's folder, or a column of bytes that are images"
         )
     logger.info("%s: the column %r is taken for file_name, since its values are files", table.source, chosen)
     return chosen

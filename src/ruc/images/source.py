@@ -220,6 +220,7 @@ def _from_packed(source: Path, root: Path, archives: Sequence[Path], left_out: C
     reader = RowReader()
     names: list[str] = []
     items: list[Stored] = []
+    faults: dict[str, str] = {}
     for path in archives:
         inside = packed_images(path, reader)
         called = path.relative_to(root).as_posix()
@@ -228,12 +229,17 @@ def _from_packed(source: Path, root: Path, archives: Sequence[Path], left_out: C
         items.extend(inside.items)
         left_out.update(inside.left_out)
         if inside.fault:
+            faults[called] = inside.fault
             names.append(called)
             items.append(TarMember(path, fault=inside.fault))
         elif not inside.names:
             left_out[f"{path.suffix.lower()} without images"] += 1
     if not items:
         raise _no_image(source, left_out)
+    if len(faults) == len(items):
+        name, fault = next(iter(faults.items()))
+        others = f" ({len(faults)} such archives)" if len(faults) > 1 else ""
+        raise InputError(f"{(root / name).name!r} holds no image that can be read: {fault}{others}")
     return replace(_from_paths(names, items), left_out=dict(sorted(left_out.items())))
 
 

@@ -170,5 +170,5 @@ def _remarks(
             + "; some disks and programs take the two for one file"
         )
     if source.left_out:
-        remarks.append(f"left out, in no format that is read: {counted(source.left_out)}")
+        remarks.append(f"left out: {counted(source.left_out)}")
     return remarks

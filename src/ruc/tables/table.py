@@ -49,7 +49,7 @@ def is_table(path: Path) -> bool:
         return any(part.suffix.lower() in SUFFIXES for part in _parts(path)) and (
             (path / "_SUCCESS").exists() or path.suffix.lower() in SUFFIXES
         )
-    return path.suffix.lower() in SUFFIXES
+    return path.suffix.lower() in SUFFIXES and not path.name.lower().endswith(".tar.gz")
 
 
 def read_table(path: Path) -> Table:
