@@ -58,6 +58,7 @@ def test_of_many_clusters_the_largest_are_listed() -> None:
     largest = ", ".join(f"{number}: {12 + number}" for number in range(11, 1, -1))
     assert f"sizes: {largest}, and 2 more" in summary_lines(run, Path("run"))
     merged = apply_edits(run, [Merge((0, 1)), Rename(0, "both")])
+    assert "in 11 clusters" in summary_lines(merged, Path("run"))[0]
     divided = apply_edits(merged, [Split(5, (("83", "84"),))])
     assert edited_lines(divided)[0].startswith("5: 15, 12: 2, both: 25, 11: 23")
     assert sizes_line(merged) == f"both: 25, {largest.removesuffix(', 2: 14')}, and 1 more"

@@ -29,7 +29,7 @@ def summary_lines(run: Run, folder: Path) -> list[str]:
     what = "images" if run.settings.get("source") else "samples"
     estimate = (run.notes.get("k_curve") or {}).get("confidence")
     return [
-        f"{n} {what} in {run.n_clusters} clusters{skipped}",
+        f"{n} {what} in {run.n_clusters - len(merged_clusters(run))} clusters{skipped}",
         *([f"number of clusters: {estimate}"] if estimate else []),
         *_levels_lines(run, folder),
         f"labels used for learning: {run.was_clean.mean():.1%} at the start, {run.is_clean.mean():.1%} at the end",
