@@ -362,6 +362,11 @@ def test_suggestions_are_accepted_by_one_key_and_taken_back(browser: Any, tmp_pa
     assert asked == {"0", "1 and 2"}
     assert {type(one).__name__ for one in found.ranked()} == {"SuggestedMerge", "SuggestedSplit"}
     assert len(found.ranked()) == 2
+    assert visit.text("#next").count("Are Cluster 1 and Cluster 2 the same?") == 1
+    for cluster, closest in ((1, 2), (2, 1)):  # the same links, not probabilities of which the rest is even
+        card = page.locator(f"#cluster-{cluster}")
+        card.scroll_into_view_if_needed()
+        playwright.expect(card).to_contain_text(f"most like Cluster {closest}")
     (split,) = [one for one in found.splits if one.cluster == 0]
     page.locator("[data-key='two 0']").focus()
     page.keyboard.press("y")
@@ -636,7 +641,7 @@ def test_edits_leave_the_focus_where_it_was(visit: Visit) -> None:
     page.keyboard.press("Tab")
     playwright.expect(page.locator(".editbar")).to_contain_text("1 edit")
     assert visit.store() == [{"op": "rename", "cluster": 2, "name": "dusk"}]
-    assert focused(page) == "Cluster 3"  # the one that it is most like, next in the panel
+    assert focused(page) == "Merge into…"  # next in the panel
     assert page.locator("#cluster-2").evaluate("one => one.contains(document.activeElement)")
     choose(page.locator("#cluster-2").get_by_label("Merge into…"), "0")
     page.locator("#cluster-2").wait_for(state="detached")

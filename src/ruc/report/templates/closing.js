@@ -45,12 +45,12 @@ function buildNext() {
   function update() {
     const all = clusters().map((cluster) => ({ cluster, numbers: stats(cluster) })).filter(({ numbers }) => numbers.size);
     const poor = all.filter(({ cluster, numbers }) => verdict(cluster, numbers).name === 'check').map(({ cluster }) => cluster);
-    const alike = all.filter(({ cluster, numbers }) => numbers.alike && !current.junk.has(cluster)).sort((a, b) => b.numbers.alike.share - a.numbers.alike.share)[0];
+    const one = suggestions().find(({ kind, isNamed }) => kind === 'merge' && !isNamed);
     const link = (cluster) => h('a', { href: `#cluster-${cluster}` }, clusterName(cluster));
     const steps = [
       [['Go through the ', h('a', { href: '#doubtful' }, `doubtful ${nouns}`), '.'], 'A click confirms or moves one.'],
       poor.length > 0 && [['Look closely at ', poor.slice(0, 6).map((cluster, index) => [index ? ', ' : '', link(cluster)]), poor.length > 6 && ` and ${poor.length - 6} more`, '.'], rightShare(poor[0], stats(poor[0])) !== null ? `Many of their ${nouns} are wrong.` : `Fewer than half of their ${nouns} stay together when the clustering is made again.`],
-      alike && alike.numbers.alike.share > 0.05 && [['Are ', link(alike.cluster), ' and ', link(alike.numbers.alike.cluster), ' the same?'], 'They are the most alike. Merge them if you think so.'],
+      one && [['Are ', link(one.clusters[0]), ' and ', link(one.clusters[1]), ' the same?'], 'They are the most alike. Merge them if you think so.'],
       [['Name the clusters, then ', button('download your edits', downloadEdits, { class: 'link' }), ' and put them into the run.'], null, `ruc apply ${data.runFolder} edits.json`],
       noun === 'image'
         ? [['Hand the result over: folders, imagefolder, Label Studio, COCO, FiftyOne, Parquet, ONNX.'], null, `ruc export ${data.runFolder} --to folders -o sorted/`]

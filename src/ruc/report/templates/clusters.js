@@ -59,7 +59,7 @@ function clusterPanel(cluster) {
         h('span', null, h('b', null, number(numbers.doubtful)), ' doubtful'),
         h('span', { title: 'Share of its labels that RUC took as they were, to learn from them' }, h('b', null, percent(numbers.trustedShare)), ' used for learning'),
         h('span', { title: `Share of its ${nouns} that lie nearer to its own centre than to any other` }, h('b', null, percent(numbers.nearestShare)), ' nearest to its own centre'),
-        numbers.alike && h('span', { title: `Its ${nouns} give ${percent(numbers.alike.share, 1)} of their probability to it` }, 'most like ', h('a', { href: `#cluster-${numbers.alike.cluster}` }, clusterName(numbers.alike.cluster)))),
+        numbers.alike && h('span', { title: `${numbers.alike.links.toFixed(2)} times as many links to nearest ${nouns} as by chance lie between the two` }, 'most like ', h('a', { href: `#cluster-${numbers.alike.cluster}` }, clusterName(numbers.alike.cluster)))),
       h('div', { class: 'row-actions' },
         clusterSelect('Merge into…', (target) => edit({ op: 'merge', clusters: [target, cluster] }), { without: cluster }),
         button(isJunk ? 'Not junk' : 'Mark as junk', () => edit({ op: 'junk', cluster, junk: !isJunk }), { 'aria-pressed': String(isJunk), 'data-action': 'junk' })));

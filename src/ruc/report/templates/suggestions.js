@@ -37,8 +37,35 @@ function linksToChance(clusterOf) {
   return { links, pairs: [...between.keys()].map((key) => key.split('>').map(Number)) };
 }
 
+let knownLinks = null;
+let knownClosest = null;
+listeners.push(() => { knownLinks = null; knownClosest = null; });
+
+function currentLinks() {
+  return knownLinks ||= linksToChance(current.cluster);
+}
+
+// The cluster that shares the most links with this one, relative to chance: { cluster, links }.
+function mostAlike(cluster) {
+  knownClosest ||= closestOfEach();
+  return knownClosest.get(cluster) || null;
+}
+
+function closestOfEach() {
+  const { links, pairs } = currentLinks();
+  const closest = new Map();
+  for (const pair of pairs) {
+    if (pair.some((cluster) => current.junk.has(cluster))) continue;
+    const shared = links(...pair);
+    for (const [from, to] of [pair, [...pair].reverse()]) {
+      if (!closest.has(from) || shared > closest.get(from).links) closest.set(from, { cluster: to, links: shared });
+    }
+  }
+  return closest;
+}
+
 function suggestions() {
-  const { links, pairs } = linksToChance(current.cluster);
+  const { links, pairs } = currentLinks();
   const isOpen = (cluster) => !current.junk.has(cluster);
   const merges = pairs.filter((pair) => pair.every(isOpen)).map(([one, other]) => {
     const [larger, smaller] = members(one).length >= members(other).length ? [one, other] : [other, one];

@@ -11,7 +11,6 @@ function stats(cluster) {
 function computeStats(cluster) {
   const rows = members(cluster);
   let trusted = 0, doubtful = 0, sure = 0, stable = 0, nearest = 0, joined = 0;
-  const alike = new Map();
   for (const row of rows) {
     trusted += isTrusted(row);
     doubtful += isDoubtful(row);
@@ -19,14 +18,11 @@ function computeStats(cluster) {
     stable += base.stability ? base.stability[row] / 10000 : NaN;
     nearest += isByHand(row) || current.nearest[row] === cluster;
     joined += isElsewhere(row);
-    const second = secondBest(row);
-    if (second) alike.set(second.cluster, (alike.get(second.cluster) || 0) + second.share);
   }
   const n = rows.length || NaN;
-  const [closest] = [...alike].sort((a, b) => b[1] - a[1] || a[0] - b[0]);
   return {
     size: rows.length, doubtful, trustedShare: trusted / n, confidence: sure / n, stability: stable / n, nearestShare: nearest / n, joined,
-    alike: closest && closest[1] / n >= 0.02 ? { cluster: closest[0], share: closest[1] / n } : null,
+    alike: mostAlike(cluster),
   };
 }
 
