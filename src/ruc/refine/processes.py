@@ -4,6 +4,7 @@ The first process does everything; the others wait, and go through the retrainin
 of every batch. What they draw, promote and learn is the same in all of them (see `ruc.networks.divided`).
 """
 
+import gc
 import io
 import logging
 import os
@@ -65,6 +66,7 @@ def processes() -> Iterator[bool]:
             _take_part()
             yield False
     finally:
+        gc.collect()  # networks that were shared hold the group, whose threads have to end before the process does
         dist.destroy_process_group()
 
 
