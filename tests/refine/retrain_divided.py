@@ -69,4 +69,6 @@ def main(folder):
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
-    os._exit(0)  # all is written; one in twenty was aborted by gloo's threads while Python ended (torch 2.13.0)
+    os._exit(
+        0
+    )  # all is written; one in twenty was aborted by gloo's threads while Python ended (torch 2.13.0)
