@@ -1,6 +1,6 @@
 """`ruc embed` and `ruc predict` with and without `--ray` on the same cores, the growth with a second one, and memory.
 
-    python benchmarks/over_ray.py [--images 4000] [--rows 300000] [--repeats 1] [--cores 2]
+    python benchmarks/over_ray.py [--images 4000] [--rows 300000] [--features 128] [--repeats 1] [--cores 2]
 
 Every command is a new process that is bound to one core (or `--cores`), as all that it starts is; Ray has as many
 workers as there are cores, of one thread each. Seconds are of the whole command, and of those Ray's own start is told
@@ -23,7 +23,6 @@ import pyarrow as pa
 from PIL import Image
 from pyarrow import parquet
 
-N_FEATURES = 128
 SHARD_ROWS = 15_000
 PLAIN = "from ruc.cli import main; main()"
 OVER_RAY = """
@@ -47,15 +46,15 @@ def make_images(folder: Path, n_images: int) -> None:
         small.resize((160, 160), Image.Resampling.BICUBIC).save(folder / f"{number:05}.jpg")
 
 
-def make_features(folder: Path, n_rows: int) -> None:
+def make_features(folder: Path, n_rows: int, n_features: int) -> None:
     """Twenty blobs in shards, and a matrix of 2,000 of the rows."""
     generator = np.random.default_rng(0)
-    centres = generator.normal(0, 1, (20, N_FEATURES))
+    centres = generator.normal(0, 1, (20, n_features))
     folder.mkdir()
     for number, start in enumerate(range(0, n_rows, SHARD_ROWS)):
         n_here = min(SHARD_ROWS, n_rows - start)
-        rows = centres[generator.integers(0, 20, n_here)] + generator.normal(0, 1, (n_here, N_FEATURES))
-        column = pa.FixedSizeListArray.from_arrays(pa.array(rows.astype(np.float32).ravel()), N_FEATURES)
+        rows = centres[generator.integers(0, 20, n_here)] + generator.normal(0, 1, (n_here, n_features))
+        column = pa.FixedSizeListArray.from_arrays(pa.array(rows.astype(np.float32).ravel()), n_features)
         parquet.write_table(pa.table({"embedding": column}), folder / f"{number:05}.parquet")
         if number == 0:
             np.save(folder.with_suffix(".npy"), rows[:2000].astype(np.float32))
@@ -131,6 +130,7 @@ def main() -> None:
     )
     parser.add_argument("--images", type=int, default=4000)
     parser.add_argument("--rows", type=int, default=300_000)
+    parser.add_argument("--features", type=int, default=128, help="numbers in a row of features")
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--cores", type=int, default=2)
     arguments = parser.parse_args()
@@ -142,15 +142,15 @@ def main() -> None:
             compare("embed, images", arguments.images, asked, arguments.repeats, arguments.cores)
         if not arguments.rows:
             return
-        make_features(folder / "features", arguments.rows)
-        make_features(folder / "quarter", arguments.rows // 4)
+        make_features(folder / "features", arguments.rows, arguments.features)
+        make_features(folder / "quarter", arguments.rows // 4, arguments.features)
         run = [sys.executable, "-c", PLAIN, "cluster", "--features", str(folder / "features.npy"), "-k", "20"]
         subprocess.run(
             [*run, "--base", "kmeans", "-o", str(folder / "run"), "-q"], check=True, capture_output=True
         )
         asked = ["predict", str(folder / "run"), "-q", "--features"]
         compare(
-            f"predict, rows of {N_FEATURES}", arguments.rows, [*asked, str(folder / "features")],
+            f"predict, rows of {arguments.features}", arguments.rows, [*asked, str(folder / "features")],
             arguments.repeats, arguments.cores,
         )  # fmt: skip
         _, _, memory = measure([*asked, str(folder / "quarter")], 1, over_ray=True)
