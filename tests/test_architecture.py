@@ -97,12 +97,23 @@ def own_parts(path, module):
             yield part_of(rest)
 
 
+@cache
+def imported_parts():
+    """Module to the parts it imports, directly."""
+    return {module: set(own_parts(path, module)) for module, path in MODULES.items()}
+
+
 def top_level_graph():
     """Part to parts it imports, directly."""
     graph = {}
-    for module, path in MODULES.items():
-        graph.setdefault(part_of(module), set()).update(own_parts(path, module))
+    for module, parts in imported_parts().items():
+        graph.setdefault(part_of(module), set()).update(parts)
     return graph
+
+
+def found_in(wrong):
+    """Of what was found in each module, those in which something was."""
+    return {module: sorted(found) for module, found in wrong.items() if found}
 
 
 def reachable(graph, start):
@@ -114,12 +125,12 @@ def reachable(graph, start):
     return found
 
 
-@pytest.mark.parametrize("module", sorted(MODULES))
-def test_imports_go_one_way(module):
-    part = part_of(module)
-    imported = set(own_parts(MODULES[module], module)) - {part}
-    wrong = imported - MAY_IMPORT.get(part, imported - COMMAND_LINE)
-    assert not wrong, f"{module} imports {', '.join(sorted(wrong))}"
+def test_imports_go_one_way():
+    wrong = {}
+    for module, imported in imported_parts().items():
+        others = imported - {part_of(module)}
+        wrong[module] = others - MAY_IMPORT.get(part_of(module), others - COMMAND_LINE)
+    assert not found_in(wrong)
 
 
 def test_no_parts_import_each_other_in_a_circle():
@@ -130,27 +141,23 @@ def test_no_parts_import_each_other_in_a_circle():
     assert not circles
 
 
-@pytest.mark.parametrize("part", sorted(METHOD))
-def test_training_never_reaches_evaluation_or_report_even_indirectly(part):
-    assert not reachable(top_level_graph(), part) & {
-        "evaluation",
-        "report",
-        "cli",
-        "commands",
-        "pipeline",
-        "estimators",
-    }
+def test_training_never_reaches_evaluation_or_report_even_indirectly():
+    beyond = {"evaluation", "report", "cli", "commands", "pipeline", "estimators"}
+    assert not found_in({part: reachable(top_level_graph(), part) & beyond for part in METHOD})
 
 
-@pytest.mark.parametrize("module", sorted(module for module in MODULES if part_of(module) in FIT))
-def test_no_scoring_is_within_reach_of_fit(module):
-    wrong = [
-        name
-        for name in imports_of(MODULES[module], module)
-        if name.split(".")[-1] in SCORING_NAMES or name.startswith(("ruc.evaluation", "torchmetrics"))
-    ]
-    names = {node.attr for node in ast.walk(parsed(MODULES[module])) if isinstance(node, ast.Attribute)}
-    assert not wrong and not names & SCORING_NAMES, f"{module} reaches {wrong or names & SCORING_NAMES}"
+def test_no_scoring_is_within_reach_of_fit():
+    wrong = {}
+    for module, path in MODULES.items():
+        if part_of(module) in FIT:
+            imported = {
+                name
+                for name in imports_of(path, module)
+                if name.split(".")[-1] in SCORING_NAMES or name.startswith(("ruc.evaluation", "torchmetrics"))
+            }
+            names = {node.attr for node in ast.walk(parsed(path)) if isinstance(node, ast.Attribute)}
+            wrong[module] = imported | names & SCORING_NAMES
+    assert not found_in(wrong)
 
 
 def test_what_fit_loads_holds_no_scoring():
@@ -169,18 +176,22 @@ def test_what_fit_loads_holds_no_scoring():
     assert result.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("module", sorted(module for module in MODULES if module != "cli"))
-def test_only_the_command_line_prints(module):
-    calls = (node for node in ast.walk(parsed(MODULES[module])) if isinstance(node, ast.Call))
-    prints = [call.lineno for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
-    assert not prints, f"{module} prints on lines {prints}"
+def test_only_the_command_line_prints():
+    lines = {}
+    for module in MODULES.keys() - {"cli"}:
+        calls = [node for node in ast.walk(parsed(MODULES[module])) if isinstance(node, ast.Call)]
+        names = [(call.func.id, call.lineno) for call in calls if isinstance(call.func, ast.Name)]
+        lines[module] = [line for name, line in names if name == "print"]
+    assert not found_in(lines)
 
 
-@pytest.mark.parametrize("module", sorted(module for module in MODULES if part_of(module) != "run_folder"))
-def test_the_run_folder_is_read_and_written_in_one_place(module):
-    texts = {node.value for node in ast.walk(parsed(MODULES[module])) if isinstance(node, ast.Constant)}
-    known = texts & RUN_FILES
-    assert not known, f"{module} knows {', '.join(sorted(known))}"
+def test_the_run_folder_is_read_and_written_in_one_place():
+    known = {}
+    for module, path in MODULES.items():
+        if part_of(module) != "run_folder":
+            texts = {node.value for node in ast.walk(parsed(path)) if isinstance(node, ast.Constant)}
+            known[module] = texts & RUN_FILES
+    assert not found_in(known)
 
 
 def numeric_constants(path):
@@ -208,11 +219,15 @@ def is_explained(node, lines):
     return any(line.startswith("#") for line in above)
 
 
-@pytest.mark.parametrize("module", sorted(module for module in MODULES if part_of(module) in EXPLAINED))
-def test_every_constant_of_the_method_says_why_it_is_what_it_is(module):
-    lines = MODULES[module].read_text(encoding="utf-8").splitlines()
-    bare = [ast.unparse(node) for node in numeric_constants(MODULES[module]) if not is_explained(node, lines)]
-    assert not bare, f"{module}: {bare} need a section of experiments/LOG.md, a source, or what they bound"
+def test_every_constant_of_the_method_says_why_it_is_what_it_is():
+    bare = {}
+    for module, path in MODULES.items():
+        if part_of(module) in EXPLAINED:
+            lines = path.read_text(encoding="utf-8").splitlines()
+            bare[module] = [
+                ast.unparse(node) for node in numeric_constants(path) if not is_explained(node, lines)
+            ]
+    assert not found_in(bare), "a section of experiments/LOG.md, a source, or what they bound is needed"
 
 
 def test_a_bare_constant_is_seen(tmp_path):
