@@ -321,7 +321,8 @@ def write_inputs(folder: Path, model: Path) -> None:
     (folder / "answers.csv").write_text("file_name,answer\n00.png,yes\n01.png,yes\n02.png,no\n")
     (folder / "right.csv").write_text("file_name,label\n00.png,1\n01.png,0\n02.png,1\n03.png,0\n")
     (folder / "words.txt").write_text("square\nred bar\nblue column\n")
-    shutil.copytree(model, folder / "clip")
+    if model.exists():
+        shutil.copytree(model, folder / "clip")
     for path in folder.rglob("*"):
         os.utime(path, (1_700_000_000, 1_700_000_000))
 
@@ -354,7 +355,7 @@ def main() -> None:
     harness = Harness(place)
     n_all, n_wrong = 0, 0
     try:
-        warm(harness)
+        warm(harness, [COMMANDS[name] for name in options.only])
         for number, name in enumerate(options.only):
             moments = None
             if options.random:
@@ -372,37 +373,20 @@ def main() -> None:
     sys.exit(n_wrong > 0)
 
 
-def warm(harness: Harness) -> None:
-    """Import what the commands import, so that children begin at once."""
-    import ruc.doors.check_folder
-    import ruc.doors.compare_runs
-    import ruc.doors.cut_run
-    import ruc.doors.edit_folder
-    import ruc.doors.find_copies
-    import ruc.doors.measure
-    import ruc.doors.name_clusters
-    import ruc.doors.pick_images
-    import ruc.doors.predict
-    import ruc.doors.update_run
-    import ruc.export.export
-    import ruc.pipeline
+def warm(harness: Harness, commands: Sequence[Command]) -> None:
+    """Give each once, that children have everything imported."""
+    given = dict.fromkeys(each for command in commands for each in (*command.begin, command.arguments))
+    if any("clip" in arguments for arguments in given):
+        sys.path.append(str(Path(__file__).parents[1]))
+        from image_text_models import make_clip, save_image_text
 
-    sys.path.append(str(Path(__file__).parents[1]))
-    from image_text_models import make_clip, save_image_text
-
-    save_image_text(make_clip(), harness.model)
+        save_image_text(make_clip(), harness.model)
     write_inputs(harness.work, harness.model)
     os.chdir(harness.work)
     from ruc.cli import main as ruc
 
-    for arguments in (
-        CLUSTER,
-        EVALUATED,
-        PREDICT,
-        EMBED,
-        *(COMMANDS[one].arguments for one in ("split", "parquet", "onnx", "pick", "copies", "name")),
-    ):
-        with suppress(SystemExit), redirect_stdout(io.StringIO()):
+    for arguments in given:  # whether they are done doesn't matter
+        with suppress(SystemExit), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             ruc(list(arguments))
     os.chdir("/")
 
