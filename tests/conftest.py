@@ -6,11 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from shapes import write_shapes
-from threadpoolctl import threadpool_limits
 
-from ruc.runtime import Runtime
+# What takes longest is begun first, so that all workers end together.
+LONGEST_FIRST = (
+    "scale/test_over_ray.py",
+    "report/test_report_browser.py",
+    "test_docs.py",
+    "reliability/test_reliability.py",
+    "export/test_export_onnx.py",
+    "test_pipeline.py",
+    "test_image_space.py",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -22,19 +28,47 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     n_threads = config.getoption("--threads")
-    torch.set_num_threads(n_threads)
-    threadpool_limits(n_threads)  # numpy's and scikit-learn's, which wait for each other by spinning
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # of the commands that tests start
         os.environ.setdefault(name, str(n_threads))
-    other = config.getoption("--other-seed")
-    if other:  # what a test of learning shows must not hang on one draw: of ten, nine or more have to pass
-        seed_of = Runtime.numpy_seed
+    if not config.getoption("numprocesses", None):  # not in the process that only hands out the tests
+        _limit_threads(n_threads)
+        _draw_by(config.getoption("--other-seed"))
+
+
+def _limit_threads(n_threads: int) -> None:
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    torch.set_num_threads(n_threads)
+    threadpool_limits(n_threads)  # numpy's and scikit-learn's, which wait for each other by spinning
+
+
+def _draw_by(other: int) -> None:
+    """What a test of learning shows must not hang on one draw: of ten, nine or more have to pass."""
+    from ruc.runtime import Runtime
+
+    seed_of = Runtime.numpy_seed
+    if other:
         Runtime.numpy_seed = lambda self, purpose: seed_of(self, f"{other}, {purpose}")  # type: ignore[method-assign]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of a file stay with one worker, which makes what they share once; those of Ray share more."""
+    here = Path(__file__).parent
+    places = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    names = {item: item.path.relative_to(here).as_posix() for item in items}
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(names[item]))
+    items.sort(key=lambda item: places.get(names[item], len(places)))
 
 
 @pytest.fixture
 def shapes(tmp_path: Path) -> tuple[Path, dict[str, str]]:
     """A folder of 60 images in three shapes, and the shape of each."""
+    from shapes import write_shapes
+
     folder = tmp_path / "shapes"
     return folder, write_shapes(folder)
 
