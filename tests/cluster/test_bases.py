@@ -3,14 +3,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-import torch
 from sklearn.metrics import adjusted_rand_score
 
 from ruc.cluster.auto import METHODS, cluster
 from ruc.cluster.density import density
 from ruc.cluster.graph import graph
 from ruc.cluster.kmeans import kmeans
-from ruc.cluster.scan import ENTROPY_WEIGHT, scan, scan_loss, train_heads
+from ruc.cluster.scan import scan
 from ruc.errors import InputError
 from ruc.labels.clustering import Clustering
 from ruc.neighbors.search import nearest_neighbors
@@ -132,40 +131,6 @@ def test_density_says_when_it_finds_another_number(caplog: pytest.LogCaptureFixt
     assert found.n_clusters != 40
     assert f"finds {found.n_clusters} clusters where 40 were asked for" in caplog.text
     assert found.labels.max() + 1 == found.n_clusters
-
-
-def test_the_best_head_is_among_those_that_learn_to_the_end() -> None:
-    rows, _ = blobs([60] * 5, spread=0.8)
-    near = torch.from_numpy(nearest_neighbors(rows, 20, RUNTIME).indices)
-    inputs = torch.from_numpy((rows - rows.mean(axis=0)) / rows.std())
-    all_of_them, all_losses = train_heads(inputs, near, 5, RUNTIME, ENTROPY_WEIGHT)
-    finalists, losses = train_heads(inputs, near, 5, RUNTIME, ENTROPY_WEIGHT, 5)
-    assert len(all_of_them.weights) == len(all_losses) == 10
-    assert len(finalists.weights) == len(finalists.biases) == len(losses) == 5
-    assert losses.min() < all_losses.min() + 0.01
-    assert losses.mean() < all_losses.mean() + 0.01  # the worse half was left out
-    both = [
-        heads.logits(inputs)[int(each.argmin())].argmax(dim=1)
-        for heads, each in ((all_of_them, all_losses), (finalists, losses))
-    ]
-    assert adjusted_rand_score(*both) > 0.95
-
-
-def test_scan_loss_equals_a_slow_loop() -> None:
-    generator = torch.Generator().manual_seed(0)
-    one = torch.rand(2, 5, 3, generator=generator).softmax(dim=2)
-    other = torch.rand(2, 5, 3, generator=generator).softmax(dim=2)
-    for head, value in enumerate(scan_loss(one, other, 5.0)):
-        consistency = 0.0
-        for sample in range(5):
-            consistency -= (
-                np.log(sum(float(one[head, sample, k] * other[head, sample, k]) for k in range(3))) / 5
-            )
-        entropy = 0.0
-        for k in range(3):
-            mean = sum(float(one[head, sample, k]) for sample in range(5)) / 5
-            entropy -= mean * np.log(mean)
-        assert float(value) == pytest.approx(consistency - 5.0 * entropy, rel=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim.swa_utils import update_bn
 
-from ruc.cluster.scan import ENTROPY_WEIGHT, N_NEIGHBORS, Heads, losses_of_heads, scan_loss, train_heads
+from ruc.cluster.scan import ENTROPY_WEIGHT, N_NEIGHBORS
+from ruc.cluster.scan_heads import Heads, losses_of_heads, scan_loss, train_heads
 from ruc.embed.checkpoint import apply_in_batches
 from ruc.images.views import ViewPolicy, random_view, strong_view, to_float
 from ruc.labels.clustering import Clustering
