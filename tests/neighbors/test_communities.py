@@ -1,10 +1,18 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from sklearn.metrics import adjusted_rand_score
 
 from ruc.neighbors import communities as module
-from ruc.neighbors.communities import agreement, connections, merge_groups
+from ruc.neighbors.communities import (
+    agreement,
+    connections,
+    merge_groups,
+    shared_clusters,
+    shared_information,
+)
 
 
 def modularity(weights: np.ndarray, owners: np.ndarray, resolution: float) -> float:
@@ -126,3 +134,19 @@ def test_agreement_equals_scikit_learn() -> None:
         np.zeros(50, int),
     ):
         assert agreement(one, other) == pytest.approx(adjusted_rand_score(one, other))
+
+
+@pytest.mark.parametrize("measure", [agreement, shared_information, shared_clusters])
+def test_weights_are_repeated_samples(measure: Callable[..., float]) -> None:
+    generator = np.random.default_rng(0)
+    one, other, weights = (generator.integers(0, 4, 60) for _ in range(3))
+    weights += 1
+    repeated = measure(np.repeat(one, weights), np.repeat(other, weights))
+    assert measure(one, other, weights) == pytest.approx(repeated)
+    assert measure(one, (one + 1) % 4, weights) == pytest.approx(1)
+
+
+def test_shared_clusters_by_hand() -> None:
+    one, other = np.array([0, 0, 0, 0, 1, 2]), np.array([0, 0, 0, 0, 1, 1])
+    # Seen from the first 1, 1/2 and 1/2; from the other 1 and 1/2.
+    assert shared_clusters(one, other) == pytest.approx(((1 + 1 / 2 + 1 / 2) / 3 + (1 + 1 / 2) / 2) / 2)

@@ -19,7 +19,13 @@ from ruc.cluster.inputs import unit_features
 from ruc.cluster.kmeans import kmeans_labels
 from ruc.cluster.weighing import weighed_graph
 from ruc.labels.clustering import Clustering
-from ruc.neighbors.communities import agreement, connections, merge_groups
+from ruc.neighbors.communities import (
+    agreement,
+    connections,
+    merge_groups,
+    shared_clusters,
+    shared_information,
+)
 from ruc.neighbors.copies import find_copies
 from ruc.neighbors.graphs import N_NEIGHBORS, fuzzy_graph, neighbor_graph
 from ruc.neighbors.layout import graph_layout, layout_start
@@ -34,8 +40,8 @@ GROUPS_PER_CLUSTER = 8  # experiments/LOG.md, "a base on the neighbour graph"
 MOST_GROUPS = 400  # merging costs their square, so with many clusters there are fewer groups in each
 SAMPLES_PER_GROUP = 4  # at the least, in the mean; the same
 RESOLUTIONS = np.geomspace(1.6, 0.2, 13)
-NATURAL_RANGE = (0.8, 1.3)  # resolutions count that would by themselves end with about n_clusters clusters
-STABILITY_TOLERANCE = 0.02  # resolutions as stable as that are alike (experiments/LOG.md, "a steadier base")
+NATURAL_RANGE = (0.8, 1.4)  # resolutions count that would by themselves end with about n_clusters clusters
+STABILITY_TOLERANCE = 0.005  # resolutions as stable as that are alike (experiments/LOG.md, "splinters")
 N_SMOOTHING = 3  # steps of the votes along the graph; no experiment behind it
 MOST_SAMPLES = 20_000  # the layouts of more would take minutes
 LEAST_PART, PART_PER_CLUSTER = 10_000, 250  # of more samples so many are clustered
@@ -221,9 +227,15 @@ def _choose(cuts: list[_Cut], n_clusters: int, masses: NDArray[np.int64] | None)
 
 
 def _stability(cuts: list[_Cut], masses: NDArray[np.int64] | None) -> float:
-    """Mean agreement of any two layouts at a resolution and those beside it: greedy merging errs at single ones."""
+    """Mean likeness of any two layouts at a resolution and those beside it: greedy merging errs at single ones.
+
+    Of pairs of samples most lie in large clusters. Where two classes have become one, and splinters make up the
+    number, these hardly count; so half of the likeness is of clusters of which each counts the same.
+    """
     labels = [each for cut in cuts for each in cut.labels]
-    return float(np.mean([agreement(one, other, masses) for one, other in combinations(labels, 2)]))
+    pairs = list(combinations(labels, 2))
+    found = [measure(*pair, masses) for measure in (shared_information, shared_clusters) for pair in pairs]
+    return float(np.mean(found))
 
 
 def _consensus(
