@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from ruc.networks import load_optimizer, optimizer_tensors, seeded_init, warmup_cosine
+from ruc.networks import Sgd, load_optimizer, optimizer_tensors, seeded_init, warmup_cosine
 
 MAKERS = {
+    "sgd of heads": lambda parameters: Sgd(parameters, 0.1, momentum=0.9, weight_decay=1e-3),
     "sgd": lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9, nesterov=True),
     "adamw": lambda parameters: torch.optim.AdamW(parameters, lr=0.1),
     "fused": lambda parameters: torch.optim.AdamW(parameters, lr=0.1, fused=True),

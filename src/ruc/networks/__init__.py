@@ -5,6 +5,7 @@ from ruc.networks.image_network import ImageNetwork
 from ruc.networks.last_blocks import Cut, FirstBlocks, LastBlocks, LastBlocksNetwork
 from ruc.networks.memory_format import channels_last
 from ruc.networks.optimizers import (
+    Optimizer,
     can_fuse,
     load_optimizer,
     optimizer_tensors,
@@ -13,5 +14,6 @@ from ruc.networks.optimizers import (
 )
 from ruc.networks.resnet import NetworkSettings, ResNet
 from ruc.networks.seeding import seeded_init
+from ruc.networks.sgd import Sgd
 from ruc.networks.state import State
 from ruc.networks.training import OnEpoch, shuffled_batches, train_epochs

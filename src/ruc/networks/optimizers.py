@@ -2,12 +2,31 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 
-def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+class Optimizer(Protocol):
+    """One of PyTorch's, or `ruc.networks.sgd.Sgd`."""
+
+    param_groups: list[dict[str, Any]]
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+
+    def step(self) -> Any:
+        """Move the parameters along their gradients."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What has to be remembered: under "state" tensors by name, for each parameter by its number."""
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
+        """Put it back."""
+
+
+def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
     """Momentum buffers, second moments and step counts as "NUMBER.NAME", the parameters numbered in their order."""
     return {
         f"{number}.{name}": value
@@ -17,7 +36,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     }
 
 
-def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+def load_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
     """Put an optimiser of the same parameters back to where `optimizer_tensors` was taken; rates stay as they are."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
@@ -33,7 +52,7 @@ def can_fuse(device: torch.device) -> bool:
     return device.type in ("cpu", "cuda")
 
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
     """For all parameters, from the next step on."""
     for group in optimizer.param_groups:
         group["lr"] = rate

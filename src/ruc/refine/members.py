@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ruc.networks import can_fuse, set_learning_rate
+from ruc.networks import Optimizer, Sgd, can_fuse, set_learning_rate
+from ruc.refine.networks import Head
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import Space
 from ruc.runtime import Runtime
@@ -20,7 +21,7 @@ class Member:
 
     network: nn.Module
     learner: nn.Module
-    optimizer: torch.optim.Optimizer
+    optimizer: Optimizer
     confidence: Tensor  # (n_samples,) largest probability on the plain view; 0 before the first pass
     opinion: Tensor  # (n_samples,) the cluster it belongs to
 
@@ -79,8 +80,11 @@ def own_generators(generator: torch.Generator, n_students: int) -> list[torch.Ge
     return [torch.Generator().manual_seed(seed) for seed in seeds]
 
 
-def make_optimizer(network: nn.Module, settings: RefineSettings) -> torch.optim.Optimizer:
+def make_optimizer(network: nn.Module, settings: RefineSettings) -> Optimizer:
     """The optimiser that the settings name; the learning rate is set anew in each epoch."""
+    if settings.optimizer == "sgd" and isinstance(network, Head):
+        rate = settings.learning_rate_at(0)
+        return Sgd(network.parameters(), rate, settings.momentum, settings.weight_decay)
     fused = can_fuse(next(network.parameters()).device)
     if settings.optimizer == "adamw":
         return torch.optim.AdamW(network.parameters(), weight_decay=settings.weight_decay, fused=fused)
