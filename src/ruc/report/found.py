@@ -6,9 +6,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ruc.edits.nearest import nearest_images
+from ruc.edits.nearest import N_NEAREST, nearest_images
 from ruc.edits.suggest import Suggestions, suggest
 from ruc.levels.tree import Tree, grow_tree
+from ruc.neighbors.search import Neighbors
 from ruc.report.data import ReportData
 from ruc.report.prototypes import typical_ranks
 
@@ -42,14 +43,17 @@ class Found:
     tree: Tree | None = None
 
 
-def find(data: ReportData, seed: int = 0) -> Found:
-    """Read off the features what the page shows of them; without features little is known."""
+def find(data: ReportData, seed: int = 0, near: Neighbors | None = None) -> Found:
+    """Read off the features what the page shows of them; without features little is known.
+
+    `near`: at least 12 neighbours of each sample (all others, of fewer samples), where they were found already.
+    """
     typical, nearest_centre = typicality(data)
     ranks = typical_ranks(data.cluster, data.features, seed)
     if data.features is None:
         neighbors = np.zeros((len(data.cluster), 0), np.int64)
         return Found(typical, nearest_centre, 1 - typical, neighbors, Suggestions())
-    neighbors = nearest_images(data.features, seed)
+    neighbors = nearest_images(data.features, seed) if near is None else near.indices[:, :N_NEAREST]
     suggestions = suggest(data.cluster, data.features, neighbors, data.junk, seed)
     tree = None
     if neighbors.shape[1] and len(np.unique(data.cluster)) <= MOST_IN_TREE and data.cluster.min() >= 0:

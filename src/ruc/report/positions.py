@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ruc.neighbors.search import Neighbors
 from ruc.neighbors.top import top_unordered
 from ruc.runtime import Runtime
 
@@ -19,12 +20,14 @@ N_DIRECTIONS: Final = 50
 ROWS: Final = 65_536  # at a time
 
 
-def map_positions(features: NDArray[np.floating[Any]], seed: int = 0) -> tuple[NDArray[np.float32], str]:
+def map_positions(
+    features: NDArray[np.floating[Any]], seed: int = 0, near: Neighbors | None = None
+) -> tuple[NDArray[np.float32], str]:
     """Lay the samples out in the plane, alike ones close together.
 
     By the layout of the neighbour graph with UMAP's forces (`ruc.neighbors.layout`), and few samples by PCA.
 
-    `features`: (n_samples, n_features).
+    `features`: (n_samples, n_features). `near`: at least 15 neighbours of each, where they were found already.
 
     Returns (n_samples, 2) float32 and the method that was used, for the caption.
     """
@@ -36,7 +39,7 @@ def map_positions(features: NDArray[np.floating[Any]], seed: int = 0) -> tuple[N
         name += (
             f", of {MOST_FOR_GRAPH:,} samples; each other one lies between its {N_PLACED_BY} nearest of these"
         )
-    return _graph(features, seed), name
+    return _graph(features, seed, near), name
 
 
 def principal_components(features: NDArray[np.floating[Any]], n_components: int) -> NDArray[np.float32]:
@@ -73,13 +76,13 @@ def into_square(positions: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     return np.asarray(np.clip((positions - (low + high) / 2) / extent + 0.5, 0, 1), dtype=np.float64)
 
 
-def _graph(features: NDArray[np.floating[Any]], seed: int) -> NDArray[np.float32]:
+def _graph(features: NDArray[np.floating[Any]], seed: int, near: Neighbors | None) -> NDArray[np.float32]:
     from ruc.neighbors.graphs import neighbor_graph
     from ruc.neighbors.layout import graph_layout
 
     runtime = Runtime("cpu", seed)
     if len(features) <= MOST_FOR_GRAPH:
-        return graph_layout(neighbor_graph(_unit(features), runtime), 2, runtime, "map")
+        return graph_layout(neighbor_graph(_unit(features), runtime, near), 2, runtime, "map")
     chosen = np.sort(np.random.default_rng(seed).choice(len(features), MOST_FOR_GRAPH, replace=False))
     landmarks = _unit(features[chosen])
     laid_out = graph_layout(neighbor_graph(landmarks, runtime), 2, runtime, "map")

@@ -6,11 +6,14 @@ from typing import Final
 import numpy as np
 from markupsafe import Markup
 
+from ruc.edits.nearest import MOST_IN_FULL, N_NEAREST
+from ruc.neighbors.graphs import N_NEIGHBORS
+from ruc.neighbors.search import Neighbors, nearest_neighbors
 from ruc.report.data import ReportData
 from ruc.report.found import find
 from ruc.report.page import page, template_text
 from ruc.report.payload import as_script_json, payload
-from ruc.report.positions import map_positions
+from ruc.report.positions import MOST_FOR_GRAPH, map_positions
 from ruc.report.thumbnails import MOST_SHOWN, choose_shown, make_thumbnails
 from ruc.runtime import Runtime
 
@@ -45,8 +48,9 @@ def write_report(
     live_token
         Where a server is to be told of the edits, as `ruc.doors.live` does: what the page shows it.
     """
+    near = _neighbors(data, seed)
     with Runtime("cpu", seed).side_by_side(2) as run:
-        data, found = run(lambda work: work(data, seed), (_placed, find))
+        data, found = run(lambda work: work(data, seed, near), (_placed, find))
     images: tuple[str, ...] = ()
     shown = np.zeros(0, dtype=np.int64)
     if data.open_thumbnail is not None:
@@ -81,9 +85,17 @@ def write_report(
     )
 
 
-def _placed(data: ReportData, seed: int) -> ReportData:
+def _neighbors(data: ReportData, seed: int) -> Neighbors | None:
+    """Neighbours for both the map and what is found, as long as both look at all features of all samples."""
+    if data.features is None or not 2 <= len(data.features) <= min(MOST_IN_FULL, MOST_FOR_GRAPH):
+        return None
+    wanted = min(max(N_NEIGHBORS, N_NEAREST), len(data.features) - 1)
+    return nearest_neighbors(data.features, wanted, Runtime("cpu", seed))
+
+
+def _placed(data: ReportData, seed: int, near: Neighbors | None) -> ReportData:
     """The same with a place on the map for each image, where there is none and there are features to tell."""
     if data.positions is not None or data.features is None or len(data.file_names) < 2:
         return data
-    positions, name = map_positions(data.features, seed)
+    positions, name = map_positions(data.features, seed, near)
     return replace(data, positions=positions, positions_name=name)
