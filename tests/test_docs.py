@@ -46,7 +46,7 @@ def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder as the pages assume it: photos, labels of which a tenth is wrong, the truth, and a finished run."""
     folder = tmp_path_factory.mktemp("docs")
-    truth = write_shapes(folder / "photos")
+    truth = write_shapes(folder / "photos", per_class=8)
     write_shapes(folder / "new_photos", per_class=2, seed=1)
     names = sorted(set(truth.values()))
     given = {
@@ -119,8 +119,8 @@ def test_what_the_page_about_ray_says_runs(
         if language == "sh":
             for line in text.strip().splitlines():
                 command(line)
-    assert len(parquet.read_table(tmp_path / "all")) == 60
-    assert len(read_run(tmp_path / "run").file_names) == 60
+    assert len(parquet.read_table(tmp_path / "all")) == 24
+    assert len(read_run(tmp_path / "run").file_names) == 24
 
 
 def _check(page: str, folder: Path, names: dict[str, Any]) -> None:

@@ -3,10 +3,12 @@
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from shapes import write_shapes
 
 from ruc.errors import NothingToClusterError, RunFolderError
 from ruc.fingerprint import fingerprint
@@ -15,33 +17,47 @@ from ruc.neighbors.companions import find_companions
 from ruc.networks import State
 from ruc.pipeline import check_enough, run_to_folder
 from ruc.report.data import report_data
-from ruc.run_folder import Checkpoints, read_run
+from ruc.run_folder import Checkpoints, Run, read_run
 from ruc.settings import Settings, make_settings
 
 
 def quick(folder: Path, output: Path, embedder: str = "contrastive", space: str = "image") -> Settings:
     return make_settings(
         {"source": str(folder), "n_clusters": 3, "output": str(output), "embedder": embedder, "space": space,
-         "base": "kmeans", "device": "cpu", "refine": {"n_epochs": 3, "batch_size": 30}}
+         "base": "kmeans", "device": "cpu", "refine": {"n_epochs": 3, "batch_size": 12}}
     )  # fmt: skip
 
 
-@pytest.fixture
-def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ruc.embed.contrastive._enough_epochs", lambda n_images, n_batches: 3)
+@pytest.fixture(scope="module", autouse=True)
+def short_training() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("ruc.embed.contrastive._enough_epochs", lambda n_images, n_batches: 3)
+        yield
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pipeline") / "shapes"
+    write_shapes(folder, per_class=8)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(images: Path, short_training: None, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run that nothing interrupted."""
+    output = tmp_path_factory.mktemp("whole") / "run"
+    return run_to_folder(quick(images, output), overwrite=False, verbose=False)
 
 
 def failing(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.usefixtures("short_training")
 @pytest.mark.parametrize("stage", ["initial_clustering", "retrain", "as_run", "write_run"])
 def test_an_interrupted_run_ends_as_one_that_was_not(
-    stage: str, shapes: tuple[Path, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stage: str, images: Path, whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = run_to_folder(quick(shapes[0], tmp_path / "whole"), overwrite=False, verbose=False)
-    settings = quick(shapes[0], tmp_path / "run")
+    settings = quick(images, tmp_path / "run")
     with monkeypatch.context() as patched:
         patched.setattr(f"ruc.pipeline.{stage}", failing)
         with pytest.raises(KeyboardInterrupt):
@@ -53,13 +69,11 @@ def test_an_interrupted_run_ends_as_one_that_was_not(
     assert not (tmp_path / "run" / ".checkpoints").exists()
 
 
-@pytest.mark.usefixtures("short_training")
 @pytest.mark.parametrize("stage", ["learning to embed", "refine"])
 def test_an_interruption_between_two_epochs_changes_nothing(
-    stage: str, shapes: tuple[Path, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stage: str, images: Path, whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = run_to_folder(quick(shapes[0], tmp_path / "whole"), overwrite=False, verbose=False)
-    settings, save, saved = quick(shapes[0], tmp_path / "run"), Checkpoints.save, []
+    settings, save, saved = quick(images, tmp_path / "run"), Checkpoints.save, []
 
     def save_then_fail(self: Checkpoints, what: str, state: State) -> None:
         save(self, what, state)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
+from shapes import write_shapes
 
 from ruc import ImageClusterer, RobustClusterer
 from ruc.doors.predict import Request, predict, predict_to_csv
@@ -29,8 +30,9 @@ def blobs(seed, n_features, n_samples=90):
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
-def test_images_by_two_embedders(shapes, tmp_path):
-    folder, _ = shapes
+def test_images_by_two_embedders(tmp_path):
+    folder = tmp_path / "shapes"
+    write_shapes(folder, per_class=4)
     Image.new("L", (16, 16)).save(folder / "zzz.png")
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
     run = tmp_path / "run"

@@ -1,4 +1,4 @@
-"""A Ray cluster of three nodes on this machine, for the tests that need one."""
+"""A Ray cluster of two nodes on this machine, for the tests that need one."""
 
 import os
 import sys
@@ -21,8 +21,7 @@ def ray_nodes() -> Iterator[Any]:
         from ray.cluster_utils import Cluster
 
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-        for _ in range(2):
-            cluster.add_node(num_cpus=1)
+        cluster.add_node(num_cpus=1)
         ray.init(cluster.address, log_to_driver=False, logging_level="ERROR")
         yield cluster
         ray.shutdown()
