@@ -164,12 +164,14 @@ def test_a_lost_image_has_no_thumbnail() -> None:
     assert len(made.images) == 2
 
 
-def test_principal_components_against_scikit_learn() -> None:
-    features = np.random.default_rng(0).normal(size=(50, 8)) @ np.diag([5, 4, 3, 1, 1, 1, 1, 1])
+@pytest.mark.parametrize("n_samples", [50, 6])
+def test_principal_components_against_scikit_learn(n_samples: int) -> None:
+    features = np.random.default_rng(0).normal(size=(n_samples, 8)) @ np.diag([5, 4, 3, 1, 1, 1, 1, 1])
     expected = PCA(2).fit_transform(features)
     found = principal_components(features, 2)
     np.testing.assert_allclose(np.abs(found), np.abs(expected), rtol=1e-3, atol=1e-3)
-    assert principal_components(features[:, :1], 2).shape == (50, 2)
+    assert principal_components(features[:, :1], 2).shape == (n_samples, 2)
+    assert principal_components(features[:1], 2).tolist() == [[0, 0]]
 
 
 @pytest.mark.parametrize(("n_samples", "expected"), [(20, "PCA"), (300, "the graph of nearest neighbours")])

@@ -50,12 +50,15 @@ def principal_components(features: NDArray[np.floating[Any]], n_components: int)
     """
     features = np.asarray(features, dtype=np.float32)
     mean = features.mean(axis=0)
-    scatter = np.zeros((features.shape[1], features.shape[1]), np.float32)
-    for start in range(0, len(features), ROWS):
-        centred = features[start : start + ROWS] - mean
-        scatter += centred.T @ centred
-    values, vectors = np.linalg.eigh(scatter)
-    directions = vectors[:, np.argsort(values)[::-1][:n_components]]
+    if len(features) < features.shape[1]:  # as many directions as rows are enough
+        directions = np.linalg.svd(features - mean, full_matrices=False)[2][:n_components].T
+    else:
+        scatter = np.zeros((features.shape[1], features.shape[1]), np.float32)
+        for start in range(0, len(features), ROWS):
+            centred = features[start : start + ROWS] - mean
+            scatter += centred.T @ centred
+        values, vectors = np.linalg.eigh(scatter)
+        directions = vectors[:, np.argsort(values)[::-1][:n_components]]
     largest = directions[np.abs(directions).argmax(axis=0), np.arange(directions.shape[1])]
     directions = directions * np.where(largest < 0, -1, 1)
     scores = np.concatenate(
