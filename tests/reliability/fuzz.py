@@ -7,7 +7,7 @@
 A failure is a traceback, a crash, a hang, more than one line or one too long to read, a library's warning, anything
 lost (what the command was given, or what was there before, is no longer as it was), or a result that can't be: a run
 that can't be read, a row too few, a confidence above 1. Every input follows from its kind, its number and the seed.
-The long work after an input was accepted isn't done, and most evaluations aren't drawn.
+The long work after an input was accepted isn't done, and of most evaluations and edits no report is made (EVERY).
 """
 
 import argparse
@@ -25,7 +25,8 @@ import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from copy import deepcopy
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,14 @@ from image_text_models import make_clip, save_image_text
 SECONDS = 60  # an input that takes longer hangs
 LONGEST = 1500  # characters of a line that can still be read
 BATCH = 200  # inputs a child process takes
-DRAWN = 20  # of so many evaluations one is drawn too
+# Of so many inputs that get there one is worked on; the others skip what costs most and asks nothing of the input.
+EVERY = {
+    "evaluation_figures": 100,
+    "cut": 20,
+    "find_pairs": 4,
+    "report of an edit": 2,
+    "report of an evaluation": 8,
+}
 N = 24  # samples
 
 STRANGE: tuple[Any, ...] = (
@@ -63,6 +71,8 @@ FLAGS = (
     "--excel-safe",
     "--corruptions",
 )
+
+PIXELS = ("--embedder", "pixels", "--image-size", "8")  # as large as the images are
 
 command_line = cache(get_command)  # built anew for each call it comes out the same
 
@@ -137,7 +147,7 @@ def yaml_text(draw: random.Random, value: Any) -> bytes:
     text = yaml.safe_dump(value, sort_keys=False)
     match draw.randrange(12):
         case 0:
-            return b"a: " + b"[" * 5000
+            return b"a: " + b"[" * 400  # deeper than Python's stack; PyYAML's time grows with the square
         case 1:
             return b"a: &a [x,x,x]\nb: &b [*a,*a,*a]\nc: &c [*b,*b,*b]\nsource: [*c,*c]\n"
         case 2:
@@ -355,6 +365,8 @@ class Fuzz:
     def __init__(self, place: Path) -> None:
         self.work, self.whole = place / "work", place / "whole"
         self.states: dict[str, tuple[int, ...]] = {}  # of the files in `work` that are as in `whole`
+        self.folders: set[str] = set()
+        self.loaded: Any = None
         self.digests: dict[str, str] = {}
 
     def prepare(self) -> None:
@@ -391,6 +403,8 @@ class Fuzz:
                 with mock.patch("ruc.doors.measure.figure_to_svg", lambda _: "<svg/>"):
                     assert give(["evaluate", run, "--truth", truth, "-q"])[0] == 0
         self.digests = contents(self.whole)
+        for path in self.whole.glob("*/config.yaml"):
+            _known[path.read_text()] = yaml.safe_load(path.read_text())
 
     def restore(self) -> None:
         """Have in `work` what is in `whole`, and nothing else; what was left alone stays."""
@@ -398,21 +412,34 @@ class Fuzz:
             shutil.rmtree(self.work, ignore_errors=True)
             shutil.copytree(self.whole, self.work)
             self.states = states(self.work)
+            self.folders = {folder for folder, _, _ in os.walk(self.work)}
             return
         now = states(self.work)
         for path in now.keys() - self.states.keys():
             (self.work / path).unlink()
-        wanted = {(self.work / path).parent for path in self.states}
         for folder, _, _ in os.walk(self.work, topdown=False):
-            path = Path(folder)
-            if path != self.work and not any(path in (one, *one.parents) for one in wanted):
-                shutil.rmtree(path)
+            if folder not in self.folders:
+                shutil.rmtree(folder)
         for path, state in self.states.items():
             if now.get(path) != state:
                 (self.work / path).parent.mkdir(parents=True, exist_ok=True)
                 (self.work / path).unlink(missing_ok=True)
                 shutil.copy2(self.whole / path, self.work / path)
                 self.states[path] = state_of(self.work / path)
+
+    def has_model(self) -> bool:
+        """Whether the model of images and text is as it was."""
+        there = states(self.work / "clip")
+        return there == {path[5:]: state for path, state in self.states.items() if path.startswith("clip/")}
+
+    def image_text(self, folder: Path, runtime: Any) -> Any:
+        """That model, read once."""
+        from ruc.embed.image_text import load_image_text
+
+        if str(folder) != "clip":
+            return load_image_text(folder, runtime)
+        self.loaded = self.loaded or load_image_text(folder, runtime)
+        return self.loaded
 
     def put(self, kind: str, number: int, seed: int) -> list[str]:
         """Make the input of a kind and a number; returns the command."""
@@ -441,7 +468,7 @@ class Fuzz:
                 rows = [("file_name", "label"), *zip(names, labels, strict=True)]
                 (self.work / "labels.csv").write_bytes(strange_csv(draw, rows))
                 name = "labels.csv"
-        source = ["--features", "f.npy"] if draw.random() < 0.3 else ["images", "--embedder", "pixels"]
+        source = ["--features", "f.npy"] if draw.random() < 0.3 else ["images", *PIXELS]
         return ["refine", *source, "--labels", name, "-o", "new", "-q"]
 
     def probabilities(self, draw: random.Random) -> list[str]:
@@ -663,7 +690,7 @@ class Fuzz:
             return ["update", "seen", "images", "-q"]
         if draw.random() < 0.2:
             return ["predict", "seen", "images", "-o", "new.csv", "-q", *share]
-        return ["embed", "images", "--embedder", "pixels", "-o", "new.npy", "-q", *share]
+        return ["embed", "images", *PIXELS, "-o", "new.npy", "-q", *share]
 
     def lists(self, draw: random.Random) -> list[str]:
         """A table of images in place of a folder."""
@@ -677,7 +704,7 @@ class Fuzz:
             name = "l.csv"
         if draw.random() < 0.2:
             return ["leaks", name, "more", "-o", "new.csv", "-q"]
-        return ["embed", name, "--embedder", "pixels", "-o", "new.npy", "-q", "--max-skipped", "50%"]
+        return ["embed", name, *PIXELS, "-o", "new.npy", "-q", "--max-skipped", "50%"]
 
     def models(self, draw: random.Random) -> list[str]:
         """A network in a file or a folder that is none."""
@@ -772,7 +799,7 @@ def give(arguments: Sequence[str]) -> tuple[int, str, str]:
         except SystemExit as stop:
             status = stop.code if isinstance(stop.code, int) else 0
         except Accepted:
-            status = 0
+            out = io.StringIO("null")  # what would have been printed isn't known
         finally:
             logging.getLogger().handlers.clear()
     return status, out.getvalue(), err.getvalue()
@@ -786,6 +813,43 @@ def _too_long(*_: object) -> None:
     raise TimeoutError(f"no end after {SECONDS} seconds")
 
 
+@contextmanager
+def shortened(fuzz: Fuzz, number: int) -> Iterator[None]:
+    """Without the long work, most figures and reports, and without reading again what isn't damaged."""
+    from ruc.evaluation.runs import evaluate_run
+
+    def skip(what: str, target: str, instead: Any) -> None:
+        if number % EVERY[what]:
+            patches.enter_context(mock.patch(target, instead))
+
+    with ExitStack() as patches:
+        for target, instead in (
+            ("ruc.pipeline.find_neighbors", _stop),
+            ("typer.main.get_command", command_line),
+            ("ruc.doors.measure.evaluate_run", partial(evaluate_run, n_resamples=20)),
+            ("ruc.readers.yaml.load", _loaded),
+        ):
+            patches.enter_context(mock.patch(target, instead))
+        if fuzz.has_model():
+            patches.enter_context(mock.patch("ruc.doors.name_clusters.load_image_text", fuzz.image_text))
+        skip("evaluation_figures", "ruc.doors.measure.evaluation_figures", lambda *_: {})
+        skip("cut", "ruc.doors.cut_run.find_neighbors", _stop)
+        skip("find_pairs", "ruc.doors.find_copies.find_pairs", _stop)
+        skip("report of an edit", "ruc.doors.edit_folder.write_report", lambda *_: "")
+        skip("report of an evaluation", "ruc.doors.measure.write_report", lambda *_: "")
+        yield
+
+
+_as_it_was = yaml.load
+_known: dict[str, Any] = {}  # the settings of the two runs are most of what is read
+
+
+def _loaded(text: str, Loader: Any) -> Any:
+    if text in _known:
+        return deepcopy(_known[text])
+    return _as_it_was(text, Loader)
+
+
 def contents(folder: Path) -> dict[str, str]:
     """The bytes of every file by its path, as a digest."""
     return {
@@ -797,16 +861,25 @@ def contents(folder: Path) -> dict[str, str]:
 
 def states(folder: Path) -> dict[str, tuple[int, ...]]:
     """Which file is at each path, and when it was changed."""
-    found = {}
-    for within, _, names in os.walk(folder):
-        for name in names:
-            found[os.path.relpath(os.path.join(within, name), folder)] = state_of(Path(within, name))  # noqa: PTH118
+    found: dict[str, tuple[int, ...]] = {}
+    below = [("", str(folder))]
+    while below:
+        within, path = below.pop()
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    below.append((f"{within}{entry.name}/", entry.path))
+                else:
+                    found[within + entry.name] = _state(entry.stat(follow_symlinks=False))
     return found
 
 
 def state_of(path: Path) -> tuple[int, ...]:
     """What changes when the file does."""
-    status = path.lstat()
+    return _state(path.lstat())
+
+
+def _state(status: os.stat_result) -> tuple[int, ...]:
     return status.st_ino, status.st_ctime_ns, status.st_size, status.st_mode
 
 
@@ -873,20 +946,8 @@ def fault_of(fuzz: Fuzz, kind: str, number: int, seed: int) -> str | None:
     }
     signal.signal(signal.SIGALRM, _too_long)
     signal.alarm(SECONDS)
-    from ruc.evaluation.runs import evaluate_run
-
-    quick = partial(evaluate_run, n_resamples=20)
-    is_long = number % DRAWN == 0
-    drawn = {} if is_long else {"figure_to_svg": lambda _: "<svg/>"}
     try:
-        with (
-            _at(fuzz.work),
-            mock.patch("ruc.pipeline.find_neighbors", _stop),
-            nullcontext() if is_long else mock.patch("ruc.doors.cut_run.find_neighbors", _stop),
-            mock.patch.multiple("ruc.doors.measure", **drawn) if drawn else nullcontext(),
-            mock.patch("typer.main.get_command", command_line),
-            mock.patch("ruc.doors.measure.evaluate_run", quick),
-        ):
+        with _at(fuzz.work), shortened(fuzz, number):
             status, out, err = give(arguments)
             if status == 0 and (wrong := nonsense(fuzz.work, arguments, out)):
                 return f"done, and {wrong}"
