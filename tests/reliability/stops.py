@@ -4,13 +4,14 @@
     python tests/reliability/stops.py --random 1000      so many random moments: KILL, TERM, INT, a full disk
     python tests/reliability/stops.py --only rename --step 7
 
-After each stop: a reader takes the old state or the new one and nothing else; the same command again ends with files
+After each stop that leaves files in a state not seen before: a reader takes the old state or the new one and nothing else; the same command again ends with files
 equal bit for bit to those of an undisturbed one; nothing else lies about. One process has everything imported and
 forks a child for each try. Linux, with a C compiler.
 """
 
 import argparse
 import ctypes
+import gc
 import hashlib
 import io
 import json
@@ -222,11 +223,11 @@ def _text(path: Path) -> str:
     return path.read_bytes().decode("latin-1") if path.exists() else ""
 
 
-def contents(folder: Path) -> dict[str, str]:
+def contents(folder: Path, as_rows: bool = True) -> dict[str, str]:
     """The bytes of every file by its path, as a digest; folders too. Of a database its rows: bytes tell its history."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(
-            _rows(path) if path.suffix == ".sqlite" else path.read_bytes()
+            _rows(path) if as_rows and path.suffix == ".sqlite" else path.read_bytes()
         ).hexdigest()
         if path.is_file()
         else "folder"
@@ -245,8 +246,11 @@ def _differing(one: dict[str, str], other: dict[str, str]) -> list[str]:
 
 def try_command(
     harness: Harness, name: str, command: Command, moments: Sequence[tuple[str, float]] | None, step: int
-) -> tuple[int, list[str]]:
-    """Stop it before every `step`-th operation, or at the given moments; how many tries, and what was wrong."""
+) -> tuple[int, int, list[str]]:
+    """Stop it before every `step`-th operation, or at the given moments.
+
+    Returns how many tries, how many states of the files these left (each is gone on from once), and what was wrong.
+    """
     shutil.rmtree(harness.start, ignore_errors=True)
     shutil.rmtree(harness.work, ignore_errors=True)
     write_inputs(harness.work, harness.model)
@@ -270,6 +274,7 @@ def try_command(
     else:
         moments = [(how, moment * (n_operations if how == "FULL" else seconds)) for how, moment in moments]
     wrong = []
+    tried: set[frozenset[tuple[str, str]]] = set()
     for how, moment in moments:
         harness.begin()
         if how == "KILL before":
@@ -288,6 +293,10 @@ def try_command(
             if differing := _differing(contents(harness.work), expected):
                 wrong.append(f"{name}, {how} {moment}: it was said to be done, but these differ: {differing}")
             continue
+        state = frozenset(contents(harness.work, as_rows=False).items())
+        if state in tried:
+            continue
+        tried.add(state)
         seen = harness.seen()
         if seen not in (old, new):
             wrong.append(f"{name}, {how} {moment}: a reader took neither the old state nor the new one")
@@ -296,7 +305,7 @@ def try_command(
             wrong.append(f"{name}, {how} {moment}: again it ended with {status}: {said[-600:]}")
         if differing := _differing(contents(harness.work), expected):
             wrong.append(f"{name}, {how} {moment}: in the end these differ: {differing}")
-    return len(moments), wrong
+    return len(moments), len(tried), wrong
 
 
 def write_inputs(folder: Path, model: Path) -> None:
@@ -353,9 +362,10 @@ def main() -> None:
     place = Path(os.environ["RUC_STOPS"])
     draw = random.Random(options.seed)
     harness = Harness(place)
-    n_all, n_wrong = 0, 0
+    n_all, n_states_all, n_wrong = 0, 0, 0
     try:
         warm(harness, [COMMANDS[name] for name in options.only])
+        gc.freeze()  # a child that collects garbage copies all memory
         for number, name in enumerate(options.only):
             moments = None
             if options.random:
@@ -363,13 +373,14 @@ def main() -> None:
                 moments = [
                     (draw.choice(("KILL", "TERM", "INT", "FULL")), draw.uniform(0, 1.05)) for _ in range(n)
                 ]
-            n_stops, wrong = try_command(harness, name, COMMANDS[name], moments, options.step)
-            print(f"{name}: stopped {n_stops} times, {len(wrong)} wrong", flush=True)
+            n_stops, n_states, wrong = try_command(harness, name, COMMANDS[name], moments, options.step)
+            print(f"{name}: stopped {n_stops} times, {n_states} states, {len(wrong)} wrong", flush=True)
             print("".join(f"  {one}\n" for one in wrong), end="", flush=True)
             n_all, n_wrong = n_all + n_stops, n_wrong + len(wrong)
+            n_states_all += n_states
     finally:
         shutil.rmtree(place)
-    print(f"{n_all} stops, {n_wrong} wrong")
+    print(f"{n_all} stops, {n_states_all} states, {n_wrong} wrong")
     sys.exit(n_wrong > 0)
 
 

@@ -27,4 +27,4 @@ def test_senseless_inputs_end_in_a_result_or_a_line() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="a library is preloaded, as Linux does it")
 @pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
 def test_a_command_that_was_stopped_is_given_again() -> None:
-    assert said("stops.py", "--only", "undo", "--step", "20").endswith(" stops, 0 wrong")
+    assert said("stops.py", "--only", "undo", "--step", "20").endswith(" states, 0 wrong")
