@@ -17,11 +17,15 @@ MODULES = {
 
 # What each part may import of the others. A part that isn't named here joins them (the pipeline, the estimators,
 # …) and may import anything but the command line.
-FOUNDATION = {"declared", "errors", "readers", "runtime", "progress", "side_by_side"}
+FOUNDATION = {
+    "declared", "errors", "plain_file", "readers", "runtime", "progress", "side_by_side", "torchrun",
+}  # fmt: skip
 MAY_IMPORT = {
     "errors": set(),
     "declared": {"errors"},
-    "readers": {"errors"},
+    "plain_file": set(),
+    "torchrun": set(),
+    "readers": {"errors", "plain_file"},
     "runtime": {"errors"},
     "progress": set(),
     "side_by_side": {"errors"},

@@ -356,6 +356,60 @@ def test_wrong_usage_is_status_2(arguments: list[str]) -> None:
     assert ruc(*arguments) == 2
 
 
+def test_what_waits_for_ever_holds_no_command_that_is_done(tmp_path: Path) -> None:
+    script = (
+        "import atexit, sys, threading\n"
+        "from ruc.cli import main\n"
+        "atexit.register(print, 'the last function')\n"
+        "threading.Thread(target=threading.Event().wait).start()\n"
+        "main()\n"
+    )
+    for arguments, status in ((["--version"], 0), (["info", str(tmp_path)], 1), (["nonsense"], 2)):
+        done = subprocess.run(
+            [sys.executable, "-c", script, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == status
+        assert done.stdout.endswith("the last function\n")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("refine", "--features", "f.npy", "--labels", "pipe", "-o", "new"),
+        ("refine", "--features", "f.npy", "--labels", "l.npy", "--probabilities", "pipe.npy", "-o", "new"),
+        ("cluster", "--features", "pipe.npy", "-k", "2", "-o", "new"),
+        ("cluster", "--config", "pipe", "-o", "new"),
+        ("embed", "images.npy", "--embedder", "pipe.pth", "-o", "new.npy"),
+    ],
+)
+def test_a_pipe_is_never_waited_for(
+    arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("f.npy", np.eye(4))
+    np.save("l.npy", np.arange(4) % 2)
+    np.save("images.npy", np.zeros((4, 8, 8), np.uint8))
+    for name in ("pipe", "pipe.npy", "pipe.pth"):
+        os.mkfifo(name)
+    assert ruc(*arguments) == 1
+    assert "a pipe, not a file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("rank", "n_lines"), [("0", 1), ("1", 0)])
+def test_of_several_processes_the_first_does_what_is_not_divided(
+    rank: str, n_lines: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    for name, value in {"WORLD_SIZE": "2", "RANK": rank, "TORCHELASTIC_RUN_ID": "a"}.items():
+        monkeypatch.setenv(name, value)
+    assert ruc("info", str(tmp_path / "none")) == n_lines
+    assert len(capsys.readouterr().err.splitlines()) == n_lines
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert ruc("--version") == 0
     assert capsys.readouterr().out == f"ruc {version('ruc')}\n"

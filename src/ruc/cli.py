@@ -1,9 +1,11 @@
 """The command line: which commands there are, and how each of them ends."""
 
+import atexit
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from contextlib import suppress
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -92,7 +94,28 @@ for purpose, commands in GROUPS.items():
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; exit with 0 when done, 1 when it can't be done, 2 for wrong usage, 130 by Ctrl-C."""
+    """Run the command line; exit with 0 when done, 1 when it can't be done, 2 for wrong usage, 130 by Ctrl-C.
+
+    `arguments`: those of the process if None, which then ends here.
+    """
+    try:
+        _main(arguments)
+    except SystemExit as stop:
+        if arguments is not None or not isinstance(stop.code, int | None):
+            raise
+        _leave(stop.code or 0)
+
+
+def _leave(status: int) -> NoReturn:
+    """End the process at once: all is written, and threads of libraries that wait for each other can't hold it."""
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # closed, or full: what was printed has been said to be lost
+            stream.flush()
+    os._exit(status)
+
+
+def _main(arguments: Sequence[str] | None) -> None:
     for name, value in WAITING.items():
         os.environ.setdefault(name, value)
     arguments = list(sys.argv[1:] if arguments is None else arguments)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from ruc.errors import UnreadableFileError, shortened
+from ruc.plain_file import check_plain
 
 if TYPE_CHECKING:  # both take long to import, and few commands need both
     import pyarrow as pa
@@ -45,6 +46,12 @@ def load_npy(path: Path, mapped: bool = False) -> NDArray[Any]:
         if not isinstance(array, np.ndarray):
             raise TypeError("it is an archive of several arrays")
         return array
+
+
+def load_text(path: Path, kind: str) -> str:
+    """The content of a text file, which is said to be of this kind; without a byte order mark."""
+    with _understood(path, kind):
+        return path.read_text(encoding="utf-8-sig")
 
 
 def load_json(path: Path) -> Any:
@@ -132,6 +139,7 @@ def load_tensors(path: Path) -> "tuple[dict[str, Tensor], dict[str, str]]":
 @contextmanager
 def _understood(path: Path, kind: str) -> Iterator[None]:
     try:
+        check_plain(path)
         yield
     except MemoryError as error:
         raise UnreadableFileError(path, kind, "there is too little memory for it") from error

@@ -1,6 +1,8 @@
 """`ruc name`: a run on shapes, and a tiny model that was taught three words."""
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -96,14 +98,20 @@ def test_leads_are_those_of_the_models_own_logits(place, run: Path, capsys) -> N
         np.testing.assert_allclose(np.log(one["lead"]), mean[first] - mean[second], atol=0.002 * 3000)
 
 
-def test_bad_input_changes_nothing(place, run: Path, tmp_path: Path, capsys) -> None:
+def test_bad_input_changes_nothing(place, run: Path, tmp_path: Path, capfd) -> None:
     folder, _ = place
     before = (run / "clusters.csv").read_bytes()
     words, clip = folder / "words.txt", folder / "clip"
     (tmp_path / "one.txt").write_text("cat\nCat\n")
     (tmp_path / "number.txt").write_text("cat\n1\n")
     (tmp_path / "empty").mkdir()
+    os.mkfifo(tmp_path / "pipe.txt")
+    damaged = shutil.copytree(clip, tmp_path / "damaged")
+    tokens = (damaged / "tokenizer.json").read_text().replace('"lstrip"', '"lstriq"', 1)
+    (damaged / "tokenizer.json").write_text(tokens)
     for given, status, said in (
+        ((tmp_path / "pipe.txt", clip), 1, "a pipe, not a file"),
+        ((words, damaged), 1, "an added token with 'lstriq'"),
         ((words, run), 1, "holds no model"),
         ((words, "laion/clip"), 1, "is no folder; expected"),
         ((tmp_path / "none.txt", clip), 1, "cannot be read as a list of words"),
@@ -113,9 +121,10 @@ def test_bad_input_changes_nothing(place, run: Path, tmp_path: Path, capsys) -> 
         ((words, clip, "--images", tmp_path / "empty"), 1, "image"),
         ((words, clip, "--images", folder / "elsewhere"), 1, "elsewhere"),
     ):
-        capsys.readouterr()
+        capfd.readouterr()
         assert ruc("name", run, "--words", given[0], "--model", given[1], *given[2:], "-q") == status
-        assert said in capsys.readouterr().err
+        printed = capfd.readouterr()
+        assert said in printed.err and not printed.out
     assert (run / "clusters.csv").read_bytes() == before
 
 

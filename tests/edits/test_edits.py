@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from ruc.edits import (
+    Answer,
     Junk,
+    Learn,
     Merge,
     Move,
     Rename,
@@ -26,7 +28,7 @@ from ruc.edits import (
     split_cluster,
     undo_edits,
 )
-from ruc.errors import InputError
+from ruc.errors import InputError, RunFolderError
 from ruc.run_folder import Run, read_run, write_run
 
 
@@ -173,6 +175,17 @@ def test_the_log_survives_the_run_folder(tmp_path) -> None:  # type: ignore[no-u
         np.testing.assert_array_equal(getattr(restored, name), getattr(start, name))
     assert restored.notes == start.notes
     assert restored.marks == {}
+
+
+@pytest.mark.parametrize("n_known", [5, 7])
+def test_a_run_whose_doubt_before_the_edits_is_damaged_is_none(n_known: int, tmp_path: Path) -> None:
+    run = replace(make_run(), marks={"doubt": np.full(6, 0.5, np.float32)})
+    write_run(tmp_path, apply_edits(run, [Rename(0, "cats")]), {}, "")
+    notes = json.loads((tmp_path / "notes.json").read_text())
+    notes["before_edits"]["doubt"] = [0.5] * n_known
+    (tmp_path / "notes.json").write_text(json.dumps(notes))
+    with pytest.raises(RunFolderError, match="no doubt of each image"):
+        read_run(tmp_path)
 
 
 def test_metrics_go_when_clusters_change() -> None:
@@ -458,6 +471,20 @@ def test_a_merged_cluster_is_gone() -> None:
 def test_what_cannot_be_done(edit, message) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(InputError, match=message):
         apply_edits(make_run(), [edit])
+
+
+@pytest.mark.parametrize(
+    ("edits", "message"),
+    [
+        ((Merge(()),), "two or more different ones"),
+        ((Learn(), Answer("nobody", 0, 0)), "placed by a person"),
+        ((Merge((0, 1)), Merge((1, 0)), Learn(), Answer("a", 0, 1)), "was merged into"),
+        ((Merge((0, 0)), Learn(), Answer("a", 0, 1)), "two or more different ones"),
+    ],
+)
+def test_what_cannot_be_done_is_said_where_answers_look_at_it_first(edits, message) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(InputError, match=message):
+        apply_edits(make_run(), edits)
 
 
 def test_find_cluster_by_name_then_number() -> None:

@@ -118,6 +118,7 @@ def test_no_member_leaves_the_archive(tmp_path):
     with tarfile.open(tmp_path / "a.tar", "w") as archive:
         add(archive, "./good.png", png(1))
         add(archive, "../secret.png", png(2))
+        add(archive, "a/../back.png", png(2))
         add(archive, "link.png", kind=tarfile.SYMTYPE, link=str(tmp_path / "secret.png"))
         add(archive, "hard.png", kind=tarfile.LNKTYPE, link="good.png")
         add(archive, "pipe.png", kind=tarfile.FIFOTYPE)
@@ -137,6 +138,7 @@ def test_no_member_leaves_the_archive(tmp_path):
     }
     assert {one.file_name: one.reason for one in read.skipped} == {
         "../secret.png": "its name leads out of the archive",
+        "a/../back.png": "its name has .. in it, which tar takes for an attack",
         "link.png": "a link within an archive",
         "hard.png": "a link within an archive",
         "pipe.png": "not a plain member of its archive",
@@ -240,6 +242,10 @@ def test_structs_as_datasets_writes_them(tmp_path):
         tmp_path / "a.parquet", structs(contents, [f"{number}.png" for number in range(10)]), label=range(10)
     )
     assert find_images(tmp_path / "a.parquet").file_names == tuple(f"{number}.png" for number in range(10))
+    paths = ["a.png", "", "c.png", None, "../e.png", *(f"{row}.png" for row in range(5, 10))]
+    make_table(tmp_path / "a.parquet", structs(contents, paths))
+    expected = ("a.png", "1", "c.png", "3", "4", *paths[5:])
+    assert find_images(tmp_path / "a.parquet").file_names == expected
     for paths in ([None] * 10, ["same.png"] * 10, ["../a.png", *map(str, range(9))]):
         make_table(tmp_path / "a.parquet", structs(contents, paths))
         found = find_images(tmp_path / "a.parquet")

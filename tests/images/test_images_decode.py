@@ -288,3 +288,13 @@ def test_damage_never_escapes(tmp_path: Path, form: str) -> None:
                 assert decode(path).mode in ("L", "RGB")
         except UnreadableImageError as error:
             assert str(error)
+
+
+def test_a_tiff_without_bands_is_damaged(tmp_path: Path) -> None:
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.tiff")
+    bands = struct.pack("<HHL", 277, 3, 1)  # SamplesPerPixel, one short
+    before, found, after = (tmp_path / "a.tiff").read_bytes().partition(bands + b"\3")
+    assert found
+    (tmp_path / "a.tiff").write_bytes(before + bands + b"\0" + after)
+    with pytest.raises(UnreadableImageError, match="damaged: its header cannot be read"):
+        decode(tmp_path / "a.tiff", 8, Reading())

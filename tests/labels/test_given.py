@@ -51,6 +51,12 @@ def test_integers_with_gaps_keep_their_names(tmp_path: Path, text: str) -> None:
     assert names == ("3", "7")
 
 
+def test_endless_numbers_are_text(tmp_path: Path) -> None:
+    digits = "1" * 5000
+    path = write(tmp_path / "labels.csv", f"file_name,label\na/1.png,{digits}\na/2.png,2\n")
+    assert read_given(path, NAMES)[1] == ("2", digits)
+
+
 def test_leading_zeros_are_text(tmp_path: Path) -> None:
     _, names = read_given(write(tmp_path / "l.csv", "label\n00\n01\n"), ROWS[:2])
     assert names == ("00", "01")

@@ -379,7 +379,18 @@ def test_modules_and_objects_are_refused(tmp_path, content) -> None:
         load_checkpoint(saved(tmp_path / "a.pth", content))
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"\x80\x02", b"PK\x03\x04 no archive", bytes(range(256))])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"hello",
+        b"\x80\x02",
+        b"\x80\x02X\x01",
+        b"\x80\x02(l.",
+        b"PK\x03\x04 no archive",
+        bytes(range(256)),
+    ],
+)
 def test_files_that_are_no_weights_are_refused(tmp_path, content) -> None:
     (tmp_path / "a.pth").write_bytes(content)
     with pytest.raises(WeightsError, match=r"a\.pth is no file of weights; expected ResNet-18") as error:

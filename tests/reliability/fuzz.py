@@ -363,7 +363,7 @@ class Fuzz:
     )
 
     def __init__(self, place: Path) -> None:
-        self.work, self.whole = place / "work", place / "whole"
+        self.work, self.whole, self.words = place / "work", place / "whole", place / "words"
         self.states: dict[str, tuple[int, ...]] = {}  # of the files in `work` that are as in `whole`
         self.folders: set[str] = set()
         self.loaded: Any = None
@@ -987,6 +987,9 @@ def fault_of(fuzz: Fuzz, kind: str, number: int, seed: int) -> str | None:
         return f"ended with {status}: {err[:500]}"
     if any(len(line) > LONGEST for line in lines):
         return f"a line of {max(map(len, lines))} characters: {lines[0][:300]}"
+    if fuzz.words.exists() and (past := fuzz.words.read_text(errors="replace")):
+        os.truncate(fuzz.words, 0)
+        return f"printed past Python: {past[:300]}"
     if "Warning" in err or "Traceback" in err:
         return f"a library's words: {err[:1000]}"
     return None
@@ -1000,6 +1003,9 @@ def batch(fuzz: Fuzz, inputs: Sequence[tuple[str, int]], seed: int) -> list[tupl
         child = os.fork()
         if child == 0:
             os.close(reading)
+            words = os.open(fuzz.words, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+            os.dup2(words, 1)  # what libraries print past Python
+            os.dup2(words, 2)
             with os.fdopen(writing, "w", encoding="utf-8", errors="replace") as pipe:
                 for kind, number in inputs:
                     fault = fault_of(fuzz, kind, number, seed)

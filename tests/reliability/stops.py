@@ -4,9 +4,9 @@
     python tests/reliability/stops.py --random 1000      so many random moments: KILL, TERM, INT, a full disk
     python tests/reliability/stops.py --only rename --step 7
 
-After each stop that leaves files in a state not seen before: a reader takes the old state or the new one and nothing else; the same command again ends with files
-equal bit for bit to those of an undisturbed one; nothing else lies about. One process has everything imported and
-forks a child for each try. Linux, with a C compiler.
+After each stop that leaves the files in a state not seen before: a reader takes the old state or the new one and
+nothing else; the same command again ends with files equal bit for bit to those of an undisturbed one; nothing else
+lies about. One process has everything imported and forks a child for each try. Linux, with a C compiler.
 """
 
 import argparse

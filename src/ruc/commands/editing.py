@@ -67,7 +67,7 @@ def split(
 def rename(
     run: RunFolder,
     cluster: Annotated[str, typer.Argument(help="Name, or number (0, 1, …; names count first).")],
-    name: Annotated[str, typer.Argument(help="The new name.")],
+    name: Annotated[str, typer.Argument(help='The new name; "" gives its number back.')],
 ) -> None:
     """Give a cluster of a run a name."""
     from ruc.doors.edit_folder import edit_folder
@@ -189,7 +189,10 @@ def undo(
         option("Take so many single edits back.  [default: all that the last command made]", min=1),
     ] = None,
 ) -> None:
-    """Take back a run's last merge, split, rename, name or apply."""
+    """Take back a run's last merge, split, rename, name, apply, or refine of the run itself.
+
+    What `ruc update` added stays: only the new clusters that it made are taken back.
+    """
     from ruc.doors.edit_folder import undo_in_folder
     from ruc.edits.words import in_words
 

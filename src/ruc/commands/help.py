@@ -5,7 +5,10 @@ from typing import Any, Final
 
 from typer.core import TyperCommand, TyperGroup
 
+from ruc.torchrun import is_first
+
 LISTS: Final = re.compile(r"<list\[(\w+)\]>")
+DIVIDED: Final = ("cluster", "refine", "demo")  # in which other processes take part, see ruc.refine.processes
 FEW: Final = 12  # options that are read at a glance, so that groups would only spread them
 
 EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
@@ -54,6 +57,10 @@ class Command(TyperCommand):
 
     Of what is repeated it says what each one is: `<path>`, not `<list[Path]>`.
     """
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it; of several processes that `torchrun` started the first does what can't be divided."""
+        return super().invoke(ctx) if ctx.info_name in DIVIDED or is_first() else None
 
     def get_help(self, ctx: Any) -> str:
         """The text of `--help`."""

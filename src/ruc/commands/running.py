@@ -29,6 +29,7 @@ from ruc.commands.options import (
     with_run_options,
 )  # fmt: skip
 from ruc.commands.terminal import print_edited, print_json, print_table, set_logging
+from ruc.torchrun import is_first
 
 
 @with_run_options
@@ -306,4 +307,6 @@ def _learn(run: Path, options: list[str]) -> None:
         )
     from ruc.doors.edit_folder import learn_in_folder
 
+    if not is_first():
+        return
     print_edited(run, learn_in_folder(run))

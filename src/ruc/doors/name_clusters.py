@@ -12,9 +12,10 @@ from ruc.doors.edit_folder import edit_folder
 from ruc.edits import UNWRITABLE, Edit
 from ruc.edits.by_words import Proposal, check_words, propose_names, unnamed_clusters
 from ruc.embed.image_text import ImageTextModel, load_image_text
-from ruc.errors import InputError, UnreadableFileError, UsageError
+from ruc.errors import InputError, UsageError
 from ruc.images.reading import Reading
 from ruc.images.source import ImageSource, find_images
+from ruc.readers import load_text
 from ruc.run_folder import Run
 from ruc.runtime import Runtime
 
@@ -87,10 +88,7 @@ def read_words(path: Path) -> tuple[str, ...]:
     InputError
         It can't be read, has less than two, or control characters.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, ValueError) as error:
-        raise UnreadableFileError(path, "a list of words", str(error)) from error
+    lines = load_text(path, "a list of words").splitlines()
     found: dict[str, str] = {}
     for word in map(str.strip, lines):
         if UNWRITABLE.search(word):

@@ -299,19 +299,25 @@ def _was_right(before: Run, edits: Iterable[Edit]) -> dict[str, bool]:
     """
     row_of = {name: row for row, name in enumerate(before.file_names)}
     into: dict[int, int] = {}
+
+    def after_merges(cluster: int) -> int:
+        while cluster in into:
+            cluster = into[cluster]
+        return cluster
+
     right, has_learned = {}, False
     for edit in edits:
         match edit:
             case Learn():
                 has_learned = True
-            case Merge(clusters):
-                into.update(dict.fromkeys(clusters[1:], clusters[0]))
+            case Merge(clusters):  # which may be none that can be done: that is said when they are
+                for other in map(after_merges, clusters[1:]):
+                    if other != (first := after_merges(clusters[0])):
+                        into[other] = first
             case Answer(name, asked, belongs_to):
                 was = asked
-                if has_learned and asked < before.n_clusters:
-                    was = int(before.cluster[row_of[name]])
-                    while was in into:
-                        was = into[was]
+                if has_learned and asked < before.n_clusters and name in row_of:
+                    was = after_merges(int(before.cluster[row_of[name]]))
                 right[name] = belongs_to == was
     return right
 

@@ -14,10 +14,14 @@ from ruc.embed.frozen import FrozenEmbedder, of_module
 from ruc.embed.preprocessing import read_preprocessing
 from ruc.embed.pretrained import check_complete, load_model
 from ruc.embed.weights import model_folder, understood
-from ruc.errors import WeightsError
+from ruc.errors import WeightsError, shortened
+from ruc.readers import load_json
 from ruc.runtime import Runtime
 
 TOKENIZER_FILES: Final = ("tokenizer.json", "vocab.json", "vocab.txt", "spiece.model")
+TOKEN_PROPERTIES: Final = frozenset(
+    ("id", "content", "single_word", "lstrip", "rstrip", "normalized", "special", "__type")
+)
 TEXTS_AT_ONCE: Final = 64
 EXPECTED: Final = (
     "expected the folder of a model of images and text such as CLIP or SigLIP, with its weights as safetensors, "
@@ -99,6 +103,19 @@ def _features(output: Any) -> Tensor:
     return rows
 
 
+def _check_added_tokens(folder: Path) -> None:
+    """Raise `ValueError` where one has a property that tokenizers (0.23.3) ignores, and says so on stdout itself."""
+    for file, key in (("tokenizer.json", "added_tokens"), ("tokenizer_config.json", "added_tokens_decoder")):
+        content = load_json(folder / file) if (folder / file).is_file() else {}
+        added = content.get(key) or [] if isinstance(content, dict) else []
+        for token in added.values() if isinstance(added, dict) else added:
+            unknown = sorted(token.keys() - TOKEN_PROPERTIES) if isinstance(token, dict) else []
+            if unknown:
+                raise ValueError(
+                    f"{file} has an added token with {shortened(unknown[0])!r}, which no token has"
+                )
+
+
 def _tokenizer(folder: Path, name: str, longest: int, n_tokens: int) -> Callable[[list[str]], Any]:
     """From texts to tokens, always as many: SigLIP was trained so, and CLIP doesn't look behind a text's end.
 
@@ -110,6 +127,7 @@ def _tokenizer(folder: Path, name: str, longest: int, n_tokens: int) -> Callable
     if not any((folder / file).is_file() for file in TOKENIZER_FILES):
         raise WeightsError(f"{name} has none of {', '.join(TOKENIZER_FILES)}; {EXPECTED}")
     with understood(f"the tokenizer of {name} cannot be read", EXPECTED):
+        _check_added_tokens(folder)
         tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
     def tokenize(texts: list[str]) -> Any:

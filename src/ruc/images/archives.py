@@ -1,6 +1,7 @@
 """Which images are in tar archives, as webdataset has them, and in Parquet tables, as Hugging Face has them."""
 
 import os
+import posixpath
 import tarfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -127,7 +128,12 @@ def _left_out_as(member: tarfile.TarInfo, name: str, file: Any) -> str | None:
 def _fault(member: tarfile.TarInfo, name: str, end: int) -> str:
     """Why a member can't be read, "" where it can."""
     if ".." in PurePosixPath(name).parts:
-        return "its name leads out of the archive"
+        leaves = posixpath.normpath(name).startswith("..")
+        return (
+            "its name leads out of the archive"
+            if leaves
+            else "its name has .. in it, which tar takes for an attack"
+        )
     if member.issym() or member.islnk():
         return "a link within an archive"
     if not member.isreg() or member.issparse():
@@ -174,7 +180,7 @@ def _parquet_images(path: Path, column: str, reader: RowReader) -> Packed:
     """The images in a column of bytes, one in each row.
 
     They are called what a column of names says (`file_name`, …), else by the field `path` of a struct if no two are
-    called the same, else by the number of the row.
+    called the same, else by the number of the row. So is a single one whose path is empty or leads elsewhere.
 
     Raises
     ------
@@ -209,14 +215,13 @@ def _given_names(table: Any, column: str, heading: str | None) -> list[str] | No
     outer = column.rpartition(".")[0]
     if table.schema_arrow.field(outer).type.get_field_index("path") < 0:
         return None
-    paths = [path and _plain_name(path) for path in _flat(table.read([f"{outer}.path"]).column(0))]
-    if (
-        not all(paths)
-        or len(set(paths)) < len(paths)
-        or any(".." in PurePosixPath(path).parts for path in paths)
-    ):
-        return None
-    return paths
+    paths = [_plain_name(path or "") for path in _flat(table.read([f"{outer}.path"]).column(0))]
+    unusable = [path in ("", ".") or ".." in PurePosixPath(path).parts for path in paths]
+    names = [
+        str(row) if is_unusable else path
+        for row, (path, is_unusable) in enumerate(zip(paths, unusable, strict=True))
+    ]
+    return None if all(unusable) or len(set(names)) < len(names) else names
 
 
 def _flat(column: Any) -> list[Any]:

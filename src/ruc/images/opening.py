@@ -1,8 +1,6 @@
 """A file that may be an image, opened as far as its header: what it is, and why it isn't one."""
 
 import ctypes
-import os
-import stat
 import struct
 import threading
 import warnings
@@ -33,6 +31,7 @@ from ruc.images.packed import Stored
 from ruc.images.photos import open_heif, open_jxl
 from ruc.images.reading import Reading
 from ruc.images.tiff_header import TiffHeader, read_tiff_header
+from ruc.plain_file import check_plain
 
 # The formats Pillow may try. Not all it knows: EPS starts Ghostscript, TGA takes any bytes for an image.
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "DIB", "PPM", "ICO", "JPEG2000", "AVIF")
@@ -116,20 +115,8 @@ def opened(item: Stored) -> Iterator[tuple[IO[bytes], bytes]]:
 
 
 def _plain_file(path: Path) -> IO[bytes]:
-    """What isn't one is never opened, since a pipe would wait for ever."""
-    kind = path.stat().st_mode
-    if not stat.S_ISREG(kind):
-        raise UnreadableImageError(_what_it_is(path, kind))
+    check_plain(path)
     return path.open("rb")
-
-
-def _what_it_is(path: Path, kind: int) -> str:
-    if stat.S_ISDIR(kind):
-        return (
-            "a folder, not a file" if os.access(path, os.R_OK | os.X_OK) else "a folder that may not be read"
-        )
-    names = ((stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"))
-    return next((name for test, name in names if test(kind)), "a device") + ", not a file"
 
 
 def all_of(file: IO[bytes]) -> bytes:

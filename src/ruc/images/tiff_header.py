@@ -215,6 +215,8 @@ def _header_of(tags: dict[int, Any]) -> TiffHeader:
         return int(tags[tag][0]) if tags.get(tag) else default
 
     n_bands = number(277, 1)
+    if n_bands < 1:
+        raise ValueError("it has no bands")
     stored = tuple(tags.get(258, (1,)))
     bits = max(stored)
     sample_format = number(339, UNSIGNED)

@@ -195,6 +195,11 @@ def _known_texts(table: LabelTable, probabilities: NDArray[np.float32] | None) -
     return texts
 
 
+def _order(number: str) -> tuple[bool, int, str]:
+    """The order of whole numbers, which may have more digits than Python turns into an integer."""
+    return not number.startswith("-"), len(number), number
+
+
 def _classes(
     table: LabelTable, texts: list[str], probabilities: NDArray[np.float32] | None, n_clusters: int | None
 ) -> list[str]:
@@ -202,7 +207,7 @@ def _classes(
     used = set(texts) - {""}
     of_columns = used | set(table.classes or ())
     numeric = all(WHOLE.fullmatch(name) for name in of_columns)
-    classes = sorted(of_columns, key=int) if numeric else sorted(of_columns)
+    classes = sorted(of_columns, key=_order) if numeric else sorted(of_columns)
     if table.classes is not None and len(classes) > len(table.classes):
         extra = next(row for row, text in enumerate(texts) if text and text not in table.classes)
         raise InputError(
@@ -210,7 +215,7 @@ def _classes(
             f"{PROBABILITY + texts[extra]!r}; add it or correct the label"
         )
     expected = probabilities.shape[1] if probabilities is not None else n_clusters
-    if numeric and expected is not None and int(classes[-1]) < expected:
+    if numeric and expected is not None and _order(classes[-1]) < _order(str(expected)):
         classes = [str(k) for k in range(expected)]  # some may have no member
     if len(used) < 2:
         raise InputError(

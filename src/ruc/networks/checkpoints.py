@@ -20,6 +20,8 @@ from ruc.errors import WeightsError
 from ruc.networks.heads import relu_layers
 from ruc.networks.resnet import NetworkSettings, ResNet, Stem
 from ruc.networks.seeding import seeded_init
+from ruc.plain_file import check_plain
+from ruc.readers import FAILURES
 
 Kind = Literal["scan", "simclr", "ruc"]
 Dataset = Literal["cifar-10", "cifar-20", "stl-10"]
@@ -30,9 +32,7 @@ EXPECTED = "expected ResNet-18 for CIFAR or STL-10 as SCAN, SimCLR or RUC save i
 REMEDY = "give the file that their training wrote"
 
 # What torch.load can raise about a file that is none of its own, or not whole.
-LOAD_ERRORS = (
-    pickle.UnpicklingError, OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError,
-)  # fmt: skip
+LOAD_ERRORS = (*FAILURES, pickle.UnpicklingError, RuntimeError, AssertionError)
 
 # SCAN stores the number of its best head and its best loss as NumPy scalars, which are data, but which torch takes
 # only when told. The function that makes them had another name before NumPy 2.
@@ -161,11 +161,14 @@ def load_checkpoint(
 def _read(path: Path) -> Mapping[str, Any]:
     """What the file holds, a mapping with names."""
     try:
+        check_plain(path)
         with torch.serialization.safe_globals(HARMLESS):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except LOAD_ERRORS as error:
-        if not path.is_file():
+        if not path.exists():
             raise WeightsError(f"there is no file {path}; {EXPECTED}") from error
+        if isinstance(error, OSError) and error.strerror:
+            raise WeightsError(f"{path} cannot be read ({error.strerror}); {EXPECTED}") from error
         other = re.search(r"GLOBAL ([\w.]+)", str(error))
         holds = f"holds {other[1]}, not weights alone, and isn't opened" if other else "is no file of weights"
         raise WeightsError(f"{path} {holds}; {EXPECTED}: save its state_dict() with torch.save") from error

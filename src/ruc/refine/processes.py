@@ -25,6 +25,7 @@ from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import Space
 from ruc.refine.trained import Epoch, Trained
 from ruc.runtime import Runtime
+from ruc.torchrun import is_one_of_several
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ def processes() -> Iterator[bool]:
     InputError
         There are more processes on this machine than GPUs.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or "TORCHELASTIC_RUN_ID" not in os.environ:
+    if not is_one_of_several():
         yield True
         return
     has_gpus = torch.cuda.is_available()
@@ -55,9 +56,6 @@ def processes() -> Iterator[bool]:
     dist.init_process_group("cpu:gloo,cuda:nccl" if has_gpus else "gloo", timeout=PATIENCE)
     try:
         if dist.get_rank() == 0:
-            logger.info(
-                "%d processes: each retrains networks on a part of every batch", dist.get_world_size()
-            )
             try:
                 yield True
             finally:
@@ -79,8 +77,12 @@ def refine_together(
     resume: State | None = None,
 ) -> Trained:
     """`refine`, together with the other processes where there are some and networks on images are retrained."""
-    if not (dist.is_available() and dist.is_initialized() and space.sees_more):
+    if not (dist.is_available() and dist.is_initialized()):
         return refine(space, start, settings, runtime, on_epoch, resume)
+    if not space.sees_more:
+        logger.info("networks on features are retrained by one of the %d processes", dist.get_world_size())
+        return refine(space, start, settings, runtime, on_epoch, resume)
+    logger.info("%d processes: each retrains networks on a part of every batch", dist.get_world_size())
     _send((space, start, settings, runtime.device.type, runtime.seed, resume))
     return refine(space, start, settings, runtime, on_epoch, resume, divided)
 

@@ -135,6 +135,9 @@ def _check_before_edits(before: Any, n: int) -> None:
     confidence = before.get("confidence")
     fits = _are(confidence, (int, float)) and len(confidence) == n and _are_shares(np.asarray(confidence))
     _expect(fits, f"{what} has no confidence of each image")
+    doubt = before.get("doubt", [0.0] * n)  # which edits left as it was once
+    fits = _are(doubt, (int, float)) and len(doubt) == n and _are_shares(np.asarray(doubt))
+    _expect(fits, f"{what} has no doubt of each image")
     junk = before.get("junk_clusters")
     _expect(
         _are(junk, int) and all(0 <= one < len(names) for one in junk),

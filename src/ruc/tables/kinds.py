@@ -4,6 +4,8 @@ import zipfile
 from pathlib import Path
 from typing import Final
 
+from ruc.plain_file import check_plain
+
 SIGNATURES: Final = (
     (b"\x93NUMPY", "npy"),
     (b"PAR1", "Parquet"),
@@ -25,8 +27,9 @@ LARGEST_HEADER: Final = 100_000_000  # bytes of a safetensors header, by its spe
 def kind_of(path: Path) -> str | None:
     """The format: npy, npz, Parquet, safetensors, MATLAB, pickle, …; None where the bytes say nothing, as of text.
 
-    Raises `OSError` where the file can't be read.
+    Raises `OSError` where it is no plain file, or can't be read.
     """
+    check_plain(path)
     with path.open("rb") as file:
         start = file.read(16)
     for signature, kind in SIGNATURES:
