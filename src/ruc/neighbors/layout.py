@@ -73,46 +73,52 @@ class _Pull:
     """The sum of the pulls along a sample's edges.
 
     How strong an edge pulls is found once for its two ends, and the sums are a sparse product: gathering and adding
-    the pull of each end of each edge takes four times as long.
+    the pull of each end of each edge takes four times as long. In NumPy, which gathers short rows three times as fast.
     """
 
     def __init__(self, affinity: sp.csr_array) -> None:
         edges = sp.triu(affinity, 1).tocoo()
-        self.tails, self.heads = torch.from_numpy(edges.row).long(), torch.from_numpy(edges.col).long()
-        self.weights = torch.from_numpy(edges.data.astype(np.float32))
+        self.tails, self.heads = edges.row.astype(np.intp), edges.col.astype(np.intp)
+        self.weights = edges.data.astype(np.float32)
         numbers = sp.coo_array((np.arange(1, edges.nnz + 1), (edges.row, edges.col)), shape=affinity.shape)
         both_ways = sp.csr_array(numbers + numbers.T)
-        self.edge_of = torch.from_numpy(both_ways.data - 1)  # which edge stands at each place of the matrix
+        self.edge_of = both_ways.data - 1  # which edge stands at each place of the matrix
         self.pulls = sp.csr_array(
             (np.zeros(both_ways.nnz, np.float32), both_ways.indices, both_ways.indptr), shape=affinity.shape
         )
 
     def __call__(self, positions: torch.Tensor) -> torch.Tensor:
         """(n_samples, n_dimensions) ``sum(weight / (1 + d**2) * (neighbour - sample))``."""
-        difference = positions.index_select(0, self.tails).sub_(positions.index_select(0, self.heads))
-        strength = self.weights / difference.square_().sum(dim=1).add_(1.0)
-        self.pulls.data = strength.index_select(0, self.edge_of).numpy()
+        places = positions.numpy()
+        difference = places.take(self.tails, axis=0)
+        difference -= places.take(self.heads, axis=0)
+        lengths = np.square(difference, out=difference) @ np.ones(places.shape[1], np.float32)
+        strength = np.divide(self.weights, lengths + 1, out=lengths)
+        self.pulls.data = strength.take(self.edge_of)
         sums = torch.from_numpy(self.pulls @ _with_ones(positions).numpy())
         return torch.addcmul(sums[:, :-1], sums[:, -1:], positions, value=-1.0)
 
 
 def _mean_push(positions: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
-    """Mean push of the other samples on each sample, in two matrix products a block."""
+    """Mean push of the other samples on each sample, in two matrix products a block.
+
+    At a squared distance s that is ``min(2 / ((SOFTENING + s) * (1 + s)), STRONGEST_PUSH / sqrt(s))`` for each unit of
+    distance, here the inverse of the larger of two divisors. A sample's push on itself has no direction.
+    """
     origins = positions[others]
     to_distances = torch.cat([-2.0 * origins, origins.square().sum(dim=1, keepdim=True)], dim=1).T
-    with_ones, origins_with_ones = _with_ones(positions), _with_ones(origins)
+    with_ones, pushing = _with_ones(positions), STRONGEST_PUSH / len(others) * _with_ones(origins)
+    half = STRONGEST_PUSH / 2
     sums = torch.empty_like(with_ones)
     for start in range(0, len(positions), BLOCK_ROWS):
-        block = with_ones[start : start + BLOCK_ROWS]
-        lengths = positions[start : start + BLOCK_ROWS].square().sum(dim=1, keepdim=True)
-        squares = torch.addmm(lengths, block, to_distances).clamp_min_(TINY)
-        # 2 / ((SOFTENING + squares) * (1 + squares)), multiplied out.
-        push = (squares + (1.0 + SOFTENING)).mul_(squares).add_(SOFTENING).reciprocal_().mul_(2.0)
-        push = torch.minimum(push, squares.rsqrt_().mul_(STRONGEST_PUSH))
-        own = ((others >= start) & (others < start + len(block))).nonzero().squeeze(1)
-        push[others[own] - start, own] = 0.0
-        torch.mm(push, origins_with_ones, out=sums[start : start + BLOCK_ROWS])
-    return torch.addcmul(-sums[:, :-1], sums[:, -1:], positions) / len(others)
+        part = slice(start, start + BLOCK_ROWS)
+        lengths = positions[part].square().sum(dim=1, keepdim=True)
+        squares = torch.addmm(lengths, with_ones[part], to_distances).clamp_min_(TINY)
+        # half * (SOFTENING + squares) * (1 + squares), multiplied out.
+        divisors = torch.add(half * (1 + SOFTENING), squares, alpha=half).mul_(squares).add_(half * SOFTENING)
+        torch.maximum(divisors, squares.sqrt_(), out=divisors).reciprocal_()
+        torch.mm(divisors, pushing, out=sums[part])
+    return torch.addcmul(-sums[:, :-1], sums[:, -1:], positions)
 
 
 def _with_ones(positions: torch.Tensor) -> torch.Tensor:
