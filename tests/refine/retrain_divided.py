@@ -1,6 +1,6 @@
 """Retrains a small network by as many processes as there are, and writes down what each of them ends with.
 
-Run by `torchrun`, or alone; the argument is where it writes to.
+Run as `torchrun` runs it, or alone; the argument is where it writes to.
 """
 
 import json
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.distributed as dist
 
 from ruc.images.views import PAPER
 from ruc.networks import NetworkSettings, ResNet, seeded_init
@@ -48,7 +49,11 @@ def write(folder, trained):
                for tensor in network.state_dict().values()]  # fmt: skip
     with torch.no_grad():
         said = trained.pair.first.eval()(space.plain(torch.arange(61))).tolist()
-    found = {"losses": losses, "clean_since": trained.clean_since.tolist(), "weights": weights, "said": said}
+    n_processes = dist.get_world_size() if dist.is_initialized() else 1
+    found = {
+        "n_processes": n_processes, "losses": losses, "clean_since": trained.clean_since.tolist(),
+        "weights": weights, "said": said,
+    }  # fmt: skip
     (folder / f"{os.environ.get('RANK', 'alone')}.json").write_text(json.dumps(found))
 
 
