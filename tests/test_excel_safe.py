@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from shapes import write_shapes
 
 from ruc.cli import main
 
@@ -18,9 +19,10 @@ def ruc(*arguments: object) -> int:
 
 
 @pytest.fixture
-def folder(shapes: tuple[Path, dict[str, str]], monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Images, one of them called as a formula, and a broken one."""
-    images = shapes[0]
+    images = tmp_path / "shapes"
+    write_shapes(images, per_class=4)
     first = min(images.iterdir())
     shutil.copy(first, images / FORMULA)
     (images / "-broken.png").write_bytes(b"none")
