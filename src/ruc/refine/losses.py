@@ -2,12 +2,14 @@
 
 from torch import Tensor
 
+from ruc.refine.probabilities import log_softmax, softmax
+
 
 def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """Cross-entropy against soft targets: the clean loss, and the smoothing loss."""
-    return -(targets * logits.log_softmax(dim=1)).sum() / max(len(logits), 1)
+    return -(targets * log_softmax(logits)).sum() / max(len(logits), 1)
 
 
 def squared_error(logits: Tensor, targets: Tensor) -> Tensor:
     """Mean over rows and clusters of the squared difference of softmax and target: the unclean loss."""
-    return (logits.softmax(dim=1) - targets).square().sum() / max(logits.numel(), 1)
+    return (softmax(logits) - targets).square().sum() / max(logits.numel(), 1)

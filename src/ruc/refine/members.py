@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ruc.networks import Optimizer, Sgd, can_fuse, set_learning_rate
 from ruc.refine.networks import Head
+from ruc.refine.probabilities import softmax
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import Space
 from ruc.runtime import Runtime
@@ -37,7 +38,7 @@ class Member:
 
     def note(self, rows: Tensor, logits: Tensor) -> None:
         """Remember what the network says of these rows' plain views."""
-        self.confidence[rows], self.opinion[rows] = logits.softmax(dim=1).max(dim=1)
+        self.confidence[rows], self.opinion[rows] = softmax(logits).max(dim=1)
 
 
 Turn = tuple[Member, Member]  # the student, and its peer

@@ -16,7 +16,7 @@ from ruc.refine.spaces import FeatureSpace, Space
 from ruc.refine.trained import Pair
 from ruc.runtime import Runtime
 
-MOST_DIRECTIONS = 256  # of what each head reads (experiments/LOG.md, "heads in fewer directions")
+MOST_DIRECTIONS = 128  # of what each head reads (experiments/LOG.md, "a whole run, shorter")
 WORTH_IT = 2  # times as many features, for finding the directions to cost less than it saves
 MOST_SAMPLES = 100_000  # of more the second copy of the features takes gigabytes
 

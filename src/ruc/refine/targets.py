@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ruc.refine.probabilities import softmax
 from ruc.runtime import to_device
 
 
@@ -26,7 +27,7 @@ def one_hot(labels: Tensor, n_clusters: int) -> Tensor:
 
 def guess(logits: Sequence[Tensor], temperature: float) -> Tensor:
     """Targets of unclean samples: the sharpened mean of several predictions (both networks, both weak views)."""
-    return sharpen(torch.stack([each.softmax(dim=1) for each in logits]).mean(dim=0), temperature)
+    return sharpen(torch.stack([softmax(each) for each in logits]).mean(dim=0), temperature)
 
 
 def refine_labels(labels: Tensor, peer_logits: Tensor, peer_weight: Tensor, temperature: float) -> Tensor:
@@ -36,7 +37,7 @@ def refine_labels(labels: Tensor, peer_logits: Tensor, peer_weight: Tensor, temp
     """
     weight = peer_weight.unsqueeze(1)
     own = one_hot(labels, peer_logits.shape[1])
-    return sharpen((1 - weight) * own + weight * peer_logits.softmax(dim=1), temperature)
+    return sharpen((1 - weight) * own + weight * softmax(peer_logits), temperature)
 
 
 def smooth_labels(labels: Tensor, n_clusters: int, epsilon: float) -> Tensor:
