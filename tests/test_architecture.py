@@ -18,7 +18,7 @@ MODULES = {
 # What each part may import of the others. A part that isn't named here joins them (the pipeline, the estimators,
 # …) and may import anything but the command line.
 FOUNDATION = {
-    "declared", "errors", "plain_file", "readers", "runtime", "progress", "side_by_side", "torchrun",
+    "declared", "errors", "mapped", "plain_file", "readers", "runtime", "progress", "side_by_side", "torchrun",
 }  # fmt: skip
 MAY_IMPORT = {
     "errors": set(),
@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "torchrun": set(),
     "readers": {"errors", "plain_file"},
     "runtime": {"errors"},
+    "mapped": set(),
     "progress": set(),
     "side_by_side": {"errors"},
     "tables": FOUNDATION,

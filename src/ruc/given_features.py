@@ -13,6 +13,7 @@ from ruc.embed.scaling import fit_scaling
 from ruc.embedding import Embedding, several
 from ruc.errors import InputError
 from ruc.images.source import ImageSource
+from ruc.mapped import row_blocks
 from ruc.run_folder import finish_outputs
 from ruc.side_by_side import short_names
 from ruc.tables.arrays import read_array
@@ -82,13 +83,14 @@ def _check_values(path: Path, features: NDArray[np.generic]) -> None:
         raise InputError(
             f"--features {path} holds {len(features)} rows of {features.shape[1]} features; expected some of each"
         )
-    for start in range(0, len(features), BLOCK_ROWS):
+    for part in row_blocks(features, BLOCK_ROWS):
         with np.errstate(over="ignore"):
-            bad = ~np.isfinite(features[start : start + BLOCK_ROWS].astype(np.float32)).all(axis=1)
+            bad = ~np.isfinite(features[part].astype(np.float32, copy=False)).all(axis=1)
         if bad.any():
+            row = part.start + int(bad.argmax())
             raise InputError(
-                f"--features {path}: row {start + int(bad.argmax())} holds NaN, infinity, or more than a float32 can "
-                "hold; expected finite numbers"
+                f"--features {path}: row {row} holds NaN, infinity, or more than a float32 can hold; expected finite "
+                "numbers"
             )
 
 

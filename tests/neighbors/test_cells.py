@@ -3,7 +3,6 @@ import re
 
 import numpy as np
 import pytest
-import torch
 
 from ruc.neighbors import cells as module
 from ruc.neighbors import search
@@ -25,22 +24,12 @@ def recall(found: np.ndarray, exact: np.ndarray) -> float:
     return float(np.mean([np.isin(one, other).mean() for one, other in zip(found, exact, strict=True)]))
 
 
-@pytest.fixture(params=[None, torch.bfloat16], ids=["plain", "quick"])
-def product(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> torch.dtype | None:
-    """In what the hardware multiplies, whatever it can: without bfloat16, or with it."""
-    monkeypatch.setattr(Runtime, "autocast_dtype", request.param)
-    return request.param
-
-
-@pytest.mark.usefixtures("product")
 def test_finds_nearly_all_and_says_how_many(caplog: pytest.LogCaptureFixture) -> None:
     rows = features() * np.linspace(0.5, 2, 900, dtype=np.float32)[:, None]  # lengths don't matter
     exact = nearest_neighbors(rows, 10, RUNTIME)
     with caplog.at_level(logging.INFO):
         indices, similarities = neighbors_in_cells(rows, 10, RUNTIME)
-    assert re.search(
-        "recall (98|99|100)", caplog.text
-    )  # 99% wanted, less what half precision takes for equal
+    assert re.search("recall (98|99|100)", caplog.text)
     assert recall(indices, exact.indices) > 0.97
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     expected = np.take_along_axis(unit @ unit.T, indices, axis=1)
@@ -50,7 +39,6 @@ def test_finds_nearly_all_and_says_how_many(caplog: pytest.LogCaptureFixture) ->
     assert all(len(set(row)) == 10 for row in indices.tolist())
 
 
-@pytest.mark.usefixtures("product")
 def test_all_cells_searched_is_exact_up_to_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = features(300)
     monkeypatch.setattr(module, "WANTED_RECALL", 1.0)
@@ -60,7 +48,6 @@ def test_all_cells_searched_is_exact_up_to_rounding(monkeypatch: pytest.MonkeyPa
     assert recall(indices, nearest_neighbors(rows, 10, RUNTIME).indices) > 0.999
 
 
-@pytest.mark.usefixtures("product")
 def test_cells_smaller_than_the_wanted_number_look_further(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "WANTED_RECALL", 1e-9)  # one cell would do
     monkeypatch.setattr(module, "BOUND_SAMPLES", 1)
@@ -68,12 +55,12 @@ def test_cells_smaller_than_the_wanted_number_look_further(monkeypatch: pytest.M
     assert indices.shape == (200, 60) and np.isfinite(similarities).all()
 
 
-@pytest.mark.usefixtures("product")
 def test_recall_is_that_of_what_was_returned(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     rows = features(400)
     monkeypatch.setattr(module, "WANTED_RECALL", 1e-9)  # one cell
+    monkeypatch.setattr(module, "CELLS", 0.5)
     monkeypatch.setattr(module, "BOUND_SAMPLES", 1)
     monkeypatch.setattr(module, "N_PROBES", 400)  # all of them
     with caplog.at_level(logging.INFO):
@@ -84,7 +71,6 @@ def test_recall_is_that_of_what_was_returned(
     assert said == pytest.approx(share, abs=0.05)
 
 
-@pytest.mark.usefixtures("product")
 def test_samples_that_ask_in_several_turns_find_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = features(500)
     at_once, _ = neighbors_in_cells(rows, 10, RUNTIME)
@@ -93,13 +79,11 @@ def test_samples_that_ask_in_several_turns_find_the_same(monkeypatch: pytest.Mon
     assert recall(in_turns, at_once) > 0.999
 
 
-@pytest.mark.usefixtures("product")
 def test_more_pairs_than_are_held_leave_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = features(500)
     rows[:200] = rows[0]  # as similar as can be: each of them finds all others
     monkeypatch.setattr(module, "MOST_PAIRS", 8000)
     monkeypatch.setattr(module, "BLOCK_VALUES", 2000)
-    monkeypatch.setattr(module, "SIDE", 4)
     crowded: list[int] = []
     keep = module._crowded
     monkeypatch.setattr(
@@ -111,10 +95,43 @@ def test_more_pairs_than_are_held_leave_the_best(monkeypatch: pytest.MonkeyPatch
     assert 8000 < max(crowded) <= 8000 + 2000
     np.testing.assert_allclose(similarities[:200], 1, atol=1e-6)
     assert all(len(set(row) - {asker}) == 10 for asker, row in enumerate(indices.tolist()))
-    # Where it's crowded what is better by less than the rounding of bfloat16 may be missed.
+    # Where it's crowded what is better by less than the rounding may be missed.
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     exact = -np.sort(-(unit @ unit.T), axis=1)[:, 1:11]
     np.testing.assert_allclose(similarities, exact, atol=3 * module.ROUNDING)
+
+
+def wide_features(n_samples: int, spread: float) -> np.ndarray:
+    """Sixteen columns that matter, turned into 120 of which the others are noise."""
+    generator = np.random.default_rng(3)
+    wide = np.column_stack([features(n_samples), spread * generator.normal(size=(n_samples, 104))])
+    return (wide @ np.linalg.qr(generator.normal(size=(120, 120)))[0]).astype(np.float32)
+
+
+def test_wide_features_are_compared_along_few_directions(caplog: pytest.LogCaptureFixture) -> None:
+    rows = wide_features(900, 0.02)
+    with caplog.at_level(logging.INFO):
+        indices, similarities = neighbors_in_cells(rows, 10, RUNTIME)
+    assert "along 64 of 120 directions" in caplog.text
+    assert recall(indices, nearest_neighbors(rows, 10, RUNTIME).indices) > 0.97
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    expected = np.take_along_axis(unit @ unit.T, indices, axis=1)
+    np.testing.assert_allclose(similarities, expected, atol=1e-6)  # of the features, not of the directions
+
+
+def test_all_directions_are_compared_where_few_hold_too_little(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = wide_features(900, 2.0)
+    with caplog.at_level(logging.INFO):
+        indices, _ = neighbors_in_cells(rows, 10, RUNTIME)
+    assert "along 120 of 120 directions" in caplog.text
+    assert recall(indices, nearest_neighbors(rows, 10, RUNTIME).indices) > 0.97
+    caplog.clear()
+    monkeypatch.setattr(module, "DIRECTIONS", (8, 16))  # more are never held
+    with caplog.at_level(logging.INFO):
+        neighbors_in_cells(rows, 10, RUNTIME)
+    assert "along 16 of 120 directions" in caplog.text
 
 
 def test_of_many_samples_fewer_neighbours_are_asked_for_and_cells_are_searched(

@@ -10,14 +10,26 @@ from ruc.refine.trust import Trust
 from ruc.runtime import Runtime
 
 
+def problem() -> tuple[Trust, FeatureSpace]:
+    neighbors = Neighbors(np.zeros((103, 1), np.int64), np.ones((103, 1), np.float32))
+    trust = Trust.at_start(torch.arange(103) % 5, torch.arange(103) % 3 > 0)
+    return trust, FeatureSpace(np.eye(103, dtype=np.float32), neighbors, Runtime("cpu"))
+
+
+def test_an_epoch_of_a_part_draws_anew_each_time() -> None:
+    trust, space = problem()
+    generator = torch.Generator().manual_seed(0)
+    drawn = [
+        torch.cat([part.rows for part in batches(trust, space, 25, generator, 40)]).tolist() for _ in range(2)
+    ]
+    assert [len(set(rows)) for rows in drawn] == [40, 40]
+    assert set(drawn[0]) != set(drawn[1])
+    assert len(torch.cat([part.rows for part in batches(trust, space, 25, generator, 1000)])) == 103
+
+
 def test_every_row_is_in_one_batch_and_none_is_too_large() -> None:
-    is_clean = torch.arange(103) % 3 > 0
-    trust = Trust.at_start(torch.arange(103) % 5, is_clean)
-    space = FeatureSpace(
-        np.eye(103, dtype=np.float32),
-        Neighbors(np.zeros((103, 1), np.int64), np.ones((103, 1), np.float32)),
-        Runtime("cpu"),
-    )
+    trust, space = problem()
+    is_clean = trust.is_clean
     parts = list(batches(trust, space, 25, torch.Generator().manual_seed(0)))
     assert sorted(torch.cat([part.rows for part in parts]).tolist()) == list(range(103))
     assert [len(part.rows) for part in parts] == [21, 21, 21, 20, 20]

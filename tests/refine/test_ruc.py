@@ -8,6 +8,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from ruc.images.views import PAPER
 from ruc.networks import NetworkSettings, ResNet, seeded_init
+from ruc.refine import ruc
 from ruc.refine.members import make_members, passes
 from ruc.refine.ruc import refine, train_pass
 from ruc.refine.select import select_clean
@@ -130,6 +131,30 @@ def test_three_steps_of_two_networks_against_a_restatement(problem, turns):
     for member, twin in zip(members, twins, strict=True):
         for name, value in member.network.state_dict().items():
             torch.testing.assert_close(value, twin.network.state_dict()[name], rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_an_epoch_of_a_part_leaves_the_others_as_they_are(problem):
+    features, _, neighbors, base = problem
+    settings = RefineSettings(
+        n_epochs=4, epoch_size=60, batch_size=30, promotion_threshold=0.1, propagation=0.0, weigh_given=False
+    )
+    space = FeatureSpace(features, neighbors, CPU, width=16)
+    settings = settings.filled(space.defaults)
+    trust = Trust.at_start(torch.from_numpy(base.labels), torch.arange(len(features)) % 3 > 0)
+    trusted_before = trust.is_clean
+    members = make_members(space, base.n_clusters, settings, CPU)
+    (turns,) = passes(*members, settings)
+    train_pass(turns, trust, space, settings, 0, CPU, CPU.generator("0"))
+    asked = members[0].confidence > 0
+    assert int(asked.sum()) == 60
+    weight = ruc._spread(members[0].confidence)  # of a peer's opinion: none of what it wasn't asked about
+    assert weight[asked].min() == 0 and weight.max() == 1 and (weight[~asked] == 0).all()
+    promoted = trust.is_clean & ~trusted_before
+    assert promoted.any() and not (promoted & ~asked).any()
+    members[1].opinion[asked] = members[0].opinion[asked]
+    members[1].opinion[~asked] = members[0].opinion[~asked] + 1
+    record = ruc._record(0, torch.zeros(1, 3), 0, trust, members, settings, 0.0)
+    assert record.agreement == 1
 
 
 def test_side_by_side_in_threads_is_as_one_after_the_other(problem):

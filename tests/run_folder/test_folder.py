@@ -91,7 +91,7 @@ def test_full_disk_keeps_the_old_run(tmp_path: Path, run: Run, monkeypatch: pyte
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(np, "save", full)
+    monkeypatch.setattr(np.lib.format, "write_array_header_1_0", full)
     with pytest.raises(RunFolderError, match="no space left"):
         write_run(tmp_path, replace(run, cluster=np.array([0, 0, 0])), MODEL, "<html>")
     monkeypatch.undo()

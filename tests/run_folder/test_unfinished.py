@@ -83,12 +83,16 @@ OLD_RUST_FULL = SafetensorError(
 @pytest.mark.parametrize(
     ("writer", "error", "message"),
     [
-        ("numpy.save", FULL, "no space left"),
-        ("numpy.save", OSError("192000 requested and 36832 written"), "no space left"),
+        ("numpy.lib.format.write_array_header_1_0", FULL, "no space left"),
+        (
+            "numpy.lib.format.write_array_header_1_0",
+            OSError("192000 requested and 36832 written"),
+            "no space left",
+        ),
         ("safetensors.torch.save_file", RUST_FULL, "no space left"),
         ("safetensors.torch.save_file", OLD_RUST_FULL, "no space left"),
         (
-            "numpy.save",
+            "numpy.lib.format.write_array_header_1_0",
             OSError(errno.EIO, "Input/output error"),
             r"cannot write to .* \(Input/output error\)",
         ),

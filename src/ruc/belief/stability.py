@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ruc.mapped import row_blocks
 from ruc.runtime import Runtime
 
 N_OF_SAMPLES: Final = 4  # clusterings of random halves of the samples
@@ -77,8 +78,7 @@ def principal_components(features: NDArray[np.floating], runtime: Runtime) -> ND
     kept = max(1, int((model.explained_variance_ > 1e-6 * model.explained_variance_[0]).sum()))
     directions, mean = model.components_[:kept].T.astype(np.float32), model.mean_.astype(np.float32)
     parts = [
-        (np.asarray(features[start : start + ROWS], np.float32) - mean) @ directions
-        for start in range(0, len(features), ROWS)
+        (np.asarray(features[part], np.float32) - mean) @ directions for part in row_blocks(features, ROWS)
     ]
     return np.concatenate(parts)
 

@@ -5,6 +5,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ruc.mapped import row_blocks
+
 N_NEAREST: Final = 12
 MOST_IN_FULL: Final = 20_000  # of more samples a minute: their directions of largest variance must do
 N_DIRECTIONS: Final = 64
@@ -28,12 +30,11 @@ def nearest_images(features: NDArray[np.floating[Any]], seed: int = 0) -> NDArra
 
 def condensed(features: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """Features as they are; of more than 20,000 samples as seen along the 64 directions of largest variance."""
-    rows = np.asarray(features, np.float32)
-    is_much = len(rows) > MOST_IN_FULL and rows.shape[1] > N_DIRECTIONS
-    return leading_directions(rows, N_DIRECTIONS) if is_much else rows
+    is_much = len(features) > MOST_IN_FULL and features.shape[1] > N_DIRECTIONS
+    return leading_directions(features, N_DIRECTIONS) if is_much else np.asarray(features, np.float32)
 
 
-def leading_directions(features: NDArray[np.float32], n_directions: int) -> NDArray[np.float32]:
+def leading_directions(features: NDArray[np.floating[Any]], n_directions: int) -> NDArray[np.float32]:
     """Features as seen along the directions of largest variance around zero, which keep cosines best.
 
     By random projections (Halko et al. 2011), as all directions of features of a thousand columns take seconds;
@@ -41,14 +42,18 @@ def leading_directions(features: NDArray[np.float32], n_directions: int) -> NDAr
     """
     from sklearn.utils.extmath import randomized_svd  # slow to import
 
-    whole = features if len(features) <= features.shape[1] else _scatter(features)
+    whole = np.asarray(features, np.float32) if len(features) <= features.shape[1] else _scatter(features)
     _, _, directions = randomized_svd(whole, n_directions, random_state=0)
-    return np.asarray(features @ directions.T.astype(np.float32), np.float32)
+    along = directions.T.astype(np.float32)
+    seen = np.empty((len(features), along.shape[1]), np.float32)
+    for part in row_blocks(features, ROWS):
+        np.matmul(np.asarray(features[part], np.float32), along, out=seen[part])
+    return seen
 
 
-def _scatter(features: NDArray[np.float32]) -> NDArray[np.float64]:
+def _scatter(features: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     scatter = np.zeros((features.shape[1], features.shape[1]), np.float64)
-    for start in range(0, len(features), ROWS):
-        block = features[start : start + ROWS]
+    for part in row_blocks(features, ROWS):
+        block = np.asarray(features[part], np.float32)
         scatter += block.T @ block
     return scatter

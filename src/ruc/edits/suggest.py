@@ -119,7 +119,8 @@ def suggest(
         if links[one, other] > CHANCE
     ]
     largest = sorted(there, key=lambda number: -sizes[number])[:MOST_DIVIDED]
-    splits = [_suggest_split(int(number), cluster, features, nearest, seed) for number in largest]
+    named = np.bincount(nearest.ravel(), minlength=len(cluster))
+    splits = [_suggest_split(int(number), cluster, features, nearest, named, seed) for number in largest]
     return Suggestions(
         tuple(sorted(merges, key=lambda one: -one.strength)),
         tuple(sorted((one for one in splits if one is not None), key=lambda one: -one.strength)),
@@ -147,8 +148,10 @@ def _suggest_split(
     cluster: NDArray[np.integer[Any]],
     features: NDArray[np.floating[Any]],
     nearest: NDArray[np.int64],
+    named: NDArray[np.int64],
     seed: int,
 ) -> SuggestedSplit | None:
+    """`named`: (n_samples,) how many samples have each among their nearest."""
     from ruc.cluster.parts import divide, found_again
     from ruc.runtime import Runtime
 
@@ -160,12 +163,21 @@ def _suggest_split(
         if np.ptp(own, axis=0).max() < SAME:
             return None
         labels = divide(own, 2, runtime)
-        divided = np.full(len(cluster), 2)
-        divided[members] = labels
-        links = float(links_to_chance(divided, nearest)[0, 1])
+        links = _links_between(members[labels == 0], members[labels == 1], nearest, named)
         if links >= CHANCE:
             return None
         found = SuggestedSplit(number, members[labels == 1], links, found_again(own, labels, runtime))
     except InputError:  # copies of one image
         return None
     return found if found.strength >= LEAST_CLEAR else None
+
+
+def _links_between(
+    one: NDArray[np.int64], other: NDArray[np.int64], nearest: NDArray[np.int64], named: NDArray[np.int64]
+) -> float:
+    """Links between two groups of rows relative to chance, as by `links_to_chance` where all others are a third one."""
+    there = int(np.isin(nearest[one], other).sum() + np.isin(nearest[other], one).sum())
+    by_chance = [nearest.shape[1] * len(group) + int(named[group].sum()) for group in (one, other)]
+    # Both are shares of twice the links: each has two ends.
+    links: float = there * 2 * nearest.size / max(by_chance[0] * by_chance[1], 1)
+    return links

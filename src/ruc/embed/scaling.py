@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ruc.mapped import row_blocks
 from ruc.networks import State
 
 BLOCK_ROWS = 65_536  # at a time in double precision
@@ -49,16 +50,16 @@ class Scaling:
             return values
         wider = 0 if self.center is None else 1
         features = np.empty((len(values), values.shape[1] + wider), np.float32)
-        for start in range(0, len(values), BLOCK_ROWS):
-            rows = values[start : start + BLOCK_ROWS].astype(np.float64) / self.magnitude
+        for part in row_blocks(values, BLOCK_ROWS):
+            rows = values[part].astype(np.float64) / self.magnitude
             if self.center is not None:
                 rows = np.column_stack([(rows - self.center) / self.spread, np.ones(len(rows))])
             lengths = np.linalg.norm(rows, axis=1, keepdims=True)
             unit = rows / np.maximum(lengths, np.finfo(np.float64).tiny)
             if self.center is None:  # so that it doesn't matter whether a file is mapped
                 is_unit = np.abs(lengths * self.magnitude - 1) < SURELY_UNIT
-                unit = np.where(is_unit, values[start : start + BLOCK_ROWS], unit)
-            features[start : start + BLOCK_ROWS] = unit
+                unit = np.where(is_unit, values[part], unit)
+            features[part] = unit
         return features
 
     def state(self) -> State:
@@ -83,7 +84,9 @@ def fit_scaling(values: NDArray[np.generic]) -> Scaling:
 
     Medians, so that a few rows far away don't make all the others look the same; of at most 65,536 rows, evenly spread.
     """
-    largest = max(float(values.max()), -float(values.min()))
+    largest = max(
+        max(float(values[part].max()), -float(values[part].min())) for part in row_blocks(values, BLOCK_ROWS)
+    )
     magnitude = 2.0 ** (np.frexp(largest)[1] - 1) if largest > 0 else 1.0  # a power of two rounds nothing
     lengths = _lengths(values, magnitude)
     if np.allclose(lengths, lengths.mean(), rtol=ALIKE, atol=0):
@@ -98,10 +101,7 @@ def fit_scaling(values: NDArray[np.generic]) -> Scaling:
 
 def _lengths(values: NDArray[np.generic], magnitude: float) -> NDArray[np.float64]:
     """(n_samples,) the length of each row, over the magnitude."""
-    blocks = (
-        values[start : start + BLOCK_ROWS].astype(np.float64) / magnitude
-        for start in range(0, len(values), BLOCK_ROWS)
-    )
+    blocks = (values[part].astype(np.float64) / magnitude for part in row_blocks(values, BLOCK_ROWS))
     lengths: NDArray[np.float64] = np.concatenate([np.linalg.norm(block, axis=1) for block in blocks])
     return lengths
 

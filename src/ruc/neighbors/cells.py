@@ -6,8 +6,8 @@ a cell. How many cells have to be searched is not assumed but measured, on sampl
 up first.
 
 What a sample finds in its own cell says how similar another must be at least. So of each product only the few values
-above that bound are kept, and the nearest of these are compared again in float32: the product may be in bfloat16,
-which a CPU that has it multiplies several times as fast.
+above that bound are kept, and the nearest of these are compared as they are: the product is along the directions in
+which the samples are longest alone, a few of very many features. How few is measured on the same samples.
 """
 
 import logging
@@ -17,8 +17,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import pad
+from torch.nn.functional import normalize
 
+from ruc.mapped import let_go, row_blocks
 from ruc.neighbors.centres import find_centres, nearest_centres
 from ruc.neighbors.top import positive, top_unordered
 from ruc.progress import progress
@@ -27,22 +28,27 @@ from ruc.runtime import Runtime
 logger = logging.getLogger(__name__)
 
 BLOCK_VALUES = 1024 * 1024  # of larger products each would be written to fresh pages
-ROWS_PER_CELL, N_STEPS = 64, 20  # from which, and in which, its centre is found, which needn't be the best
+CELLS = (
+    2.0  # times the root of the samples: of finer ones fewer samples have to be compared (experiments/LOG.md)
+)
+ROWS_PER_CELL, N_STEPS = 64, 10  # from which, and in which, its centre is found, which needn't be the best
 N_PROBES = 1024  # samples whose exact neighbours are looked up: with 256 the recall came out up to 1% lower
 WANTED_RECALL = 0.99  # of neighbours; what less costs: experiments/LOG.md, "neighbours of very many samples"
 MOST_COMPARED = 50_000  # samples with each, even if that misses the wanted recall
-CANDIDATES_PER_NEIGHBOR = (
-    1.2  # where bfloat16 chooses; of 50 neighbours it then misses none (experiments/LOG.md)
-)
+DIRECTIONS = (64, 96, 128, 192, 256, 384)  # which numbers of them are tried, the first that will do
+CANDIDATES_PER_NEIGHBOR = 2  # that these choose (experiments/LOG.md, "neighbours in few directions")
+WANTED_AMONG_THEM = 0.995  # of the neighbours
+WORTH_IT = 1.5  # times as many features, for a second comparison to cost less than it saves
+DIRECTION_PROBES = 4  # every fourth of the probes tells
+MOST_LOOKED_AT = 20_000  # samples whose leading directions stand for those of all
 BOUND_SAMPLES = 2_000  # of the nearest cells, among which a sample finds the bound for all others
-ROUNDING = 0.004  # as far as bfloat16 moves a similarity and a bound at most, together
+BOUND_GROUP = 4  # of these of which the nearest stands for all: the bound is hardly lower, and found sooner
+ROUNDING = 1e-6  # as far as float32 moves a similarity and a bound at most, together
 ASKERS = 32_768  # samples that search at the same time
 MOST_PAIRS = 16 * 1024 * 1024  # held of what they find: of common features it's half of that
 BLOCK_ROWS = 20_000  # at a time, for the memory
-SIDE = (
-    256  # sides of products are multiples of it: a CPU keeps a kernel, a megabyte, for each of 1,024 shapes
-)
 FEW_ROWS = 16  # whose candidates fit the processor's cache
+LET_GO_EVERY = 16  # times so many; of a mapped file every candidate brings its surroundings into memory
 
 
 @dataclass(frozen=True)
@@ -58,9 +64,10 @@ class _Cells:
     bounds
         (n_cells + 1,) where each cell begins.
     centres
-        (n_cells, n_features) float32.
+        (n_cells, n_directions) float32, of samples that are of unit length as they are seen along the directions.
     packed
-        The features in that order, of unit length, in half the precision.
+        (n_samples, n_directions) float32: the features in that order, of unit length before they were seen along a few
+        directions.
     """
 
     features: NDArray[np.floating]
@@ -73,6 +80,11 @@ class _Cells:
     def members(self, cell: int) -> Tensor:
         """The samples of one cell, as they are packed."""
         return self.packed[self.bounds[cell] : self.bounds[cell + 1]]
+
+    def closeness(self, rows: Tensor) -> Tensor:
+        """(n_rows, n_cells) larger where the distance to the centre is smaller."""
+        halves = self.centres.square().sum(dim=1) / 2
+        return torch.addmm(halves, normalize(rows, dim=1), self.centres.T, beta=-1)
 
 
 @dataclass(frozen=True)
@@ -106,61 +118,108 @@ def neighbors_in_cells(
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Indices and cosine similarities of nearly all nearest neighbours; the recall is logged.
 
-    Takes one copy of the features in half the precision, in the order of the cells, whatever the number of samples.
+    Takes one copy of the features along a few directions, in the order of the cells.
 
     `features`: (n_samples, n_features) finite rows, in memory or mapped.
     """
     n_samples = len(features)
-    n_cells = round(n_samples**0.5)
-    centres = find_centres(features, n_cells, runtime, "neighbour cells", ROWS_PER_CELL, 1, N_STEPS)
-    cell_of, _ = nearest_centres(features, centres)
-    probes, exact = _exact_neighbors(features, n_neighbors, runtime)
-    asking, _ = _unit(features[probes], runtime.device)
-    n_searched = _how_many_cells(_closeness(asking, centres), cell_of[exact], n_samples)
-    cells = _pack(features, cell_of, centres, runtime)
-    indices = np.empty((n_samples, n_neighbors), np.int64)
-    similarities = np.empty((n_samples, n_neighbors), np.float32)
-    n_candidates = min(round(CANDIDATES_PER_NEIGHBOR * n_neighbors), n_samples - 1)
+    generator = np.random.default_rng(runtime.numpy_seed("neighbour probes"))
+    probes = np.sort(generator.choice(n_samples, min(N_PROBES, n_samples), replace=False))
+    exact = _nearest_of(probes, features, n_neighbors, runtime)
+    directions, n_candidates = _few_directions(probes, features, exact, runtime)
+    seen, lengths = _seen_along(features, directions, runtime)
+    n_cells = min(round(CELLS * n_samples**0.5), n_samples)
+    centres = find_centres(seen, n_cells, runtime, "neighbour cells", ROWS_PER_CELL, 1, N_STEPS)
+    cell_of, _ = nearest_centres(seen, centres)
+    order = np.argsort(cell_of, kind="stable")
+    bounds = np.concatenate([[0], np.bincount(cell_of, minlength=n_cells).cumsum()])
+    asking = torch.from_numpy(seen[probes]).to(runtime.device)
+    cells = _Cells(
+        features, order, lengths, bounds, centres, torch.from_numpy(seen[order]).to(runtime.device)
+    )
+    del seen
+    closeness = cells.closeness(asking)
+    n_searched = _how_many_cells(closeness, cell_of[exact], n_samples)
     pools = _pools(cells, n_candidates)
     n_searched = max(n_searched, *map(len, pools))
-    with progress("neighbours", n_samples, "samples", runtime.verbose) as advance:
-        for first in range(0, n_samples, ASKERS):
-            end = min(first + ASKERS, n_samples)
-            found = _search(cells, first, end, pools, n_searched, n_candidates)
-            rows = cells.order[first:end]
-            indices[rows], similarities[rows] = _nearest(cells, first, end, found, n_neighbors, n_candidates)
-            advance(end - first)
-    recall = np.mean([np.isin(one, other).mean() for one, other in zip(exact, indices[probes], strict=True)])
+    indices = np.empty((n_samples, n_neighbors), np.int64)
+    similarities = np.empty((n_samples, n_neighbors), np.float32)
+
+    def search(first: int) -> int:
+        """For the next samples in the order of the cells; returns how many they were."""
+        end = min(first + ASKERS, n_samples)
+        found = _search(cells, first, end, pools, n_searched, n_candidates)
+        rows = cells.order[first:end]
+        indices[rows], similarities[rows] = _nearest(cells, first, end, found, n_neighbors, n_candidates)
+        return end - first
+
+    with (
+        progress("neighbours", n_samples, "samples", runtime.verbose) as advance,
+        runtime.side_by_side(2) as run,
+    ):
+        for n_done in run(search, range(0, n_samples, ASKERS)):
+            advance(n_done)
+    recall = _share_found(exact, indices[probes])
     logger.info(
-        "neighbours of %d samples: approximate, %d of %d cells searched for each, recall %.1f%% on %d samples",
-        n_samples, n_searched, n_cells, 100 * recall, len(probes),
+        "neighbours of %d samples: approximate, %d of %d cells searched for each along %d of %d directions, recall "
+        "%.1f%% on %d samples",
+        n_samples, n_searched, n_cells, cells.packed.shape[1], features.shape[1], 100 * recall, len(probes),
     )  # fmt: skip
     return indices, similarities
 
 
-def _exact_neighbors(
-    features: NDArray[np.floating], n_neighbors: int, runtime: Runtime
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Some samples, and their nearest neighbours (n_probes, n_neighbors)."""
-    generator = np.random.default_rng(runtime.numpy_seed("neighbour probes"))
-    probes = np.sort(generator.choice(len(features), min(N_PROBES, len(features)), replace=False))
-    asking, _ = _unit(features[probes], runtime.device)
+def _share_found(wanted: NDArray[np.int64], found: NDArray[np.int64]) -> float:
+    return float(np.mean([np.isin(one, other).mean() for one, other in zip(wanted, found, strict=True)]))
+
+
+def _nearest_of(
+    probes: NDArray[np.int64],
+    features: NDArray[np.floating],
+    n_neighbors: int,
+    runtime: Runtime,
+    directions: Tensor | None = None,
+) -> NDArray[np.int64]:
+    """The nearest neighbours (n_probes, n_neighbors) of some samples, by all features or as seen along directions."""
+
+    def seen(rows: NDArray[np.floating]) -> Tensor:
+        unit, _ = _unit(rows, runtime.device)
+        return unit if directions is None else unit @ directions
+
+    asking = seen(features[probes])
     best = torch.full((len(probes), n_neighbors), -torch.inf, device=runtime.device)
     found = torch.zeros((len(probes), n_neighbors), dtype=torch.int64, device=runtime.device)
-    for start in range(0, len(features), BLOCK_ROWS):
-        block, _ = _unit(features[start : start + BLOCK_ROWS], runtime.device)
+    for part in row_blocks(features, BLOCK_ROWS):
+        start, block = part.start, seen(features[part])
         similar = asking @ block.T
         own = np.flatnonzero((probes >= start) & (probes < start + BLOCK_ROWS))
         similar[torch.from_numpy(own), torch.from_numpy(probes[own] - start)] = -torch.inf
-        here = torch.arange(start, start + len(block), device=runtime.device).expand(len(probes), -1)
-        best, chosen = torch.cat([best, similar], dim=1).topk(n_neighbors, dim=1)
-        found = torch.cat([found, here], dim=1).gather(1, chosen)
-    return probes, found.cpu().numpy()
+        nearest = top_unordered(similar, min(n_neighbors, len(block)))
+        best, chosen = torch.cat([best, similar.gather(1, nearest)], dim=1).topk(n_neighbors, dim=1)
+        found = torch.cat([found, nearest + start], dim=1).gather(1, chosen)
+    return found.cpu().numpy()
 
 
-def _closeness(rows: Tensor, centres: Tensor) -> Tensor:
-    """(n_rows, n_centres) larger where the distance is smaller."""
-    return torch.addmm(centres.square().sum(dim=1) / 2, rows, centres.T, beta=-1)
+def _few_directions(
+    probes: NDArray[np.int64], features: NDArray[np.floating], exact: NDArray[np.int64], runtime: Runtime
+) -> tuple[Tensor | None, int]:
+    """Orthonormal columns along which the candidates hold nearly all neighbours, and how many candidates these are.
+
+    None where that takes nearly all directions: then the candidates are the neighbours. Of very many directions no more
+    than the largest number is taken, whatever they hold.
+    """
+    (n_samples, n_features), n_neighbors = features.shape, exact.shape[1]
+    n_candidates = min(CANDIDATES_PER_NEIGHBOR * n_neighbors, n_samples - 1)
+    some, _ = _unit(features[:: -(-n_samples // MOST_LOOKED_AT)], runtime.device)
+    longest_last = torch.linalg.eigh(some.T @ some).eigenvectors
+    few, wanted = probes[::DIRECTION_PROBES], exact[::DIRECTION_PROBES]
+    for n_directions in DIRECTIONS:
+        if WORTH_IT * n_directions > n_features:
+            return None, n_neighbors
+        directions = longest_last[:, -n_directions:].flip(1).contiguous()
+        candidates = _nearest_of(few, features, n_candidates, runtime, directions)
+        if _share_found(wanted, candidates) >= WANTED_AMONG_THEM:
+            break
+    return directions, n_candidates
 
 
 def _how_many_cells(closeness: Tensor, cell_of_neighbors: NDArray[np.int64], n_samples: int) -> int:
@@ -172,21 +231,17 @@ def _how_many_cells(closeness: Tensor, cell_of_neighbors: NDArray[np.int64], n_s
     return min(affordable, int(needed[int(np.ceil(WANTED_RECALL * len(needed))) - 1]))
 
 
-def _pack(
-    features: NDArray[np.floating], cell_of: NDArray[np.int64], centres: Tensor, runtime: Runtime
-) -> _Cells:
-    """Put the samples in the order of their cells."""
-    order = np.argsort(cell_of, kind="stable")
-    bounds = np.concatenate([[0], np.bincount(cell_of, minlength=len(centres)).cumsum()])
-    quick = runtime.device.type == "cpu" and runtime.autocast_dtype == torch.bfloat16
-    dtype = torch.bfloat16 if quick else torch.float16
-    packed = torch.empty(features.shape, dtype=dtype, device=runtime.device)
-    lengths = np.empty(len(features), np.float32)
-    for start in range(0, len(order), BLOCK_ROWS):
-        rows = order[start : start + BLOCK_ROWS]
-        packed[start : start + BLOCK_ROWS], length = _unit(features[rows], runtime.device)
-        lengths[rows] = length.cpu().numpy()
-    return _Cells(features, order, lengths, bounds, centres, packed)
+def _seen_along(
+    features: NDArray[np.floating], directions: Tensor | None, runtime: Runtime
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Rows of unit length along the directions, and how long the rows were."""
+    n_directions = features.shape[1] if directions is None else directions.shape[1]
+    seen, lengths = np.empty((len(features), n_directions), np.float32), np.empty(len(features), np.float32)
+    for part in row_blocks(features, BLOCK_ROWS):
+        unit, length = _unit(features[part], runtime.device)
+        seen[part] = (unit if directions is None else unit @ directions).cpu().numpy()
+        lengths[part] = length.cpu().numpy()
+    return seen, lengths
 
 
 def _unit(rows: NDArray[np.floating], device: torch.device) -> tuple[Tensor, Tensor]:
@@ -214,8 +269,8 @@ def _search(
 ) -> _Found:
     """What the samples from `first` to `end` find in the cells nearest to each: at least `n_candidates`."""
     n_cells, n_askers = len(pools), end - first
-    nearest = np.empty((n_askers, n_searched), np.int32)
-    bounds = torch.empty(n_askers, dtype=_dtype(cells.packed), device=cells.packed.device)
+    nearest = np.empty((n_askers, n_searched), np.min_scalar_type(n_cells))
+    bounds = torch.empty(n_askers, device=cells.packed.device)
     for cell in range(n_cells):
         low, high = max(first, int(cells.bounds[cell])), min(end, int(cells.bounds[cell + 1]))
         if low < high:
@@ -228,7 +283,7 @@ def _search(
     for cell in range(n_cells):
         asking = by_cell[ends[cell] : ends[cell + 1]] // n_searched
         n_members = int(cells.bounds[cell + 1] - cells.bounds[cell])
-        step = max(SIDE, BLOCK_VALUES // max(1, n_members) // SIDE * SIDE)
+        step = max(1, BLOCK_VALUES // max(1, n_members))
         for start in range(0, len(asking) if n_members else 0, step):
             found.append(_search_cell(cells, cell, first, asking[start : start + step], bounds))
             if sum(len(part.askers) for part in found) > MOST_PAIRS:
@@ -240,7 +295,7 @@ def _nearest_cells(
     cells: _Cells, rows: Tensor, pool: NDArray[np.int64], n_searched: int
 ) -> NDArray[np.int64]:
     """(n_rows, n_searched) cells, those of the pool among them."""
-    closeness = _closeness(rows.float(), cells.centres)
+    closeness = cells.closeness(rows)
     closeness[:, torch.from_numpy(pool).to(rows.device)] = torch.inf
     nearest: NDArray[np.int64] = closeness.topk(n_searched, dim=1).indices.cpu().numpy()
     return nearest
@@ -248,22 +303,22 @@ def _nearest_cells(
 
 def _bounds(cells: _Cells, rows: Tensor, pool: NDArray[np.int64], n_candidates: int) -> Tensor:
     """(n_rows,) how similar a sample must be to be among the nearest that a row finds near its own cell."""
-    members = torch.cat([cells.members(cell) for cell in pool])
-    asking = _padded(rows)
-    similar = _product(_padded(members), asking, asking.new_zeros(len(asking)))[: len(members), : len(rows)].T
-    nearest = top_unordered(similar, n_candidates + 1)  # it finds itself, too
-    return similar.gather(1, nearest).amin(dim=1).float() - ROUNDING
+    similar = torch.cat([cells.members(cell) for cell in pool]) @ rows.T
+    n_groups = len(similar) // BOUND_GROUP
+    n_nearest = n_candidates + 1  # it finds itself, too
+    if n_groups >= n_nearest:
+        similar = similar[: n_groups * BOUND_GROUP].view(BOUND_GROUP, n_groups, len(rows)).amax(dim=0)
+    nearest = similar.T.contiguous().topk(n_nearest, dim=1, sorted=False)
+    return nearest.values.amin(dim=1) - ROUNDING
 
 
 def _search_cell(cells: _Cells, cell: int, first: int, asking: NDArray[np.int64], bounds: Tensor) -> _Found:
     """What the samples that search this cell find in it, except themselves."""
-    place, end = int(cells.bounds[cell]), int(cells.bounds[cell + 1])
-    askers = torch.from_numpy(np.pad(asking, (0, -len(asking) % SIDE))).to(bounds.device)
-    around = cells.packed[place : end + (place - end) % SIDE]
-    above = _product(around, cells.packed[first + askers], bounds[askers])
-    members, columns = positive(above[: end - place, : len(asking)])
-    askers, places = askers[columns], members + place
-    similar = above[members, columns].float() + bounds[askers].float()
+    askers = torch.from_numpy(asking).to(bounds.device)
+    above = torch.addmm(bounds[askers], cells.members(cell), cells.packed[first + askers].T, beta=-1)
+    members, columns = positive(above)
+    askers, places = askers[columns], members + int(cells.bounds[cell])
+    similar = above[members, columns] + bounds[askers]
     other = first + askers != places
     return _Found(
         askers[other].to(torch.int32).cpu().numpy(),
@@ -277,26 +332,8 @@ def _crowded(found: _Found, bounds: Tensor, n_candidates: int) -> _Found:
     best, ranks = found.best(len(bounds), n_candidates)
     last = ranks == n_candidates - 1
     raised = torch.from_numpy(best.similarities[last]).to(bounds.device) + ROUNDING
-    bounds[torch.from_numpy(best.askers[last]).long().to(bounds.device)] = raised.to(bounds.dtype)
+    bounds[torch.from_numpy(best.askers[last]).long().to(bounds.device)] = raised
     return best
-
-
-def _padded(rows: Tensor) -> Tensor:
-    return pad(rows, (0, 0, 0, -len(rows) % SIDE))
-
-
-def _product(members: Tensor, rows: Tensor, bounds: Tensor) -> Tensor:
-    """(n_members, n_rows) similarities above the row's bound; numbers near zero are the finest.
-
-    In bfloat16 it's twice as fast with the many as the left factor.
-    """
-    dtype = _dtype(members)
-    return torch.addmm(bounds.to(dtype), members.to(dtype), rows.to(dtype).T, beta=-1)
-
-
-def _dtype(packed: Tensor) -> torch.dtype:
-    """In which half precision is multiplied."""
-    return torch.bfloat16 if packed.dtype == torch.bfloat16 else torch.float32
 
 
 def _nearest(
@@ -321,4 +358,6 @@ def _compare(cells: _Cells, rows: NDArray[np.int64], candidates: NDArray[np.int6
         asking, asked = cells.features[few][:, :, None], cells.features[theirs]
         similar[start : start + FEW_ROWS] = np.matmul(asked, asking)[:, :, 0]
         similar[start : start + FEW_ROWS] /= cells.lengths[few][:, None] * cells.lengths[theirs]
+        if start // FEW_ROWS % LET_GO_EVERY == 0:
+            let_go(cells.features)
     return similar

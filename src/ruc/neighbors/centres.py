@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from ruc.mapped import let_go, row_blocks
 from ruc.runtime import Runtime
 
 START_ROWS_PER_CENTRE = 10  # that a start is made from; it needn't be the best
@@ -50,6 +51,7 @@ def find_centres(
     """
     generator = np.random.default_rng(runtime.numpy_seed(purpose))
     part = _unit(rows[_draw(len(rows), max(FEWEST_ROWS, rows_per_centre * n_centres), generator)])
+    let_go(rows)
     n_starts = min(most_starts, max(1, CHEAP // (len(part) * n_centres)))
     found = [_settle(part, n_centres, n_steps, generator, runtime) for _ in range(n_starts)]
     return min(found, key=lambda each: each[1])[0]
@@ -74,10 +76,8 @@ def settle_on_all(rows: NDArray[np.floating], centres: Tensor) -> Tensor:
         if (owners != before).mean() <= SETTLED:
             break
         sums, step = np.zeros(centres.shape, np.float64), max(1, BLOCK_VALUES // rows.shape[1])
-        for start in range(0, len(rows), step):
-            sums += _sums(
-                _unit(rows[start : start + step]).numpy(), owners[start : start + step], len(centres)
-            )
+        for part in row_blocks(rows, step):
+            sums += _sums(_unit(rows[part]).numpy(), owners[part], len(centres))
         sizes = np.bincount(owners, minlength=len(centres))[:, None]
         means = np.where(sizes > 0, sums / np.maximum(sizes, 1), centres.cpu().numpy())
         centres, before = torch.from_numpy(means.astype(np.float32)).to(centres.device), owners
@@ -113,7 +113,7 @@ def nearest_centres(
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The nearest centre of each row, and the squared distance to it."""
     step = max(1, BLOCK_VALUES // rows.shape[1])
-    parts = [_nearest(_unit(rows[start : start + step]), centres) for start in range(0, len(rows), step)]
+    parts = [_nearest(_unit(rows[part]), centres) for part in row_blocks(rows, step)]
     owners, distances = zip(*parts, strict=True)
     return np.concatenate(owners), np.concatenate(distances)
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ruc.mapped import row_blocks
+
 BLOCK_ROWS = 20_000  # at a time, for the memory
 
 
@@ -93,9 +95,8 @@ def find_copies(features: NDArray[np.floating]) -> Copies | None:
     hashes = np.fromiter(
         (
             hash(row.tobytes())
-            for start in range(0, len(features), BLOCK_ROWS)
-            for row in np.asarray(features[start : start + BLOCK_ROWS], np.float32)
-            + np.float32(0)  # -0.0 is 0.0
+            for part in row_blocks(features, BLOCK_ROWS)
+            for row in np.asarray(features[part], np.float32) + np.float32(0)  # -0.0 is 0.0
         ),
         np.int64,
         len(features),

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from ruc.errors import InputError
+from ruc.mapped import row_blocks
 from ruc.neighbors.cells import neighbors_in_cells
 from ruc.neighbors.copies import Copies, find_copies
 from ruc.neighbors.top import top
@@ -131,10 +132,7 @@ def check_features(features: NDArray[np.floating]) -> None:
     if features.ndim != 2 or features.shape[1] == 0:
         raise InputError(f"features have shape {features.shape}; expected (n_samples, n_features)")
     finite = np.concatenate(
-        [
-            np.isfinite(features[start : start + CHECKED_ROWS]).all(axis=1)
-            for start in range(0, len(features), CHECKED_ROWS)
-        ]
+        [np.isfinite(features[part]).all(axis=1) for part in row_blocks(features, CHECKED_ROWS)]
         or [np.ones(0, bool)]
     )
     if not finite.all():

@@ -23,11 +23,13 @@ class Batch(NamedTuple):
     weak_b: Tensor
 
 
-def batches(trust: Trust, space: Space, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
-    """All samples in random order, in batches of nearly equal size, none larger than `batch_size`."""
+def batches(
+    trust: Trust, space: Space, batch_size: int, generator: torch.Generator, n_drawn: int | None = None
+) -> Iterator[Batch]:
+    """All samples, or `n_drawn` of them, in random order, in batches of nearly equal size of at most `batch_size`."""
     device = trust.is_clean.device
     is_clean = trust.is_clean.cpu()  # the device is waited for once in a pass, not in each batch
-    order = torch.randperm(len(is_clean), generator=generator)
+    order = torch.randperm(len(is_clean), generator=generator)[:n_drawn]
     for drawn in order.tensor_split(-(-len(order) // batch_size)):
         chosen = is_clean[drawn]
         parts = drawn, chosen.nonzero().squeeze(1), (~chosen).nonzero().squeeze(1)

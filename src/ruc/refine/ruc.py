@@ -97,7 +97,7 @@ def train_pass(
     runtime: Runtime,
     generator: torch.Generator,
 ) -> Tensor:
-    """Show the student of each turn every sample once; returns the mean of each of the three losses."""
+    """Show the student of each turn every sample of an epoch once; returns the mean of each of the three losses."""
     members = list(dict.fromkeys(member for turn in turns for member in turn))
     peer_weights = [_spread(peer.confidence) for _, peer in turns]
     generators = own_generators(generator, len(turns))
@@ -105,7 +105,7 @@ def train_pass(
         student.start_pass(settings.learning_rate_at(epoch))
     totals: list[Tensor] = []
     with runtime.side_by_side(len(turns)) as run:
-        for batch in batches(trust, space, settings.rows_per_batch, generator):
+        for batch in batches(trust, space, settings.rows_per_batch, generator, settings.epoch_size):
             asked = run(partial(batch_logits, batch, settings), [member.learner for member in members])
             lesson = Lesson(batch, dict(zip(members, asked, strict=True)), space, settings, epoch)
             totals += run(partial(learn, lesson), turns, peer_weights, generators)
@@ -177,9 +177,13 @@ def batch_losses(
 
 
 def _spread(confidence: Tensor) -> Tensor:
-    """Min-max normalised over the data set; 0 where all are equal, as before the first pass."""
-    lowest, highest = confidence.min(), confidence.max()
-    return (confidence - lowest) / (highest - lowest).clamp_min(torch.finfo(confidence.dtype).tiny)
+    """Min-max normalised over the samples that were asked about; 0 of others, and where all are equal."""
+    asked = confidence[confidence > 0]
+    if not len(asked):
+        return torch.zeros_like(confidence)
+    lowest, highest = asked.min(), asked.max()
+    spread = (confidence - lowest) / (highest - lowest).clamp_min(torch.finfo(confidence.dtype).tiny)
+    return spread.clamp_min(0)
 
 
 def _record(
@@ -193,6 +197,8 @@ def _record(
 ) -> Epoch:
     clean_loss, unclean_loss, smoothing_loss = losses.mean(dim=0).tolist()
     n_clean = int(trust.is_clean.sum())
+    first, second = members
+    asked = (first.confidence > 0) & (second.confidence > 0)
     return Epoch(
         epoch=epoch,
         clean_loss=clean_loss,
@@ -202,6 +208,6 @@ def _record(
         n_promoted=n_clean - clean_before,
         learning_rate=settings.learning_rate_at(epoch),
         promotion_threshold=settings.promotion_threshold_at(epoch),
-        agreement=float((members[0].opinion == members[1].opinion).float().mean()),
+        agreement=float((first.opinion == second.opinion)[asked].float().mean()),
         seconds=time.monotonic() - started,
     )

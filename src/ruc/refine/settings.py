@@ -36,6 +36,8 @@ class RefineSettings:
         loose clusters aren't left out.
     n_epochs, batch_size, learning_rate, weight_decay
         How the networks are trained; the learning rate falls along a cosine over the epochs.
+    epoch_size
+        An epoch is so many samples, drawn anew, where there are more; None: all (paper).
     optimizer, momentum
         "sgd" with Nesterov momentum (paper), or "adamw".
     clean_views
@@ -99,6 +101,7 @@ class RefineSettings:
     least_clean: Share = 0.8
     n_epochs: Count | None = None
     batch_size: Annotated[int, Field(ge=2)] | None = None
+    epoch_size: Count | None = None
     learning_rate: Positive | None = None
     optimizer: Literal["sgd", "adamw"] | None = None
     momentum: Share = 0.9

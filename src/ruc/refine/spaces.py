@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ruc.images.views import ViewPolicy, random_view, strong_view, to_float
+from ruc.mapped import let_go
 from ruc.neighbors.search import Neighbors
 from ruc.networks import ImageNetwork, LastBlocks, LastBlocksNetwork, ResNet, channels_last, seeded_init
 from ruc.refine.networks import Head
@@ -58,6 +59,9 @@ LAST_BLOCKS: Mapping[str, Any] = MappingProxyType(
 MOST_LONG = 20_000  # samples that are seen in 20 epochs
 # Promotion and the peer's weights need a few (experiments/LOG.md, "large data in feature space").
 FEWEST_EPOCHS = 3
+EPOCH_SIZE = (
+    333_000  # samples; of many clusters more are learned from than of few (the same, "epochs of a part")
+)
 
 
 class FeatureSpace:
@@ -103,7 +107,8 @@ class FeatureSpace:
         n_steps_to: int = 10,
         n_first: int | None = None,
     ) -> None:
-        self.features = torch.as_tensor(np.asarray(features, np.float32), device=runtime.device)
+        self._given = np.asarray(features, np.float32)
+        self.features = torch.as_tensor(self._given, device=runtime.device)
         self.nearest = torch.as_tensor(neighbors.indices[:, :n_steps_to], device=runtime.device)
         self.views = (
             None if views is None else torch.as_tensor(np.asarray(views, np.float32), device=runtime.device)
@@ -145,13 +150,14 @@ class FeatureSpace:
     def defaults(self) -> Mapping[str, Any]:
         """Heads from scratch, seconds for thousands of samples; labels smoothed over the neighbour graph.
 
-        Heads are trained after about 800 steps: the more samples there are, the fewer epochs that takes.
+        Heads are trained after about 800 steps, of very many clusters after 2,000: the more samples there are, the
+        fewer epochs that takes, and beyond 333,000 a part of them is drawn for each.
         """
         n_epochs = min(20, max(FEWEST_EPOCHS, 20 * MOST_LONG // self.n_samples))
         return {
-            "n_epochs": n_epochs, "batch_size": 500, "learning_rate": 0.05, "optimizer": "sgd", "clean_views": 2,
-            "head_warmup": False, "n_neighbors": 15, "neighbor_agreement": 0.0, "propagation": 0.9,
-            "calibrate_by": "neighbors", "precision": "float32",
+            "n_epochs": n_epochs, "epoch_size": EPOCH_SIZE, "batch_size": 500, "learning_rate": 0.05,
+            "optimizer": "sgd", "clean_views": 2, "head_warmup": False, "n_neighbors": 15,
+            "neighbor_agreement": 0.0, "propagation": 0.9, "calibrate_by": "neighbors", "precision": "float32",
         }  # fmt: skip
 
     def networks(self, n_clusters: int, runtime: Runtime) -> tuple[nn.Module, nn.Module]:
@@ -161,7 +167,8 @@ class FeatureSpace:
         return heads[0].to(runtime.device), heads[1].to(runtime.device)
 
     def plain(self, rows: Tensor) -> Tensor:
-        """The features as they are."""
+        """The features as they are; of a mapped file what was looked at before is let go of."""
+        let_go(self._given)
         return self.features[rows]
 
     def weak(self, rows: Tensor, generator: torch.Generator) -> Tensor:

@@ -33,7 +33,7 @@ class Epoch:
     learning_rate, promotion_threshold
         As used in it.
     agreement
-        Share of samples for which the two networks named the same cluster.
+        Share of samples for which the two networks named the same cluster, of those that they were asked about so far.
     seconds
         Wall clock.
     """

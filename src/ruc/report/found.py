@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ruc.edits.nearest import N_NEAREST, nearest_images
 from ruc.edits.suggest import Suggestions, suggest
 from ruc.levels.tree import Tree, grow_tree
+from ruc.mapped import let_go, row_blocks
 from ruc.neighbors.search import Neighbors
 from ruc.report.data import ReportData
 from ruc.report.prototypes import typical_ranks
@@ -81,10 +82,10 @@ def typicality(data: ReportData) -> tuple[NDArray[np.float32], NDArray[np.int64]
         centre = features[trusted if trusted.any() else members].mean(axis=0)
         centres[one] = centre / max(float(np.linalg.norm(centre)), 1e-12)
         is_empty[one] = False
+        let_go(features)
     own = np.empty(len(cluster), np.float32)
     nearest = np.empty(len(cluster), np.int64)
-    for start in range(0, len(cluster), ROWS):
-        part = slice(start, start + ROWS)
+    for part in row_blocks(features, ROWS):
         similarities = features[part] @ centres.T
         similarities[:, is_empty] = -np.inf
         own[part] = np.where(cluster[part] >= 0, similarities[np.arange(len(similarities)), cluster[part]], 0)

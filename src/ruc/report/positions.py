@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ruc.mapped import row_blocks
 from ruc.neighbors.search import Neighbors
 from ruc.neighbors.top import top_unordered
 from ruc.runtime import Runtime
@@ -113,9 +114,9 @@ def _between_nearest(
     candidates = torch.from_numpy((landmarks - mean) @ directions)
     halves = candidates.square().sum(dim=1) / 2
     positions = np.empty((len(features), 2), dtype=np.float32)
-    for start in range(0, len(features), BLOCK):
-        block = torch.from_numpy((_unit(features[start : start + BLOCK]) - mean) @ directions)
+    for part in row_blocks(features, BLOCK):
+        block = torch.from_numpy((_unit(features[part]) - mean) @ directions)
         closeness = torch.addmm(halves, block, candidates.T, beta=-1)
         nearest = top_unordered(closeness, N_PLACED_BY).numpy()
-        positions[start : start + BLOCK] = laid_out[nearest].mean(axis=1)
+        positions[part] = laid_out[nearest].mean(axis=1)
     return positions

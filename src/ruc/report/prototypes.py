@@ -5,6 +5,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ruc.mapped import let_go
+
 MOST_PARTS: Final = 8
 IMAGES_PER_PART: Final = 8
 LEAST_SHARE: Final = 0.05  # of the cluster; the medoid of a smaller part isn't typical of anything
@@ -27,6 +29,7 @@ def typical_ranks(
         members = np.flatnonzero(cluster == one)
         order = np.argsort(_keys(np.asarray(features[members], np.float32), seed), kind="stable")
         ranks[members[order]] = np.arange(len(members)) / len(members)
+        let_go(features)
     return ranks
 
 

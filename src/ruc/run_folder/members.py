@@ -7,7 +7,9 @@ from typing import Any, Final
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 
+from ruc.mapped import row_blocks
 from ruc.readers import load_csv, load_json, load_npy, load_parquet, load_yaml
 from ruc.run_folder.files import write_csv, write_json
 from ruc.run_folder.run import Run
@@ -23,6 +25,7 @@ MODEL: Final = "model"
 FIGURES: Final = "figures"
 CHECK: Final = ("check.csv", "check.html")
 
+SAVED_ROWS: Final = 65_536  # at a time, for the memory
 REVIEW_NAMES: Final = ("cluster_name", "second_cluster_name")
 REVIEW_COLUMNS: Final = ("file_name", "cluster", "confidence", "doubt", "second_cluster")
 TABLE_COLUMNS: Final = {
@@ -172,17 +175,27 @@ def _read_notes(path: Path) -> dict[str, Any]:
 def _write_features(path: Path, run: Run) -> None:
     """One file, or of several embeddings a folder with a file each, which makes up for it."""
     if not run.embeddings:
-        np.save(path, run.features)
+        _save(path, run.features)
         return
     path.with_suffix("").mkdir()
     for name, where in columns(run.embeddings).items():
         np.save(path.with_suffix("") / f"{name}.npy", part(run.features, where))
 
 
+def _save(path: Path, array: NDArray[np.generic]) -> None:
+    """As `np.save`, and nothing of a mapped file stays in memory."""
+    descr = np.lib.format.dtype_to_descr(array.dtype)
+    header = {"descr": descr, "fortran_order": False, "shape": array.shape}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for part in row_blocks(array, SAVED_ROWS):
+            array[part].tofile(file)
+
+
 def _array(field: str, is_needed: bool = True) -> Member:
     return Member(
         (field,),
-        lambda path, run: np.save(path, getattr(run, field)),
+        lambda path, run: _save(path, getattr(run, field)),
         lambda path: {field: load_npy(path)},
         is_needed,
     )

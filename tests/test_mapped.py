@@ -1,0 +1,54 @@
+"""Mapped arrays, and the memory that they take."""
+
+import mmap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ruc.mapped import let_go, row_blocks
+from ruc.readers import load_npy
+
+STATUS = Path("/proc/self/status")
+needs_linux = pytest.mark.skipif(
+    not (STATUS.exists() and hasattr(mmap, "MADV_DONTNEED")), reason="memory is told by Linux alone"
+)
+
+
+def of_files() -> int:
+    """MiB of this process's memory that are pages of files."""
+    line = next(line for line in STATUS.read_text().splitlines() if line.startswith("RssFile"))
+    return int(line.split()[1]) // 1024
+
+
+@pytest.fixture
+def mapped(tmp_path: Path) -> np.ndarray:
+    np.save(tmp_path / "rows.npy", np.arange(64 * 2**18, dtype=np.float32).reshape(-1, 2**10))  # 64 MiB
+    return load_npy(tmp_path / "rows.npy", mapped=True)
+
+
+@needs_linux
+def test_what_was_looked_at_is_given_back_and_read_again(mapped: np.ndarray) -> None:
+    before = of_files()
+    total = mapped.sum(dtype=np.float64)
+    assert of_files() - before > 50
+    let_go(mapped[5:].T)  # a part of it is the same file
+    assert of_files() - before < 10
+    assert mapped.sum(dtype=np.float64) == total
+
+
+@needs_linux
+def test_blocks_are_all_rows_and_never_together_in_memory(mapped: np.ndarray) -> None:
+    before, most, total = of_files(), 0, 0.0
+    for part in row_blocks(mapped, 1000):
+        total += mapped[part].sum(dtype=np.float64)
+        most = max(most, of_files() - before)
+    assert total == np.arange(64 * 2**18, dtype=np.float64).sum()
+    assert most < 20
+
+
+def test_arrays_in_memory_are_left_alone() -> None:
+    rows = np.ones((5, 2))
+    assert list(row_blocks(rows, 2)) == [slice(0, 2), slice(2, 4), slice(4, 5)]
+    let_go(rows)
+    assert (rows == 1).all()
