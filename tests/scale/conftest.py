@@ -20,7 +20,14 @@ def ray_nodes() -> Iterator[Any]:
         import ray
         from ray.cluster_utils import Cluster
 
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+        head = {
+            "num_cpus": 1,
+            "include_dashboard": False,
+            "_system_config": {
+                "health_check_period_ms": 500
+            },  # a lost node is missed after 3 seconds, not after 15
+        }
+        cluster = Cluster(initialize_head=True, head_node_args=head)
         cluster.add_node(num_cpus=1)
         ray.init(cluster.address, log_to_driver=False, logging_level="ERROR")
         yield cluster
