@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ruc.run_folder import check_file, new_outputs, write_csv
+from ruc.run_folder import check_file, finish_outputs, new_outputs, write_csv
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class NewTable:
 
     def check(self, inputs: Iterable[str | Path]) -> None:
         """Raise before the work what would keep it from being written, or where it would replace an input."""
+        finish_outputs(self.path)
         for target in (self.path, skipped_file(self.path)):
             check_file(target, inputs, self.overwrite)
 

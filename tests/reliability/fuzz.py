@@ -828,6 +828,7 @@ def shortened(fuzz: Fuzz, number: int) -> Iterator[None]:
             ("typer.main.get_command", command_line),
             ("ruc.doors.measure.evaluate_run", partial(evaluate_run, n_resamples=20)),
             ("ruc.readers.yaml.load", _loaded),
+            ("logging.Logger.setLevel", _set_level),
         ):
             patches.enter_context(mock.patch(target, instead))
         if fuzz.has_model():
@@ -838,6 +839,14 @@ def shortened(fuzz: Fuzz, number: int) -> Iterator[None]:
         skip("report of an edit", "ruc.doors.edit_folder.write_report", lambda *_: "")
         skip("report of an evaluation", "ruc.doors.measure.write_report", lambda *_: "")
         yield
+
+
+_set_level_as_it_was = logging.Logger.setLevel
+
+
+def _set_level(logger: logging.Logger, level: int) -> None:
+    if level != logger.level:  # the same one again costs a walk over all the loggers of all libraries
+        _set_level_as_it_was(logger, level)
 
 
 _as_it_was = yaml.load

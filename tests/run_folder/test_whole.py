@@ -24,6 +24,7 @@ from ruc.run_folder import (
     write_run,
 )
 from ruc.run_folder.locks import alone_in
+from ruc.skipped import NewTable
 
 OPERATIONS = ("replace", "rename", "unlink", "rmdir", "mkdir", "fsync", "open")
 
@@ -119,6 +120,27 @@ def test_several_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         work(folder)
         assert contents(folder) == {"f.npy": b"new", "f.csv": b"new", "other": b"old"}
     assert found == {("old", "old", "old"), ("new", "new", "")}
+
+
+def test_a_table_that_is_refused_as_it_is_there_already_is_there_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = NewTable(Path("t.csv"))
+
+    def work(folder: Path) -> None:
+        replace(table, path=folder / "t.csv").write(("file_name",), [("a",)], [("b", "truncated")])
+
+    n_refused = 0
+    for folder in every_stop(tmp_path, monkeypatch, lambda folder: None, work):
+        try:
+            replace(table, path=folder / "t.csv").check([])
+        except RunFolderError as error:
+            assert "exists already" in str(error)
+            n_refused += 1
+        else:
+            work(folder)
+        assert sorted(contents(folder)) == ["t.csv", "t_skipped.csv"]
+    assert n_refused > 3
 
 
 def test_a_run_is_read_as_it_was_or_as_it_is(

@@ -12,7 +12,7 @@ from ruc.images.load import content_hashes
 from ruc.images.reading import Reading
 from ruc.images.source import ImageSource, find_images
 from ruc.images.survey import survey
-from ruc.run_folder import check_file, check_new_folder, new_folder, new_outputs, write_csv
+from ruc.run_folder import check_file, check_new_folder, finish_outputs, new_folder, new_outputs, write_csv
 from ruc.runtime import Runtime
 from ruc.settings import Settings
 from ruc.skipped import skipped_file, write_skipped
@@ -36,6 +36,7 @@ def embed_to_files(
     if output.suffix == "":
         check_new_folder(output)
     else:
+        finish_outputs(output)
         for target in (output, names, skipped_file(output)):
             check_file(target, [images], overwrite)
     runtime = Runtime(settings.device, settings.seed, verbose)

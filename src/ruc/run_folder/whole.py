@@ -197,8 +197,11 @@ def settled(folder: Path, name: str) -> str:
 
 
 def finish_outputs(output: Path) -> None:
-    """Before a file is read that has others beside it: put in place what a writer who was stopped had left to do."""
-    if (output.parent / unfinished_names(output.name)[1]).exists():
+    """Before a file that has others beside it is read, or is in the way of a new one: put in place what a writer who
+    was stopped had left to do.
+    """
+    _, pending, done = unfinished_names(output.name)
+    if any((output.parent / name).exists() for name in (pending, done)):
         with explained(output.parent), alone_in(output.parent):
             settled(output.parent, output.name)
 
