@@ -363,7 +363,7 @@ class Fuzz:
     )
 
     def __init__(self, place: Path) -> None:
-        self.work, self.whole, self.words = place / "work", place / "whole", place / "words"
+        self.work, self.whole, self.printed = place / "work", place / "whole", place / "printed"
         self.states: dict[str, tuple[int, ...]] = {}  # of the files in `work` that are as in `whole`
         self.folders: set[str] = set()
         self.loaded: Any = None
@@ -996,12 +996,23 @@ def fault_of(fuzz: Fuzz, kind: str, number: int, seed: int) -> str | None:
         return f"ended with {status}: {err[:500]}"
     if any(len(line) > LONGEST for line in lines):
         return f"a line of {max(map(len, lines))} characters: {lines[0][:300]}"
-    if fuzz.words.exists() and (past := fuzz.words.read_text(errors="replace")):
-        os.truncate(fuzz.words, 0)
+    if fuzz.printed.exists() and (past := fuzz.printed.read_text(errors="replace")):
+        os.truncate(fuzz.printed, 0)
         return f"printed past Python: {past[:300]}"
     if "Warning" in err or "Traceback" in err:
         return f"a library's words: {err[:1000]}"
     return None
+
+
+def _take(fuzz: Fuzz, inputs: Sequence[tuple[str, int]], seed: int, pipe: int) -> None:
+    words = os.open(fuzz.printed, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
+    os.dup2(words, 1)  # what libraries print past Python
+    os.dup2(words, 2)
+    with os.fdopen(pipe, "w", encoding="utf-8", errors="replace") as told:
+        for kind, number in inputs:
+            fault = fault_of(fuzz, kind, number, seed)
+            told.write(json.dumps([kind, number, fault]) + "\n")
+            told.flush()
 
 
 def batch(fuzz: Fuzz, inputs: Sequence[tuple[str, int]], seed: int) -> list[tuple[str, int, str]]:
@@ -1012,22 +1023,17 @@ def batch(fuzz: Fuzz, inputs: Sequence[tuple[str, int]], seed: int) -> list[tupl
         child = os.fork()
         if child == 0:
             os.close(reading)
-            words = os.open(fuzz.words, os.O_RDWR | os.O_CREAT | os.O_APPEND)
-            os.dup2(words, 1)  # what libraries print past Python
-            os.dup2(words, 2)
-            with os.fdopen(writing, "w", encoding="utf-8", errors="replace") as pipe:
-                for kind, number in inputs:
-                    fault = fault_of(fuzz, kind, number, seed)
-                    pipe.write(json.dumps([kind, number, fault]) + "\n")
-                    pipe.flush()
-            os._exit(0)
+            try:
+                _take(fuzz, inputs, seed, writing)
+            finally:  # nothing of what the parent would do at its end
+                os._exit(0)
         os.close(writing)
         with os.fdopen(reading, encoding="utf-8") as pipe:
             done = [json.loads(line) for line in pipe]
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         faults += [(kind, number, fault) for kind, number, fault in done if fault]
         inputs = inputs[len(done) :]
-        if status != 0 and inputs:
+        if inputs:
             faults.append((*inputs[0], f"the process ended with {status}"))
             inputs = inputs[1:]
     return faults
