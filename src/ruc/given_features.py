@@ -53,7 +53,7 @@ def load_named(path: Path, images: Sequence[str] | None = None) -> Loaded:
     if holds_embeddings(path):
         table = read_embeddings(path)
         _check_values(path, table.values)
-        _check_once(path, table.file_names or ())
+        check_once(path, table.file_names or ())
         return Loaded(table.values, table.file_names)
     values = load_features(path)
     return Loaded(values, names_beside(path, len(values), images))
@@ -228,12 +228,13 @@ def names_beside(path: Path, n_rows: int, images: Sequence[str] | None = None) -
             f"{beside}: names {len(names)} rows, and {path} has {n_rows}; expected a name a row: make both anew, or "
             "move the CSV away if it's about something else"
         )
-    _check_once(beside, names)
+    check_once(beside, names)
     logger.info("features: rows are called as %s says, column %r", beside, heading)
     return names
 
 
-def _check_once(path: Path, names: Sequence[str]) -> None:
+def check_once(path: Path, names: Sequence[str]) -> None:
+    """Raise `InputError` where two rows of a file have one name."""
     twice = next((name for name, n_times in Counter(names).items() if n_times > 1), None)
     if twice is not None:
         raise InputError(

@@ -1,20 +1,30 @@
 """New images into the clusters of a run: as the run's network takes them, one by one as in a batch."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pyarrow import parquet
+from sklearn.datasets import make_blobs
 
 from ruc.belief.predictor import Predictor
-from ruc.doors.predict import predict
+from ruc.doors import predict as door
+from ruc.doors.predict import Request, predict, predict_to_csv
 from ruc.embed.pixels import fit_pixels
+from ruc.errors import InputError
 from ruc.images.source import find_images
 from ruc.networks import ImageNetwork, NetworkSettings, ResNet, State, seeded_init
+from ruc.pipeline import run_to_folder
+from ruc.readers import load_csv
 from ruc.refine.networks import Head
 from ruc.refine.trained import Pair
 from ruc.runtime import Runtime
+from ruc.settings import make_settings
+from ruc.skipped import NewTable
+from ruc.tables.embeddings import shard_of
 
 CPU = Runtime("cpu")
 SIDE = 16
@@ -84,3 +94,70 @@ def test_images_are_handed_on_as_bytes(monkeypatch) -> None:
     monkeypatch.setattr(Predictor, "logits", look)
     predict(model, find_images(COLOUR), CPU)
     assert given == [torch.uint8]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run on features, and 260 rows like them: as a .npy, and in three shards with names."""
+    folder = tmp_path_factory.mktemp("finished")
+    rows = make_blobs(380, 4, centers=3, random_state=0)[0].astype(np.float32)
+    np.save(folder / "f.npy", rows[:120])
+    settings = make_settings(
+        {"features": str(folder / "f.npy"), "base": "kmeans", "n_clusters": 3, "output": str(folder / "run"),
+         "refine": {"n_epochs": 1}}
+    )  # fmt: skip
+    run_to_folder(settings, overwrite=False, verbose=False)
+    np.save(folder / "new.npy", rows[120:])
+    (folder / "shards").mkdir()
+    for number, part in enumerate(np.split(rows[120:], [100, 180])):
+        names = [f"{number}/{place}.jpg" for place in range(len(part))]
+        parquet.write_table(shard_of(names, part, names), folder / "shards" / f"{number}.parquet")
+    return folder
+
+
+def predicted(folder: Path, features: Path) -> list[dict[str, str]]:
+    output = folder / f"{features.stem}_{torch.get_num_threads()}.csv"
+    count = predict_to_csv(Request(folder / "run", None, (str(features),)), NewTable(output, True), CPU)
+    rows = load_csv(output)
+    assert count.n_samples == len(rows)
+    return rows
+
+
+def test_features_are_predicted_shard_by_shard_and_in_parts_as_at_once(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once = predicted(finished, finished / "new.npy")
+    assert [row["file_name"] for row in at_once] == [str(number) for number in range(260)]
+    monkeypatch.setattr(door, "ROWS", 37)
+    monkeypatch.setattr(door, "ROWS_EACH", 90)
+    in_parts, in_shards = predicted(finished, finished / "new.npy"), predicted(finished, finished / "shards")
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        assert predicted(finished, finished / "shards") == in_shards  # whichever of the shards is done first
+    finally:
+        torch.set_num_threads(before)
+    assert in_parts[200]["file_name"] == "200" and in_shards[200]["file_name"] == "2/20.jpg"
+    for rows in (in_parts, in_shards):
+        assert [row["cluster"] for row in rows] == [row["cluster"] for row in at_once]
+        for name in ("confidence", "novelty"):
+            values, expected = ([float(row[name]) for row in each] for each in (rows, at_once))
+            np.testing.assert_allclose(values, expected, atol=1e-5)
+
+
+def test_shards_that_do_not_fit_together_are_refused(finished: Path, tmp_path: Path) -> None:
+    rows = np.load(finished / "new.npy")
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    named = shard_of(["a", "b"], rows[:2], ["", ""])
+    parquet.write_table(named, shards / "0.parquet")
+    request, output = Request(finished / "run", None, (str(shards),)), NewTable(tmp_path / "p.csv")
+    for table, message in (
+        (named, "'a' stands in more than one row"),
+        (named.drop_columns(["file_name"]), "some shards have a column of file names, and others have none"),
+        (shard_of(["c", "d"], rows[:2, :3], ["", ""]), r"shape \(2, 3\) given; expected \(n_samples, 4\)"),
+    ):
+        parquet.write_table(table, shards / "1.parquet")
+        with pytest.raises(InputError, match=message):
+            predict_to_csv(request, output, CPU)
+        assert not output.path.exists()

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ruc.neighbors.top import top_unordered
+
 N_AROUND: Final = 15  # as many as are joined in the neighbour graph; no experiment behind it
 N_NEAR: Final = 5  # how far away a sample is: the mean distance to so many
 SAME: Final = 2e-6  # of a cosine: nearer ones are the same sample
@@ -89,11 +91,11 @@ class Known:
         )
         step = max(1, VALUES // len(self._features))
         for start in range(0, len(features), step):
-            values, columns = (features[start : start + step] @ self._features.T).topk(n, dim=1)
-            similarities[start : start + step], indices[start : start + step] = (
-                values.numpy(),
-                columns.numpy(),
-            )
+            similar = features[start : start + step] @ self._features.T
+            columns = top_unordered(similar, n)
+            values, order = similar.gather(1, columns).sort(dim=1, descending=True, stable=True)
+            similarities[start : start + step] = values.numpy()
+            indices[start : start + step] = columns.gather(1, order).numpy()
         return similarities, indices
 
 

@@ -124,9 +124,8 @@ def predict(
         written = predict_to_shards(request, output, ray, runtime)
         typer.echo(f"{written.n_samples} predicted{skipped_note(output, written.skipped)}: {output}")
         return
-    prediction = predict_to_csv(request, NewTable(output, overwrite, excel_safe), runtime)
-    skipped = skipped_note(output, prediction.skipped)
-    typer.echo(f"{len(prediction.file_names)} predicted{skipped}: {output}")
+    made = predict_to_csv(request, NewTable(output, overwrite, excel_safe), runtime)
+    typer.echo(f"{made.n_samples} predicted{skipped_note(output, made.skipped)}: {output}")
 
 
 def evaluate(

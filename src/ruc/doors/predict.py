@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -20,16 +21,23 @@ from ruc.embed.maps import cuts_of, load_blocks, maps_of, stream_images
 from ruc.embed.scaling import Scaling, scalings_of
 from ruc.embed.several import embed_source, fitted_from_state
 from ruc.errors import InputError, UsageError
-from ruc.given_features import load_named
+from ruc.given_features import check_once, load_named
 from ruc.images.load import Skipped, check_skipped, load_pixels
 from ruc.images.reading import MOST_MEGAPIXELS, Reading
 from ruc.images.source import ImageSource, find_images
 from ruc.images.survey import survey
+from ruc.mapped import row_blocks
 from ruc.networks import Cut, State
 from ruc.run_folder import Run, read_run_and_model
 from ruc.runtime import Runtime
 from ruc.side_by_side import join
 from ruc.skipped import NewTable
+from ruc.tables.embeddings import shard_files
+
+ROWS: Final = 8_192  # of features that are predicted at a time, for the memory
+ROWS_EACH: Final = 65_536  # that a thread takes at a time, of features that aren't in shards
+
+Columns = dict[str, list[Any]]
 
 
 @dataclass(frozen=True)
@@ -118,7 +126,8 @@ def _heard(
     about = model["pair"].config
     if not isinstance(samples, ImageSource):
         several = [samples] if isinstance(samples, np.ndarray) else samples
-        unit = _scaled(several, scalings_of(model), about)
+        check_fit(several, model)
+        unit = join([scaling(each) for scaling, each in zip(_scalings(model), several, strict=True)])
         return tuple(str(row) for row in range(len(unit))), predictor.logits(torch.from_numpy(unit)), (), unit
     if "embedder" not in model:
         raise InputError("images given for a run on features; expected --features with a .npy")
@@ -199,7 +208,26 @@ class FinishedRun:
         cluster, probabilities = follow_edits(self.run, prediction.probabilities, prediction.features)
         return replace(prediction, cluster=cluster, probabilities=probabilities)
 
-    def table(self, prediction: Prediction, most_novel: float | None = None) -> dict[str, list[Any]]:
+    def table_of_rows(
+        self,
+        features: Sequence[NDArray[np.generic]],
+        names: Sequence[str],
+        runtime: Runtime,
+        raw: bool = False,
+        most_novel: float | None = None,
+    ) -> Columns:
+        """The table of rows of features, of several embeddings one array each, predicted a few rows at a time.
+
+        `names`: what each row is called.
+        """
+        check_fit(features, self.model)
+        tables = []
+        for part in row_blocks(features[0], ROWS):
+            predicted = self.predict([each[part] for each in features], runtime, raw=raw)
+            tables.append(self.table(replace(predicted, file_names=tuple(names[part])), most_novel))
+        return _joined(tables)
+
+    def table(self, prediction: Prediction, most_novel: float | None = None) -> Columns:
         """Columns: `file_name, cluster, confidence, novelty`, names and possible clusters where the run has some.
 
         Of samples whose novelty is above `most_novel` all but name and novelty is None.
@@ -278,37 +306,103 @@ class Request:
         return None if self.source is None else find_images(self.source).read_by(self.reading)
 
 
-def predict_to_csv(request: Request, output: NewTable, runtime: Runtime) -> Prediction:
+@dataclass(frozen=True)
+class Predicted:
+    """What was written: how many samples, and (file_name, reason) of the images left out."""
+
+    n_samples: int
+    skipped: tuple[tuple[str, str], ...] = ()
+
+
+def predict_to_csv(request: Request, output: NewTable, runtime: Runtime) -> Predicted:
     """The door `ruc predict`: write `file_name, cluster, confidence, novelty`, and names if clusters have some."""
-    given = request.features or (str(request.source),)
-    output.check(given)
-    finished = FinishedRun.read(request.run)
-    loaded = [load_named(Path(path)) for path in request.features]
-    images = request.images
-    samples = [each.values for each in loaded] if images is None else images
-    prediction = finished.predict(samples, runtime, request.max_skipped, request.raw)
-    named = {each.row_names for each in loaded if each.row_names is not None}
-    if len(named) > 1:
-        raise InputError(
-            f"{' and '.join(given)} name their rows differently; expected the same samples in the same order"
+    output.check(request.features or (str(request.source),))
+    finished, images = FinishedRun.read(request.run), request.images
+    skipped: tuple[tuple[str, str], ...] = ()
+    if images is None:
+        columns = _table_of_files(finished, request, runtime)
+    else:
+        prediction = finished.predict(images, runtime, request.max_skipped, request.raw)
+        columns, skipped = finished.table(prediction, request.most_novel), prediction.skipped
+    output.write(list(columns), zip(*columns.values(), strict=True), skipped)
+    return Predicted(len(columns["file_name"]), skipped)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of features, of several embeddings one array each, and what they are called, or None."""
+
+    values: tuple[NDArray[np.generic], ...]
+    names: tuple[str, ...] | None
+
+    @classmethod
+    def read(cls, paths: Sequence[Path]) -> "_Rows":
+        """All rows of these files, of each embedding one."""
+        loaded = [load_named(path) for path in paths]
+        named = {each.row_names for each in loaded if each.row_names is not None}
+        if len(named) > 1:
+            raise InputError(
+                f"{' and '.join(map(str, paths))} name their rows differently; expected the same samples in the same "
+                "order"
+            )
+        return cls(tuple(each.values for each in loaded), next(iter(named), None))
+
+    def part(self, rows: slice) -> "_Rows":
+        """Some of them."""
+        return _Rows(
+            tuple(each[rows] for each in self.values), None if self.names is None else self.names[rows]
         )
-    prediction = replace(prediction, file_names=next(iter(named), prediction.file_names))
-    columns = finished.table(prediction, request.most_novel)
-    output.write(list(columns), zip(*columns.values(), strict=True), prediction.skipped)
-    return prediction
 
 
-def _scaled(
-    features: Sequence[NDArray[np.generic]], scalings: Sequence[Scaling], about: Mapping[str, Any]
-) -> NDArray[np.float32]:
-    """Unit rows as in the run, of several embeddings side by side."""
-    scalings = scalings or [Scaling(about["network"].get("n_features"))]
-    widths = [scaling.n_features for scaling in scalings]
-    if about["space"] != "feature" or [each.shape[1:] for each in features] != [(width,) for width in widths]:
+def _table_of_files(finished: FinishedRun, request: Request, runtime: Runtime) -> Columns:
+    """The table of features in files: of a folder a shard at a time, as many side by side as there are threads.
+
+    While one thread reads, another computes; what is held is their shards and the table.
+    """
+    paths = [Path(path) for path in request.features]
+    if len(paths) == 1 and paths[0].is_dir():
+        pieces = [partial(_Rows.read, [shard]) for shard in shard_files(paths[0])]
+    else:
+        whole = _Rows.read(paths)
+        check_fit(whole.values, finished.model)
+        pieces = [partial(whole.part, rows) for rows in row_blocks(whole.values[0], ROWS_EACH)]
+
+    def table_of(piece: partial[_Rows]) -> tuple[bool, Columns]:
+        rows = piece()
+        names = rows.names or ("",) * len(rows.values[0])
+        table = finished.table_of_rows(rows.values, names, runtime, request.raw, request.most_novel)
+        return rows.names is not None, table
+
+    with runtime.side_by_side(2) as run:
+        done: list[tuple[bool, Columns]] = list(run(table_of, pieces))
+    if len({is_named for is_named, _ in done}) > 1:
+        raise InputError(
+            f"--features {paths[0]}: some shards have a column of file names, and others have none"
+        )
+    columns = _joined([table for _, table in done])
+    if done[0][0]:
+        check_once(paths[0], columns["file_name"])
+        return columns
+    return {**columns, "file_name": list(map(str, range(len(columns["file_name"]))))}
+
+
+def _joined(tables: Sequence[Columns]) -> Columns:
+    return {name: [value for table in tables for value in table[name]] for name in tables[0]}
+
+
+def check_fit(features: Sequence[NDArray[np.generic]], model: Mapping[str, State]) -> None:
+    """Raise `InputError` unless a run has learned from such features, and of all embeddings as many rows are given."""
+    widths = [scaling.n_features for scaling in _scalings(model)]
+    is_of_features = model["pair"].config["space"] == "feature"
+    if not is_of_features or [each.shape[1:] for each in features] != [(width,) for width in widths]:
         given = " and ".join(str(each.shape) for each in features)
         expected = " and ".join(f"(n_samples, {width})" for width in widths)
         raise InputError(f"features of shape {given} given; expected {expected} as in the run")
     if len({len(each) for each in features}) > 1:
         rows = ", ".join(str(len(each)) for each in features)
         raise InputError(f"features of {rows} rows given; expected as many in each: of the same samples")
-    return join([scaling(each) for scaling, each in zip(scalings, features, strict=True)])
+
+
+def _scalings(model: Mapping[str, State]) -> tuple[Scaling, ...]:
+    """Those of the run, or one that leaves directions as they are."""
+    return scalings_of(model) or (Scaling(model["pair"].config["network"].get("n_features")),)

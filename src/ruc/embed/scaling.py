@@ -51,6 +51,9 @@ class Scaling:
         wider = 0 if self.center is None else 1
         features = np.empty((len(values), values.shape[1] + wider), np.float32)
         for part in row_blocks(values, BLOCK_ROWS):
+            if values.dtype == np.float32 and self._leaves_as_they_are(values[part]):
+                features[part] = values[part]
+                continue
             rows = values[part].astype(np.float64) / self.magnitude
             if self.center is not None:
                 rows = np.column_stack([(rows - self.center) / self.spread, np.ones(len(rows))])
@@ -74,9 +77,11 @@ class Scaling:
         center = state.weights["center"].numpy() if "center" in state.weights else None
         return Scaling(state.config["n_features"], center, state.config["spread"], state.config["magnitude"])
 
-    def _leaves_as_they_are(self, values: NDArray[np.float32]) -> bool:
+    def _leaves_as_they_are(self, values: NDArray[np.generic]) -> bool:
+        if self.center is not None:
+            return False
         lengths = _lengths(values, 1.0)
-        return self.center is None and bool((np.abs(lengths - 1) < SURELY_UNIT).all())
+        return bool((np.abs(lengths - 1) < SURELY_UNIT).all())
 
 
 def fit_scaling(values: NDArray[np.generic]) -> Scaling:

@@ -2,14 +2,14 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from ruc.doors.predict import FinishedRun, Request
+from ruc.doors.predict import Columns, FinishedRun, Predicted, Request
 from ruc.edits import junk_clusters, run_id
 from ruc.errors import InputError, NothingToClusterError, UsageError
 from ruc.fingerprint import fingerprint
@@ -25,17 +25,8 @@ from ruc.tables.embeddings import holds_embeddings, read_embeddings, shard_files
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Columns = dict[str, list[Any]]
 Skips = tuple[tuple[str, str], ...]
 TYPES: Final = {"cluster": "int64", "confidence": "float32", "novelty": "float32"}  # of others "string"
-
-
-@dataclass(frozen=True)
-class PredictedShards:
-    """What was written: how many samples, and (file_name, reason) of the images left out."""
-
-    n_samples: int
-    skipped: tuple[tuple[str, str], ...]
 
 
 class PredictShard:
@@ -55,10 +46,9 @@ class PredictShard:
     def _of_features(self, shard: Mapping[str, Any]) -> tuple[Columns, Skips]:
         features = read_embeddings(Path(os.fsdecode(shard["path"])))
         first = shard["first"]
-        predicted = self._run.predict([features.values], self._runtime, raw=self._request.raw)
-        columns = self._run.table(predicted, self._request.most_novel)
-        names = features.file_names or map(str, range(first, first + len(features.values)))
-        return {**columns, "file_name": list(names)}, ()
+        names = features.file_names or list(map(str, range(first, first + len(features.values))))
+        asked = self._request.raw, self._request.most_novel
+        return self._run.table_of_rows([features.values], names, self._runtime, *asked), ()
 
     def _of_images(self, shard: Mapping[str, Any]) -> tuple[Columns, Skips]:
         source = source_of(shard, self._request.reading)
@@ -69,7 +59,7 @@ class PredictShard:
         return self._run.table(predicted, self._request.most_novel), predicted.skipped
 
 
-def predict_to_shards(request: Request, output: Path, address: str, runtime: Runtime) -> PredictedShards:
+def predict_to_shards(request: Request, output: Path, address: str, runtime: Runtime) -> Predicted:
     """The door `ruc predict --ray`: a new folder of Parquet shards with the columns of one machine's table.
 
     Images, run and output have to be at the same place on all nodes. What is finished stays whatever happens: the same
@@ -104,7 +94,7 @@ def predict_to_shards(request: Request, output: Path, address: str, runtime: Run
             shards, planned, PredictShard, arguments, device == "cuda", request.max_skipped, "predicting",
             runtime.verbose,
         )  # fmt: skip
-    return PredictedShards(sum(shard["n_rows"] for shard in planned) - len(lost), lost)
+    return Predicted(sum(shard["n_rows"] for shard in planned) - len(lost), lost)
 
 
 def _feature_shards(folder: Path) -> list[dict[str, Any]]:
