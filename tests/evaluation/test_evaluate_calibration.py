@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import brier_score_loss, log_loss
-from torchmetrics.functional.classification import multiclass_calibration_error
 
 from ruc.errors import InputError
 from ruc.evaluation.calibration import (
@@ -36,6 +35,8 @@ def slow_ece(confidence, is_right, edges):
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("n_bins", [1, 10, 15])
 def test_ece_agrees_with_torchmetrics_and_a_slow_loop(seed, n_bins):
+    from torchmetrics.functional.classification import multiclass_calibration_error
+
     probabilities, truth = random_predictions(seed=seed)
     confidence, is_right = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
     ours = expected_calibration_error(confidence, is_right, n_bins)

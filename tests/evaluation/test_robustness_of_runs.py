@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from transformers import Dinov2Config, Dinov2Model
 
 from ruc.cluster import scan_images
 from ruc.cluster.auto import METHODS
@@ -100,6 +99,8 @@ def test_grey_images_of_a_run_on_colour_are_seen_in_colour(tables: tuple[Path, P
 def test_corruptions_of_heads_on_a_backbone(embedder: str, tables: tuple[Path, Path], tmp_path: Path) -> None:
     images, truth = tables
     if embedder == "pretrained":
+        from transformers import Dinov2Config, Dinov2Model
+
         tiny = Dinov2Config(
             hidden_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=28, patch_size=14
         )
