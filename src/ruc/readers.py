@@ -86,7 +86,7 @@ def load_parquet(path: Path) -> "pa.Table":
     import pyarrow.parquet as parquet
 
     with _understood(path, "Parquet"):
-        return _with_headings_once(parquet.ParquetFile(path).read())
+        return _sound(parquet.ParquetFile(path).read())
 
 
 def count_parquet(path: Path) -> int:
@@ -102,14 +102,15 @@ def load_feather(path: Path) -> "pa.Table":
     import pyarrow.feather as feather
 
     with _understood(path, "Feather"):
-        return _with_headings_once(feather.read_table(path))
+        return _sound(feather.read_table(path))
 
 
-def _with_headings_once(table: "pa.Table") -> "pa.Table":
-    """The table, which Arrow reads as well where a name stands for several columns."""
+def _sound(table: "pa.Table") -> "pa.Table":
+    """The table, which Arrow reads as well where a name stands for several columns, or text isn't UTF-8."""
     name, count = max(Counter(table.column_names).items(), key=lambda each: each[1], default=("", 0))
     if count > 1:
         raise ValueError(f"{count} columns have the name {shortened(name)!r}: rename them")
+    table.validate(full=True)  # Arrow takes any bytes for text until that is looked at
     return table
 
 

@@ -129,3 +129,15 @@ def test_what_is_no_table_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="without parts of a table"):
         (tmp_path / "empty.csv").mkdir()
         read_table(tmp_path / "empty.csv")
+
+
+@pytest.mark.parametrize("kind", ["parquet", "feather"])
+def test_text_of_arrow_that_is_no_utf_8_is_named(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / f"t.{kind}"
+    text = pa.Array.from_buffers(
+        pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\1\0\0\0"), pa.py_buffer(b"\xb1")]
+    )
+    table = pa.table({"file_name": ["a.png"], "label": text})
+    (pq.write_table if kind == "parquet" else pyarrow.feather.write_feather)(table, path)
+    with pytest.raises(InputError, match="UTF"):
+        read_table(path)
