@@ -52,16 +52,11 @@ def _draw_by(other: int) -> None:
         Runtime.numpy_seed = lambda self, purpose: seed_of(self, f"{other}, {purpose}")  # type: ignore[method-assign]
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of a file stay with one worker, which makes what they share once; those of Ray share more."""
+    """A worker takes a file at a time (`--dist loadfile`), and makes what its tests share once."""
     here = Path(__file__).parent
-    places = {name: place for place, name in enumerate(LONGEST_FIRST)}
-    names = {item: item.path.relative_to(here).as_posix() for item in items}
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(names[item]))
-    items.sort(key=lambda item: places.get(names[item], len(places)))
+    places = {here / name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture

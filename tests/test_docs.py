@@ -106,7 +106,6 @@ def test_what_the_page_says_runs(
     _check(page, tmp_path, names)
 
 
-@pytest.mark.xdist_group("ray")
 @pytest.mark.filterwarnings("ignore")  # Ray's own
 def test_what_the_page_about_ray_says_runs(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -27,7 +27,6 @@ from ruc.settings import make_settings
 from ruc.tables.embeddings import read_embeddings
 
 CPU = Runtime("cpu")
-TOGETHER = pytest.mark.xdist_group("ray")  # one cluster is enough
 
 
 def planned(n_shards, seconds=0.0):
@@ -60,7 +59,6 @@ def in_this_process(monkeypatch):
     monkeypatch.setattr(torch, "set_num_threads", lambda n: None)
 
 
-@TOGETHER
 @pytest.mark.filterwarnings("ignore")  # Ray's own
 def test_lost_processes_and_nodes_are_done_without(ray_nodes, tmp_path):
     node = ray_nodes.add_node(num_cpus=1)
@@ -75,7 +73,6 @@ def test_lost_processes_and_nodes_are_done_without(ray_nodes, tmp_path):
     assert parquet.read_table(shards.folder).column("number").to_pylist() == list(range(12))
 
 
-@TOGETHER
 @pytest.mark.filterwarnings("ignore")
 def test_features_are_those_of_one_machine(ray_nodes, folder, tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(images, "SHARD_IMAGES", 8)
@@ -156,7 +153,6 @@ def run(folder, tmp_path):
     return tmp_path / "run"
 
 
-@TOGETHER
 @pytest.mark.filterwarnings("ignore")
 def test_predictions_are_those_of_one_machine(ray_nodes, run, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(images, "SHARD_IMAGES", 8)
@@ -195,7 +191,6 @@ def test_features_in_shards_are_predicted(in_this_process, tmp_path):
     assert sum(one is None for one in clusters[120:]) > 5
 
 
-@TOGETHER
 @pytest.mark.filterwarnings("ignore")
 def test_what_a_worker_says_is_said(ray_nodes, run, folder, tmp_path):
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(np.ones(10, np.float32)), 5)
