@@ -29,7 +29,7 @@ FAR = Runtime(ELSEWHERE.type)
 
 @pytest.fixture
 def elsewhere(monkeypatch):
-    monkeypatch.setattr("ruc.cluster.scan.N_EPOCHS", 2)
+    monkeypatch.setattr("ruc.cluster.scan.SELF_LABEL_EPOCHS", 2)
     with pretended_device(monkeypatch) as pretend:
         yield pretend
 
