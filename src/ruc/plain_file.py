@@ -6,11 +6,15 @@ import stat
 from pathlib import Path
 
 
+class NotPlainError(OSError):
+    """Something else than a plain file is there; `strerror` says what."""
+
+
 def check_plain(path: Path) -> None:
-    """Raise `OSError` where there is nothing, or something else than a plain file, which its `strerror` names."""
+    """Raise `NotPlainError` where there is no plain file but something else, and `OSError` where there is nothing."""
     kind = path.stat().st_mode
     if not stat.S_ISREG(kind):
-        raise OSError(errno.EINVAL, _what_it_is(path, kind), str(path))
+        raise NotPlainError(errno.EINVAL, _what_it_is(path, kind), str(path))
 
 
 def _what_it_is(path: Path, kind: int) -> str:

@@ -5,6 +5,8 @@ import zlib
 
 from PIL import Image
 
+from ruc.plain_file import NotPlainError
+
 # Seen, or documented, of Pillow, tifffile, imagecodecs and pydicom.
 DAMAGED = (
     OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, AttributeError, OverflowError,
@@ -19,8 +21,8 @@ def reason_of(error: BaseException) -> str:
         return "no such file"
     if isinstance(error, PermissionError):
         return "permission denied"
-    if isinstance(error, IsADirectoryError):
-        return "a folder, not a file"
+    if isinstance(error, NotPlainError):
+        return str(error.strerror)
     if isinstance(error, MemoryError):
         return "too large for the memory"
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
