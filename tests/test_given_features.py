@@ -18,26 +18,25 @@ def saved(folder: Path, features: np.ndarray) -> Path:
 
 @pytest.mark.parametrize("kind", [np.float64, np.float32, np.int64, np.uint8])
 def test_rows_of_any_kind_of_number_become_unit_rows(tmp_path: Path, kind: type) -> None:
-    embedded = given_features(load_features(saved(tmp_path, np.array([[3, 4], [0, 5], [5, 0]], kind))))
+    rows = np.array([[3, 4], [0, 5], [5, 0]])
+    embedded = given_features(load_features(saved(tmp_path, rows.astype(kind))))
     assert embedded.features.dtype == np.float32
-    np.testing.assert_allclose(embedded.features, [[0.6, 0.8], [0, 1], [1, 0]], atol=1e-6)
+    np.testing.assert_allclose(embedded.features, fit_scaling(rows)(rows), atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(embedded.features, axis=1), 1, atol=1e-6)
     assert embedded.file_names == ("0", "1", "2")
     assert embedded.embedder is None and embedded.backbone is None
 
 
 def test_rows_whose_squares_are_too_large_become_unit_rows(tmp_path: Path) -> None:
-    embedded = given_features(load_features(saved(tmp_path, 1e30 * np.array([[3, 4], [0, 5]], np.float32))))
-    np.testing.assert_allclose(embedded.features, [[0.6, 0.8], [0, 1]], atol=1e-6)
+    rows = np.array([[3, 4], [0, 5]], np.float32)
+    embedded = given_features(load_features(saved(tmp_path, 1e30 * rows)))
+    np.testing.assert_allclose(embedded.features, fit_scaling(rows)(rows), atol=1e-6)
 
 
-def test_that_lengths_count_is_said_where_they_differ() -> None:
+def test_that_features_are_scaled_is_said() -> None:
     rows = np.random.default_rng(0).standard_normal((50, 8)).astype(np.float32)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    embedded = given_features(7 * rows)
-    assert embedded.why == "features given" and embedded.features.shape == (50, 8)
-    rows[:25] *= 5
     embedded = given_features(rows)
-    assert embedded.why == "features given, centred and scaled: their rows differ in length"
+    assert embedded.why == "features given, centred and scaled"
     np.testing.assert_array_equal(embedded.features, fit_scaling(rows)(rows))
 
 
@@ -45,6 +44,7 @@ def test_a_large_file_is_mapped_and_copied_only_where_its_rows_are_not_of_unit_l
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ruc.given_features.LARGE", 10)
+    monkeypatch.setattr("ruc.embed.scaling.MOST_CENTRED", 10)
     monkeypatch.setattr("ruc.given_features.BLOCK_ROWS", 3)
     unit = np.eye(8, 4, dtype=np.float32) + np.eye(8, 4, k=-4, dtype=np.float32)
     mapped = load_features(saved(tmp_path, unit))
@@ -103,7 +103,7 @@ def test_rows_are_of_the_images_that_the_table_beside_them_names(tmp_path: Path)
         1,
         3,
     ]  # in the order of the images
-    np.testing.assert_array_equal(embedded.features, features[::-1])
+    np.testing.assert_array_equal(embedded.features, fit_scaling(features)(features)[::-1])
     assert embedded.in_source == ("a", "b", "c", "d")
     assert [name for name, _ in embedded.skipped] == ["a", "c"]
     with pytest.raises(InputError, match=r"1 of the images .* the first is 'd'"):

@@ -184,7 +184,7 @@ def _embedding(
     scaling = fit_scaling(features)
     why = "features given"
     if scaling.center is not None:
-        why += ", centred and scaled: their rows differ in length"
+        why += ", centred and scaled"
     return Embedding("given", names, scaling(features), rows, skipped=without, why=why, scalings=(scaling,))
 
 

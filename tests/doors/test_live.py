@@ -1,7 +1,10 @@
 """A run served live: what it answers to whom, and two windows on it in a real browser."""
 
 import json
+import socket
+import struct
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -121,6 +124,25 @@ def test_news_come_to_who_waits(server: LiveServer) -> None:
     ask(server, "/edits", {"known": 0, "edits": [edit]})
     waiting.join(30)
     assert heard == [(200, {"edits": [edit]})]
+
+
+def test_a_window_that_is_closed_while_it_waits_is_no_fault(
+    server: LiveServer, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", "ruc.doors.live")
+    host, port = server.address.split("/")[2].split(":")
+    with socket.create_connection((host, int(port))) as window:
+        asked = f"GET /edits?token={server.live.token}&known=0 HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n"
+        window.sendall(asked.encode())
+        window.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closed at once
+    edit = to_json(Rename(1, "greens"))
+    assert ask(server, "/edits", {"known": 0, "edits": [edit]})[0] == 200
+    for _ in range(100):
+        if "went away" in caplog.text:
+            break
+        time.sleep(0.05)
+    assert "went away" in caplog.text
+    assert capfd.readouterr().err == ""
 
 
 def test_originals_and_the_end(tmp_path: Path) -> None:

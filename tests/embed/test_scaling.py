@@ -12,10 +12,33 @@ def test_by_hand() -> None:
     np.testing.assert_allclose(fit_scaling(rows)(rows), [[-short, 0, long], [0, 0, 1], [short, 0, long]])
 
 
-def test_embeddings_stay_what_they_are() -> None:
+def test_embeddings_are_seen_from_their_mean_by_hand() -> None:
+    rows = np.array([[0.6, 0.8], [0.6, -0.8], [1.0, 0.0], [1.0, 0.0]])  # the mean is (0.8, 0)
+    away = np.array([[-0.2, 0.8], [-0.2, -0.8], [0.2, 0.0], [0.2, 0.0]])
+    height = 0.25 * (0.2 + np.sqrt(0.68)) / 2  # a quarter of the median distance
+    by_hand = np.column_stack([away, np.full(4, height)])
+    by_hand /= np.linalg.norm(by_hand, axis=1, keepdims=True)
+    for factor in (1, 7):  # of any one length, all that tells rows apart is their direction
+        np.testing.assert_allclose(fit_scaling(factor * rows)(factor * rows), by_hand, atol=1e-6)
+
+
+def test_a_narrow_cone_is_opened() -> None:
+    generator = np.random.default_rng(5)
+    sides = np.repeat([[1.0], [-1.0]], 30, axis=0) * np.eye(1, 40, 1)
+    rows = 10 * np.eye(1, 40) + sides + 0.1 * generator.standard_normal((60, 40))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    alike = rows @ rows.T
+    assert alike.min() > 0.95
+    features = fit_scaling(rows)(rows)
+    alike = features @ features.T
+    assert alike[:30, 30:].max() < 0 < alike[:30, :30].min()
+
+
+def test_very_many_embeddings_stay_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = np.random.default_rng(0).standard_normal((20, 5))
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    for factor in (1, 7):  # of any one length, all that tells rows apart is their direction
+    monkeypatch.setattr("ruc.embed.scaling.MOST_CENTRED", 99)
+    for factor in (1, 7):
         scaling = fit_scaling(factor * rows)
         assert scaling.center is None
         np.testing.assert_allclose(scaling(factor * rows), rows, atol=1e-6)
@@ -75,4 +98,4 @@ def test_blocks_and_equal_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     some = fit_scaling(rows)
     np.testing.assert_array_equal(some.center * some.magnitude, np.median(rows[::4], axis=0))
     same = fit_scaling(np.full((5, 2), 7.0))(np.full((5, 2), 7.0))
-    np.testing.assert_allclose(same, np.sqrt(0.5))
+    np.testing.assert_array_equal(same, [[0, 0, 1]] * 5)

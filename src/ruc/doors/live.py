@@ -263,8 +263,12 @@ def _handler(live: LiveRun) -> type[BaseHTTPRequestHandler]:
                 "Cross-Origin-Resource-Policy": "same-origin",
             }.items():
                 self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(content)
+            try:
+                self.end_headers()
+                self.wfile.write(content)
+            except ConnectionError as error:  # a window was closed while it waited
+                self.close_connection = True
+                logger.debug("%s went away: %s", self.path, error)
 
         def log_message(self, format: str, *values: Any) -> None:  # noqa: A002 (of the base class)
             logger.debug(format, *values)

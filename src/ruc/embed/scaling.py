@@ -13,6 +13,10 @@ from ruc.networks import State
 BLOCK_ROWS = 65_536  # at a time in double precision
 MOST_FITTED = 65_536  # rows of which the medians are taken
 REACH = 2.0  # median distances: half as far bends what is far away, twice as far heeds outliers (experiments/LOG.md)
+REACH_OF_DIRECTIONS = (
+    0.25  # the same of embeddings, which hold no outliers: nearly seen from their mean alone
+)
+MOST_CENTRED = 2**28  # values of embeddings, 1 GiB: of more a copy would cost more than it gives
 ALIKE = 1e-3  # lengths that differ by less than this share of their mean say nothing: rows are directions
 SURELY_UNIT = 1e-5  # a length that differs from 1 by less does so by rounding
 
@@ -22,16 +26,19 @@ class Scaling:
     """Rows of unit length whose cosine similarity follows the distances between the rows they are made from.
 
     Rows are centred and lifted by a constant coordinate before they are scaled to unit length: what is far from the
-    centre is then told from what is merely in the same direction. Embeddings are only scaled to unit length.
+    centre is then told from what is merely in the same direction.
+
+    What networks make, rows of one length, lies in a narrow cone, and is lifted little: what tells it apart is how it
+    looks from the mean (experiments/LOG.md, "embeddings seen from their mean").
 
     Attributes
     ----------
     n_features
         Of the rows that were fitted to.
     center
-        (n_features,) the median of these rows; None where these are embeddings already.
+        (n_features,) the median of these rows, of embeddings their mean; None: they are left as they are.
     spread
-        Twice the median of their distances from it: the height to which rows are lifted.
+        Twice the median of their distances from it, for embeddings a quarter: the height to which rows are lifted.
     magnitude
         What all values are divided by first, center and spread too, so that no square overflows or vanishes.
     """
@@ -42,7 +49,7 @@ class Scaling:
     magnitude: float = 1.0
 
     def __call__(self, values: NDArray[np.generic]) -> NDArray[np.float32]:
-        """(n_samples, n_features) as unit rows, one coordinate wider where they aren't embeddings.
+        """(n_samples, n_features) as unit rows, one coordinate wider where they are lifted.
 
         A mapped file of unit rows is left where it is.
         """
@@ -85,22 +92,25 @@ class Scaling:
 
 
 def fit_scaling(values: NDArray[np.generic]) -> Scaling:
-    """The scaling that suits (n_samples, n_features); rows of one length are taken for embeddings as they are.
+    """The scaling that suits (n_samples, n_features); rows of one length are taken for embeddings.
 
     Medians, so that a few rows far away don't make all the others look the same; of at most 65,536 rows, evenly spread.
+    Embeddings of more than 2^28 values are left as they are, in the file where they are mapped.
     """
     largest = max(
         max(float(values[part].max()), -float(values[part].min())) for part in row_blocks(values, BLOCK_ROWS)
     )
     magnitude = 2.0 ** (np.frexp(largest)[1] - 1) if largest > 0 else 1.0  # a power of two rounds nothing
     lengths = _lengths(values, magnitude)
-    if np.allclose(lengths, lengths.mean(), rtol=ALIKE, atol=0):
+    are_directions = np.allclose(lengths, lengths.mean(), rtol=ALIKE, atol=0)
+    if are_directions and values.size > MOST_CENTRED:
         return Scaling(values.shape[1], magnitude=magnitude)
     some = values[:: -(-len(values) // MOST_FITTED)].astype(np.float64) / magnitude
-    center = np.median(some, axis=0)
+    center = some.mean(axis=0) if are_directions else np.median(some, axis=0)
     away = np.linalg.norm(some - center, axis=1)
     away = away[away > 0]
-    spread = REACH * float(np.median(away)) if len(away) else 1.0
+    reach = REACH_OF_DIRECTIONS if are_directions else REACH
+    spread = reach * float(np.median(away)) if len(away) else 1.0
     return Scaling(values.shape[1], center, spread, magnitude)
 
 

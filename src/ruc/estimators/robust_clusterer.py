@@ -112,8 +112,8 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
         Parameters
         ----------
         X
-            (n_samples, n_features), of any scale; rows of unit length are taken for embeddings as they are. Or a list
-            of several such arrays: several embeddings of the same samples.
+            (n_samples, n_features), of any scale; they are seen from their centre. Or a list of several such arrays:
+            several embeddings of the same samples.
         y
             Ignored.
         initial_labels
