@@ -127,7 +127,7 @@ def _of_images(name: str, folder: Path) -> list[str]:
     if done.returncode:
         return [done.stderr]
     said = done.stdout + done.stderr
-    left_out = sum(map(int, re.findall(r"([0-9]+) \.\w+", "".join(_lines(said, "left out,")[:1]))))
+    left_out = sum(map(int, re.findall(r"([0-9]+) \.\w+", "".join(_lines(said, "left out: ")[:1]))))
     skipped = list(csv.DictReader((run / "skipped.csv").open(encoding="utf-8")))
     read = list(csv.DictReader((run / "clusters.csv").open(encoding="utf-8")))
     there = sum(path.is_file() for path in (case / "images").rglob("*"))

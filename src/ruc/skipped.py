@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ruc.run_folder import check_file, finish_outputs, new_outputs, write_csv
+from ruc.run_folder import check_csv, check_file, finish_outputs, new_outputs, write_csv
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class NewTable:
     def check(self, inputs: Iterable[str | Path]) -> None:
         """Raise before the work what would keep it from being written, or where it would replace an input."""
         finish_outputs(self.path)
-        for target in (self.path, skipped_file(self.path)):
-            check_file(target, inputs, self.overwrite)
+        check_csv(self.path, inputs, self.overwrite)
+        check_file(skipped_file(self.path), inputs, self.overwrite)
 
     def write(
         self, columns: Sequence[str], rows: Iterable[Sequence[object]], skipped: Sequence[tuple[str, str]]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from runs import make_checkable
 from test_cli import small_run
 
 from ruc.doors.measure import measure_runs
@@ -27,6 +28,25 @@ def test_a_run_that_cannot_be_written_to_is_said_before_the_work(
     monkeypatch.setattr("ruc.doors.measure.evaluate_run", work)
     with pytest.raises(RunFolderError, match=r"cannot write to .*run \(Permission denied\); expected"):
         measure_runs([tmp_path / "run"], tmp_path / "truth.npy", Runtime("cpu"))
+
+
+def test_a_truth_of_other_images_is_told_by_its_agreement(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run, _ = make_checkable(200)
+    write_run(tmp_path / "run", run, {})
+    for name, truth in (
+        ("own", run.cluster),
+        ("other", np.random.default_rng(0).permutation(run.cluster)),
+        ("few", np.where(np.arange(200) < 1, run.cluster, -1)),
+    ):
+        caplog.clear()
+        np.save(tmp_path / f"{name}.npy", truth)
+        found = measure_runs([tmp_path / "run"], tmp_path / f"{name}.npy", Runtime("cpu"))
+        said = any("no better than with the same labels shuffled" in line for line in caplog.messages)
+        assert said == (name != "own")
+    accuracy = found[str(tmp_path / "run")].evaluation.refined.numbers["accuracy"]
+    assert accuracy.value == 1 and np.isnan([accuracy.low, accuracy.high]).all()
 
 
 def test_a_run_is_measured_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,6 +65,19 @@ def test_new_images_join_and_the_others_stay(place: Path, capsys: pytest.Capture
     assert "0 images joined" in capsys.readouterr().out
 
 
+def test_other_pictures_of_the_same_names_are_said(place: Path, capsys: pytest.CaptureFixture) -> None:
+    names = list(read_run(place / "run").file_names)
+    pictures = {name: (place / "images" / name).read_bytes() for name in names}
+    command(f"update {place / 'run'} {place / 'images'} -q")
+    assert "warning" not in capsys.readouterr().out
+    for name, other in zip(names, [*names[25:], *names[:25]], strict=True):
+        (place / "images" / name).write_bytes(pictures[other])
+    command(f"update {place / 'run'} -q")
+    said = capsys.readouterr().out
+    assert "0 images joined" in said
+    assert "of 32 images that were looked at show something else than the run's of the same name" in said
+
+
 def test_edits_survive_new_images_follow_and_undo_still_works(place: Path) -> None:
     run = place / "run"
     moved = read_run(run).file_names[3]

@@ -16,6 +16,7 @@ from ruc.evaluation.metrics import (
     normalized_mutual_information,
     per_cluster_scores,
     purity,
+    share_by_chance,
 )
 from ruc.evaluation.truth import encode_truth
 
@@ -98,6 +99,21 @@ def test_more_clusters_than_classes_one_to_one_and_purity():
     unmatched = [score for score in per_cluster_scores(clusters, truth) if score.matched_class is None]
     assert [score.cluster for score in unmatched] == [1]
     assert np.isnan(unmatched[0].precision)
+
+
+def test_agreement_by_chance_is_a_permutation_test():
+    from scipy.stats import kstest
+
+    shares = [share_by_chance(*random_partitions(80, 4, 4, seed)[::-1]) for seed in range(5)]
+    assert shares == [0.01] * 5  # none of 99 shuffled truths agrees as well
+    random = np.random.default_rng(0)
+    unrelated = [
+        share_by_chance(random.integers(4, size=300), random.integers(4, size=300)) for _ in range(60)
+    ]
+    assert kstest(unrelated, "uniform").pvalue > 1e-3
+    assert (
+        share_by_chance([0, 1, 2], ["a", "b", "c"]) == 1
+    )  # with one image a class nothing could agree worse
 
 
 def test_one_cluster():

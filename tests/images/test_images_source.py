@@ -47,6 +47,14 @@ def test_suffix_or_first_bytes_make_an_image(tmp_path: Path) -> None:
     assert find_images(tmp_path).file_names == ("no_suffix", "text.jpg", "wrong.dat")
 
 
+def test_compressed_archives_are_counted_as_such(tmp_path: Path) -> None:
+    Image.new("L", (8, 8)).save(tmp_path / "a.png")
+    for name in ("b.tar.gz", "c.TAR.GZ", "d.csv.zst", "e.gz", "f.tgz", "g"):
+        (tmp_path / name).write_bytes(b"nothing")
+    left_out = {".tar.gz": 2, ".csv.zst": 1, ".gz": 1, ".tgz": 1, "without a suffix": 1}
+    assert find_images(tmp_path).left_out == left_out
+
+
 def test_hidden_files_and_folders_are_left_out(tmp_path: Path) -> None:
     touch(tmp_path, _dot_hidden_dot_png=PNG, _dot_cache__a_dot_png=PNG, a_dot_png=PNG, _dot_DS_Store=PNG)
     assert find_images(tmp_path).file_names == ("a.png",)
@@ -139,7 +147,7 @@ def test_wrong_table_says_what_is_wrong(tmp_path: Path, content: str, message: s
 
 
 def test_listing_an_image_twice_is_an_error_that_names_it(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"more than once: 'a\.png'"):
+    with pytest.raises(InputError, match=r"1 image is listed more than once: 'a\.png'"):
         find_images([tmp_path / "a.png", tmp_path / "b.png", tmp_path / "a.png"])
 
 

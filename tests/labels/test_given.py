@@ -116,6 +116,19 @@ def test_more_clusters_than_labels_is_allowed_for_integers(caplog: pytest.LogCap
     assert "no sample has the label '1', '2', '4'" in caplog.text
 
 
+def test_the_clusters_of_a_table_of_ours_are_labels(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = "a/2.png,1\na/1.png,0\nb/1.png,1\nb/2.png,0\n"
+    path = write(tmp_path / "clusters.csv", f"file_name,cluster\n{rows}")
+    with caplog.at_level(logging.INFO):
+        clustering, names = read_given(path, NAMES)
+    assert (clustering.labels.tolist(), names) == ([0, 1, 1, 0], None)
+    assert f"{path}: its column 'cluster' is taken for the labels" in caplog.messages
+    named = rows.replace("1\n", "1,sky\n").replace("0\n", "0,\n")
+    path = write(tmp_path / "named.csv", f"file_name,cluster,cluster_name\n{named}a/3.png,0,sea\n")
+    clustering, names = read_given(path, [*NAMES, "a/3.png"])
+    assert (clustering.labels.tolist(), names) == ([-1, 1, 1, -1, 0], ("sea", "sky"))
+
+
 def test_own_result_reads_back(tmp_path: Path) -> None:
     with (tmp_path / "c.csv").open("w", newline="") as file:
         csv.writer(file).writerows(

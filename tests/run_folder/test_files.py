@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ruc.errors import RunFolderError
-from ruc.run_folder import check_file, check_writable
+from ruc.errors import RunFolderError, UsageError
+from ruc.run_folder import check_csv, check_file, check_new_folder, check_writable
 
 
 def test_a_new_file_and_one_to_replace_may_be_written_and_nothing_is_left(tmp_path: Path) -> None:
@@ -30,6 +30,20 @@ def test_what_is_no_plain_file_is_not_replaced(kind: str, tmp_path: Path) -> Non
         os.mkfifo(target)
     with pytest.raises(RunFolderError, match=rf"{target} is a folder, a link or a device; expected"):
         check_file(target, [])
+
+
+def test_a_name_that_says_another_kind_is_refused(tmp_path: Path) -> None:
+    for name in ("p.csv", "p.CSV", "p.txt"):
+        check_csv(tmp_path / name)
+    for name in ("p.xlsx", "p.parquet", "p.csv.gz", "p"):
+        with pytest.raises(UsageError, match=r"what is written is CSV; expected a name that ends in \.csv"):
+            check_csv(tmp_path / name)
+    for name in ("picked", "run.v2", "2026.11", "shards.parquet"):
+        check_new_folder(tmp_path / name)
+    with pytest.raises(UsageError, match=r"what is written is a folder; .*: -o .*picked$"):
+        check_new_folder(tmp_path / "picked.csv")
+    (tmp_path / "odd.csv").mkdir()  # an empty folder that somebody made
+    check_new_folder(tmp_path / "odd.csv")
 
 
 def test_what_is_read_is_not_replaced(tmp_path: Path) -> None:

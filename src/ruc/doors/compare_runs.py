@@ -7,7 +7,7 @@ import numpy as np
 
 from ruc.errors import InputError
 from ruc.evaluation.metrics import contingency, match_clusters, nmi_of_counts
-from ruc.run_folder import Run, check_file, new_output, read_run, write_csv
+from ruc.run_folder import Run, check_csv, new_output, read_run, write_csv
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def compare_folders(
     A file that is there is replaced with `overwrite` alone; `excel_safe`: no text in it is a formula.
     """
     if output is not None:
-        check_file(output, [first, second], overwrite)
+        check_csv(output, [first, second], overwrite)
     comparison, rows = compare(read_run(first), read_run(second))
     if output is not None:
         with new_output(output) as new:

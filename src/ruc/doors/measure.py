@@ -4,13 +4,14 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ruc.errors import UsageError
 from ruc.evaluation.attacks import AttackTable, check_attacks
 from ruc.evaluation.corruptions import CorruptionTable
 from ruc.evaluation.evaluate import Evaluation
 from ruc.evaluation.figures import evaluation_figures, figure_to_svg
+from ruc.evaluation.metrics import share_by_chance
 from ruc.evaluation.robustness import attack_run, check_attackable, corrupt_run
 from ruc.evaluation.runs import evaluate_run
 from ruc.evaluation.truth import read_truth
@@ -18,6 +19,8 @@ from ruc.report.data import report_data
 from ruc.report.report import write_report
 from ruc.run_folder import check_writable, read_run, write_evaluation
 from ruc.runtime import Runtime
+
+BY_CHANCE: Final = 0.05  # the usual level of a test: below it clusters and truth belong together
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +77,15 @@ def measure_runs(
     for name, folder in zip(names, folders, strict=True):
         run, labels = read_run(folder), truths[name]
         evaluation = evaluate_run(run, labels, runtime)
+        if share_by_chance(run.cluster, labels) > BY_CHANCE:
+            logger.warning(
+                "%s agrees with %s no better than with the same labels shuffled (%d of %d images are in it): it may be "
+                "another set's or in another order, or these are too few",
+                folder,
+                truth,
+                evaluation.n_with_truth,
+                evaluation.n_images,
+            )
         attacked = attack_run(folder, labels, runtime, attacks) if attacks else None
         corrupted = corrupt_run(folder, labels, runtime) if corruptions else None
         found = Measured(evaluation, attacked, corrupted)

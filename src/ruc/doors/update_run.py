@@ -16,7 +16,7 @@ from ruc.doors.predict import Prediction, predict
 from ruc.edits import apply_edits, before_edits
 from ruc.edits.apply import BEGAN, EDITS, as_answered, edits_of, perform, review_of, state_of
 from ruc.edits.edit import to_json
-from ruc.errors import InputError
+from ruc.errors import InputError, NothingToClusterError
 from ruc.growing.edits import Followed, followed, needed_by, own_clusters, without
 from ruc.growing.rows import Joining, with_rows
 from ruc.images.load import content_hashes
@@ -34,6 +34,8 @@ UNLIKE: Final = 0.99  # novelty from which on an image fits no cluster: by chanc
 BY_CHANCE: Final = 0.01  # how often so many above it may be chance, where nothing is said
 FITS_NONE: Final = "fits_no_cluster"  # column of the table
 N_EXAMPLES: Final = 5
+N_LOOKED_AT: Final = 32  # of the images whose name the run knows: a second or two of embedding
+SAME_PICTURE: Final = 1e-3  # two processors' similarities of one picture differ by less
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Updated:
         New images; vanished ones that went, and that stayed.
     unlike
         Of the new images those that fit no cluster, the most unlike first, where they are more than chance would give.
+    n_looked_at, others
+        How many images of names that the run knows were looked at, and which of these show something else now.
     """
 
     run: Run
@@ -55,6 +59,8 @@ class Updated:
     n_dropped: int
     n_kept: int
     unlike: tuple[str, ...]
+    n_looked_at: int = 0
+    others: tuple[str, ...] = ()
 
 
 def update_folder(
@@ -114,13 +120,14 @@ def update(
     gone = {name for name in run.file_names if name not in place_of}
     kept_back = gone if vanished == "keep" else needed_by(edits_of(run), gone)
     dropped = gone - kept_back
+    n_looked_at, others = _other_pictures(run, model, images, runtime)
     joined, unlike = run, tuple[str, ...]()
     if places or dropped:
         joined, unlike = _joined(run, model, images, places, dropped, source, runtime)
     if n_new_clusters is not None:
         joined = _with_new_clusters(joined, n_new_clusters, runtime)
     n_joined = len(joined.file_names) - len(run.file_names) + len(dropped)
-    return Updated(joined, n_joined, len(dropped), len(kept_back), unlike)
+    return Updated(joined, n_joined, len(dropped), len(kept_back), unlike, n_looked_at, others)
 
 
 def _images(run: Run, source: str | None) -> ImageSource:
@@ -135,6 +142,27 @@ def _images(run: Run, source: str | None) -> ImageSource:
             "other images there is ruc predict"
         )
     return images
+
+
+def _other_pictures(
+    run: Run, model: Mapping[str, State], images: ImageSource, runtime: Runtime
+) -> tuple[int, tuple[str, ...]]:
+    """How many images were looked at, evenly spread, and those that are more like another than like their own row."""
+    row_of = {name: row for row, name in enumerate(run.file_names)}
+    known = [place for place, name in enumerate(images.file_names) if name in row_of]
+    if "embedder" not in model:  # the features were given
+        return 0, ()
+    evenly = np.linspace(0, len(known) - 1, min(N_LOOKED_AT, len(known))).round().astype(np.int64)
+    looked_at = images.take([known[at] for at in evenly])
+    try:
+        found = predict(model, looked_at, runtime, max_skipped=1.0, with_features=True)
+    except NothingToClusterError:  # none can be read any more: the run has no use for them
+        return 0, ()
+    assert found.features is not None
+    similar = found.features @ run.features.T
+    own = similar[np.arange(len(similar)), [row_of[name] for name in found.file_names]]
+    is_other = own < similar.max(axis=1) - SAME_PICTURE
+    return len(is_other), tuple(name for name, other in zip(found.file_names, is_other, strict=True) if other)
 
 
 def _joined(
@@ -314,10 +342,19 @@ def updated_lines(updated: Updated, folder: Path) -> list[str]:
         kept = f"{updated.n_kept} that aren't there any more stay in the run" if updated.n_kept else ""
         gone = f"{updated.n_dropped} that aren't there any more went" if updated.n_dropped else ""
         lines.append("; ".join(part for part in (gone, kept) if part))
-    if updated.unlike:
-        shown = ", ".join(updated.unlike[:N_EXAMPLES]) + (", …" if len(updated.unlike) > N_EXAMPLES else "")
+    if updated.others:
         lines.append(
-            f"warning: {len(updated.unlike)} of the new images fit no cluster ({shown}); a cluster of their own: "
-            f"ruc update {folder} --new-clusters 1"
+            f"warning: {len(updated.others)} of {updated.n_looked_at} images that were looked at show something else "
+            f"than the run's of the same name ({_examples(updated.others)}); they keep its clusters: expected the "
+            "run's own folder; for other images there is ruc predict, for all anew ruc cluster"
+        )
+    if updated.unlike:
+        lines.append(
+            f"warning: {len(updated.unlike)} of the new images fit no cluster ({_examples(updated.unlike)}); "
+            f"a cluster of their own: ruc update {folder} --new-clusters 1"
         )
     return lines
+
+
+def _examples(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:N_EXAMPLES]) + (", …" if len(names) > N_EXAMPLES else "")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ruc.evaluation.labelling import Labelling
 
 SMALLEST = {"ari": -1.0}
+SAME = 1e-12  # sums of the same numbers in another order differ by less
 LARGEST = {"brier": 2.0, "nll": math.inf}
 
 
@@ -59,8 +60,11 @@ def _resamples(n_samples: int, n_resamples: int, seed: int) -> Iterator[NDArray[
 def _estimate(
     value: float, samples: NDArray[np.float64], level: float, span: tuple[float, float]
 ) -> Estimate:
-    """Percentile interval, moved by the bootstrap's own bias: NMI and ECE of resampled images are too high."""
-    if len(samples) == 0:
+    """Percentile interval, moved by the bootstrap's own bias: NMI and ECE of resampled images are too high.
+
+    Where no resample differs, as where all are right, or of one image, nothing is known of how far it may vary.
+    """
+    if len(samples) == 0 or np.ptp(samples) < SAME:
         return Estimate(value, float("nan"), float("nan"))
     low, high = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2]) + (value - samples.mean())
     return Estimate(value, float(np.clip(low, *span)), float(np.clip(high, *span)))

@@ -153,6 +153,21 @@ def ari_of_counts(counts: NDArray[np.int64] | NDArray[np.float64]) -> float:
     return 1.0 if largest == expected else float((together - expected) / (largest - expected))
 
 
+def share_by_chance(clusters: ArrayLike, truth: ArrayLike | Truth, n_shuffles: int = 99) -> float:
+    """How often clusters agree as well with the truth shuffled: the p-value of a permutation test.
+
+    By the pairs of images that are together in both, of which ARI is made. From 1 / (n_shuffles + 1) to 1.
+    """
+    known, numbers = _known(clusters, truth)
+    random = np.random.default_rng(0)
+    _, columns = np.unique(numbers, return_inverse=True)
+    n_classes = len(known.classes)
+    cells = columns * n_classes
+    observed = _pairs(np.bincount(cells + known.codes))
+    shuffled = [_pairs(np.bincount(cells + random.permutation(known.codes))) for _ in range(n_shuffles)]
+    return (1 + sum(pairs >= observed for pairs in shuffled)) / (1 + n_shuffles)
+
+
 def per_cluster_scores(clusters: ArrayLike, truth: ArrayLike | Truth) -> tuple[ClusterScore, ...]:
     """Precision and recall of each cluster against the class it is matched to, one-to-one."""
     encoded = truth if isinstance(truth, Truth) else encode_truth(truth)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ruc.errors import InputError
 from ruc.images.damage import DAMAGED, reason_of
-from ruc.images.formats import HEADER_BYTES, RAW_SUFFIXES, SUFFIXES, has_image_signature
+from ruc.images.formats import HEADER_BYTES, RAW_SUFFIXES, SUFFIXES, has_image_signature, kind_by_name
 from ruc.images.packed import ParquetRow, RowReader, TarMember
 from ruc.tables.names import heading_of_names
 
@@ -122,7 +122,7 @@ def _left_out_as(member: tarfile.TarInfo, name: str, file: Any) -> str | None:
         header = file.read(min(HEADER_BYTES, member.size))
         if has_image_signature(header):
             return None
-    return suffix or "without a suffix"
+    return kind_by_name(path) or "without a suffix"
 
 
 def _fault(member: tarfile.TarInfo, name: str, end: int) -> str:

@@ -1,6 +1,7 @@
 """Which files are images: by the endings of their names, by their first bytes, and what those say of the values."""
 
 import struct
+from pathlib import PurePath
 from typing import Final
 
 SUFFIXES: Final = frozenset(
@@ -13,6 +14,9 @@ RAW_SUFFIXES: Final = frozenset(
     ".3fr .arw .cr2 .cr3 .dng .erf .iiq .kdc .mos .mrw .nef .nrw .orf .pef .raf .rw2 .sr2 .srf .srw".split()  # noqa: SIM905
 )
 """What cameras write undeveloped: TIFF by its first bytes, whose first page is a stamp-sized preview."""
+
+COMPRESSIONS: Final = frozenset((".gz", ".bz2", ".xz", ".zst", ".lz4"))
+"""What the name of a compressed file ends in, after the ending of what is in it."""
 
 HEADER_BYTES: Final = 132  # DICOM's mark comes after 128 bytes
 HEAD: Final = 4096  # bytes that hold what the formats without a table of contents say of their values
@@ -30,6 +34,12 @@ NOT_READ: Final = (
     (b"CDF", "netCDF"), (b"\x93NUMPY", ".npy"), (b"PK\x03\x04", "zip"), (b"\x1f\x8b", "gzip"),
 )  # fmt: skip
 """First bytes of what else lies in folders of images, or is called like one."""
+
+
+def kind_by_name(path: PurePath) -> str:
+    """The ending of a name, in lower case; of what is compressed both: `.tar.gz`."""
+    suffix = path.suffix.lower()
+    return PurePath(path.stem).suffix.lower() + suffix if suffix in COMPRESSIONS else suffix
 
 
 def has_image_signature(header: bytes) -> bool:

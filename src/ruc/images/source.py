@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ruc.errors import InputError, NothingToClusterError
 from ruc.images.archives import PARQUET, SUFFIXES_OF_PACKED, first_texts, image_column, packed_images
-from ruc.images.formats import HEADER_BYTES, RAW_SUFFIXES, SUFFIXES, has_image_signature
+from ruc.images.formats import HEADER_BYTES, RAW_SUFFIXES, SUFFIXES, has_image_signature, kind_by_name
 from ruc.images.listed import are_files, files_of_table
 from ruc.images.packed import RowReader, Stored, TarMember, file_of
 from ruc.images.reading import READING, Reading
@@ -172,7 +172,7 @@ def _from_folder(folder: Path) -> ImageSource:
             elif path.suffix.lower() in SUFFIXES_OF_PACKED and path.is_file():
                 packed.append(path)
             else:
-                left_out[path.suffix.lower() or "without a suffix"] += 1
+                left_out[kind_by_name(path) or "without a suffix"] += 1
     left_out = +left_out
     if packed and not found:
         return _from_packed(folder, root, sorted(packed), left_out)
@@ -301,9 +301,8 @@ def _from_paths(names: list[str], paths: Sequence[Stored]) -> ImageSource:
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         shown = ", ".join(repr(name) for name in twice[:5]) + (", …" if len(twice) > 5 else "")
-        raise InputError(
-            f"{len(twice)} images are listed more than once: {shown}; expected each of them once"
-        )
+        are = "1 image is" if len(twice) == 1 else f"{len(twice)} images are"
+        raise InputError(f"{are} listed more than once: {shown}; expected each of them once")
     return ImageSource(tuple(names), tuple(paths))
 
 

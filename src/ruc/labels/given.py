@@ -12,6 +12,7 @@ from ruc.errors import InputError, shortened
 from ruc.labels.clustering import UNKNOWN, Clustering
 from ruc.labels.matching import in_order_of, in_row_order, say_how_matched
 from ruc.labels.tables import (
+    LABEL,
     PROBABILITY,
     WHOLE,
     LabelTable,
@@ -23,7 +24,7 @@ from ruc.labels.tables import (
     with_probabilities,
 )
 from ruc.tables.arrays import read_array
-from ruc.tables.names import column_of_names
+from ruc.tables.names import column_of_names, plain_heading
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +77,8 @@ def read_given(
     """Read labels from a table or an array, and match them with the samples.
 
     A table has a column `label`, for images one with their names too, and may have columns of probabilities
-    `probability_<class>`; without `label` the most probable class is the label. Where nothing has names, as in
+    `probability_<class>`; without `label` the most probable class is the label, and of a run's own table its clusters
+    are. Where nothing has names, as in
     `.npy`, rows are in the order of the samples. Samples that aren't in the file have an unknown label.
 
     Parameters
@@ -125,7 +127,7 @@ def check_given(
 
 
 def _read(path: Path, probabilities: Path | None) -> LabelTable:
-    table = read_labels(Path(path))
+    table = read_labels(Path(path), or_clusters=True)
     if probabilities is None:
         return table
     return with_probabilities(table, read_array(Path(probabilities)), str(probabilities))
@@ -134,6 +136,8 @@ def _read(path: Path, probabilities: Path | None) -> LabelTable:
 def _said(table: LabelTable, n_clusters: int | None) -> tuple[Clustering, tuple[str, ...] | None]:
     """Numbered, with a warning of each thing in it that the user may not have meant."""
     clustering, names = _number(table, n_clusters)
+    if plain_heading(table.labels_from) != LABEL:
+        logger.info("%s: its column %r is taken for the labels", table.source, table.labels_from)
     say_how_matched(table.source, table.names_from, table.by_ending)
     if table.n_unnamed:
         logger.warning(

@@ -23,6 +23,7 @@ from ruc.tables.table import Table, cell_text, is_table, read_table
 logger = logging.getLogger(__name__)
 
 LABEL: Final = "label"
+CLUSTERS: Final = ("cluster_name", "cluster")  # of a run's own table, and of what `ruc predict` writes
 PROBABILITY: Final = "probability_"  # prefix of the columns that hold probabilities; the class follows
 WHOLE: Final = re.compile(r"-?(0|[1-9][0-9]*)")
 WHOLE_OR_FLOAT = re.compile(
@@ -58,6 +59,8 @@ class LabelTable:
         Samples that no row names.
     names_from
         Heading of the column by which the rows were matched, or None.
+    labels_from
+        Heading of the column of labels.
     by_ending
         Images whose row has another name, by how either ends: image to name.
     """
@@ -71,11 +74,14 @@ class LabelTable:
     probability_source: str = ""
     n_unnamed: int = 0
     names_from: str | None = None
+    labels_from: str = LABEL
     by_ending: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_labels(path: Path) -> LabelTable:
+def read_labels(path: Path, or_clusters: bool = False) -> LabelTable:
     """The labels of a table (CSV, Parquet, …) or of an array (`.npy`, …).
+
+    `or_clusters`: whether the clusters of a run's table are labels, where there are no others.
 
     Raises
     ------
@@ -85,7 +91,7 @@ def read_labels(path: Path) -> LabelTable:
     if not path.exists():
         raise InputError(f"{path}: no such file of labels; expected a CSV, Parquet or .npy file")
     if is_table(path) or path.is_dir():
-        return _labels_of(read_table(path))
+        return _labels_of(read_table(path), or_clusters)
     try:
         kind = kind_of(path)
     except OSError as error:
@@ -95,7 +101,7 @@ def read_labels(path: Path) -> LabelTable:
     if kind is None and path.suffix.lower() != ".npy":
         raise InputError(f"{path}: labels in a file of type {path.suffix!r}; expected .csv, .parquet or .npy")
     if kind in ("Parquet", "Feather") or (kind is not None and "Excel" in kind):
-        return _labels_of(read_table(path))
+        return _labels_of(read_table(path), or_clusters)
     return table_of(read_array(path), str(path))
 
 
@@ -119,7 +125,7 @@ def table_of(array: NDArray[np.generic], source: str) -> LabelTable:
     return LabelTable(source, {}, labels, None, None, [f"row {row}" for row in range(len(labels))])
 
 
-def _labels_of(table: Table) -> LabelTable:
+def _labels_of(table: Table, or_clusters: bool) -> LabelTable:
     """Pick the columns that matter, and the rows: spreadsheets append some without anything."""
     columns, source, places = table.columns, table.source, table.places
     if heading_of_names(columns) is not None:
@@ -128,6 +134,8 @@ def _labels_of(table: Table) -> LabelTable:
         places = list(compress(places, filled))
     probability_columns = [name for name in columns if name.startswith(PROBABILITY)]
     label = _label_column(table)
+    if label is None and or_clusters and not probability_columns:
+        label = next((heading for heading in CLUSTERS if heading in columns), None)
     if label is None and not probability_columns:
         raise InputError(
             f"{source}: has the columns {', '.join(map(repr, columns))}; expected 'file_name' and 'label' as headings "
@@ -148,7 +156,7 @@ def _labels_of(table: Table) -> LabelTable:
     classes = [name.removeprefix(PROBABILITY) for name in probability_columns] or None
     others = {name: cells for name, cells in columns.items() if name not in (label, *probability_columns)}
     labels = None if label is None else [text.strip() for text in columns[label]]
-    return LabelTable(source, others, labels, probabilities, classes, places)
+    return LabelTable(source, others, labels, probabilities, classes, places, labels_from=label or LABEL)
 
 
 def _label_column(table: Table) -> str | None:

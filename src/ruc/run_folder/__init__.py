@@ -4,6 +4,7 @@ What is written counts as a whole or not at all, see `whole`; a full disk or an 
 """
 
 from ruc.run_folder.files import (
+    check_csv,
     check_file,
     check_new_folder,
     check_writable,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 import numpy as np
 from safetensors import SafetensorError
 
-from ruc.errors import RunFolderError
+from ruc.errors import RunFolderError, UsageError
 from ruc.tables.formulas import as_text
 
 if TYPE_CHECKING:  # torch takes seconds to import, and most readers of a run don't need the model
@@ -26,6 +26,9 @@ if TYPE_CHECKING:  # torch takes seconds to import, and most readers of a run do
     from ruc.networks import State
 
 DIGEST: Final = "sha256"  # in the metadata of a part of a model
+CSV_SUFFIXES: Final = frozenset((".csv", ".txt"))
+FILE_SUFFIXES: Final = frozenset((".csv", ".tsv", ".txt", ".json", ".xlsx", ".html"))
+"""What no folder is called on purpose; Spark and others do write folders called .parquet."""
 SYSTEM_ERROR: Final = re.compile(r"(?:os error|code:) (\d+)")  # how Rust writes its number
 
 
@@ -73,8 +76,23 @@ def check_file(target: Path, inputs: Iterable[str | Path] = (), overwrite: bool 
     check_writable(target.parent)
 
 
+def check_csv(target: Path, inputs: Iterable[str | Path] = (), overwrite: bool = False) -> None:
+    """The same for a table, which is CSV whatever it's called: `UsageError` where the name says something else."""
+    check_file(target, inputs, overwrite)
+    if target.suffix.lower() not in CSV_SUFFIXES:
+        raise UsageError(f"-o {target} given, and what is written is CSV; expected a name that ends in .csv")
+
+
 def check_new_folder(target: Path) -> None:
-    """Raise `RunFolderError` where there is something already, but for an empty folder, or nothing can be made."""
+    """Raise `RunFolderError` where there is something already, but for an empty folder, or nothing can be made.
+
+    `UsageError` where it's called like a file.
+    """
+    if target.suffix.lower() in FILE_SUFFIXES and not target.is_dir():
+        raise UsageError(
+            f"-o {target} given, and what is written is a folder; expected a name that isn't a file's: "
+            f"-o {target.with_suffix('')}"
+        )
     with explained(target.parent):
         is_free = target.is_dir() and not any(target.iterdir())
         if target.is_symlink() or (target.exists() and not is_free):
