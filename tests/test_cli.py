@@ -227,8 +227,8 @@ def test_features_of_the_images_that_could_be_read(
     assert ruc(*given) == 0
     result = read_run(run)
     assert result.file_names == tuple(sorted(truth)) and [name for name, _ in result.skipped] == ["000a.jpg"]
-    given = np.load(features)
-    np.testing.assert_allclose(result.features, fit_scaling(given)(given), rtol=1e-5, atol=1e-6)
+    embedded = np.load(features)
+    np.testing.assert_allclose(result.features, fit_scaling(embedded)(embedded), rtol=1e-5, atol=1e-6)
     (tmp_path / "out" / "f.csv").unlink()
     assert ruc(*given, "--overwrite") == 1
     assert "61 image files found, 60 rows of features given" in capsys.readouterr().err
