@@ -46,7 +46,8 @@ def _keys(features: NDArray[np.float32], seed: int) -> NDArray[np.float64]:
     for part in np.unique(parts):
         rows = np.flatnonzero(parts == part)
         # of unit vectors the one nearest to their mean has the highest similarity to all: the medoid
-        inwards = features[rows] @ features[rows].mean(axis=0)
+        own = features[rows]
+        inwards = np.einsum("ij,j->i", own, own.mean(axis=0))  # BLAS was seen to flag finite numbers as invalid
         outwards = rows[np.argsort(-inwards, kind="stable")]
         keys[outwards] = (np.arange(len(rows)) + 0.5) / len(rows)
         if len(rows) >= LEAST_SHARE * n_images:
