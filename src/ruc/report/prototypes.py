@@ -47,7 +47,8 @@ def _keys(features: NDArray[np.float32], seed: int) -> NDArray[np.float64]:
         rows = np.flatnonzero(parts == part)
         # of unit vectors the one nearest to their mean has the highest similarity to all: the medoid
         own = features[rows]
-        inwards = np.einsum("ij,j->i", own, own.mean(axis=0))  # BLAS was seen to flag finite numbers as invalid
+        # not a product by BLAS, which was seen to flag finite numbers as invalid
+        inwards = np.einsum("ij,j->i", own, own.mean(axis=0))
         outwards = rows[np.argsort(-inwards, kind="stable")]
         keys[outwards] = (np.arange(len(rows)) + 0.5) / len(rows)
         if len(rows) >= LEAST_SHARE * n_images:
