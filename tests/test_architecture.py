@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "declared": {"errors"},
     "plain_file": set(),
     "torchrun": set(),
-    "readers": {"errors", "plain_file"},
+    "readers": {"errors", "mapped", "plain_file"},
     "runtime": {"errors"},
     "mapped": set(),
     "progress": set(),

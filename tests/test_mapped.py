@@ -52,3 +52,16 @@ def test_arrays_in_memory_are_left_alone() -> None:
     assert list(row_blocks(rows, 2)) == [slice(0, 2), slice(2, 4), slice(4, 5)]
     let_go(rows)
     assert (rows == 1).all()
+
+
+@pytest.mark.parametrize("as_array", [False, True])
+def test_what_a_caller_wrote_into_a_map_stays(tmp_path: Path, as_array: bool) -> None:
+    np.save(tmp_path / "rows.npy", np.zeros((3000, 8), np.float32))
+    copied = np.load(tmp_path / "rows.npy", mmap_mode="c")  # written to memory, and never to the file
+    copied[:] = 1
+    let_go(np.asarray(copied)[5:] if as_array else copied)
+    assert (copied == 1).all()
+    private = np.frombuffer(mmap.mmap(-1, 2**14, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), np.uint8)
+    private[:] = 1
+    let_go(private)
+    assert (private == 1).all()

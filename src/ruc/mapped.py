@@ -2,9 +2,14 @@
 
 import mmap
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+class FileOnly(np.memmap[Any, Any]):
+    """A mapped file to which nothing is written, not in memory either, though it might be."""
 
 
 def row_blocks(rows: NDArray[np.generic], n_rows: int) -> Iterator[slice]:
@@ -17,11 +22,15 @@ def row_blocks(rows: NDArray[np.generic], n_rows: int) -> Iterator[slice]:
 def let_go(array: NDArray[np.generic]) -> None:
     """Give back the memory of what was looked at of a mapped file; looked at again, it's read again.
 
-    Nothing must have been written to the array. Nothing is done for one that isn't mapped, nor where the system has no
-    such call, as Windows.
+    Nothing is done for an array that isn't mapped, nor for a map of somebody else's whose changes are in memory alone
+    (mode "c": they would be lost), nor where the system has no such call, as Windows.
     """
     inner: object = array
+    is_whole_in_file = False
     while isinstance(inner, np.ndarray):
+        is_whole_in_file |= isinstance(inner, FileOnly) or (
+            isinstance(inner, np.memmap) and inner.mode != "c"
+        )
         inner = inner.base
-    if isinstance(inner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+    if is_whole_in_file and isinstance(inner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
         inner.madvise(mmap.MADV_DONTNEED)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from ruc.errors import UnreadableFileError, shortened
+from ruc.mapped import FileOnly
 from ruc.plain_file import check_plain
 
 if TYPE_CHECKING:  # both take long to import, and few commands need both
@@ -45,7 +46,7 @@ def load_npy(path: Path, mapped: bool = False) -> NDArray[Any]:
         array = np.load(path, mmap_mode="c" if mapped else None, allow_pickle=False)
         if not isinstance(array, np.ndarray):
             raise TypeError("it is an archive of several arrays")
-        return array
+        return array.view(FileOnly) if mapped else array
 
 
 def load_text(path: Path, kind: str) -> str:
