@@ -28,13 +28,14 @@ QUICK = RefineSettings(n_epochs=2)
 
 
 @pytest.fixture
-def cell() -> Iterator[Any]:
+def cell(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Runs source as a notebook's cell and returns the HTML of what it displayed."""
     pytest.importorskip("IPython", reason="IPython is not installed: pip install 'ruc[dev]'")
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.utils.capture import capture_output
     from traitlets.config import Config
 
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)  # IPython warns where another one is active than ours
     shell = InteractiveShell.instance(config=Config(HistoryManager={"enabled": False}))
 
     def run(source: str, **names: Any) -> list[str]:

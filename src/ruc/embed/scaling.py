@@ -13,9 +13,7 @@ from ruc.networks import State
 BLOCK_ROWS = 65_536  # at a time in double precision
 MOST_FITTED = 65_536  # rows of which the medians are taken
 REACH = 2.0  # median distances: half as far bends what is far away, twice as far heeds outliers (experiments/LOG.md)
-REACH_OF_DIRECTIONS = (
-    0.25  # the same of embeddings, which hold no outliers: nearly seen from their mean alone
-)
+REACH_OF_DIRECTIONS = 0.25  # the same of embeddings: nearly seen from their mean alone (the same)
 MOST_CENTRED = 2**28  # values of embeddings, 1 GiB: of more a copy would cost more than it gives
 ALIKE = 1e-3  # lengths that differ by less than this share of their mean say nothing: rows are directions
 SURELY_UNIT = 1e-5  # a length that differs from 1 by less does so by rounding
