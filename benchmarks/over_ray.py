@@ -94,7 +94,7 @@ def measure(arguments: list[str], n_cores: int, over_ray: bool) -> tuple[float, 
         command = ["taskset", "-c", ",".join(map(str, cores)), sys.executable, "-c", code, *asked]
         started = time.perf_counter()
         done = subprocess.run(
-            [*command, "-o", f"{folder}/out"], capture_output=True, text=True, check=False,
+            [*command, "-o", f"{folder}/out{'.csv' if arguments[0] == 'predict' else ''}"], capture_output=True, text=True, check=False,
             env={**os.environ, "OMP_NUM_THREADS": str(1 if over_ray else n_cores)},
         )  # fmt: skip
         seconds = time.perf_counter() - started
