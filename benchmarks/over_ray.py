@@ -89,12 +89,13 @@ def measure(arguments: list[str], n_cores: int, over_ray: bool) -> tuple[float, 
     """Seconds of a command, those of Ray's start, and the largest memory of a worker in MiB."""
     code = OVER_RAY.format(cores=n_cores) if over_ray else PLAIN
     asked = [*arguments, "--ray", "local"] if over_ray else arguments
+    output = "out.csv" if arguments[0] == "predict" and not over_ray else "out"  # Ray writes a folder
     cores = sorted(os.sched_getaffinity(0))[:n_cores]
     with tempfile.TemporaryDirectory() as folder, WorkersMemory() as memory:
         command = ["taskset", "-c", ",".join(map(str, cores)), sys.executable, "-c", code, *asked]
         started = time.perf_counter()
         done = subprocess.run(
-            [*command, "-o", f"{folder}/out{'.csv' if arguments[0] == 'predict' else ''}"], capture_output=True, text=True, check=False,
+            [*command, "-o", f"{folder}/{output}"], capture_output=True, text=True, check=False,
             env={**os.environ, "OMP_NUM_THREADS": str(1 if over_ray else n_cores)},
         )  # fmt: skip
         seconds = time.perf_counter() - started
