@@ -51,7 +51,7 @@ def measure(data: Path, k: str, seed: int, run: Path) -> dict[str, float]:
 
 
 def ruc(*arguments: object) -> None:
-    subprocess.run([sys.executable, "-m", "ruc.cli", *map(str, arguments)], check=True)
+    subprocess.run([sys.executable, "-m", "ruc", *map(str, arguments)], check=True)
 
 
 if __name__ == "__main__":

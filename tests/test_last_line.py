@@ -100,7 +100,7 @@ def test_every_command_says_it(
 def test_a_result_that_cannot_be_shown_is_no_success(option: str) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "ruc.cli", option],
+            [sys.executable, "-m", "ruc", option],
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,

@@ -139,7 +139,3 @@ def _end(error: BaseException, is_debugging: bool) -> int:
     except OSError:  # the screen is full or gone, and would be so again at the very end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return status
-
-
-if __name__ == "__main__":
-    main()
