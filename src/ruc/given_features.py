@@ -18,7 +18,7 @@ from ruc.run_folder import finish_outputs
 from ruc.side_by_side import short_names
 from ruc.tables.arrays import read_array
 from ruc.tables.embeddings import holds_embeddings, read_embeddings
-from ruc.tables.names import column_of_names, heading_of_names, match_names
+from ruc.tables.names import column_of_names, heading_of_names, match_names, say_by_place
 from ruc.tables.table import read_table
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def load_named(path: Path, images: Sequence[str] | None = None) -> Loaded:
         As `load_features`, `names_beside` and `read_embeddings` do.
     """
     if holds_embeddings(path):
-        table = read_embeddings(path)
+        table = read_embeddings(path, images)
         _check_values(path, table.values)
         check_once(path, table.file_names or ())
         return Loaded(table.values, table.file_names)
@@ -153,6 +153,8 @@ def given_features(
             "order of the list, or of a folder's images sorted by file name: or keep beside the .npy the CSV that "
             "`ruc embed` wrote, which says whose row is whose"
         )
+    if row_names is None:
+        say_by_place("features", images)
     rows = np.arange(len(images)) if row_names is None else _places(row_names, images)
     order = np.argsort(rows)
     without = tuple(

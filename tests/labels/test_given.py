@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as parquet
 import pytest
 from numpy.typing import ArrayLike
 
@@ -129,6 +131,27 @@ def test_the_clusters_of_a_table_of_ours_are_labels(tmp_path: Path, caplog: pyte
     assert (clustering.labels.tolist(), names) == ([-1, 1, 1, -1, 0], ("sea", "sky"))
 
 
+def test_names_within_structs_and_objects(tmp_path: Path) -> None:
+    images = [{"bytes": b"x", "path": name} for name in reversed(NAMES[:3])]
+    parquet.write_table(pa.table({"image": images, "label": ["x", "y", "z"]}), tmp_path / "c.parquet")
+    lines = [
+        f'{{"image": {{"path": "{name}"}}, "label": "{label}"}}'
+        for name, label in zip(NAMES[2::-1], "xyz", strict=True)
+    ]
+    (tmp_path / "c.jsonl").write_text("\n".join(lines))
+    for name in ("c.parquet", "c.jsonl"):
+        assert read_given(tmp_path / name, NAMES[:3])[0].labels.tolist() == [2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a.png": "x", "b.png": "y"}', '{"classes": ["x"], "labels": {"a": 0, "b": 1}}']
+)
+def test_one_json_object_is_no_table_of_labels(tmp_path: Path, text: str) -> None:
+    (tmp_path / "c.json").write_text(text)
+    with pytest.raises(InputError, match="holds one JSON object; expected one a row"):
+        read_given(tmp_path / "c.json", NAMES)
+
+
 def test_own_result_reads_back(tmp_path: Path) -> None:
     with (tmp_path / "c.csv").open("w", newline="") as file:
         csv.writer(file).writerows(
@@ -152,6 +175,11 @@ def test_own_result_reads_back(tmp_path: Path) -> None:
         (
             "file_name,class\na/1.png,0\n",
             "has the columns 'file_name', 'class'; expected 'file_name' and 'label'",
+        ),
+        ("a/1.png,x\na/2.png,y\n", "has the columns 'a/1.png', 'x'; .* write these before the row that is"),
+        (
+            ",".join("abcdefghij") + "\n" + ",".join("0123456789") + "\n",
+            "the columns 'a', 'b', .* 'h' and 2 more; .* rename the column that holds the labels",
         ),
         ("file_name,label\na/1.png,0\na/2.png,0\n", "every known label is '0'; expected at least two"),
         ("file_name,label\na/1.png,\na/2.png,-1\n", "no label is known"),

@@ -70,3 +70,11 @@ def test_row_order_needs_a_row_for_each_sample() -> None:
     assert in_row_order(given, 2) is given
     with pytest.raises(InputError, match="holds 2 labels for 3 samples"):
         in_row_order(given, 3)
+
+
+def test_rows_without_names_are_said_to_go_by_place(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    in_order_of(table("01"), ["0", "1"])
+    assert not caplog.messages
+    in_order_of(table("01"), ["a.png", "b.png"])
+    assert caplog.messages == ["t: no names; the first row is taken for 'a.png', and so on in order"]

@@ -47,6 +47,23 @@ def test_pandas_and_feather(tmp_path: Path) -> None:
         assert found.row_names == tuple(NAMES)
 
 
+@pytest.mark.parametrize("heading", ["Bild", "__index_level_0__", "image"])
+def test_rows_go_by_names_whatever_holds_them(tmp_path: Path, heading: str) -> None:
+    held = [{"bytes": b"x", "path": name} for name in NAMES] if heading == "image" else NAMES
+    parquet.write_table(
+        pa.table({"embedding": lists(pa.list_(pa.float32())), heading: held}), tmp_path / "f.parquet"
+    )
+    assert load_named(tmp_path / "f.parquet", sorted(NAMES)).row_names == tuple(NAMES)
+
+
+def test_the_index_of_pandas_names_rows(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"embedding": [row.tolist() for row in ROWS]}, index=NAMES)
+    frame.to_parquet(tmp_path / "f.parquet")
+    assert load_named(tmp_path / "f.parquet").row_names == tuple(NAMES)
+    frame.reset_index(drop=True).iloc[::-1].to_parquet(tmp_path / "f.parquet")  # counts, and names nothing
+    assert load_named(tmp_path / "f.parquet").row_names is None
+
+
 def test_shards_are_read_in_the_order_of_their_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ruc.tables.embeddings.SHARD_ROWS", 2)
     shards = dict(shards_of(NAMES, ROWS, ["x"] * 5))

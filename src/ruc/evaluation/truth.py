@@ -20,7 +20,7 @@ from ruc.labels.tables import (
     say_what_labels_mean,
     table_of,
 )
-from ruc.tables.names import Names, column_of_names, plain_name
+from ruc.tables.names import Names, column_of_names, plain_name, say_by_place
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +104,7 @@ def read_truth(path: str | Path, file_names: Sequence[str], are_rows: bool = Fal
     names = column_of_names(table.source, table.columns, file_names, are_rows)
     if names is None:
         truth = _known(in_row_order(table, len(file_names)))
+        say_by_place(table.source, file_names)
         say_what_labels_mean(table.source, table.labels)
         return truth
     label_of = _labels_by_image(table, names)

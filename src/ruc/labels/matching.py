@@ -10,7 +10,7 @@ import numpy as np
 from ruc.errors import InputError
 from ruc.labels.tables import LabelTable
 from ruc.tables.formulas import as_meant
-from ruc.tables.names import FILE_NAME, Names, column_of_names, plain_name
+from ruc.tables.names import FILE_NAME, Names, column_of_names, plain_name, say_by_place
 
 logger = logging.getLogger(__name__)
 
@@ -102,6 +102,7 @@ def _rows_by_place(table: LabelTable, file_names: Sequence[str], wanted: Sequenc
     """Without names there is a row for each image, those skipped included or not."""
     for names in (file_names, wanted):
         if len(table.places) == len(names):
+            say_by_place(table.source, names)
             return {name: row for row, name in enumerate(names)}
     raise InputError(
         f"{table.source}: holds {len(table.places)} labels for {len(wanted)} samples; add a column 'file_name', or "

@@ -7,17 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import compress
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ruc.errors import InputError
+from ruc.errors import InputError, shortened
 from ruc.tables.arrays import read_array
 from ruc.tables.delimited import MISSING
 from ruc.tables.kinds import kind_of
 from ruc.tables.names import heading_of_names, plain_heading
+from ruc.tables.records import SUFFIXES as JSON_SUFFIXES
 from ruc.tables.table import Table, cell_text, is_table, read_table
 
 logger = logging.getLogger(__name__)
@@ -128,6 +129,10 @@ def table_of(array: NDArray[np.generic], source: str) -> LabelTable:
 def _labels_of(table: Table, or_clusters: bool) -> LabelTable:
     """Pick the columns that matter, and the rows: spreadsheets append some without anything."""
     columns, source, places = table.columns, table.source, table.places
+    if len(places) == 1 and source.lower().endswith(JSON_SUFFIXES):
+        raise InputError(
+            f'{source}: holds one JSON object; expected one a row, as {{"file_name": "a.png", "label": "cat"}}'
+        )
     if heading_of_names(columns) is not None:
         filled = [any(cell.strip() for cell in row) for row in zip(*columns.values(), strict=True)]
         columns = {name: list(compress(cells, filled)) for name, cells in columns.items()}
@@ -138,8 +143,12 @@ def _labels_of(table: Table, or_clusters: bool) -> LabelTable:
         label = next((heading for heading in CLUSTERS if heading in columns), None)
     if label is None and not probability_columns:
         raise InputError(
-            f"{source}: has the columns {', '.join(map(repr, columns))}; expected 'file_name' and 'label' as headings "
-            "in the first line; rename the column that holds the labels to 'label'"
+            f"{source}: has {_headings(table)}; expected 'file_name' and 'label' as headings in the first line; "
+            + (
+                "write these before the row that is there"
+                if _is_without_headings(columns)
+                else "rename the column that holds the labels to 'label'"
+            )
         )
     probabilities = None
     if probability_columns:
@@ -157,6 +166,23 @@ def _labels_of(table: Table, or_clusters: bool) -> LabelTable:
     others = {name: cells for name, cells in columns.items() if name not in (label, *probability_columns)}
     labels = None if label is None else [text.strip() for text in columns[label]]
     return LabelTable(source, others, labels, probabilities, classes, places, labels_from=label or LABEL)
+
+
+def _headings(table: Table, at_most: int = 8) -> str:
+    """What a table without labels has for headings, with what it holds that is no text."""
+    headings = [repr(shortened(heading)) for heading in table.columns]
+    headings += [f"{shortened(heading)!r} ({shortened(kind)})" for heading, kind in table.unusable.items()]
+    more = f" and {len(headings) - at_most} more" if len(headings) > at_most else ""
+    return f"the columns {', '.join(headings[:at_most])}{more}"
+
+
+def _is_without_headings(columns: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a heading is a file's name as those below it are."""
+    kinds = {PurePath(heading).suffix: cells for heading, cells in columns.items()}
+    return any(
+        kind and cells and all(PurePath(cell).suffix == kind for cell in cells)
+        for kind, cells in kinds.items()
+    )
 
 
 def _label_column(table: Table) -> str | None:

@@ -4,6 +4,7 @@ As `ruc embed -o folder/` writes them, and polars, DuckDB, pandas, LanceDB and p
 fixed size, of float16, float32 or float64.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +16,20 @@ from numpy.typing import NDArray
 from ruc.errors import InputError
 from ruc.readers import load_feather, load_parquet
 from ruc.tables.kinds import kind_of
-from ruc.tables.names import heading_of_names
+from ruc.tables.names import column_of_names, heading_of_names
+from ruc.tables.table import columns_of_arrow
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+logger = logging.getLogger(__name__)
 
 VECTORS: Final = (
     "embedding"  # how the column is called here; in a table of others any one column of lists will do
 )
 SHARD_ROWS: Final = 100_000
 ARROW: Final = ("Parquet", "Feather")
+PANDAS_INDEX: Final = "__index_level_0__"  # what pandas calls an index without a name
 
 
 @dataclass(frozen=True)
@@ -77,13 +82,17 @@ def _is_other(folder: Path, part: Path) -> bool:
     return part.name.startswith(("_", "skipped")) or any(name.startswith(".") for name in inside)
 
 
-def read_embeddings(path: Path) -> Embeddings:
+def read_embeddings(path: Path, images: Sequence[str] | None = None) -> Embeddings:
     """Read all shards; the memory is that of the values alone.
+
+    The column of names is known by its heading or is the index of pandas; where `images` tells the names it's known by
+    its values too, as `image.path` of `datasets`.
 
     Raises
     ------
     InputError
-        There is no shard, no column of vectors or several, a row without one, or rows of different lengths.
+        There is no shard, no column of vectors or several, a row without one, rows of different lengths, or columns of
+        which it can't be told whether they name the images.
     """
     shards = shard_files(path)
     values: list[NDArray[np.floating]] = []
@@ -97,7 +106,7 @@ def read_embeddings(path: Path) -> Embeddings:
                 "expected shards of one embedding"
             )
         values.append(part)
-        names.append(_names(table))
+        names.append(_names(shard, table, images))
     named = [each for each in names if each is not None]
     if named and len(named) < len(names):
         without = shards[next(number for number, each in enumerate(names) if each is None)]
@@ -164,6 +173,19 @@ def _is_list(types: Any, kind: "pa.DataType") -> bool:
     return bool(is_list and (types.is_floating(kind.value_type) or types.is_integer(kind.value_type)))
 
 
-def _names(table: "pa.Table") -> list[str] | None:
-    heading = heading_of_names(table.column_names)
-    return None if heading is None else [str(name) for name in table.column(heading).to_pylist()]
+def _names(path: Path, table: "pa.Table", images: Sequence[str] | None) -> list[str] | None:
+    import pyarrow as pa
+
+    plain = {field.name: field.type for field in table.schema if not pa.types.is_struct(field.type)}
+    heading = heading_of_names(plain)
+    if heading is None and plain.get(PANDAS_INDEX) in (pa.string(), pa.large_string()):
+        heading = PANDAS_INDEX
+    if heading is not None:
+        return [str(name) for name in table.column(heading).to_pylist()]
+    found = None if images is None else column_of_names(str(path), columns_of_arrow(table)[0], images)
+    if found is None:
+        return None
+    logger.info(
+        "%s: the column %r names the rows, since its values are names of the images", path, found.heading
+    )
+    return [name.strip() for name in found.cells]

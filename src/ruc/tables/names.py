@@ -4,6 +4,7 @@ A row belongs to an image by its name, whatever the heading of the names. By its
 nothing has names.
 """
 
+import logging
 import re
 import unicodedata
 from collections import Counter
@@ -14,6 +15,8 @@ from typing import Final
 
 from ruc.errors import InputError
 from ruc.tables.formulas import as_meant
+
+logger = logging.getLogger(__name__)
 
 FILE_NAME: Final = "file_name"
 HEADINGS: Final = (
@@ -196,7 +199,7 @@ def column_of_names(
         cells = filled[FILE_NAME]
         if are_rows and len(cells) == len(images) and _counted_from(cells, in_order=False) == 0:
             return Names(FILE_NAME, cells, {cell: images[int(cell)] for cell in cells})
-        counts_rows = _are_row_numbers(images) and _counted_from(cells, in_order=True) == 1
+        counts_rows = are_row_numbers(images) and _counted_from(cells, in_order=True) == 1
         return None if counts_rows else Names(FILE_NAME, cells, {})
     _refuse_other_names(source, filled, images)
     return None
@@ -219,13 +222,20 @@ def _counted_from(cells: Sequence[str], in_order: bool) -> int | None:
     return next((start for start in (0, 1) if counted == list(range(start, start + len(counted)))), None)
 
 
-def _are_row_numbers(images: Sequence[str]) -> bool:
+def say_by_place(source: str, images: Sequence[str]) -> None:
+    """Log that rows without names are taken for those of the images in their order, where these have names."""
+    if not are_row_numbers(images):
+        logger.info("%s: no names; the first row is taken for %r, and so on in order", source, images[0])
+
+
+def are_row_numbers(images: Sequence[str]) -> bool:
+    """Whether samples are called 0, 1, 2, …, as those are that have no names."""
     return all(image == str(row) for row, image in enumerate(images))
 
 
 def _is_only_a_counter(cells: Sequence[str], start: int, images: Sequence[str]) -> bool:
     """Whether a column 0, 1, 2, … or 1, 2, 3, … counts the rows, instead of naming images that are called so."""
-    if _are_row_numbers(images):
+    if are_row_numbers(images):
         return start == 1
     found = match_names([cell.strip() for cell in cells], images)
     return not _are_names(cells, found, images)
@@ -237,7 +247,7 @@ def _count_and_name_alike(cells: Sequence[str], images: Sequence[str]) -> bool:
     They may count from 0 or from 1, and rows may be gone.
     """
     texts = [cell.strip() for cell in cells]
-    if _are_row_numbers(images) or not all(INTEGER.fullmatch(text) for text in texts):
+    if are_row_numbers(images) or not all(INTEGER.fullmatch(text) for text in texts):
         return True
     found = match_names(texts, images)
     if not _are_names(cells, found, images):
@@ -253,7 +263,7 @@ def _count_and_name_alike(cells: Sequence[str], images: Sequence[str]) -> bool:
 
 def _refuse_numbers_from_one(source: str, heading: str, cells: Sequence[str], images: Sequence[str]) -> None:
     are_shuffled = _counted_from(cells, in_order=False) == 1 and _counted_from(cells, in_order=True) is None
-    if are_shuffled and _are_row_numbers(images) and len(cells) == len(images):
+    if are_shuffled and are_row_numbers(images) and len(cells) == len(images):
         raise InputError(
             f"{source}: its column {heading!r} numbers the samples from 1, in another order than theirs; expected "
             "file_name from 0, or rows in the order of the samples without that column"
@@ -299,7 +309,7 @@ def _refuse_other_names(source: str, columns: Mapping[str, Sequence[str]], image
         what = (
             f"the samples have no names: keep beside the .npy a CSV that names its rows, or remove {heading!r} if the "
             "rows are in the order of the samples"
-            if _are_row_numbers(images)
+            if are_row_numbers(images)
             else f"an image is {images[0]!r}: put the images' names into a column file_name, or remove {heading!r} if "
             "the rows are in the order of the images"
         )

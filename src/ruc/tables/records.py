@@ -21,7 +21,7 @@ def columns_of_records(
     InputError
         It's no JSON, or something else than an object a row; with the line.
     """
-    placed = _placed(text, source)
+    placed = [(place, _with_fields(row)) for place, row in _placed(text, source)]
     headings = dict.fromkeys(heading for _, row in placed for heading in row)
     columns: dict[str, list[str]] = {}
     unusable: dict[str, str] = {}
@@ -33,6 +33,18 @@ def columns_of_records(
         else:
             unusable[heading] = "lists" if isinstance(other, list) else "objects"
     return columns, [place for place, _ in placed], unusable
+
+
+def _with_fields(row: dict[str, Any]) -> dict[str, Any]:
+    """The row, and what its objects hold beside them, as `image.path`."""
+    inside = {
+        f"{heading}.{field}": value
+        for heading, held in row.items()
+        if isinstance(held, dict)
+        for field, value in held.items()
+        if value is None or isinstance(value, PLAIN)
+    }
+    return {**inside, **row}
 
 
 def _placed(text: str, source: str) -> list[tuple[str, dict[str, Any]]]:

@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from ruc.tables.delimited import MARK, columns_of_rows, rows_of_text
 from ruc.tables.kinds import kind_of
 from ruc.tables.records import SUFFIXES as JSON_SUFFIXES
 from ruc.tables.records import columns_of_records
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 TEXT_SUFFIXES: Final = (".csv", ".tsv", ".tab", ".txt", ".gz")
 SUFFIXES: Final = (*TEXT_SUFFIXES, *JSON_SUFFIXES, ".parquet", ".pq", ".feather", ".arrow")
@@ -107,18 +110,31 @@ def _decoded(source: str, content: bytes) -> str:
 
 
 def _read_arrow(path: Path, kind: str) -> Table:
+    content = load_parquet(path) if kind == "Parquet" else load_feather(path)
+    columns, unusable = columns_of_arrow(content)
+    return Table(str(path), columns, [f"row {row}" for row in range(content.num_rows)], unusable)
+
+
+def columns_of_arrow(content: "pa.Table") -> tuple[dict[str, list[str]], dict[str, str]]:
+    """The cells of each column of numbers or text, and the types of the others.
+
+    Of structs the fields count too: `datasets` keeps an image's name in `image.path`.
+    """
     import pyarrow as pa
 
-    content = load_parquet(path) if kind == "Parquet" else load_feather(path)
     columns, unusable = {}, {}
     for name in content.column_names:
         column = content.column(name)
         values = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
         if _is_plain(pa.types, values):
             columns[name] = [cell_text(value) for value in column.to_pylist()]
-        else:
-            unusable[name] = str(column.type)
-    return Table(str(path), columns, [f"row {row}" for row in range(content.num_rows)], unusable)
+            continue
+        unusable[name] = str(column.type)
+        if pa.types.is_struct(values):
+            for part, field_of in zip(column.flatten(), values, strict=True):
+                if _is_plain(pa.types, field_of.type):
+                    columns[f"{name}.{field_of.name}"] = [cell_text(value) for value in part.to_pylist()]
+    return columns, unusable
 
 
 def _is_plain(types: Any, kind: Any) -> bool:
