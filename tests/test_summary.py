@@ -40,6 +40,14 @@ def test_doubt_also_knows_the_neighbours() -> None:
     assert "most doubtful: a (doubt 55%), d (doubt 40%), c (doubt 30%), b (doubt 20%)" in lines
 
 
+def test_names_are_shown_and_not_obeyed() -> None:
+    run = replace(make_run(), file_names=("a", "b", "c", "é\x1b[2J\n👩‍🚀.png"))
+    assert any(
+        line.startswith("most doubtful: é\\x1b[2J\\n👩‍🚀.png (doubt")
+        for line in summary_lines(run, Path("run"))
+    )
+
+
 def test_of_many_clusters_the_largest_are_listed() -> None:
     cluster = np.repeat(np.arange(12), np.arange(12, 24))
     n = len(cluster)

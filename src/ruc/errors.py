@@ -8,6 +8,7 @@ it in its summary.
 
 from pathlib import Path
 from typing import Final
+from unicodedata import category
 
 LONGEST: Final = 120  # characters of something that a message repeats
 
@@ -63,3 +64,8 @@ class UnreadableFileError(InputError):
 def shortened(text: str, longest: int = LONGEST) -> str:
     """The text, or its beginning where it is long: what a message repeats must leave room for the message."""
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def visible(text: str) -> str:
+    """The text in one line, control characters as Python writes them: a name may hold any, a terminal obeys them."""
+    return "".join(repr(each)[1:-1] if category(each) == "Cc" else each for each in text)

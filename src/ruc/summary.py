@@ -9,6 +9,7 @@ import numpy as np
 from ruc.check.checked import checked_of
 from ruc.check.words import checked_lines
 from ruc.edits import edited_clusters, junk_clusters, merged_clusters
+from ruc.errors import visible
 from ruc.run_folder import Run
 from ruc.settings import PROVENANCE
 
@@ -37,7 +38,8 @@ def summary_lines(run: Run, folder: Path) -> list[str]:
         f"sizes: {sizes_line(run)}",
         *(f"note: {remark}" for remark in run.notes.get("remarks", ())),
         *(f"warning: {warning}" for warning in _warnings(run, sizes)),
-        "most doubtful: " + ", ".join(f"{run.file_names[i]} (doubt {doubt[i]:.0%})" for i in doubtful),
+        "most doubtful: "
+        + ", ".join(f"{visible(run.file_names[i])} (doubt {doubt[i]:.0%})" for i in doubtful),
         *_how_right(run, folder),
         f"table: {folder / 'clusters.csv'}   report: {folder / 'report.html'}",
     ]

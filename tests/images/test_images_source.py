@@ -55,6 +55,20 @@ def test_compressed_archives_are_counted_as_such(tmp_path: Path) -> None:
     assert find_images(tmp_path).left_out == left_out
 
 
+def test_folders_of_systems_are_left_out(tmp_path: Path) -> None:
+    for name in (
+        "a.png",
+        "@eaDir/a.png/SYNOPHOTO_THUMB_M.jpg",
+        "more/__MACOSX/a.png",
+        "more/$RECYCLE.BIN/S-1/$R1.png",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(PNG)
+    found = find_images(tmp_path)
+    assert found.file_names == ("a.png",)
+    assert found.left_out == {"$RECYCLE.BIN/": 1, "@eaDir/": 1, "__MACOSX/": 1}
+
+
 def test_hidden_files_and_folders_are_left_out(tmp_path: Path) -> None:
     touch(tmp_path, _dot_hidden_dot_png=PNG, _dot_cache__a_dot_png=PNG, a_dot_png=PNG, _dot_DS_Store=PNG)
     assert find_images(tmp_path).file_names == ("a.png",)

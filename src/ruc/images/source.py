@@ -32,6 +32,10 @@ Images = str | Path | Sequence[str | Path] | NDArray[Any]
 logger = logging.getLogger(__name__)
 
 LINKS_OUT = "links that lead out of the folder"
+OF_SYSTEMS = frozenset(
+    ("@eadir", "#recycle", "#snapshot", "@recycle", "$recycle.bin", "system volume information", "__macosx")
+)
+"""Folders in which disks and archives keep thumbnails, what was thrown away, and forks of files."""
 
 
 @dataclass(frozen=True)
@@ -98,10 +102,11 @@ def find_images(source: Images | ImageSource) -> ImageSource:
     ----------
     source
         - a folder: all image files in it and below, known by their suffix, or by their first bytes where
-          the suffix is missing or unknown. Hidden files are left out, and so are links that lead out of the
-          folder and links to folders; what is left out is counted. A subfolder that may not be read is among the
-          images, as one that can't be decoded. Where there is no such file, the images are those within its tar
-          archives and Parquet files, in the order of these, and called `shard.tar/name`;
+          the suffix is missing or unknown. Hidden files are left out, and so are folders of systems (`@eaDir`,
+          `__MACOSX`, …), links that lead out of the folder and links to folders; what is left out is counted. A
+          subfolder that may not be read is among the images, as one that can't be decoded. Where there is no such file,
+          the images are those within its tar archives and Parquet files, in the order of these, and called
+          `shard.tar/name`;
         - a tar archive that isn't compressed, as webdataset has them, in its order;
         - a Parquet file with a column of images as bytes, or as structs with `bytes`, as `datasets` writes it;
         - a list of files, in its order; names are relative to the folder they have in common, or as given when all
@@ -159,8 +164,10 @@ def _from_folder(folder: Path) -> ImageSource:
     for parent, folders, files in os.walk(root, onerror=lambda error: add(Path(error.filename))):
         hidden = [name for name in (*folders, *files) if name.startswith(".")]
         linked = [name for name in folders if name not in hidden and Path(parent, name).is_symlink()]
+        of_systems = [name for name in folders if name.casefold() in OF_SYSTEMS]
         left_out.update({"hidden": len(hidden), "links to folders": len(linked)})
-        folders[:] = [name for name in folders if name not in hidden]
+        left_out.update(f"{name}/" for name in of_systems)
+        folders[:] = [name for name in folders if name not in (*hidden, *of_systems)]
         for name in files:
             path = Path(parent, name)
             if name in hidden:
