@@ -109,7 +109,8 @@ def share_with_known(
     variance = float((within * (1 - within)) @ (rest**2 / asked + rest)) / n_rest**2
     overall = float(rest @ within) / n_rest
     bounds = (share, *_wilson(share, overall * (1 - overall) / variance))
-    value, low, high = ((n_known_right + n_rest * bound) / n_images for bound in bounds)
+    # Rounding leads out of [0, 1], on some processors.
+    value, low, high = (min(max((n_known_right + n_rest * bound) / n_images, 0.0), 1.0) for bound in bounds)
     return Share(value, min(low, value), max(high, value), n_answers, n_images)
 
 
