@@ -32,9 +32,11 @@ function buildMarked() {
   const lead = h('p', { class: 'note marked-lead' });
   const captionOf = (row) => {
     const text = markText(shown, row);
-    return shown.kind !== 'text' ? percent(confidence(row)) : text === '' ? 'the first' : rowByName.has(text) ? ['of ', data.fileNames[rowByName.get(text)]] : text;
+    if (shown.kind !== 'text') return h('span', null, percent(confidence(row)));
+    if (text === '') return h('span', null, 'the first');
+    return h('span', { title: text }, rowByName.has(text) ? `of ${text.split('/').pop()}` : text);
   };
-  const pictures = gallery(() => rowsOf.get(shown), { label: 'Marked', caption: (row) => h('span', { class: 'tile-caption one-line' }, chip(current.cluster[row]), ' ', captionOf(row)) });
+  const pictures = gallery(() => rowsOf.get(shown), { label: 'Marked', caption: (row) => h('span', { class: 'tile-caption one-line' }, chip(current.cluster[row]), captionOf(row)) });
   const element = section('marked', `Marked ${nouns}`, `Nothing was dropped: tick what you want to move or throw away.`, tabs, lead, pictures.element);
 
   function update() {

@@ -72,11 +72,11 @@ function buildTable() {
   }
 
   function status(row) {
-    return [
+    return h('div', { class: 'badges' },
       changes.filter((change) => change.fits(row)).map((change) => h('span', { class: `badge ${change.value}` }, change.name.toLowerCase().replace(' by ruc', ''))),
       isDoubtful(row) ? h('span', { class: 'badge doubtful' }, 'doubtful') : isTrusted(row) && !isByHand(row) && h('span', { class: 'faint' }, 'used for learning'),
       data.marks.filter((mark) => isFilter(mark) && markText(mark, row) !== '').map((mark) => h('span', { class: 'badge' }, markName(mark))),
-    ];
+    );
   }
 
   function update() {
