@@ -109,7 +109,9 @@ def test_marked_images(browser: Any, address: str, data: ReportData) -> None:
     assert rows_of(tiles) == np.flatnonzero(data.marks["is_outlier"]).tolist()
     page.locator("#marked [data-action='mark-copy_of']").click()
     assert rows_of(tiles) == [4, 8, 12]
-    assert data.file_names[4] in page.locator("#marked .tile").nth(1).inner_text()
+    caption = page.locator("#marked .tile-caption").nth(1)
+    assert caption.inner_text().split("\n") == ["0", f"of {Path(data.file_names[4]).name}"]
+    assert caption.locator("span").last.get_attribute("title") == data.file_names[4]
     page.locator(".map-frame").scroll_into_view_if_needed()
     page.wait_for_timeout(300)
     pictures = {}
