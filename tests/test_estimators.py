@@ -116,6 +116,16 @@ def test_a_cluster_that_may_need_a_hand_is_warned_of(blobs, model):
     assert {one.filename for one in said} == {__file__}  # the line that called `fit`
 
 
+def test_labels_count_where_another_number_of_clusters_is_asked_for(blobs, model):
+    X, truth = blobs
+    with pytest.warns(
+        ClusterWarning, match="n_clusters=2 given, and initial_labels name 3: there are 3 clusters"
+    ):
+        model.set_params(n_clusters=2).fit(X, initial_labels=truth)
+    assert len(model.classes_) == 3
+    assert model.set_params(n_clusters=8).fit(X, initial_labels=truth).warnings_ == ()  # the default
+
+
 @pytest.mark.parametrize("convert", [np.float32, np.float64, torch.from_numpy], ids=["32", "64", "torch"])
 def test_kinds_of_input_agree(blobs, model, convert):
     X, _ = blobs
@@ -179,13 +189,21 @@ def test_a_fit_that_fails_leaves_the_one_before(blobs, model):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"n_clusters": 2.5}, "n_clusters: '2.5' given, expected a number of at least 2, 'auto' or a range"),
+        (
+            {"n_clusters": 2.5},
+            "n_clusters: 2.5 given, expected a whole number of 2 to 999,999,999, 'auto' or a ",
+        ),
         ({"n_clusters": "5:2"}, "n_clusters: '5:2' given"),
-        ({"n_clusters": True}, "n_clusters: 'True' given"),
-        ({"n_clusters": None}, "n_clusters: 'None' given"),
+        ({"n_clusters": "4" * 5000}, "n_clusters: '444"),
+        ({"n_clusters": "²"}, "n_clusters: '²' given"),
+        ({"n_clusters": True}, "n_clusters: True given"),
+        ({"n_clusters": None}, "n_clusters: None given"),
+        ({"base": ["kmeans"]}, "base clustering .'kmeans'. is unknown; expected one of auto"),
+        ({"device": None}, "device None is none; expected 'auto', 'cpu'"),
         ({"n_clusters": 1}, "n_clusters is 1; expected 2 or more"),
         ({"settings": "quick"}, "settings='quick' given; expected RefineSettings"),
         ({"settings": {"n_epochs": 2}}, "expected RefineSettings"),
+        ({"settings": np.zeros(900)}, r"^settings=array\(\[0.*… given; expected RefineSettings"),
     ],
 )
 def test_parameters_that_cannot_be_are_refused_by_fit(blobs, model, parameters, message):
@@ -193,7 +211,7 @@ def test_parameters_that_cannot_be_are_refused_by_fit(blobs, model, parameters, 
         model.set_params(**parameters).fit(blobs[0])
 
 
-@pytest.mark.parametrize("wanted", ["auto", "2:6"])
+@pytest.mark.parametrize("wanted", ["auto", "2:6", "3"])
 def test_the_number_of_clusters_is_found_where_it_is_not_known(blobs, model, wanted):
     X, truth = blobs
     model.set_params(n_clusters=wanted).fit(X)

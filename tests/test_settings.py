@@ -58,7 +58,7 @@ def test_another_space_chooses_its_own_constants(tmp_path: Path, caplog: pytest.
     ("given", "message"),
     [
         ({"source": "x", "n_clusters": "1"}, "1 given, expected at least 2"),
-        ({"source": "x", "n_clusters": "7:5"}, "'7:5' given, expected a number"),
+        ({"source": "x", "n_clusters": "7:5"}, "'7:5' given, expected a whole number"),
         ({"source": "x", "colour": 1}, "colour is no setting"),
         ({"source": "x", "refine": {"tau": 1}}, "'tau' is no constant of RUC"),
         ({"source": "x", "refine": {"n_epochs": 0}}, "n_epochs=0"),

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from ruc.errors import UsageError
+from ruc.errors import UsageError, shown
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -32,7 +32,7 @@ def check_declared(settings: Any) -> None:
 
 def not_allowed(name: str, value: object, kind: Any) -> str:
     """What to say of a setting's value that isn't of its declared kind."""
-    return f"{name}={value!r} cannot be used; expected {in_words(kind)}"
+    return f"{name}={shown(value)} cannot be used; expected {in_words(kind)}"
 
 
 def in_words(kind: Any) -> str:

@@ -61,6 +61,11 @@ class UnreadableFileError(InputError):
         self.path, self.kind, self.reason = path, kind, reason
 
 
+def shown(value: object) -> str:
+    """How a message repeats a value of any kind: in one line, and of what is long its beginning."""
+    return shortened(" ".join(repr(value).split()))
+
+
 def shortened(text: str, longest: int = LONGEST) -> str:
     """The text, or its beginning where it is long: what a message repeats must leave room for the message."""
     return text if len(text) <= longest else f"{text[: longest - 1]}…"

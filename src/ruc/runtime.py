@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ruc.errors import InputError, UsageError
+from ruc.errors import InputError, UsageError, shown
 
 PRECISION = "RUC_PRECISION"  # the environment variable
 
@@ -46,13 +46,13 @@ class Runtime:
         remedy = "omit --device to take what there is"
         try:
             device = torch.device(self.device_name)
-        except RuntimeError as error:
-            raise UsageError(f"device {self.device_name!r} is none; {expected}: {remedy}") from error
+        except (RuntimeError, TypeError) as error:
+            raise UsageError(f"device {shown(self.device_name)} is none; {expected}: {remedy}") from error
         try:
             torch.empty(1, device=device)
         except (RuntimeError, AssertionError) as error:
             raise InputError(
-                f"device {self.device_name!r} cannot be used here; {expected} "
+                f"device {shown(self.device_name)} cannot be used here; {expected} "
                 f"({str(error).splitlines()[0]}); {remedy}"
             ) from error
         return device

@@ -3,15 +3,17 @@
 import logging
 import os
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from numbers import Integral
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ruc.declared import Share, not_allowed
-from ruc.errors import InputError, UnreadableFileError, UsageError
+from ruc.errors import InputError, UnreadableFileError, UsageError, shown
 from ruc.images.reading import MOST_MEGAPIXELS, Page
 from ruc.readers import load_yaml
 from ruc.refine.settings import RefineSettings
@@ -20,6 +22,8 @@ from ruc.side_by_side import split_names
 logger = logging.getLogger(__name__)
 
 PROVENANCE = "made_with"
+DIGITS = re.compile(r"\d{1,9}")
+CLUSTERS = "expected a whole number of 2 to 999,999,999, 'auto' or a range such as 5:50"
 
 
 class Settings(BaseModel):
@@ -114,16 +118,9 @@ class Settings(BaseModel):
     @field_validator("n_clusters")
     @classmethod
     def _known_number(cls, value: int | str) -> int | str:
-        if isinstance(value, str) and value.isdigit():
-            value = int(value)
-        if isinstance(value, int):
-            if value < 2:
-                raise ValueError(
-                    f"{value} given, expected at least 2 clusters: give -k 2 or more, or -k auto"
-                )
-            return value
-        if value != "auto":
-            cluster_range(value)
+        value = cluster_number(value)
+        if isinstance(value, int) and value < 2:
+            raise ValueError(f"{value} given, expected at least 2 clusters: give -k 2 or more, or -k auto")
         return value
 
     @field_validator("refine", mode="before")
@@ -155,6 +152,18 @@ class Settings(BaseModel):
         return self.as_yaml_dict() | paths
 
 
+def cluster_number(value: object) -> int | str:
+    """A number of clusters, in digits too, or "auto" or a range as they are; raises `ValueError` for anything else."""
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return int(value)
+    if isinstance(value, str):
+        if DIGITS.fullmatch(value):
+            return int(value)
+        if value == "auto" or cluster_range(value):
+            return value
+    raise ValueError(f"{shown(value)} given, {CLUSTERS}")
+
+
 def cluster_range(text: str) -> tuple[int, int]:
     """Read "5:50" as (5, 50).
 
@@ -163,10 +172,10 @@ def cluster_range(text: str) -> tuple[int, int]:
     ValueError
         It isn't two whole numbers, the first at least 2 and no larger than the second.
     """
-    low, colon, high = text.partition(":")
-    if not (colon and low.isdigit() and high.isdigit() and 2 <= int(low) <= int(high)):
-        raise ValueError(f"{text!r} given, expected a number of at least 2, 'auto' or a range such as 5:50")
-    return int(low), int(high)
+    low, _, high = text.partition(":")
+    if DIGITS.fullmatch(low) and DIGITS.fullmatch(high) and 2 <= int(low) <= int(high):
+        return int(low), int(high)
+    raise ValueError(f"{shown(text)} given, {CLUSTERS}")
 
 
 def make_settings(given: Mapping[str, Any], config: Path | None = None) -> Settings:

@@ -16,7 +16,7 @@ from ruc.cluster.mixture import mixture
 from ruc.cluster.scan import scan
 from ruc.cluster.scan_images import scan_images
 from ruc.cluster.spectral import spectral
-from ruc.errors import UsageError
+from ruc.errors import UsageError, shown
 from ruc.labels.clustering import Clustering
 from ruc.neighbors.copies import find_copies
 from ruc.neighbors.graphs import neighbor_graph
@@ -96,8 +96,8 @@ def cluster(
 
 def method_of(name: str) -> Method:
     """The method that is called so; raises `InputError` where there is none."""
-    if name not in METHODS:
-        raise UsageError(f"base clustering {name!r} is unknown; expected one of {', '.join(METHODS)}")
+    if not isinstance(name, str) or name not in METHODS:
+        raise UsageError(f"base clustering {shown(name)} is unknown; expected one of {', '.join(METHODS)}")
     return METHODS[name]
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from sklearn.utils import check_random_state
 
-from ruc.errors import ClusterWarning, InputError
+from ruc.errors import ClusterWarning, InputError, shown
 from ruc.refine.settings import RefineSettings
 
 Constants = RefineSettings | Literal["paper"] | None
@@ -23,7 +23,7 @@ def constants_of(settings: object) -> RefineSettings:
     if isinstance(settings, str) and settings == "paper":
         return RefineSettings.paper()
     raise InputError(
-        f"settings={settings!r} given; expected RefineSettings(…), 'paper' or None: RefineSettings(n_epochs=20) "
+        f"settings={shown(settings)} given; expected RefineSettings(…), 'paper' or None: RefineSettings(n_epochs=20) "
         "changes one constant"
     )
 

@@ -1,6 +1,6 @@
 """The estimator of features: clusters of rows, or a clustering of them repaired."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from numbers import Integral
 from typing import Self, TypeGuard
 
@@ -30,8 +30,10 @@ from ruc.repair import find_neighbors, repair
 from ruc.report.data import OpenThumbnail, ReportData
 from ruc.report.in_notebook import InNotebook
 from ruc.runtime import Runtime, one_blas_thread
-from ruc.settings import cluster_range
+from ruc.settings import cluster_number
 from ruc.side_by_side import join
+
+DEFAULT = 8  # clusters, as in scikit-learn; it asks for nothing where labels are given
 
 
 class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[misc]
@@ -85,7 +87,7 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
 
     def __init__(
         self,
-        n_clusters: int | str | None = 8,
+        n_clusters: int | str | None = DEFAULT,
         *,
         base: str = "auto",
         settings: Constants = None,
@@ -124,7 +126,8 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
         Warns
         -----
         ClusterWarning
-            A cluster is empty, was lost, or has no sample whose label can be trusted.
+            A cluster is empty, was lost, or has no sample whose label can be trusted; labels name another number of
+            clusters than was asked for.
         """
         values = self._checked(X)
         settings = constants_of(self.settings)
@@ -162,6 +165,7 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
         self.history_: tuple[Epoch, ...] = result.history
         self.remarks_ = result.remarks
         self.warnings_ = (
+            *_not_as_asked(self.n_clusters, start.n_clusters if initial_labels is not None else None),
             *result.warnings,
             *empty_clusters(start.labels, result.labels, self.classes_.tolist()),
         )
@@ -208,17 +212,12 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
 
     def _wanted_clusters(self) -> int | str:
         """How many clusters to find, or "auto", or a range; raises `InputError` where it's none of these."""
-        wanted = self.n_clusters
-        if wanted is None and method_of(self.base).finds_number:
+        if self.n_clusters is None and method_of(self.base).finds_number:
             return "auto"
-        if isinstance(wanted, Integral) and not isinstance(wanted, bool):
-            return int(wanted)
-        if wanted != "auto":
-            try:
-                cluster_range(str(wanted))
-            except ValueError as error:
-                raise InputError(f"n_clusters: {error}") from error
-        return str(wanted)
+        try:
+            return cluster_number(self.n_clusters)
+        except ValueError as error:
+            raise InputError(f"n_clusters: {error}") from error
 
     def _report_data(self, images: Images | None = None) -> ReportData:
         names, opener = tuple(str(row) for row in range(len(self.labels_))), None
@@ -268,6 +267,15 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
 def _is_several(X: object) -> TypeGuard[Sequence[ArrayLike]]:
     """Whether X is a list of matrices, and not one matrix written as a list of rows."""
     return isinstance(X, list | tuple) and len(X) > 0 and all(np.ndim(each) == 2 for each in X)
+
+
+def _not_as_asked(n_clusters: object, n_given: int | None) -> Iterator[str]:
+    """A warning where labels were given, and name another number of clusters than was asked for."""
+    if n_given is not None and isinstance(n_clusters, Integral) and n_clusters not in (DEFAULT, n_given):
+        yield (
+            f"n_clusters={n_clusters} given, and initial_labels name {n_given}: there are {n_given} clusters; leave "
+            "n_clusters out, or correct the labels"
+        )
 
 
 def _check_no_probabilities(initial_probabilities: ArrayLike | None) -> None:
