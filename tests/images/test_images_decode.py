@@ -290,11 +290,15 @@ def test_damage_never_escapes(tmp_path: Path, form: str) -> None:
             assert str(error)
 
 
-def test_a_tiff_without_bands_is_damaged(tmp_path: Path) -> None:
-    Image.new("RGB", (9, 9)).save(tmp_path / "a.tiff")
-    bands = struct.pack("<HHL", 277, 3, 1)  # SamplesPerPixel, one short
-    before, found, after = (tmp_path / "a.tiff").read_bytes().partition(bands + b"\3")
+@pytest.mark.parametrize(
+    ("mode", "tag", "before", "after"), [("RGB", 277, 3, 0), ("L", 258, 8, 2**15)], ids=["bands", "bits"]
+)
+def test_a_tiff_without_bands_or_of_values_too_long_is_damaged(
+    tmp_path: Path, mode: str, tag: int, before: int, after: int
+) -> None:
+    Image.new(mode, (9, 9)).save(tmp_path / "a.tiff")
+    start, found, end = (tmp_path / "a.tiff").read_bytes().partition(struct.pack("<HHLH", tag, 3, 1, before))
     assert found
-    (tmp_path / "a.tiff").write_bytes(before + bands + b"\0" + after)
+    (tmp_path / "a.tiff").write_bytes(start + struct.pack("<HHLH", tag, 3, 1, after) + end)
     with pytest.raises(UnreadableImageError, match="damaged: its header cannot be read"):
         decode(tmp_path / "a.tiff", 8, Reading())

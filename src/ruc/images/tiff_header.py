@@ -13,6 +13,7 @@ ZERO_IS_WHITE, ZERO_IS_BLACK, RGB, PALETTE, INKS = 0, 1, 2, 3, 5  # PhotometricI
 SEPARATE_PLANES: Final = 2
 ASSOCIATED: Final = 1  # ExtraSamples: colours are multiplied by alpha already
 ALPHA: Final = (ASSOCIATED, 2)
+MOST_BITS: Final = 64  # of a value
 MOST_PAGES: Final = 100_000  # a chain of pages may lead round in circles
 
 COMPRESSIONS: Final = {
@@ -219,6 +220,8 @@ def _header_of(tags: dict[int, Any]) -> TiffHeader:
         raise ValueError("it has no bands")
     stored = tuple(tags.get(258, (1,)))
     bits = max(stored)
+    if bits > MOST_BITS:
+        raise ValueError(f"its values have {bits} bits")
     sample_format = number(339, UNSIGNED)
     if 281 in tags and sample_format == UNSIGNED:  # MaxSampleValue
         largest = max(tags[281])
