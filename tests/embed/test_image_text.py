@@ -1,5 +1,6 @@
 """Models of images and text: what they say is what transformers' own forward pass says."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,14 @@ def test_what_is_no_model_of_images_and_text_says_what_is(dinov2: Path, tmp_path
     with pytest.raises(WeightsError, match=r"has none of tokenizer.json, vocab.json"):
         load_image_text(folder, RUNTIME)
     whole = (tmp_path / "tokenizer.json").read_text()
-    for damaged in ("{", whole.replace(",", " ", 1), whole.replace('"model"', '"mode"')):
+    unlisted = json.loads(whole)
+    del unlisted["post_processor"]["special_tokens"]["</s>"]
+    for damaged in (
+        "{",
+        whole.replace(",", " ", 1),
+        whole.replace('"model"', '"mode"'),
+        json.dumps(unlisted),
+    ):
         (folder / "tokenizer.json").write_text(damaged)
         with pytest.raises(WeightsError, match=r"the tokenizer of .* cannot be read"):
             load_image_text(folder, RUNTIME)

@@ -948,6 +948,8 @@ def nonsense(work: Path, arguments: Sequence[str], printed: str) -> str | None:
 def fault_of(fuzz: Fuzz, kind: str, number: int, seed: int) -> str | None:
     """Give one input; what was wrong with how it ended, or None."""
     arguments = fuzz.put(kind, number, seed)
+    if fuzz.printed.exists():
+        os.truncate(fuzz.printed, 0)
     given = states(fuzz.work)
     before = {
         path: fuzz.digests[path] if state == fuzz.states.get(path) else digest_of(fuzz.work / path)
@@ -997,7 +999,6 @@ def fault_of(fuzz: Fuzz, kind: str, number: int, seed: int) -> str | None:
     if any(len(line) > LONGEST for line in lines):
         return f"a line of {max(map(len, lines))} characters: {lines[0][:300]}"
     if fuzz.printed.exists() and (past := fuzz.printed.read_text(errors="replace")):
-        os.truncate(fuzz.printed, 0)
         return f"printed past Python: {past[:300]}"
     if "Warning" in err or "Traceback" in err:
         return f"a library's words: {err[:1000]}"

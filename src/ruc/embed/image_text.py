@@ -1,6 +1,6 @@
 """Models that put images and texts into one space (CLIP, SigLIP): which words fit which images."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +14,7 @@ from ruc.embed.frozen import FrozenEmbedder, of_module
 from ruc.embed.preprocessing import read_preprocessing
 from ruc.embed.pretrained import check_complete, load_model
 from ruc.embed.weights import model_folder, understood
-from ruc.errors import WeightsError, shortened
+from ruc.errors import WeightsError, shortened, shown
 from ruc.readers import load_json
 from ruc.runtime import Runtime
 
@@ -116,6 +116,27 @@ def _check_added_tokens(folder: Path) -> None:
                 )
 
 
+def _check_template(folder: Path) -> None:
+    """Raise `ValueError` where texts stand between tokens that aren't listed, by which tokenizers (0.23.3) panics."""
+    content = load_json(folder / "tokenizer.json") if (folder / "tokenizer.json").is_file() else {}
+    template = content.get("post_processor") if isinstance(content, dict) else None
+    listed = {name for tokens in _within(template, "special_tokens") for name in tokens}
+    for token in _within(template, "SpecialToken"):
+        if str(token.get("id")) not in listed:
+            raise ValueError(
+                f"tokenizer.json puts {shown(token.get('id'))} around texts, and doesn't say what it is"
+            )
+
+
+def _within(content: Any, key: str) -> Iterator[dict[Any, Any]]:
+    """Every mapping that stands under a key, at any depth."""
+    if isinstance(content, dict) and isinstance(content.get(key), dict):
+        yield content[key]
+    parts = content.values() if isinstance(content, dict) else content if isinstance(content, list) else ()
+    for part in parts:
+        yield from _within(part, key)
+
+
 def _tokenizer(folder: Path, name: str, longest: int, n_tokens: int) -> Callable[[list[str]], Any]:
     """From texts to tokens, always as many: SigLIP was trained so, and CLIP doesn't look behind a text's end.
 
@@ -128,6 +149,7 @@ def _tokenizer(folder: Path, name: str, longest: int, n_tokens: int) -> Callable
         raise WeightsError(f"{name} has none of {', '.join(TOKENIZER_FILES)}; {EXPECTED}")
     with understood(f"the tokenizer of {name} cannot be read", EXPECTED):
         _check_added_tokens(folder)
+        _check_template(folder)
         tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
     def tokenize(texts: list[str]) -> Any:
