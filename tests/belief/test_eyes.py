@@ -10,6 +10,8 @@ from ruc.belief.eyes import (
     N_FOLDS,
     PENALTY,
     _Heads,
+    _nearest_along,
+    _principal,
     balance,
     can_open_eyes,
     cotrain,
@@ -163,6 +165,50 @@ def test_one_embedding_has_other_eyes_for_clusterings_of_the_features_alone(made
     base = Clustering(np.arange(100) % 4, None, 4, "some", made_of)
     assert can_open_eyes(base, 1) == (made_of == "features")
     assert can_open_eyes(base, 2) == (made_of != "elsewhere")
+
+
+def test_eyes_are_opened_as_long_as_a_number_for_each_sample_and_cluster_is_affordable(monkeypatch):
+    monkeypatch.setattr("ruc.belief.eyes.MOST_SAMPLES", 100)
+    monkeypatch.setattr("ruc.belief.eyes.MOST_MEMBERSHIPS", 800)
+    assert can_open_eyes(base_of(np.arange(100) % 8, n_clusters=8), 1)
+    assert not can_open_eyes(base_of(np.arange(100) % 9, n_clusters=9), 1)
+    assert not can_open_eyes(base_of(np.arange(101) % 4), 1)
+
+
+def test_of_many_samples_those_of_the_graph_that_are_nearest_along_the_eigenvectors_vote(monkeypatch):
+    monkeypatch.setattr("ruc.belief.eyes.MANY", 50)
+    monkeypatch.setattr("ruc.belief.eyes.ROWS", 16)
+    rows, vectors = unit(np.random.default_rng(0).standard_normal((60, 8))), np.eye(60, 5, dtype=np.float32)
+    vectors = unit(vectors + np.random.default_rng(1).standard_normal((60, 5)))
+    nearest = nearest_neighbors(rows, 30, CPU)
+    found = _nearest_along(vectors, nearest, CPU)
+    for number, among in enumerate(nearest.indices):
+        expected = sorted(among, key=lambda other: -float(vectors[number] @ vectors[other]))[:15]
+        np.testing.assert_array_equal(found[number], expected)
+
+
+def test_principal_components_of_many_samples_are_found_on_some(monkeypatch):
+    random = np.random.default_rng(0)
+    rows = (random.standard_normal((900, 12)) * np.geomspace(3, 0.1, 12) + 5).astype(np.float32)
+    monkeypatch.setattr("ruc.belief.eyes.N_COMPONENTS", 4)
+    of_all = _principal(rows, CPU)
+    monkeypatch.setattr("ruc.belief.eyes.MANY", 600)
+    monkeypatch.setattr("ruc.belief.eyes.ROWS", 100)
+    of_some = _principal(rows, CPU)
+    alike = [abs(np.corrcoef(a, b)[0, 1]) for a, b in zip(of_all.T, of_some.T, strict=True)]
+    assert of_some.shape == (900, 4) and min(alike) > 0.97
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_many_samples_are_repaired_as_well(monkeypatch, seed):
+    views, truth = make_two_views(seed)
+    random = np.random.default_rng(seed)
+    labels = np.where(random.random(400) < 0.35, random.integers(0, 4, 400), truth)
+    in_full = cotrain(base_of(labels), eyes_of(views), CPU).argmax(axis=1)
+    monkeypatch.setattr("ruc.belief.eyes.MANY", 200)
+    cheaper = cotrain(base_of(labels), eyes_of(views), CPU).argmax(axis=1)
+    assert (cheaper == truth).mean() > (labels == truth).mean() + 0.1
+    assert (cheaper == truth).mean() > (in_full == truth).mean() - 0.03
 
 
 @pytest.mark.parametrize("made_of", ["features", "layouts"])

@@ -17,14 +17,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ruc.labels.clustering import UNKNOWN, Clustering
+from ruc.mapped import row_blocks
 from ruc.neighbors.communities import agreement
 from ruc.neighbors.eigenvectors import spectral_embedding
 from ruc.neighbors.graphs import neighbor_graph
 from ruc.neighbors.search import Neighbors, nearest_neighbors
 from ruc.runtime import Runtime
 
-MOST_SAMPLES = 20_000  # eigenvectors of larger graphs take minutes
-MOST_CLUSTERS = 200  # each round costs their number times that of the samples
+MOST_SAMPLES = 100_000  # what the heads see of more takes gigabytes
+MOST_MEMBERSHIPS = (
+    20_000_000  # samples times clusters: each round costs so much, and holds several such tables
+)
+# Samples that principal components and the clusters' sizes are found on, and up to which every other sample is looked
+# at for the nearest ones along the eigenvectors, not the graph's neighbours alone (experiments/LOG.md, "fifty thousand
+# photographs").
+MANY = 20_000
 
 # Set on aerial7, blood8, waste6 and stl10 (experiments/LOG.md); half or twice of each changes the mean by half a point.
 N_ROUNDS = 10
@@ -53,6 +60,7 @@ HEAD_SEES_LITTLE = 0.2
 TEMPERATURE = 0.05  # of the heads' summed scores, which are shares of a vote
 N_FOLDS = 5
 N_BALANCING = 30
+ROWS = 4096  # at a time, for the memory
 # Share of what the best embedding sees of the labels (adjusted Rand index) from which another one is heard.
 LEAST_SEEN = 0.4
 
@@ -81,7 +89,8 @@ def can_open_eyes(base: Clustering, n_embeddings: int) -> bool:
 
     A single embedding's graph is no news to a clustering of that graph, and none is to labels from elsewhere.
     """
-    is_small = len(base.labels) <= MOST_SAMPLES and base.n_clusters <= MOST_CLUSTERS
+    n_samples = len(base.labels)
+    is_small = n_samples <= MOST_SAMPLES and n_samples * base.n_clusters <= MOST_MEMBERSHIPS
     return is_small and (base.made_of == "features" or (n_embeddings > 1 and base.made_of != "elsewhere"))
 
 
@@ -101,9 +110,9 @@ def open_eyes(
     """
     eyes = []
     for number, (features, nearest) in enumerate(zip(embeddings, neighbors, strict=True)):
-        eyes.append(_eye(_principal(features, runtime), nearest, number, runtime))
+        eyes.append(_eye(_principal(features, runtime), nearest.indices, number, runtime))
         vectors = _eigenvectors(features, nearest, runtime)
-        among = nearest_neighbors(vectors, min(N_VOTERS, len(vectors) - 1), runtime)
+        among = _nearest_along(vectors, nearest, runtime)
         eyes.append(_eye(vectors - vectors.mean(axis=0), among, number, runtime))
     return eyes
 
@@ -180,11 +189,9 @@ def cotrain(base: Clustering, eyes: Sequence[Eye], runtime: Runtime) -> NDArray[
 def vote(labels: Tensor, voters: Tensor, n_clusters: int) -> Tensor:
     """(n_samples, n_clusters) share of the voters with each label; at most half the mean cluster size votes."""
     n_voters = min(voters.shape[1], max(1, len(labels) // (2 * n_clusters)))
-    one_hot = _one_hot(labels, n_clusters)
-    votes = torch.zeros_like(one_hot)
-    for column in voters[:, :n_voters].T:
-        votes += one_hot[column]
-    return votes / n_voters
+    voted = labels[voters[:, :n_voters]]
+    votes = torch.zeros(len(labels), n_clusters, device=labels.device)
+    return votes.scatter_add_(1, voted.clamp_min(0), (voted != UNKNOWN).float()).div_(n_voters)
 
 
 def heard_of(labels: Tensor, eye: Eye, head: "_Heads", n_clusters: int) -> tuple[float, float]:
@@ -230,11 +237,12 @@ def typical_half(labels: Tensor, agreement: Tensor) -> Tensor:
 def balance(logits: Tensor, sizes: Tensor) -> Tensor:
     """The logits, shifted for each cluster so that its mean probability becomes the given share of the samples.
 
-    The alternate scaling of rows and columns of Sinkhorn and Knopp (1967).
+    The alternate scaling of rows and columns of Sinkhorn and Knopp (1967); of very many samples on evenly spread ones.
     """
+    some = logits[:: -(-len(logits) // MANY)]
     shift = torch.zeros_like(sizes)
     for _ in range(N_BALANCING):
-        found = (logits + shift).softmax(dim=1).mean(dim=0)
+        found = (some + shift).softmax(dim=1).mean(dim=0)
         shift = shift + sizes.log() - found.clamp_min(torch.finfo(found.dtype).tiny).log()
     return logits + shift
 
@@ -258,9 +266,12 @@ class _Heads:
         targets = _one_hot(labels, n_clusters) * trusted[:, None]
         per_cluster = targets.sum(dim=0).clamp_min(1)
         weights = (targets / per_cluster).sum(dim=1, keepdim=True) * per_cluster.mean()
-        weighted = self.inputs * weights
-        moments = [weighted[fold].T @ self.inputs[fold] for fold in self.folds]
-        products = [weighted[fold].T @ targets[fold] for fold in self.folds]
+        moments, products = [], []
+        for fold in self.folds:
+            learned = fold[trusted[fold]]
+            inputs, weighted = self.inputs[learned], self.inputs[learned] * weights[learned]
+            moments.append(weighted.T @ inputs)
+            products.append(weighted.T @ targets[learned])
         moment, product = torch.stack(moments).sum(dim=0), torch.stack(products).sum(dim=0)
         moment = moment + torch.eye(len(moment), device=moment.device) * self.ridge * weights.sum()
         scores = torch.empty_like(targets)
@@ -283,8 +294,8 @@ def _one_hot(labels: Tensor, n_clusters: int) -> Tensor:
     return empty.scatter_(1, labels.clamp_min(0)[:, None], known.float()[:, None])
 
 
-def _eye(inputs: NDArray[np.float32], neighbors: Neighbors, embedding: int, runtime: Runtime) -> Eye:
-    voters = torch.from_numpy(np.ascontiguousarray(neighbors.indices[:, :N_VOTERS]))
+def _eye(inputs: NDArray[np.float32], nearest: NDArray[np.int64], embedding: int, runtime: Runtime) -> Eye:
+    voters = torch.from_numpy(np.ascontiguousarray(nearest[:, :N_VOTERS]))
     return Eye(torch.from_numpy(inputs).to(runtime.device), voters.to(runtime.device), embedding)
 
 
@@ -295,8 +306,25 @@ def _principal(features: NDArray[np.float32], runtime: Runtime) -> NDArray[np.fl
         return np.asarray(features - features.mean(axis=0), np.float32)
     from sklearn.decomposition import PCA  # slow to import: not before the first progress bar
 
+    if len(features) > MANY:
+        rows = np.random.default_rng(runtime.numpy_seed("eyes")).permutation(len(features))[:MANY]
+        model = PCA(n_components, svd_solver="covariance_eigh").fit(features[np.sort(rows)])
+        return np.concatenate([model.transform(features[part]) for part in row_blocks(features, ROWS)])
     model = PCA(n_components, random_state=runtime.numpy_seed("eyes"))
     return np.asarray(model.fit_transform(features), np.float32)
+
+
+def _nearest_along(vectors: NDArray[np.float32], neighbors: Neighbors, runtime: Runtime) -> NDArray[np.int64]:
+    """(n_samples, n_voters) the nearest samples along the eigenvectors; of very many among the graph's neighbours."""
+    if len(vectors) <= MANY:
+        return nearest_neighbors(vectors, min(N_VOTERS, len(vectors) - 1), runtime).indices
+    chosen = []
+    for part in row_blocks(vectors, ROWS):
+        among = neighbors.indices[part]
+        nearness = (vectors[part, None, :] * vectors[among]).sum(axis=2)
+        best = np.argsort(-nearness, axis=1, kind="stable")[:, :N_VOTERS]
+        chosen.append(np.take_along_axis(among, best, axis=1))
+    return np.concatenate(chosen)
 
 
 def _eigenvectors(
