@@ -29,6 +29,7 @@ def make_run() -> Run:
 def test_what_was_unknown_is_placed_and_not_changed() -> None:
     lines = summary_lines(make_run(), Path("run"))
     assert "labels changed: 1 (25.0%); 1 unknown placed" in lines
+    assert lines[0].startswith("4 images in 2 clusters, and 1 empty")
     assert "sizes: cats: 2, dogs: 2, owls: 0" in lines
     assert "most doubtful: d (doubt 40%), c (doubt 30%), b (doubt 20%), a (doubt 10%)" in lines
 

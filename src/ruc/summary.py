@@ -24,13 +24,16 @@ def summary_lines(run: Run, folder: Path) -> list[str]:
     unknown = run.initial_cluster < 0
     placed = f"; {unknown.sum()} unknown placed" if unknown.any() else ""
     sizes = np.bincount(run.cluster, minlength=run.n_clusters)
+    filled = int((sizes > 0).sum())
+    n_empty = run.n_clusters - len(merged_clusters(run)) - filled
+    empty = f", and {n_empty} empty" if n_empty else ""
     skipped = f", {len(run.skipped)} skipped (skipped.csv says why)" if run.skipped else ""
     doubt = run.marks.get("doubt", 1 - run.confidence)
     doubtful = np.argsort(-doubt, kind="stable")[:N_DOUBTFUL]
     what = "images" if run.settings.get("source") else "samples"
     estimate = (run.notes.get("k_curve") or {}).get("confidence")
     return [
-        f"{n} {what} in {run.n_clusters - len(merged_clusters(run))} clusters{skipped}",
+        f"{n} {what} in {filled} clusters{empty}{skipped}",
         *([f"number of clusters: {estimate}"] if estimate else []),
         *_levels_lines(run, folder),
         f"labels used for learning: {run.was_clean.mean():.1%} at the start, {run.is_clean.mean():.1%} at the end",

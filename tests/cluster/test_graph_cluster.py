@@ -5,7 +5,8 @@ from itertools import combinations
 import numpy as np
 from sklearn.metrics import adjusted_rand_score
 
-from ruc.cluster.graph import _choose, _Cut
+from ruc.cluster.graph import _choose, _Cut, graph
+from ruc.runtime import Runtime
 
 
 def cut(resolution: float, labels: list[np.ndarray]) -> _Cut:
@@ -35,3 +36,11 @@ def test_a_cut_with_splinters_that_no_layout_finds_again_is_not_taken() -> None:
     assert (
         _choose([cut(1.4, coarse), cut(1.0, coarse), cut(0.7, fine), cut(0.5, fine)], 4, None).labels is fine
     )
+
+
+def test_more_clusters_than_the_graph_has_by_itself_are_no_single_samples() -> None:
+    """One cloud: at a resolution that wants fewer clusters merging would stop with many that nothing has joined."""
+    cloud = np.random.default_rng(0).normal(size=(400, 3)).astype(np.float32)
+    sizes = np.bincount(graph(cloud, 40, Runtime()).labels, minlength=40)
+    assert sizes.min() >= 3
+    assert sizes.max() <= 25

@@ -40,6 +40,7 @@ GROUPS_PER_CLUSTER = 8  # experiments/LOG.md, "a base on the neighbour graph"
 MOST_GROUPS = 400  # merging costs their square, so with many clusters there are fewer groups in each
 SAMPLES_PER_GROUP = 4  # at the least, in the mean; the same
 RESOLUTIONS = np.geomspace(1.6, 0.2, 13)
+HIGHEST_RESOLUTION = 30.0  # where there are many clusters (experiments/LOG.md, "clusters of one image")
 NATURAL_RANGE = (0.8, 1.4)  # resolutions count that would by themselves end with about n_clusters clusters
 STABILITY_TOLERANCE = 0.005  # resolutions as stable as that are alike (experiments/LOG.md, "splinters")
 N_SMOOTHING = 3  # steps of the votes along the graph; no experiment behind it
@@ -108,12 +109,12 @@ def _communities(
         return np.eye(n_clusters, dtype=np.float32)
     groupings = group_layouts(affinity, n_clusters, runtime, masses)
     weights = [connections(weighed, groups) for groups in groupings]
-    cut = _choose(
-        [_cut(groupings, weights, n_clusters, resolution, masses) for resolution in RESOLUTIONS],
-        n_clusters,
-        masses,
-    )
-    return _consensus(cut, weighed, n_clusters, masses)
+    cuts = [_cut(groupings, weights, n_clusters, resolution, masses) for resolution in RESOLUTIONS]
+    while cuts[0].natural_number < NATURAL_RANGE[1] * n_clusters and cuts[0].resolution < HIGHEST_RESOLUTION:
+        # Else merging would stop early, with many clusters of a single group.
+        higher = cuts[0].resolution * RESOLUTIONS[0] / RESOLUTIONS[1]
+        cuts.insert(0, _cut(groupings, weights, n_clusters, higher, masses))
+    return _consensus(_choose(cuts, n_clusters, masses), weighed, n_clusters, masses)
 
 
 def _graph_of_part(

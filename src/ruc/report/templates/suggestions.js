@@ -129,7 +129,7 @@ function buildSuggestions() {
     const linked = between(one, other);
     return {
       question: [chip(one), ' and ', chip(other), ': are these one?'],
-      why: isNamed ? 'They have the same name.' : `More of their ${nouns} are among each other’s nearest than by chance: ${number(linked.length)} lie between them.`,
+      why: isNamed ? 'They have the same name.' : `More of their ${nouns} are among each other’s nearest than by chance: ${number(linked.length)} ${linked.length === 1 ? "lies" : "lie"} between them.`,
       strips: [strip(chip(one), typicalOf(members(one))), strip(chip(other), typicalOf(members(other))), strip('Between them', linked)],
       yes: 'Merge them', no: 'No, two',
       accept: () => edit({ op: 'merge', clusters: [one, other] }),

@@ -166,6 +166,7 @@ function buildSummary() {
 
   function updateSizes() {
     const rows = clusters().map((cluster) => ({ cluster, ...stats(cluster) })).sort((a, b) => b.size - a.size || a.cluster - b.cluster);
+    const empty = rows.filter((row) => !row.size).length;
     const most = Math.max(1, ...rows.map((row) => row.size));
     const face = (cluster) => {
       const best = members(cluster).filter(isPictured).reduce((a, b) => (a === null || base.rank[b] < base.rank[a] ? b : a), null);
@@ -179,7 +180,7 @@ function buildSummary() {
         row.doubtful > 0 && h('span', { class: 'bar-doubtful', style: { width: `${row.doubtful / most * 100}%` } })),
       h('span', { class: 'size-count' }, number(row.size)),
       verdictBadge(row.cluster, row))),
-    rows.length > nSizes && button(`Show all ${rows.length} clusters`, () => { nSizes = Infinity; updateSizes(); }, { class: 'link more' }));
+    rows.length > nSizes && button(`Show all ${plural(rows.length - empty, 'cluster')}${empty ? `, and ${number(empty)} empty` : ''}`, () => { nSizes = Infinity; updateSizes(); }, { class: 'link more' }));
   }
 
   function updateFlows() {
