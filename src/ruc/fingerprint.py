@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Collection
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def fingerprint(settings: Settings, source: ImageSource | None, without: Collect
     if source is not None:
         paths.extend(source.files)
     for path in paths:
-        if path.exists():
+        with suppress(OSError):  # what isn't there, or may not be looked at
             stat = path.stat()
             digest.update(os.fsencode(path) + f"\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()

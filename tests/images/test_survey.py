@@ -249,10 +249,17 @@ def test_every_file_is_accounted_for(tmp_path: Path) -> None:
 def test_a_subfolder_that_may_not_be_read_is_skipped(tmp_path: Path) -> None:
     Image.new("L", (8, 8)).save(tmp_path / "a.png")
     (tmp_path / "closed").mkdir(mode=0)
+    (tmp_path / "listed").mkdir()
+    for name in ("a.png", "a.tar", "a"):
+        (tmp_path / "listed" / name).touch()
+    (tmp_path / "listed" / "below").mkdir()
+    (tmp_path / "listed").chmod(0o400)
     source = find_images(tmp_path)
-    assert source.file_names == ("a.png", "closed")
+    assert source.file_names == ("a.png", "closed", "listed/a.png", "listed/below")
     with pytest.raises(UnreadableImageError, match="a folder that may not be read"):
         decode(tmp_path / "closed")
+    with pytest.raises(UnreadableImageError, match="permission denied"):
+        decode(tmp_path / "listed" / "a.png")
 
 
 def test_what_an_extra_is_needed_for_is_said_without_it(

@@ -163,7 +163,7 @@ def _from_folder(folder: Path) -> ImageSource:
 
     for parent, folders, files in os.walk(root, onerror=lambda error: add(Path(error.filename))):
         hidden = [name for name in (*folders, *files) if name.startswith(".")]
-        linked = [name for name in folders if name not in hidden and Path(parent, name).is_symlink()]
+        linked = [name for name in folders if name not in hidden and _is_link(Path(parent, name))]
         of_systems = [name for name in folders if name.casefold() in OF_SYSTEMS]
         left_out.update({"hidden": len(hidden), "links to folders": len(linked)})
         left_out.update(f"{name}/" for name in of_systems)
@@ -172,11 +172,11 @@ def _from_folder(folder: Path) -> ImageSource:
             path = Path(parent, name)
             if name in hidden:
                 continue
-            if path.is_symlink() and not _is_below(root, path):
+            if _is_link(path) and not _is_below(root, path):
                 left_out[LINKS_OUT] += 1
             elif _is_candidate(path):
                 add(path)
-            elif path.suffix.lower() in SUFFIXES_OF_PACKED and path.is_file():
+            elif path.suffix.lower() in SUFFIXES_OF_PACKED and os.path.isfile(path):  # noqa: PTH113
                 packed.append(path)
             else:
                 left_out[kind_by_name(path) or "without a suffix"] += 1
@@ -261,6 +261,11 @@ def counted(files: Mapping[str, int]) -> str:
     """How many there are of each kind, the most first."""
     ordered = sorted(files.items(), key=lambda pair: (-pair[1], pair[0]))
     return ", ".join(f"{count} {kind}" for kind, count in ordered)
+
+
+def _is_link(path: Path) -> bool:
+    """Whether it's a link; of what is in a folder that may be listed and not entered nothing can be told."""
+    return os.path.islink(path)  # noqa: PTH114 - `Path.is_symlink` raises then
 
 
 def _is_below(root: Path, link: Path) -> bool:
