@@ -63,7 +63,10 @@ class UnreadableFileError(InputError):
 
 def shown(value: object) -> str:
     """How a message repeats a value of any kind: in one line, and of what is long its beginning."""
-    return shortened(" ".join(repr(value).split()))
+    try:
+        return shortened(" ".join(repr(value).split()))
+    except ValueError:  # Python doesn't write integers of more than 4,300 digits
+        return f"something of type {type(value).__name__}, too long to be shown,"
 
 
 def shortened(text: str, longest: int = LONGEST) -> str:

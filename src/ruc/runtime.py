@@ -49,7 +49,7 @@ class Runtime:
         except (RuntimeError, TypeError) as error:
             raise UsageError(f"device {shown(self.device_name)} is none; {expected}: {remedy}") from error
         try:
-            torch.empty(1, device=device)
+            torch.zeros(1, device=device).item()
         except (RuntimeError, AssertionError) as error:
             raise InputError(
                 f"device {shown(self.device_name)} cannot be used here; {expected} "

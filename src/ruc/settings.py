@@ -22,6 +22,7 @@ from ruc.side_by_side import split_names
 logger = logging.getLogger(__name__)
 
 PROVENANCE = "made_with"
+LARGEST = 10**9
 DIGITS = re.compile(r"\d{1,9}")
 CLUSTERS = "expected a whole number of 2 to 999,999,999, 'auto' or a range such as 5:50"
 
@@ -154,7 +155,7 @@ class Settings(BaseModel):
 
 def cluster_number(value: object) -> int | str:
     """A number of clusters, in digits too, or "auto" or a range as they are; raises `ValueError` for anything else."""
-    if isinstance(value, Integral) and not isinstance(value, bool):
+    if isinstance(value, Integral) and not isinstance(value, bool) and value < LARGEST:
         return int(value)
     if isinstance(value, str):
         if DIGITS.fullmatch(value):

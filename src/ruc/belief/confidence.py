@@ -95,7 +95,6 @@ def held_out_probability(
     labels: NDArray[np.int64], components: NDArray[np.float32], n_clusters: int, runtime: Runtime
 ) -> NDArray[np.float32]:
     """(n_samples,) the probability of each sample's label, by logistic regression on the labels of the other folds."""
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     random = np.random.default_rng(runtime.numpy_seed("confidence/folds"))
@@ -108,8 +107,8 @@ def held_out_probability(
         if len(classes) < 2:
             continue
         with warnings.catch_warnings():
-            # A fit cut short predicts a little worse, and counts so much less.
-            warnings.simplefilter("ignore", ConvergenceWarning)
+            # A fit cut short predicts a little worse, and counts so much less; classes of few samples are meant.
+            warnings.simplefilter("ignore", UserWarning)
             model = LogisticRegression(C=PENALTY, max_iter=N_STEPS).fit(
                 components[seen] / spread, labels[seen]
             )

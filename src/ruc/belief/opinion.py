@@ -126,7 +126,6 @@ def _held_out_predictions(
     base: Clustering, features: NDArray[np.floating], runtime: Runtime, columns: NDArray[np.int64]
 ) -> NDArray[np.float32]:
     """(n_samples, m) probabilities of these clusters, by logistic regression on the labels of the other folds."""
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     random = np.random.default_rng(runtime.numpy_seed("opinion/folds"))
@@ -142,8 +141,8 @@ def _held_out_predictions(
             found[asked] = 1 / base.n_clusters
             continue
         with warnings.catch_warnings():
-            # A fit cut short predicts a little worse, and counts so much less.
-            warnings.simplefilter("ignore", ConvergenceWarning)
+            # A fit cut short predicts a little worse, and counts so much less; classes of few samples are meant.
+            warnings.simplefilter("ignore", UserWarning)
             model = LogisticRegression(C=PENALTY, max_iter=N_STEPS).fit(features[seen] / spread, labels)
         for rows in np.array_split(asked, 1 + asked.size * base.n_clusters // VOTES_AT_ONCE):
             shares = np.full((len(rows), base.n_clusters), LEAST_SHARE, np.float32)
