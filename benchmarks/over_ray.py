@@ -77,7 +77,7 @@ class WorkersMemory:
         while not self._ended.wait(0.5):
             for process in Path("/proc").glob("[0-9]*"):
                 try:
-                    if (process / "cmdline").read_bytes().startswith(b"ray::MapWorker"):
+                    if (process / "cmdline").read_bytes().startswith(b"ray::_Held"):
                         lines = (process / "status").read_text().splitlines()
                         peak = next(line for line in lines if line.startswith("VmHWM"))
                         self.largest = max(self.largest, int(peak.split()[1]) / 1024)

@@ -74,6 +74,20 @@ def test_lost_processes_and_nodes_are_done_without(ray_nodes, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_cores_that_others_hold_are_not_waited_for(ray_nodes, tmp_path):
+    import ray
+
+    shards = ShardFolder(tmp_path / "shards")
+    shards.folder.mkdir()
+    (tmp_path / "killed").touch()  # nothing is killed here
+    holder = ray.remote(num_cpus=1)(Slow).remote(shards.folder)
+    ray.get(holder.__ray_ready__.remote())
+    done = over_shards(planned(3), Slow, (shards.folder,), False)
+    assert sorted(each["number"] for each in done) == [0, 1, 2]
+    ray.kill(holder)
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_features_are_those_of_one_machine(ray_nodes, folder, tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(images, "SHARD_IMAGES", 8)
     settings = make_settings({"source": str(folder), "embedder": "lite0"})

@@ -1,1 +1,1 @@
-"""Beyond one machine: the same stages over shards, which Ray Data hands to the nodes of a cluster."""
+"""Beyond one machine: the same stages over shards, which Ray hands to the nodes of a cluster."""

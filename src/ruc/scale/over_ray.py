@@ -11,7 +11,6 @@ from ruc.errors import InputError, RucError
 FAILED: Final = "failed"
 QUIET: Final = {  # what fails is raised; and nothing is told to others
     "RAY_BACKEND_LOG_LEVEL": "fatal",
-    "RAY_DATA_LOG_LEVEL": "ERROR",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 EXTRA: Final = "pip install 'ruc[ray]'"
@@ -65,13 +64,13 @@ def over_shards(
 ) -> Iterator[dict[str, Any]]:
     """What workers return of each shard, in the order in which they are done.
 
-    A worker takes one core, or one GPU; there are as many as the cluster has. What a lost node or a killed process
-    had begun is done again elsewhere.
+    A worker takes one core, or one GPU, until no shard is left for it; there are as many as the cluster has. What a
+    lost node or a killed process had begun is done again elsewhere.
 
     Parameters
     ----------
     shards
-        What each is given; it has to be what Arrow can hold.
+        What each is given.
     worker, arguments
         Its class, and what it is made with on each node.
     on_gpu
@@ -83,25 +82,27 @@ def over_shards(
         What a worker says can't be done.
     """
     import ray
-    from ray.data import ActorPoolStrategy, DataContext, from_items
 
-    context = DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
     needed = {"num_gpus": 1} if on_gpu else {"num_cpus": 1}
     n_most = int(ray.cluster_resources().get("GPU" if on_gpu else "CPU", 1))
-    done = from_items([dict(shard) for shard in shards], override_num_blocks=len(shards)).map_batches(
-        _OneByOne,
-        fn_constructor_args=(worker, arguments),
-        batch_size=1,
-        batch_format="pyarrow",
-        compute=ActorPoolStrategy(min_size=1, max_size=max(1, min(n_most, len(shards)))),
-        **needed,
-    )
-    for row in done.iter_rows():
-        if FAILED in row:
-            raise InputError(row[FAILED])
-        yield row
+    held = ray.remote(max_restarts=-1, max_task_retries=-1, **needed)(_Held)
+    shared = ray.put(arguments)
+    actors = [held.remote(worker, shared) for _ in range(max(1, min(n_most, len(shards))))]
+    busy = {actor.is_made.remote(): actor for actor in actors}  # a shard waits for none that isn't there yet
+    del actors
+    left, n_missing = iter(shards), len(shards)
+    while n_missing:
+        (answer,), _ = ray.wait(list(busy))
+        actor, done = busy.pop(answer), ray.get(answer)
+        if (shard := next(left, None)) is not None:
+            busy[actor.do.remote(shard)] = actor
+        del actor  # one that has nothing to do ends, and leaves its core to one that was lost
+        if done is None:
+            continue
+        if FAILED in done:
+            raise InputError(done[FAILED])
+        n_missing -= 1
+        yield done
 
 
 def device_for(asked: str) -> str:
@@ -111,15 +112,17 @@ def device_for(asked: str) -> str:
     return "cuda" if asked in ("auto", "cuda") and ray.cluster_resources().get("GPU", 0) >= 1 else "cpu"
 
 
-class _OneByOne:
-    """Gives a worker the one row of each batch."""
+class _Held:
+    """A worker in a process of its own."""
 
     def __init__(self, worker: type[Worker], arguments: tuple[Any, ...]) -> None:
         self._worker = worker(*arguments)
 
-    def __call__(self, batch: Any) -> dict[str, list[Any]]:
+    def is_made(self) -> None:
+        """Return, which it does once that is so."""
+
+    def do(self, shard: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            done = self._worker(batch.to_pylist()[0])
+            return self._worker(shard)
         except RucError as error:  # for the user, who doesn't see a worker's traceback
-            return {FAILED: [str(error)]}
-        return {name: [value] for name, value in done.items()}
+            return {FAILED: str(error)}
