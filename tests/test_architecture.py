@@ -18,7 +18,8 @@ MODULES = {
 # What each part may import of the others. A part that isn't named here joins them (the pipeline, the estimators,
 # …) and may import anything but the command line.
 FOUNDATION = {
-    "declared", "errors", "mapped", "plain_file", "readers", "runtime", "progress", "side_by_side", "torchrun",
+    "declared", "errors", "mapped", "plain_file", "principal", "readers", "runtime", "progress", "side_by_side",
+    "torchrun",
 }  # fmt: skip
 MAY_IMPORT = {
     "errors": set(),
@@ -28,6 +29,7 @@ MAY_IMPORT = {
     "readers": {"errors", "mapped", "plain_file"},
     "runtime": {"errors"},
     "mapped": set(),
+    "principal": set(),
     "progress": set(),
     "side_by_side": {"errors"},
     "tables": FOUNDATION,

@@ -6,7 +6,9 @@ checkpoints of the stages that were finished.
 
 import logging
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -93,10 +95,11 @@ class Stages:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A run, and the model that predicts as it did."""
+    """A run, the model that predicts as it did, and neighbours in its features where they were found."""
 
     run: Run
     model: Mapping[str, State]
+    neighbors: Neighbors | None = None
 
 
 def run_to_folder(settings: Settings, overwrite: bool, verbose: bool, cache: Cache | None = None) -> Run:
@@ -126,7 +129,8 @@ def run_to_folder(settings: Settings, overwrite: bool, verbose: bool, cache: Cac
     with checkpoints(folder, stage_fingerprints(settings, source)) as kept:
         outcome = run_pipeline(Job(settings, runtime, source, kept, cache))
         run = replace(outcome.run, notes={**outcome.run.notes, "inputs": inputs})
-        write_run(folder, run, outcome.model, write_report(report_data(run)))
+        report = write_report(report_data(run), near=outcome.neighbors)
+        write_run(folder, run, outcome.model, report)
     return run
 
 
@@ -143,7 +147,9 @@ def run_pipeline(job: Job) -> Outcome:
     check_enough(len(embedded.features), settings)
     check_different(embedded.features)
     given = given_base(settings, embedded)
-    neighbors = find_neighbors(embedded.features, settings.refine, runtime, embedded.parts)
+    with ThreadPoolExecutor(1) as beside:  # scikit-learn takes a second to import, which needs no products
+        beside.submit(import_module, "sklearn.cluster")
+        neighbors = find_neighbors(embedded.features, settings.refine, runtime, embedded.parts)
     base = given or initial_clustering(settings, embedded, neighbors, runtime, job.kept)
     space = choose_space(job, embedded, base, neighbors)
     stages = Stages(embedded, neighbors, base, space, retrain(job, space, base, neighbors))
@@ -319,7 +325,7 @@ def as_run(job: Job, stages: Stages, hashes: list[str] | None = None) -> Outcome
         model["embedder"] = embedded.embedder.state()
     if base.network is not None:  # what an evaluation attacks
         model["base"] = base.network.state()
-    return Outcome(run, model)
+    return Outcome(run, model, stages.neighbors)
 
 
 def _stable_levels(stages: Stages, seed: int) -> list[int]:

@@ -20,7 +20,7 @@ from ruc.belief.predictor import Predictor
 from ruc.labels.clustering import UNKNOWN, Clustering
 from ruc.neighbors.search import Neighbors, affordable_neighbors, nearest_neighbors
 from ruc.networks import State
-from ruc.refine.narrow import narrow, widen
+from ruc.refine.narrow import narrow, principal_of, widen
 from ruc.refine.processes import refine_together
 from ruc.refine.select import CleanSelection, select_clean
 from ruc.refine.settings import RefineSettings
@@ -109,15 +109,16 @@ def repair(
     parts = (
         [] if neighbors is None else [part.features for part in neighbors.parts if part.features is not None]
     )
-    evidence = gather_evidence(base, neighbors, settings, runtime, features, parts)
+    principal = principal_of(space)
+    evidence = gather_evidence(base, neighbors, settings, runtime, features, parts, principal)
     start = choose_start(base, neighbors, evidence, settings)
-    narrowed = narrow(space)
+    narrowed = narrow(space, principal)
     trained = refine_together(narrowed, start, settings, runtime, on_epoch, resume)
     pair = widen(narrowed, trained.pair)
     word = last_word(space, pair, base, evidence, features, settings, runtime)
     sure = None
     if base.made_of != "elsewhere" and features is not None and neighbors is not None:
-        sure = find_confidence(word.labels, base, features, neighbors, pair.n_clusters, runtime)
+        sure = find_confidence(word.labels, base, features, neighbors, pair.n_clusters, runtime, principal)
         word = as_sure_as(word, sure.confidence)
     return Repaired(
         labels=word.labels,

@@ -50,6 +50,7 @@ def test_pieces_of_a_cloud_are_not_believed_and_clear_clusters_are() -> None:
     assert sure.confidence.mean() > 0.9
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_of_a_sample_that_is_alone_the_others_say_nothing() -> None:
     rows = np.random.default_rng(0).standard_normal((30, 4)).astype(np.float32)
     np.testing.assert_allclose(held_out_probability(np.arange(30), rows, 30, CPU), 1e-3)

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 
 from ruc.belief.stability import _staying, find_stability, principal_components
+from ruc.principal import Principal
 from ruc.runtime import Runtime
 
 CPU = Runtime("cpu", seed=0)
@@ -44,6 +46,7 @@ def test_a_cluster_of_two_kinds_is_less_stable_than_the_others() -> None:
     assert stays[labels == 4].mean() < stays[labels < 4].mean() - 0.1
 
 
+@pytest.mark.filterwarnings("ignore:Number of distinct clusters")
 @pytest.mark.parametrize(("n_samples", "n_features"), [(3, 8), (4, 1), (90, 2)])
 def test_few_samples_and_few_features_and_copies(n_samples: int, n_features: int) -> None:
     features = np.random.default_rng(0).standard_normal((n_samples, n_features)).astype(np.float32)
@@ -59,6 +62,16 @@ def test_components_keep_what_differs() -> None:
     distances = np.square(features[:20, None] - features[None, :20]).sum(axis=2)
     found = np.square(components[:20, None] - components[None, :20]).sum(axis=2)
     np.testing.assert_allclose(found, distances, rtol=1e-3, atol=1e-3)
+
+
+def test_components_that_were_found_for_others_are_the_same() -> None:
+    features, _ = blobs(noise=0.5, n_features=200)
+    alone = principal_components(features, CPU)
+    shared = principal_components(features, CPU, Principal(torch.from_numpy(features)))
+    assert shared.shape == alone.shape == (600, 128)
+    np.testing.assert_allclose(np.abs(shared[:, :5]), np.abs(alone[:, :5]), atol=2e-3)
+    flat = np.repeat(features[:1], 50, axis=0)
+    assert principal_components(flat, CPU, Principal(torch.from_numpy(flat))).shape == (50, 1)
 
 
 def test_the_seed_decides() -> None:

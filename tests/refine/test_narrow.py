@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from ruc.neighbors.search import Neighbors
+from ruc.principal import leading_directions
 from ruc.refine.narrow import (
     MOST_DIRECTIONS,
     MOST_SAMPLES,
     WORTH_IT,
     NarrowSpace,
-    leading_directions,
     narrow,
     widen,
 )

@@ -19,7 +19,9 @@ from sklearn.decomposition import PCA
 from ruc.edits import Merge, Move, apply_edits
 from ruc.errors import UnreadableImageError
 from ruc.images.source import find_images
+from ruc.neighbors.search import nearest_neighbors
 from ruc.report import positions as module
+from ruc.report import report as report_module
 from ruc.report.data import report_data
 from ruc.report.found import find, typicality
 from ruc.report.payload import as_script_json, packed, payload
@@ -27,6 +29,7 @@ from ruc.report.positions import map_positions, principal_components
 from ruc.report.report import write_report
 from ruc.report.thumbnails import choose_shown, encode, make_thumbnails
 from ruc.run_folder import Run
+from ruc.runtime import Runtime
 
 
 def unpacked(text: str, dtype: str) -> list[int]:
@@ -356,3 +359,14 @@ def test_metrics_with_holes(run: Run) -> None:
     )
     assert '"value":null' in data
     assert "NaN" not in data
+
+
+def test_neighbours_that_were_found_already_make_the_same_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    features = np.random.default_rng(0).normal(size=(80, 6)).astype(np.float32)
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    data = make_data(80, features=features, open_thumbnail=None)
+    found = nearest_neighbors(features, 40, Runtime("cpu"))
+    monkeypatch.setattr(report_module, "nearest_neighbors", lambda *given: pytest.fail("searched again"))
+    again = write_report(data, near=found)
+    monkeypatch.undo()
+    assert again == write_report(data)

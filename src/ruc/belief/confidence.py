@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ruc.belief.stability import find_stability, principal_components
 from ruc.labels.clustering import Clustering
 from ruc.neighbors.search import Neighbors
+from ruc.principal import Principal
 from ruc.runtime import Runtime
 
 LEAST: Final = 1e-3  # an agreement; so that one that is missing doesn't make all others the same
@@ -51,6 +52,7 @@ def find_confidence(
     neighbors: Neighbors,
     n_clusters: int,
     runtime: Runtime,
+    principal: Principal | None = None,
 ) -> Confidence:
     """How sure one can be of each sample's cluster, by what can be asked without labels.
 
@@ -67,14 +69,20 @@ def find_confidence(
         (n_samples, n_features) that it was made from.
     neighbors
         The nearest neighbours in these; 50 are asked, or half the mean cluster size.
+    principal
+        Of the features, where it was found already.
     """
-    components = principal_components(features, runtime)
-    stability = find_stability(labels, components, n_clusters, runtime)
+    components = principal_components(features, runtime, principal)
+    asked = (find_stability, held_out_probability) if n_clusters <= MOST_JUDGED else (find_stability,)
+    with warnings.catch_warnings(), runtime.side_by_side(len(asked)) as run:
+        # A fit cut short predicts a little worse, and counts so much less; classes of few samples are meant; of copies
+        # fewer centres are found.
+        warnings.simplefilter("ignore", UserWarning)
+        stability, *held_out = run(lambda ask: ask(labels, components, n_clusters, runtime), asked)
     agreements = [neighbor_share(labels, neighbors, n_clusters)]
     if base.probabilities is not None:
         agreements.append(np.take_along_axis(base.probabilities, labels[:, None], axis=1)[:, 0])
-    if n_clusters <= MOST_JUDGED:
-        agreements.append(held_out_probability(labels, components, n_clusters, runtime))
+    agreements += held_out
     logs = [np.log(np.maximum(agreement.astype(np.float64), LEAST)) for agreement in agreements]
     # Stability is of pairs, and a pair stays together where both of it stay: the root is a single sample's.
     confidence = np.exp(np.mean(logs, axis=0)) * np.sqrt(stability.mean())
@@ -106,12 +114,7 @@ def held_out_probability(
         classes = np.unique(labels[seen])
         if len(classes) < 2:
             continue
-        with warnings.catch_warnings():
-            # A fit cut short predicts a little worse, and counts so much less; classes of few samples are meant.
-            warnings.simplefilter("ignore", UserWarning)
-            model = LogisticRegression(C=PENALTY, max_iter=N_STEPS).fit(
-                components[seen] / spread, labels[seen]
-            )
+        model = LogisticRegression(C=PENALTY, max_iter=N_STEPS).fit(components[seen] / spread, labels[seen])
         asked = np.flatnonzero(fold_of == fold)
         said = model.predict_proba(components[asked] / spread)
         place = np.searchsorted(classes, labels[asked])

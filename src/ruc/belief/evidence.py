@@ -23,6 +23,7 @@ from ruc.belief.opinion import weigh_opinions
 from ruc.labels.clustering import UNKNOWN, Clustering
 from ruc.neighbors.propagation import all_clusters, find_candidates, is_large, possible_clusters, propagate
 from ruc.neighbors.search import Neighbors
+from ruc.principal import Principal
 from ruc.refine.settings import RefineSettings
 from ruc.runtime import Runtime
 
@@ -132,6 +133,7 @@ def gather_evidence(
     runtime: Runtime,
     features: NDArray[np.floating] | None = None,
     parts: Sequence[NDArray[np.floating]] = (),
+    principal: Principal | None = None,
 ) -> Evidence | None:
     """What the features add to the labels: weighed where these know more than the features, else seen by other eyes.
 
@@ -141,6 +143,8 @@ def gather_evidence(
     there are several embeddings (`parts`, each with its own neighbours), and is else smoothed over that graph, as is
     what is too large. None where the settings ask for the labels as they are, or where
     there are no neighbours.
+
+    `principal`: of `features`, where others ask for it too.
     """
     if neighbors is None or len(np.unique(base.labels[base.labels != UNKNOWN])) < 2:
         return None
@@ -151,7 +155,7 @@ def gather_evidence(
         if base.made_of == "elsewhere" or evidence.explained < WELL_EXPLAINED:
             return evidence
     if settings.different_eyes and features is not None and can_open_eyes(base, len(parts)):
-        eyes = open_eyes(parts or [features], neighbors.parts or [neighbors], runtime)
+        eyes = open_eyes(parts or [features], neighbors.parts or [neighbors], runtime, principal)
         eyes = eyes_that_see(base, eyes, runtime)
         if base.made_of == "features" or len({eye.embedding for eye in eyes}) > 1:
             return Evidence.of_all(cotrain(base, eyes, runtime), settled=True)

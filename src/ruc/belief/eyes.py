@@ -22,6 +22,7 @@ from ruc.neighbors.communities import agreement
 from ruc.neighbors.eigenvectors import spectral_embedding
 from ruc.neighbors.graphs import neighbor_graph
 from ruc.neighbors.search import Neighbors, nearest_neighbors
+from ruc.principal import Principal
 from ruc.runtime import Runtime
 
 MOST_SAMPLES = 100_000  # what the heads see of more takes gigabytes
@@ -95,7 +96,10 @@ def can_open_eyes(base: Clustering, n_embeddings: int) -> bool:
 
 
 def open_eyes(
-    embeddings: Sequence[NDArray[np.float32]], neighbors: Sequence[Neighbors], runtime: Runtime
+    embeddings: Sequence[NDArray[np.float32]],
+    neighbors: Sequence[Neighbors],
+    runtime: Runtime,
+    principal: Principal | None = None,
 ) -> list[Eye]:
     """Two eyes for each embedding: its principal components, and the eigenvectors of its neighbour graph.
 
@@ -107,10 +111,12 @@ def open_eyes(
         Of every sample in each embedding, at least 15 where there are so many samples.
     runtime
         The seed, and where to compute.
+    principal
+        Of a single embedding, where others ask for it too.
     """
     eyes = []
     for number, (features, nearest) in enumerate(zip(embeddings, neighbors, strict=True)):
-        eyes.append(_eye(_principal(features, runtime), nearest.indices, number, runtime))
+        eyes.append(_eye(_principal(features, runtime, principal), nearest.indices, number, runtime))
         vectors = _eigenvectors(features, nearest, runtime)
         among = _nearest_along(vectors, nearest, runtime)
         eyes.append(_eye(vectors - vectors.mean(axis=0), among, number, runtime))
@@ -299,11 +305,15 @@ def _eye(inputs: NDArray[np.float32], nearest: NDArray[np.int64], embedding: int
     return Eye(torch.from_numpy(inputs).to(runtime.device), voters.to(runtime.device), embedding)
 
 
-def _principal(features: NDArray[np.float32], runtime: Runtime) -> NDArray[np.float32]:
+def _principal(
+    features: NDArray[np.float32], runtime: Runtime, principal: Principal | None = None
+) -> NDArray[np.float32]:
     """The leading principal components, which hold what a linear head can use."""
     n_components = min(N_COMPONENTS, *features.shape)
     if n_components == features.shape[1]:
         return np.asarray(features - features.mean(axis=0), np.float32)
+    if principal is not None:
+        return np.asarray(principal.components(n_components).cpu().numpy())
     from sklearn.decomposition import PCA  # slow to import: not before the first progress bar
 
     if len(features) > MANY:

@@ -4,13 +4,13 @@ k-means clusters halves of the samples, and each half of the features; all sampl
 merely cuts a cloud into pieces is cut elsewhere each time; groups that are there come back.
 """
 
-import warnings
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ruc.mapped import row_blocks
+from ruc.principal import Principal
 from ruc.runtime import Runtime
 
 N_OF_SAMPLES: Final = 4  # clusterings of random halves of the samples
@@ -65,8 +65,16 @@ def clusterings_again(
     return made
 
 
-def principal_components(features: NDArray[np.floating], runtime: Runtime) -> NDArray[np.float32]:
-    """(n_samples, at most 128) float32: the directions in which samples differ, found on 5,000 of them at most."""
+def principal_components(
+    features: NDArray[np.floating], runtime: Runtime, principal: Principal | None = None
+) -> NDArray[np.float32]:
+    """(n_samples, at most 128) float32: the directions in which samples differ.
+
+    `principal`: where these were found already; else they are found on 5,000 samples at most.
+    """
+    if principal is not None:
+        seen = principal.components(MOST_COMPONENTS)
+        return np.asarray(seen[:, : _n_kept(seen.var(dim=0).cpu().numpy())].cpu().numpy())
     from sklearn.decomposition import PCA  # slow to import: not before the first progress bar
 
     seed = runtime.numpy_seed("stability/components")
@@ -75,7 +83,7 @@ def principal_components(features: NDArray[np.floating], runtime: Runtime) -> ND
     if (some == some[0]).all():
         return np.zeros((len(features), 1), np.float32)
     model = PCA(min(MOST_COMPONENTS, *some.shape), random_state=seed).fit(some)
-    kept = max(1, int((model.explained_variance_ > 1e-6 * model.explained_variance_[0]).sum()))
+    kept = _n_kept(model.explained_variance_)
     directions, mean = model.components_[:kept].T.astype(np.float32), model.mean_.astype(np.float32)
     parts = [
         (np.asarray(features[part], np.float32) - mean) @ directions for part in row_blocks(features, ROWS)
@@ -83,21 +91,23 @@ def principal_components(features: NDArray[np.floating], runtime: Runtime) -> ND
     return np.concatenate(parts)
 
 
+def _n_kept(variances: NDArray[np.floating]) -> int:
+    """How many components vary at all, of those with these variances, the largest first."""
+    return max(1, int((variances > 1e-6 * variances[0]).sum()))
+
+
 def _clustered(
     components: NDArray[np.float32], rows: NDArray[np.int64], n_clusters: int, random: np.random.Generator
 ) -> NDArray[np.int64]:
     """k-means of some rows; all join the nearest centre."""
     from sklearn.cluster import KMeans
-    from sklearn.exceptions import ConvergenceWarning
 
     some = components[np.sort(rows)]
     n_restarts = int(np.clip(MOST_WITH_RESTARTS // (len(some) * n_clusters), 1, MOST_RESTARTS))
     model = KMeans(
         min(n_clusters, len(some)), n_init=n_restarts, random_state=int(random.integers(2**31)), max_iter=100
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # of copies fewer centres are found: so be it
-        model.fit(some)
+    model.fit(some)
     return np.concatenate(
         [
             model.predict(components[start : start + ROWS]).astype(np.int64)

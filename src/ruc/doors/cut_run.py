@@ -55,7 +55,8 @@ def cut_to_folder(
     if FENCES in run.notes:
         notes[FENCES] = run.notes[FENCES]
     made = replace(made, notes=notes)
-    write_run(output, made, outcome.model, write_report(report_data(made)))
+    report = write_report(report_data(made), near=outcome.neighbors)
+    write_run(output, made, outcome.model, report)
     return made
 
 
@@ -85,7 +86,8 @@ def cut(run: Run, model: Mapping[str, State], settings: Settings, runtime: Runti
         settings={**made.run.settings, **_carried(run)},
         marks={**marks, **made.run.marks, **{name: marks[name] for name in ("copy_of",) if name in marks}},
     )
-    return Outcome(apply_edits(new, level.edits), {**_without_base(model), "pair": _reading_as(made, model)})
+    model = {**_without_base(model), "pair": _reading_as(made, model)}
+    return Outcome(apply_edits(new, level.edits), model, neighbors)
 
 
 def _settings(run: Run, n_clusters: int, output: Path, device: str) -> Settings:

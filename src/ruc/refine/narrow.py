@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ruc.principal import Principal, leading_directions
 from ruc.refine.networks import Head
 from ruc.refine.spaces import FeatureSpace, Space
 from ruc.refine.trained import Pair
@@ -94,37 +95,36 @@ class NarrowSpace:
         return self.directions[0], self.directions[-1]
 
 
-def narrow(space: Space) -> Space:
-    """The space in which heads learn: a narrow one where they read many features, else the space itself."""
-    if not isinstance(space, FeatureSpace) or space.n_samples > MOST_SAMPLES:
+def principal_of(space: Space) -> Principal | None:
+    """Where the features differ most that both heads read; None where that is more or less than `narrow` looks for."""
+    blocks = _worth_narrowing(space)
+    return Principal(blocks[0]) if len(blocks) == 1 else None
+
+
+def narrow(space: Space, principal: Principal | None = None) -> Space:
+    """The space in which heads learn: a narrow one where they read many features, else the space itself.
+
+    `principal`: from `principal_of`, which others may have asked already.
+    """
+    blocks = _worth_narrowing(space)
+    if not blocks or not isinstance(space, FeatureSpace):
         return space
-    blocks = space.blocks(space.features)
-    if min(block.shape[1] for block in blocks) < WORTH_IT * MOST_DIRECTIONS:
-        return space
+    if principal is not None:
+        return NarrowSpace(space, [principal.directions[:, :MOST_DIRECTIONS]])
     return NarrowSpace(space, [leading_directions(block, MOST_DIRECTIONS) for block in blocks])
+
+
+def _worth_narrowing(space: Space) -> tuple[Tensor, ...]:
+    """The features that each head reads, or none."""
+    if not isinstance(space, FeatureSpace) or space.n_samples > MOST_SAMPLES:
+        return ()
+    blocks = space.blocks(space.features)
+    return blocks if min(block.shape[1] for block in blocks) >= WORTH_IT * MOST_DIRECTIONS else ()
 
 
 def widen(space: Space, pair: Pair) -> Pair:
     """The pair that learned in such a space, as it reads the samples' plain views."""
     return space.widened(pair) if isinstance(space, NarrowSpace) else pair
-
-
-def leading_directions(features: Tensor, n_directions: int) -> Tensor:
-    """Orthonormal columns, the directions of largest variance, the largest first.
-
-    (n_features, n_directions), or as many columns as there are samples where these are fewer.
-    """
-    spread = features - features.mean(dim=0)
-    if len(spread) >= spread.shape[1]:
-        return _leading_eigenvectors(spread.T @ spread, n_directions)
-    across = _leading_eigenvectors(spread @ spread.T, n_directions)
-    directions: Tensor = torch.linalg.qr(spread.T @ across).Q
-    return directions
-
-
-def _leading_eigenvectors(matrix: Tensor, n_vectors: int) -> Tensor:
-    vectors: Tensor = torch.linalg.eigh(matrix).eigenvectors
-    return vectors[:, -n_vectors:].flip(1).contiguous()
 
 
 def _first_layer(head: nn.Module) -> Tensor:

@@ -32,6 +32,7 @@ def write_report(
     n_thumbnails: int = MOST_SHOWN,
     seed: int = 0,
     live_token: str | None = None,
+    near: Neighbors | None = None,
 ) -> str:
     """Write the report as the text of one HTML file.
 
@@ -47,8 +48,10 @@ def write_report(
         Of the 2-D map, which is computed where `data.positions` is absent.
     live_token
         Where a server is to be told of the edits, as `ruc.doors.live` does: what the page shows it.
+    near
+        Nearest neighbours in `data.features`, where they were found already.
     """
-    near = _neighbors(data, seed)
+    near = _neighbors(data, seed, near)
     with Runtime("cpu", seed).side_by_side(2) as run:
         data, found = run(lambda work: work(data, seed, near), (_placed, find))
     images: tuple[str, ...] = ()
@@ -85,11 +88,13 @@ def write_report(
     )
 
 
-def _neighbors(data: ReportData, seed: int) -> Neighbors | None:
+def _neighbors(data: ReportData, seed: int, near: Neighbors | None) -> Neighbors | None:
     """Neighbours for both the map and what is found, as long as both look at all features of all samples."""
     if data.features is None or not 2 <= len(data.features) <= min(MOST_IN_FULL, MOST_FOR_GRAPH):
         return None
     wanted = min(max(N_NEIGHBORS, N_NEAREST), len(data.features) - 1)
+    if near is not None and near.indices.shape[1] >= wanted:
+        return Neighbors(near.indices[:, :wanted], near.similarities[:, :wanted])
     return nearest_neighbors(data.features, wanted, Runtime("cpu", seed))
 
 
