@@ -16,6 +16,7 @@ def ray_nodes() -> Iterator[Any]:
     pytest.importorskip("ray", reason="Ray isn't installed: pip install 'ruc[ray]'")
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
         warnings.simplefilter("ignore")  # Ray's own
+        patch.setenv("RAY_worker_niceness", "0")  # beside other tests it would hardly get a turn
         patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), *sys.path]))
         import ray
         from ray.cluster_utils import Cluster
