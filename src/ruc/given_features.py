@@ -219,12 +219,13 @@ def names_beside(path: Path, n_rows: int, images: Sequence[str] | None = None) -
     columns = table.columns
     if images is None:
         heading = heading_of_names(columns)
+        cells: Sequence[str] = columns[heading] if heading is not None else ()
     else:
         column = column_of_names(str(beside), columns, images)
-        heading = None if column is None else column.heading
+        heading, cells = (None, ()) if column is None else (column.heading, column.cells)
     if heading is None:
         return None
-    names = tuple(name.strip() for name in columns[heading])
+    names = tuple(name.strip() for name in cells)
     if len(names) != n_rows:
         raise InputError(
             f"{beside}: names {len(names)} rows, and {path} has {n_rows}; expected a name a row: make both anew, or "

@@ -74,7 +74,9 @@ def test_row_order_needs_a_row_for_each_sample() -> None:
 
 def test_rows_without_names_are_said_to_go_by_place(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    in_order_of(table("01"), ["0", "1"])
+    in_order_of(table("0123"), ["0", "1", "2", "3"])
     assert not caplog.messages
-    in_order_of(table("01"), ["a.png", "b.png"])
-    assert caplog.messages == ["t: no names; the first row is taken for 'a.png', and so on in order"]
+    in_order_of(table("0123"), ["1.png", "10.png", "11.png", "2.png"])
+    assert caplog.messages == [
+        "t: no names; its rows are taken for '1.png', '10.png', '11.png' and so on, in this order"
+    ]

@@ -63,6 +63,15 @@ def test_names_count_however_they_are_written(names) -> None:
         assert images_of({"image": names}, inside) == [f"images/{name}" for name in SHUFFLED]
 
 
+def test_whole_numbers_that_pandas_made_floats_name_images() -> None:
+    images = ("1.png", "10.png", "2.png")
+    assert images_of({"id": ["2.0", "10.0", ""]}, images) == ["2.png", "10.png", None]
+    assert images_of({"id": ["2.0", "1.0"]}, ("1.0.png", "2.0.png")) == ["2.0.png", "1.0.png"]
+    with pytest.raises(InputError, match="'id' has names"):
+        images_of({"id": ["2.0", "0.0", "1.0"]})
+    assert images_of({"score": ["2.5", "0.0", "1.0"]}) is None
+
+
 def test_another_suffix_or_two_possible_images_are_no_match() -> None:
     assert match_names(["000.jpg"], IMAGES) == {}
     assert match_names(["000"], ("000.jpg", "000.png")) == {}

@@ -17,7 +17,7 @@ from ruc.errors import InputError
 from ruc.readers import load_feather, load_parquet
 from ruc.tables.kinds import kind_of
 from ruc.tables.names import column_of_names, heading_of_names
-from ruc.tables.table import columns_of_arrow
+from ruc.tables.table import cell_text, columns_of_arrow
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -181,7 +181,7 @@ def _names(path: Path, table: "pa.Table", images: Sequence[str] | None) -> list[
     if heading is None and plain.get(PANDAS_INDEX) in (pa.string(), pa.large_string()):
         heading = PANDAS_INDEX
     if heading is not None:
-        return [str(name) for name in table.column(heading).to_pylist()]
+        return [cell_text(name) for name in table.column(heading).to_pylist()]
     found = None if images is None else column_of_names(str(path), columns_of_arrow(table)[0], images)
     if found is None:
         return None

@@ -27,6 +27,7 @@ HEADINGS: Final = (
 ROW_NUMBERS: Final = frozenset(("", "index", "unnamed:_0", "__index_level_0__", "row", "rownames", "row_id"))
 """What programs call the column in which they count the rows."""
 INTEGER: Final = re.compile(r"0|[1-9][0-9]*")
+WHOLE_FLOAT: Final = re.compile(r"([0-9]+)\.0+")
 NUMBER_OR_TIME: Final = re.compile(r"[-+−]?[0-9.,:eE+\-/ TZ%]+|nan|inf|true|false", re.IGNORECASE)
 IMAGE_SUFFIX: Final = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}")
 AMONG_MANY: Final = 0.5  # so many of its values, or of the images, make a column the one of the names
@@ -173,7 +174,11 @@ def column_of_names(
         A column that has names, but not of these images, so that rows mustn't be taken by their place; or two columns
         that name different images.
     """
-    filled = {heading: cells for heading, cells in columns.items() if any(cell.strip() for cell in cells)}
+    filled = {
+        heading: _as_whole(cells, images)
+        for heading, cells in columns.items()
+        if any(cell.strip() for cell in cells)
+    }
     candidates: dict[str, Names] = {}
     unclear: list[str] = []
     for heading, cells in filled.items():
@@ -205,6 +210,14 @@ def column_of_names(
     return None
 
 
+def _as_whole(cells: Sequence[str], images: Sequence[str]) -> Sequence[str]:
+    """1.0, 2.0, … as 1, 2, …, unless images are called 1.0: where one was missing pandas makes floats of numbers."""
+    whole = [WHOLE_FLOAT.fullmatch(cell.strip()) for cell in cells]
+    if not all(found or not cell.strip() for found, cell in zip(whole, cells, strict=True)):
+        return cells
+    return cells if match_names(cells, images) else [found[1] if found else "" for found in whole]
+
+
 def _are_names(cells: Sequence[str], found: Mapping[str, str], images: Sequence[str]) -> bool:
     n_filled = sum(bool(cell.strip()) for cell in cells)
     n_distinct = len({cell for cell in cells if cell.strip()})
@@ -223,9 +236,13 @@ def _counted_from(cells: Sequence[str], in_order: bool) -> int | None:
 
 
 def say_by_place(source: str, images: Sequence[str]) -> None:
-    """Log that rows without names are taken for those of the images in their order, where these have names."""
+    """Log that rows without names are taken for those of the images in their order, where these have names.
+
+    Some are named: whether 10.png comes before 2.png isn't the same to all who make such files.
+    """
     if not are_row_numbers(images):
-        logger.info("%s: no names; the first row is taken for %r, and so on in order", source, images[0])
+        first = ", ".join(map(repr, images[:3]))
+        logger.info("%s: no names; its rows are taken for %s and so on, in this order", source, first)
 
 
 def are_row_numbers(images: Sequence[str]) -> bool:
