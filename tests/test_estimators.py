@@ -276,6 +276,36 @@ def test_errors_name_what_was_given(blobs, model):
         model.set_params(base="nothing").fit(X)
 
 
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda X: {"a": X, "b": X}, r"X is of type dict; expected an array .* list\(X.values\(\)\)$"),
+        (lambda X: iter(X), r"X is of type iterator; expected an array .* list\(X\)$"),
+        (lambda X: [X, None], "X is a list of which item 1 is None, and another is a matrix"),
+        (lambda X: X + 1j, "^Complex data not supported .{,400}$"),
+        (lambda X: X.ravel(), "^Expected 2D array, got 1D array instead: .{,400} Reshape your data .{,300}$"),
+        (lambda X: [X, X[1:]], "X holds arrays of 150, 149 rows"),
+    ],
+    ids=["dict", "iterator", "None", "complex", "flat", "rows"],
+)
+def test_what_is_no_matrix_is_said_in_a_line(blobs, model, made, message):
+    with pytest.raises(InputError, match=message):
+        model.fit(made(blobs[0]))
+
+
+def test_new_samples_are_of_the_kind_fitted_to(blobs, model):
+    X, _ = blobs
+    model.fit([X, X])
+    for wrong, message in (
+        ([X, X[1:]], "X holds arrays of 150, 149 rows"),
+        ([X, X[:, 1:]], r"X holds arrays of \[8, 7\] features; expected \[8, 8\], as fitted to"),
+        (X, "expected a list of 2 arrays"),
+        ({"a": X, "b": X}, "X is of type dict"),
+    ):
+        with pytest.raises(InputError, match=message):
+            model.predict(wrong)
+
+
 @pytest.mark.parametrize("base", ["given", *METHODS])
 @pytest.mark.filterwarnings("ignore::ruc.errors.ClusterWarning")
 def test_of_few_samples_and_copies_what_cannot_be_clustered_is_said(base, model):

@@ -76,6 +76,15 @@ def test_no_magnitude_is_too_small_or_too_large(factor: float) -> None:
     np.testing.assert_allclose(fit_scaling(factor * rows)(factor * rows), features, atol=1e-6)
 
 
+def test_rows_far_beyond_those_fitted_to_keep_their_direction() -> None:
+    scaling = fit_scaling(np.random.default_rng(1).standard_normal((40, 3)))
+    row = np.array([[1.0, -2.0, 3.0]])
+    for factor in (1e200, 5e307):
+        np.testing.assert_allclose(scaling(factor * row), scaling(1e9 * row), atol=1e-6)
+    tiny = fit_scaling(1e-300 * np.random.default_rng(1).standard_normal((40, 3)))
+    np.testing.assert_allclose(np.linalg.norm(tiny(1e300 * row)), 1, rtol=1e-6)
+
+
 def test_an_outlier_leaves_the_others_as_they_are() -> None:
     rows = np.random.default_rng(3).standard_normal((200, 6))
     plain = fit_scaling(rows)(rows)

@@ -213,6 +213,13 @@ def test_errors_name_file_row_and_remedy(tmp_path: Path, text: str, message: str
     assert "\n" not in str(caught.value)
 
 
+def test_numbers_that_are_none_of_labels_or_probabilities() -> None:
+    with pytest.raises(InputError, match="labels, row 1: a label is a number of thousands of digits"):
+        given([0, 10**5000], 2)
+    with pytest.raises(InputError, match=r"shape \(2, 2\) and type complex128; expected real numbers"):
+        given([0, 1], 2, np.eye(2) + 0j)
+
+
 def test_wrong_lengths() -> None:
     with pytest.raises(InputError, match="holds 3 labels for 4 samples"):
         given([0, 1, 1], 4)

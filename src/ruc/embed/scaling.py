@@ -16,6 +16,7 @@ REACH = 2.0  # median distances: half as far bends what is far away, twice as fa
 REACH_OF_DIRECTIONS = 0.25  # the same of embeddings: nearly seen from their mean alone (the same)
 MOST_CENTRED = 2**28  # values of embeddings, 1 GiB: of more a copy would cost more than it gives
 ALIKE = 1e-3  # lengths that differ by less than this share of their mean say nothing: rows are directions
+FARTHEST = 1e150  # of a coordinate: its square is still a number
 SURELY_UNIT = 1e-5  # a length that differs from 1 by less does so by rounding
 
 
@@ -59,9 +60,13 @@ class Scaling:
             if values.dtype == np.float32 and self._leaves_as_they_are(values[part]):
                 features[part] = values[part]
                 continue
-            rows = values[part].astype(np.float64) / self.magnitude
-            if self.center is not None:
-                rows = np.column_stack([(rows - self.center) / self.spread, np.ones(len(rows))])
+            with np.errstate(over="ignore"):
+                rows = values[part].astype(np.float64) / self.magnitude
+                if self.center is not None:
+                    rows = np.column_stack([(rows - self.center) / self.spread, np.ones(len(rows))])
+            np.nan_to_num(rows, copy=False)
+            largest = np.maximum(rows.max(axis=1), -rows.min(axis=1))[:, None]
+            rows /= np.maximum(largest / FARTHEST, 1)
             lengths = np.linalg.norm(rows, axis=1, keepdims=True)
             unit = rows / np.maximum(lengths, np.finfo(np.float64).tiny)
             if self.center is None:  # so that it doesn't matter whether a file is mapped

@@ -1,6 +1,7 @@
 """The estimator of features: clusters of rows, or a clustering of them repaired."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from numbers import Integral
 from typing import Self, TypeGuard
 
@@ -15,7 +16,7 @@ from ruc.belief.known import Known
 from ruc.cluster.auto import cluster, method_of
 from ruc.cluster.inputs import check_different
 from ruc.embed.scaling import fit_scaling
-from ruc.errors import InputError
+from ruc.errors import InputError, shown
 from ruc.estimators.parameters import Constants, constants_of, seed_of, warn_of
 from ruc.images.load import open_thumbnail
 from ruc.images.reading import Reading
@@ -33,6 +34,7 @@ from ruc.runtime import Runtime, one_blas_thread
 from ruc.settings import cluster_number
 from ruc.side_by_side import join
 
+LONGEST = 400  # characters of what scikit-learn says, which may print whole arrays
 DEFAULT = 8  # clusters, as in scikit-learn; it asks for nothing where labels are given
 
 
@@ -242,31 +244,70 @@ class RobustClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[
     def _checked(self, X: ArrayLike | Sequence[ArrayLike]) -> list[NDArray[np.floating]]:
         """The matrices to be fitted, one or several of as many rows."""
         several: Sequence[ArrayLike] = X if _is_several(X) else [X]  # type: ignore[list-item]
-        values = [
-            check_array(each, dtype=[np.float64, np.float32], ensure_min_samples=2, estimator=self)
-            for each in several
-        ]
-        if len({len(each) for each in values}) > 1:
-            rows = ", ".join(str(len(each)) for each in values)
-            raise InputError(f"X holds arrays of {rows} rows; expected as many in each: of the same samples")
+        with _said_in_a_line():
+            values = [
+                check_array(each, dtype=[np.float64, np.float32], ensure_min_samples=2, estimator=self)
+                for each in several
+            ]
+        _check_rows(values)
         return values
 
     def _features(self, X: ArrayLike | Sequence[ArrayLike]) -> NDArray[np.float32]:
         check_is_fitted(self)
-        if len(self.scalings_) == 1:
-            values = [validate_data(self, X, dtype=[np.float64, np.float32], reset=False)]
-        elif _is_several(X) and len(X) == len(self.scalings_):
-            values = [check_array(each, dtype=[np.float64, np.float32], estimator=self) for each in X]
-        else:
-            raise InputError(
-                f"another kind of X given than fitted to; expected a list of {len(self.scalings_)} arrays"
-            )
+        with _said_in_a_line():
+            if len(self.scalings_) == 1 and not _is_several(X):
+                values = [validate_data(self, X, dtype=[np.float64, np.float32], reset=False)]
+            elif _is_several(X) and len(X) == len(self.scalings_):
+                values = [check_array(each, dtype=[np.float64, np.float32], estimator=self) for each in X]
+            else:
+                raise InputError(
+                    "another kind of X given than fitted to; expected "
+                    + ("one array" if len(self.scalings_) == 1 else f"a list of {len(self.scalings_)} arrays")
+                )
+        _check_rows(values)
+        widths, expected = [each.shape[1] for each in values], [each.n_features for each in self.scalings_]
+        if widths != expected:
+            raise InputError(f"X holds arrays of {widths} features; expected {expected}, as fitted to")
         return join([scaling(each) for scaling, each in zip(self.scalings_, values, strict=True)])
+
+
+def _check_rows(values: Sequence[NDArray[np.floating]]) -> None:
+    if len({len(each) for each in values}) > 1:
+        rows = ", ".join(str(len(each)) for each in values)
+        raise InputError(f"X holds arrays of {rows} rows; expected as many in each: of the same samples")
 
 
 def _is_several(X: object) -> TypeGuard[Sequence[ArrayLike]]:
     """Whether X is a list of matrices, and not one matrix written as a list of rows."""
-    return isinstance(X, list | tuple) and len(X) > 0 and all(np.ndim(each) == 2 for each in X)
+    if isinstance(X, Mapping | Set | Iterator) and not hasattr(X, "shape"):  # a sparse matrix may be a dict
+        remedy = "list(X.values())" if isinstance(X, Mapping) else "list(X)"
+        raise InputError(
+            f"X is of type {type(X).__name__}; expected an array (n_samples, n_features), or a list of such: {remedy}"
+        )
+    if not isinstance(X, list | tuple) or not X:
+        return False
+    if np.ndim(X[0]) != 2 and not any(getattr(each, "ndim", 0) == 2 for each in X):
+        return False
+    wrong = next((place for place, each in enumerate(X) if np.ndim(each) != 2), None)
+    if wrong is not None:
+        raise InputError(
+            f"X is a list of which item {wrong} is {shown(X[wrong])}, and another is a matrix; expected "
+            "(n_samples, n_features) each"
+        )
+    return True
+
+
+@contextmanager
+def _said_in_a_line() -> Iterator[None]:
+    """scikit-learn's errors without the arrays that they print."""
+    try:
+        with np.errstate(invalid="ignore"):  # infinities, which are complained of next
+            yield
+    except InputError:
+        raise
+    except ValueError as error:
+        text = " ".join(str(error).split())
+        raise InputError(text if len(text) < LONGEST else f"{text[:150]} … {text[-150:]}") from error
 
 
 def _not_as_asked(n_clusters: object, n_given: int | None) -> Iterator[str]:

@@ -116,7 +116,12 @@ def table_of(array: NDArray[np.generic], source: str) -> LabelTable:
         raise InputError(f"{source}: labels have the type {array.dtype}; expected integers or text")
     labels = []
     for row, value in enumerate(array.tolist()):
-        text = label_text(value)
+        try:
+            text = label_text(value)
+        except ValueError as error:  # Python doesn't write integers of more than 4,300 digits
+            raise InputError(
+                f"{source}, row {row}: a label is a number of thousands of digits; expected a shorter one, or text"
+            ) from error
         if text and not isinstance(value.item() if isinstance(value, np.generic) else value, PLAIN):
             raise InputError(
                 f"{source}, row {row}: a label is a {type(value).__name__} ({str(value)[:40]}); expected one number or "
@@ -206,9 +211,10 @@ def with_probabilities(table: LabelTable, array: NDArray[np.generic], source: st
         raise InputError(
             f"{table.source}: has columns of probabilities, and {source} was given as well; give one of them"
         )
-    if array.ndim != 2 or not np.issubdtype(array.dtype, np.number):
+    if array.ndim != 2 or array.dtype.kind not in "iuf":
         raise InputError(
-            f"{source}: has shape {array.shape} and type {array.dtype}; expected numbers, (n_samples, n_clusters)"
+            f"{source}: has shape {array.shape} and type {array.dtype}; expected real numbers, "
+            "(n_samples, n_clusters)"
         )
     if len(array) != len(table.places):
         raise InputError(
