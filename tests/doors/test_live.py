@@ -103,6 +103,7 @@ def test_edits_are_in_the_run_before_they_are_confirmed(server: LiveServer) -> N
 def test_nobody_else_may_ask(server: LiveServer) -> None:
     token = server.live.token
     edit = {"known": 0, "edits": [to_json(Rename(0, "x"))]}
+    assert ask(server, "/", {}, **{"Content-Length": "1" * 5000})[0] == 413
     assert ask(server, "/")[0] == 403
     assert ask(server, "/?token=guess")[0] == 403
     assert ask(server, f"/?token={token}")[0] == 200

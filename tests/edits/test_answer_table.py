@@ -47,6 +47,7 @@ def test_names_of_clusters_are_known(tmp_path: Path) -> None:
         (f"file_name,answer\n{FIRST},yes\n{FIRST},no\n", "stands on line 2 already"),
         (f"file_name,label\n{FIRST},aeroplane\n", "no cluster is called 'aeroplane'"),
         (f"file_name,cluster,answer\n{FIRST},2,yes\n", "was asked about in cluster 2, and is in 0 now"),
+        (f"file_name,cluster,answer\n{FIRST},{'1' * 5000},yes\n", "was asked about in cluster 111"),
         ("", "is empty"),
     ],
 )

@@ -213,7 +213,7 @@ def _handler(live: LiveRun) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             length = self.headers.get("Content-Length", "")
-            if not length.isdecimal() or int(length) > MOST_BYTES:
+            if not length.isdecimal() or len(length) > 9 or int(length) > MOST_BYTES:
                 self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "expected a list of edits")
                 return
             body = self.rfile.read(int(length))

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from ruc.edits import Answer, find_cluster
-from ruc.errors import InputError
+from ruc.errors import InputError, shortened
 from ruc.labels.matching import in_order_of
 from ruc.labels.tables import LabelTable
 from ruc.run_folder import Run
@@ -81,9 +81,10 @@ def _check_still_there(path: Path, rows: list[tuple[str, dict[str, str]]], run: 
     cluster_of = dict(zip(run.file_names, run.cluster.tolist(), strict=True))
     for place, row in rows:
         now = cluster_of.get(row["file_name"], cluster_of.get(as_meant(row["file_name"])))
-        if now is not None and row["cluster"].isdecimal() and int(row["cluster"]) != now:
+        asked = row["cluster"]
+        if now is not None and asked.isdecimal() and (asked.lstrip("0") or "0") != str(now):
             raise InputError(
-                f"{path}, {place}: {row['file_name']} was asked about in cluster {row['cluster']}, and is in {now} "
+                f"{path}, {place}: {row['file_name']} was asked about in cluster {shortened(asked)}, and is in {now} "
                 "now; expected answers about the run as it is: if they were applied already nothing is left to do, "
                 "else ask again with `ruc check`"
             )
