@@ -1,4 +1,4 @@
-/* Counts what a process does to files, and stops it before, or fails it at, the operation asked for.
+/* Counts what a process does to files, and stops it before, soon after, or fails it at, the operation asked for.
    Preloaded (LD_PRELOAD), so that it sees every library, whatever language it was written in. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -16,12 +17,26 @@
 enum { COUNT = 0, SIGNAL = 1, FULL = 2 };
 static volatile long n_done = -1, n_allowed = -1; /* -1: not armed */
 static volatile int what = COUNT, which_signal = SIGKILL;
+static long wait_for; /* microseconds */
 
-void arm(long allowed, int action, int signal_number) {
+static void stop(int signal_number) { kill(getpid(), which_signal); }
+
+static void stop_soon(void) {
+    struct itimerval once = {{0, 0}, {wait_for / 1000000, wait_for % 1000000}};
+    if (wait_for) setitimer(ITIMER_REAL, &once, NULL);
+    else stop(0);
+}
+
+/* After so many operations, or at once if -1, and so many microseconds. */
+void arm(long allowed, long action, long signal_number, long microseconds) {
+    struct sigaction ring = {.sa_handler = stop, .sa_flags = SA_RESTART};
+    sigaction(SIGALRM, &ring, NULL);
     n_done = 0;
     n_allowed = allowed;
-    what = action;
-    which_signal = signal_number;
+    what = (int)action;
+    which_signal = (int)signal_number;
+    wait_for = microseconds;
+    if (what == SIGNAL && allowed < 0) stop_soon();
 }
 
 long operations(void) { return n_done; }
@@ -30,8 +45,8 @@ long operations(void) { return n_done; }
 static int before(int takes_room) {
     if (n_done < 0) return 0;
     long number = __sync_fetch_and_add(&n_done, 1);
-    if (n_allowed < 0 || number < n_allowed) return 0;
-    if (what == SIGNAL && number == n_allowed) kill(getpid(), which_signal);
+    if (what == COUNT || number < n_allowed) return 0;
+    if (what == SIGNAL && number == n_allowed) stop_soon();
     if (what == FULL && takes_room) {
         errno = ENOSPC;
         return 1;

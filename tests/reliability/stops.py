@@ -27,11 +27,38 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 COUNT, SIGNAL, FULL = range(3)
+HOWS = ("KILL", "TERM", "INT", "FULL")
 SECONDS = 120  # a try that takes longer hangs
 RUN = ("-q", "--embedder", "pixels", "--epochs", "1")
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A signal so many seconds after an operation (-1: after the beginning), or a disk that is full from there on."""
+
+    how: str
+    operation: int
+    seconds: float = 0
+
+    def __str__(self) -> str:
+        return f"{self.how} {1e3 * self.seconds:.2f} ms after operation {self.operation}"
+
+
+def every(step: int, n_operations: int) -> list[Stop]:
+    """Killed before every `step`-th operation."""
+    return [Stop("KILL", operation) for operation in range(0, n_operations, step)]
+
+
+def some(count: int, draw: random.Random, n_operations: int) -> list[Stop]:
+    """At random moments, while files are written: 10 microseconds to a tenth of a second after any operation."""
+    return [
+        Stop(draw.choice(HOWS), draw.randrange(-1, n_operations), 10 ** draw.uniform(-5, -1))
+        for _ in range(count)
+    ]
 
 
 @dataclass(frozen=True)
@@ -116,9 +143,7 @@ class Harness:
         self.shim = ctypes.CDLL(None)
         self.shim.operations.restype = ctypes.c_long
 
-    def child(
-        self, work: Callable[[], None], wait: Callable[[int], None] = lambda _: None
-    ) -> tuple[int, str]:
+    def child(self, work: Callable[[], None]) -> tuple[int, str]:
         """The exit status, negative for a signal, and what was said."""
         reading, writing = os.pipe()
         child = os.fork()
@@ -126,45 +151,32 @@ class Harness:
             os.close(reading)
             _in_child(work, writing)
         os.close(writing)
-        with suppress(ProcessLookupError):
-            wait(child)
         signal.alarm(SECONDS)
         with os.fdopen(reading, encoding="utf-8", errors="replace") as pipe:
             said = pipe.read()
         signal.alarm(0)
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said
 
-    def ruc(
-        self, arguments: Sequence[str], action: int = COUNT, at: int = -1, number: int = 9
-    ) -> tuple[int, str]:
-        """Run a command that is stopped, or whose disk is full, from an operation on."""
+    def ruc(self, arguments: Sequence[str], stop: Stop | None = None) -> tuple[int, str]:
+        """Run a command, which may be stopped."""
+        how = (-1, COUNT, 0, 0)
+        if stop is not None:
+            action = FULL if stop.how == "FULL" else SIGNAL
+            number = getattr(signal, f"SIG{stop.how}", 0)
+            how = (stop.operation, action, number, round(1e6 * stop.seconds))
 
         def work() -> None:
             from ruc.cli import main
 
             os.chdir(self.work)
-            self.shim.arm(ctypes.c_long(at), action, int(number))
+            self.shim.arm(*map(ctypes.c_long, how))
             try:
                 main(list(arguments))
             finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
                 print(f"\n{self.shim.operations()} operations")
 
         return self.child(work)
-
-    def at_moment(self, arguments: Sequence[str], seconds: float, number: int) -> tuple[int, str]:
-        """Run a command that gets a signal after so long."""
-
-        def work() -> None:
-            from ruc.cli import main
-
-            os.chdir(self.work)
-            main(list(arguments))
-
-        def interrupt(child: int) -> None:
-            time.sleep(seconds)
-            os.kill(child, number)
-
-        return self.child(work, interrupt)
 
     def begin(self) -> None:
         """As before the command."""
@@ -245,9 +257,9 @@ def _differing(one: dict[str, str], other: dict[str, str]) -> list[str]:
 
 
 def try_command(
-    harness: Harness, name: str, command: Command, moments: Sequence[tuple[str, float]] | None, step: int
+    harness: Harness, name: str, command: Command, stops_of: Callable[[int], list[Stop]]
 ) -> tuple[int, int, list[str]]:
-    """Stop it before every `step`-th operation, or at the given moments.
+    """Stop it wherever `stops_of` the number of its operations says.
 
     Returns how many tries, how many states of the files these left (each is gone on from once), and what was wrong.
     """
@@ -259,39 +271,28 @@ def try_command(
         assert status == 0, (name, arguments, said)
     shutil.copytree(harness.work, harness.start)
     old = harness.seen()
-    begun = time.perf_counter()
     status, said = harness.ruc(command.arguments)
     assert status == 0, (name, said)
-    seconds = time.perf_counter() - begun
     n_operations = int(said.split()[-2])
     new, expected = harness.seen(), contents(harness.work)
     harness.begin()
     assert harness.ruc(command.arguments)[0] == 0
     differing = _differing(contents(harness.work), expected)
     assert not differing, f"{name} is not repeatable: {differing}"
-    if moments is None:
-        moments = [("KILL before", at) for at in range(0, n_operations, step)]
-    else:
-        moments = [(how, moment * (n_operations if how == "FULL" else seconds)) for how, moment in moments]
-    wrong = []
+    stops, wrong = stops_of(n_operations), []
     tried: set[frozenset[tuple[str, str]]] = set()
-    for how, moment in moments:
+    for stop in stops:
         harness.begin()
-        if how == "KILL before":
-            status, said = harness.ruc(command.arguments, SIGNAL, int(moment))
-        elif how == "FULL":
-            status, said = harness.ruc(command.arguments, FULL, int(moment))
-            if "Traceback" in said:
-                wrong.append(f"{name}, {how} {moment}: {said[-600:]}")
-        else:
-            status, said = harness.at_moment(command.arguments, moment, getattr(signal, f"SIG{how}"))
-        if how == "INT" and status not in (0, 130, -signal.SIGINT):
-            wrong.append(f"{name}, {how} {moment}: ended with {status}: {said[-600:]}")
+        status, said = harness.ruc(command.arguments, stop)
+        if stop.how == "FULL" and "Traceback" in said:
+            wrong.append(f"{name}, {stop}: {said[-600:]}")
+        if stop.how == "INT" and status not in (0, 130, -signal.SIGINT):
+            wrong.append(f"{name}, {stop}: ended with {status}: {said[-600:]}")
         if status == 130 and "give the same command again to go on" not in said:
-            wrong.append(f"{name}, {how} {moment}: how to go on isn't said: {said[-600:]}")
+            wrong.append(f"{name}, {stop}: how to go on isn't said: {said[-600:]}")
         if status == 0 or "report: run" in said:  # it came too late: all was done, and was said to be
             if differing := _differing(contents(harness.work), expected):
-                wrong.append(f"{name}, {how} {moment}: it was said to be done, but these differ: {differing}")
+                wrong.append(f"{name}, {stop}: it was said to be done, but these differ: {differing}")
             continue
         state = frozenset(contents(harness.work, as_rows=False).items())
         if state in tried:
@@ -299,13 +300,13 @@ def try_command(
         tried.add(state)
         seen = harness.seen()
         if seen not in (old, new):
-            wrong.append(f"{name}, {how} {moment}: a reader took neither the old state nor the new one")
+            wrong.append(f"{name}, {stop}: a reader took neither the old state nor the new one")
         status, said = harness.ruc(command.arguments)
         if status != 0 and not any(words in said for words in DONE_ALREADY):
-            wrong.append(f"{name}, {how} {moment}: again it ended with {status}: {said[-600:]}")
+            wrong.append(f"{name}, {stop}: again it ended with {status}: {said[-600:]}")
         if differing := _differing(contents(harness.work), expected):
-            wrong.append(f"{name}, {how} {moment}: in the end these differ: {differing}")
-    return len(moments), len(tried), wrong
+            wrong.append(f"{name}, {stop}: in the end these differ: {differing}")
+    return len(stops), len(tried), wrong
 
 
 def write_inputs(folder: Path, model: Path) -> None:
@@ -367,13 +368,11 @@ def main() -> None:
         warm(harness, [COMMANDS[name] for name in options.only])
         gc.freeze()  # a child that collects garbage copies all memory
         for number, name in enumerate(options.only):
-            moments = None
+            stops_of = partial(every, options.step)
             if options.random:
                 n = options.random // len(options.only) + (number < options.random % len(options.only))
-                moments = [
-                    (draw.choice(("KILL", "TERM", "INT", "FULL")), draw.uniform(0, 1.05)) for _ in range(n)
-                ]
-            n_stops, n_states, wrong = try_command(harness, name, COMMANDS[name], moments, options.step)
+                stops_of = partial(some, n, draw)
+            n_stops, n_states, wrong = try_command(harness, name, COMMANDS[name], stops_of)
             print(f"{name}: stopped {n_stops} times, {n_states} states, {len(wrong)} wrong", flush=True)
             print("".join(f"  {one}\n" for one in wrong), end="", flush=True)
             n_all, n_wrong = n_all + n_stops, n_wrong + len(wrong)
