@@ -256,3 +256,13 @@ def test_names_that_differ_in_how_accents_are_coded_are_found(tmp_path: Path) ->
     assert names_alike(source.file_names) == ["e\u0301.jpg"]
     remarks = survey(source, READING).remarks
     assert any(r"beside 'e\u0301.jpg' there is a name that differs only" in remark for remark in remarks)
+
+
+def test_a_table_whose_files_are_gone_is_said_to_name_them(tmp_path: Path) -> None:
+    """As `datasets` writes an image folder: paths alone, without bytes."""
+    images = pa.array(
+        [{"bytes": None, "path": "/elsewhere/a.png"}], pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    )
+    pq.write_table(pa.table({"image": images, "label": [0]}), tmp_path / "t.parquet")
+    with pytest.raises(InputError, match=r"\('/elsewhere/a.png', the first image.path, isn't there\)"):
+        find_images(tmp_path / "t.parquet")

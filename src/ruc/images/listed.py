@@ -63,10 +63,20 @@ def _heading(table: Table, folder: Path) -> str:
         others = "".join(f", and {name!r} of {kind}" for name, kind in table.unusable.items())
         raise InputError(
             f"{table.source!r} has the columns {list(table.columns)}{others}; expected one called file_name, or one "
-            "whose values are files, relative to the table's folder, or a column of bytes that are images"
+            f"whose values are files, relative to the table's folder{_not_there(table)}, or a column of bytes that are "
+            "images"
         )
     logger.info("%s: the column %r is taken for file_name, since its values are files", table.source, chosen)
     return chosen
+
+
+def _not_there(table: Table) -> str:
+    """An example of a column that seems to name files."""
+    named = heading_of_names(table.columns) or next(
+        (one for one in table.columns if one.endswith(".path")), None
+    )
+    example = next((cell for cell in table.columns.get(named or "", ()) if cell.strip()), None)
+    return "" if example is None else f" ({example!r}, the first {named}, isn't there)"
 
 
 def are_files(cells: Sequence[str], folder: Path) -> bool:
