@@ -170,23 +170,38 @@ def test_a_run_is_read_as_it_was_or_as_it_is(
     assert seen == {(run.cluster_names, measured.metrics is None), (("cats", "sea"), True)}
 
 
+def shout(folder: Path, say: Callable[[Run], None] = lambda _: None) -> None:
+    """An edit that, repeated, would do more."""
+
+    def louder(run: Run) -> Run:
+        return replace(run, cluster_names=tuple(name + "!" for name in run.cluster_names))
+
+    update_run(folder, louder, lambda _: {}, "shout", say)
+
+
 def test_what_counted_already_is_not_done_twice(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An edit that, repeated, would do more."""
-
-    def work(folder: Path) -> None:
-        update_run(
-            folder,
-            lambda run: replace(run, cluster_names=tuple(name + "!" for name in run.cluster_names)),
-            lambda _: {},
-            "shout",
-        )
-
-    for folder in every_stop(tmp_path, monkeypatch, lambda folder: write_run(folder, run, {}, ""), work)[:-1]:
+    stops = every_stop(tmp_path, monkeypatch, lambda folder: write_run(folder, run, {}, ""), shout)
+    for folder in stops[:-1]:
         read_run(folder)  # readers leave it for the command that was interrupted
-        work(folder)
+        shout(folder)
         assert read_run(folder).cluster_names == ("0!", "sea!")
+
+
+def test_what_was_not_told_is_not_done_twice(run: Run, tmp_path: Path) -> None:
+    def interrupted(_: Run) -> None:
+        raise KeyboardInterrupt
+
+    write_run(tmp_path, run, {}, "")
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            shout(tmp_path, interrupted)
+    told: list[Run] = []
+    shout(tmp_path, told.append)
+    assert read_run(tmp_path).cluster_names == told[0].cluster_names == ("0!", "sea!")
+    shout(tmp_path)
+    assert read_run(tmp_path).cluster_names == ("0!!", "sea!!")
 
 
 def _name(folder: Path, cluster: int) -> None:

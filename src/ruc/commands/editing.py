@@ -2,8 +2,9 @@
 
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -45,10 +46,10 @@ def merge(
     from ruc.doors.edit_folder import edit_folder
     from ruc.edits import Merge, find_cluster
 
-    edited = edit_folder(
-        run, f"merge {clusters}", lambda r: [Merge(tuple(find_cluster(r, text) for text in clusters))]
-    )
-    print_edited(run, edited)
+    def edits(now: Any) -> list[Merge]:
+        return [Merge(tuple(find_cluster(now, text) for text in clusters))]
+
+    edit_folder(run, f"merge {clusters}", edits, partial(print_edited, run))
 
 
 def split(
@@ -61,7 +62,12 @@ def split(
     from ruc.edits import find_cluster, split_cluster
 
     what = f"split {cluster!r} into {parts}"
-    print_edited(run, edit_folder(run, what, lambda r: [split_cluster(r, find_cluster(r, cluster), parts)]))
+    edit_folder(
+        run,
+        what,
+        lambda now: [split_cluster(now, find_cluster(now, cluster), parts)],
+        partial(print_edited, run),
+    )
 
 
 def rename(
@@ -74,7 +80,7 @@ def rename(
     from ruc.edits import rename_cluster
 
     what = f"rename {cluster!r} to {name!r}"
-    print_edited(run, edit_folder(run, what, lambda r: [rename_cluster(r, cluster, name)]))
+    edit_folder(run, what, lambda now: [rename_cluster(now, cluster, name)], partial(print_edited, run))
 
 
 def name(
@@ -151,7 +157,7 @@ def apply_(
     """Put a report's edits, or answers to `ruc check`, into the run."""
     from ruc.doors.edit_folder import apply_file
 
-    print_edited(run, apply_file(run, edits, coverage))
+    apply_file(run, edits, coverage, partial(print_edited, run))
 
 
 def update(
@@ -196,6 +202,8 @@ def undo(
     from ruc.doors.edit_folder import undo_in_folder
     from ruc.edits.words import in_words
 
-    edited, undone = undo_in_folder(run, edits)
-    typer.echo("\n".join(f"taken back: {line}" for line in reversed(in_words(undone))))
-    print_edited(run, edited, undone=True)
+    def say(edited: Any, undone: Any) -> None:
+        typer.echo("\n".join(f"taken back: {line}" for line in reversed(in_words(undone))))
+        print_edited(run, edited, undone=True)
+
+    undo_in_folder(run, edits, say)

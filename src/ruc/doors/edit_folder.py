@@ -1,6 +1,6 @@
 """A person's corrections and answers put into a run folder: table, report and predictions follow."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +12,13 @@ from ruc.report.data import report_data
 from ruc.report.report import write_report
 from ruc.run_folder import REPORT, Run, update_run
 
+Say = Callable[[Run], None]
 
-def apply_file(folder: Path, path: Path, coverage: float | None = None) -> Run:
+
+def _nothing(_: Run) -> None: ...
+
+
+def apply_file(folder: Path, path: Path, coverage: float | None = None, say: Say = _nothing) -> Run:
     """Apply the edits.json that a report or a page of questions made, or a CSV of answers; see `edit_folder`.
 
     With a coverage, the table gets a column of the clusters that are possible for each image: the right one is among
@@ -25,13 +30,16 @@ def apply_file(folder: Path, path: Path, coverage: float | None = None) -> Run:
         asked = run if coverage is None else replace(run, notes={**run.notes, COVERAGE: coverage})
         return apply_edits(asked, read(path, run))
 
-    return update_run(folder, change, report_of, f"apply {path} {coverage}")
+    return update_run(folder, change, report_of, f"apply {path} {coverage}", say)
 
 
-def edit_folder(folder: Path, what: str, edits_of: Callable[[Run], Iterable[Edit]]) -> Run:
+def edit_folder(
+    folder: Path, what: str, edits_of: Callable[[Run], Iterable[Edit]], say: Say = _nothing
+) -> Run:
     """Apply the edits that `edits_of` makes for the run, and write what changes with them anew.
 
-    Edits that change nothing are none. `what` says it in words: a change that was interrupted is known again by them.
+    Edits that change nothing are none. `what` says it in words: a change that was interrupted is known again by them;
+    `say` tells of the run as it is now, and until then it counts as interrupted.
 
     Raises
     ------
@@ -40,7 +48,7 @@ def edit_folder(folder: Path, what: str, edits_of: Callable[[Run], Iterable[Edit
     InputError
         An edit doesn't fit the run.
     """
-    return update_run(folder, lambda run: apply_edits(run, edits_of(run)), report_of, what)
+    return update_run(folder, lambda run: apply_edits(run, edits_of(run)), report_of, what, say)
 
 
 def learn_in_folder(folder: Path) -> Run:
@@ -65,10 +73,13 @@ def _lesson(run: Run) -> list[Edit]:
     return [Learn()]
 
 
-def undo_in_folder(folder: Path, n_edits: int | None = None) -> tuple[Run, tuple[Edit, ...]]:
+def undo_in_folder(
+    folder: Path, n_edits: int | None = None, say: Callable[[Run, Sequence[Edit]], None] = lambda *_: None
+) -> tuple[Run, tuple[Edit, ...]]:
     """Take the last edits back, None: those that were applied together; raises as `edit_folder` does.
 
-    Returns the run as it is now, and what was taken back: nothing where an interrupted undo was finished.
+    Returns the run as it is now, and what was taken back: nothing where an interrupted undo was finished. `say` tells
+    of both.
     """
     what = "undo" if n_edits is None else f"undo {n_edits}"
     undone: list[Edit] = []
@@ -78,7 +89,7 @@ def undo_in_folder(folder: Path, n_edits: int | None = None) -> tuple[Run, tuple
         undone[:] = edits_of(run)[len(edits_of(before)) :]
         return before
 
-    return update_run(folder, undo, report_of, what), tuple(undone)
+    return update_run(folder, undo, report_of, what, lambda run: say(run, undone)), tuple(undone)
 
 
 def report_of(run: Run) -> dict[str, str]:

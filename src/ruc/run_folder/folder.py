@@ -112,7 +112,11 @@ def write_run(
 
 
 def update_run(
-    folder: Path, update: Callable[[Run], Run], texts_of: Callable[[Run], Mapping[str, str]], made_by: str
+    folder: Path,
+    update: Callable[[Run], Run],
+    texts_of: Callable[[Run], Mapping[str, str]],
+    made_by: str,
+    say: Callable[[Run], None] = lambda _: None,
 ) -> Run:
     """Change a finished run, and write anew what changes with it; no other writer comes in between.
 
@@ -126,15 +130,19 @@ def update_run(
         What else is written of it: the texts of `report.html`, or of `check.html` and `check.csv`, by these names.
     made_by
         What makes the change. Where it was interrupted when it counted already, asking for it again finishes it.
+    say
+        Tells of the run as it is now. Until then the change counts as interrupted.
     """
     read_run(folder)  # or it says what there is instead
     with alone_in(folder):
         expect_nobody_at_work(folder)
-        is_made = settled(folder, RUN) == made_by
+        is_made = settled(folder, RUN, made_by) == made_by
         before = read_run(folder)
         after = before if is_made else update(before)
         if after is not before:
             _write(folder, after, before, texts=texts_of(after), made_by=made_by)
+        say(after)
+        settled(folder, RUN)
         return after
 
 

@@ -168,7 +168,7 @@ def replacing(folder: Path, name: str, removed: Collection[str] = (), made_by: s
     removed
         Files and folders that are to go, those aside that are made anew.
     made_by
-        What makes the change, to know it again.
+        What makes the change, to know it again, until the caller calls `settled`; "" is forgotten.
     """
     new, pending, _ = (folder / one for one in unfinished_names(name))
     with explained(folder), _removed_on_failure(new):
@@ -179,21 +179,22 @@ def replacing(folder: Path, name: str, removed: Collection[str] = (), made_by: s
         _sync(new)
         new.rename(pending)  # the one step
         _sync_folder(folder)
-        settled(folder, name)
+        settled(folder, name, made_by)
 
 
-def settled(folder: Path, name: str) -> str:
+def settled(folder: Path, name: str, known: str = "") -> str:
     """Finish a change that was interrupted once it counted; the caller is `alone_in` the folder.
 
-    Returns what had made it, or "" where there was none.
+    Returns what had made it, or "" where there was none. That is forgotten, unless it's `known`: who asks for that
+    again before he was told that it's done shall not have it done twice.
     """
     with explained(folder):
         Places.of(folder, name).settle()
         new, pending, done = (folder / one for one in unfinished_names(name))
-        made_by = load_json(done).get("made_by", "") if done.exists() else ""
-        for left in (new, pending, done):
+        made_by = str(load_json(done).get("made_by", "")) if done.exists() else ""
+        for left in (new, pending) if known and made_by == known else (new, pending, done):
             _remove(left)
-        return str(made_by)
+        return made_by
 
 
 def finish_outputs(output: Path) -> None:
