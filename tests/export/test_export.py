@@ -19,6 +19,7 @@ from PIL import Image, ImageOps
 
 from ruc.cli import main
 from ruc.edits import Junk, Merge, Move, Rename, apply_edits
+from ruc.edits.answer_table import read_answers
 from ruc.errors import InputError, RunFolderError
 from ruc.export.coco import export_coco
 from ruc.export.export import FORMATS, export_run, network_labels
@@ -365,6 +366,37 @@ def test_label_studio_by_its_own_rules(items: Items, tmp_path: Path) -> None:
         )  # `validate_task` cannot look at them, `validate_prediction` can
         assert interface.validate_task(task)
         assert interface.validate_prediction(prediction, return_errors=True) == []
+
+
+def test_what_people_chose_in_label_studio_comes_back(items: Items, run: Run, tmp_path: Path) -> None:
+    """As docs/handing_over.md says, by Label Studio's own CSV export."""
+    converter = pytest.importorskip(
+        "label_studio_sdk.converter",
+        reason="Label Studio's SDK is not installed: pip install label-studio-sdk",
+    )
+    target = export_label_studio(items, tmp_path / "label_studio")
+    tasks = json.loads((target / "tasks.json").read_text(encoding="utf-8"))
+    for number, task in enumerate(tasks):
+        (prediction,) = task.pop("predictions")
+        (choice,) = prediction["result"]
+        choice["value"]["choices"] = ["Sunsets" if number == 0 else choice["value"]["choices"][0]]
+        said = {"id": number, "completed_by": 1, "result": [choice], "lead_time": 1.0, "was_cancelled": False}
+        task |= {
+            "id": number,
+            "annotations": [{**said, "created_at": "2026-01-01", "updated_at": "2026-01-01"}],
+        }
+    (tmp_path / "annotated.json").write_text(json.dumps(tasks), encoding="utf-8")
+    by_config = converter.Converter((target / "label_config.xml").read_text(encoding="utf-8"), str(tmp_path))
+    by_config.convert_to_csv(
+        str(tmp_path / "annotated.json"), str(tmp_path / "back"), is_dir=False, sep=",", header=True
+    )
+    table = pd.read_csv(tmp_path / "back" / "result.csv", dtype=str).rename(columns={"cluster": "label"})
+    table.to_csv(tmp_path / "export.csv", index=False)
+    answers = read_answers(tmp_path / "export.csv", run)
+    assert [(one.file_name, one.right) for one in answers] == [
+        (name, 2 if row == 0 else cluster)
+        for row, (name, cluster) in enumerate(zip(run.file_names, run.cluster.tolist(), strict=True))
+    ]
 
 
 def test_coco(items: Items, tmp_path: Path) -> None:
