@@ -47,6 +47,16 @@ def test_only_what_was_drawn_says_something_of_others() -> None:
     assert check_answers(drawn, {}) is None
 
 
+def test_where_all_are_answered_nothing_is_left_to_guess() -> None:
+    run, is_right = make_checkable()
+    drawn = replace(run, notes={ASKED: list(run.file_names[:100:4])})
+    checked = check_answers(drawn, dict(zip(run.file_names, is_right.tolist(), strict=True)))
+    assert checked is not None
+    assert (checked.accuracy.n_answers, checked.n_open, checked.n_beside) == (len(run.file_names), 0, 0)
+    assert checked.accuracy.value == pytest.approx(is_right.mean())
+    assert checked.accuracy.low == checked.accuracy.high == checked.accuracy.value
+
+
 def test_what_is_said_without_an_answer_doesnt_depend_on_it() -> None:
     run, is_right = make_checkable()
     answers = {run.file_names[row]: bool(is_right[row]) for row in range(0, 400, 8)}

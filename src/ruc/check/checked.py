@@ -106,8 +106,8 @@ def check_answers(run: Run, answers: Mapping[str, bool]) -> Checked | None:
     run
         As it was before the answers.
     answers
-        File name to whether the image belongs to its cluster. Where `ruc check` drew images, those about these count;
-        else all, as if the images had been drawn by chance.
+        File name to whether the image belongs to its cluster. Where `ruc check` drew images, those about these count,
+        unless there is one about every image; else all, as if the images had been drawn by chance.
     """
     counted = counted_rows(run, answers)
     if not counted:
@@ -200,10 +200,13 @@ def with_lesson(
 
 
 def counted_rows(run: Run, names: Iterable[str]) -> dict[str, int]:
-    """The rows of the images whose answers say something of others: those that were drawn, where some were."""
+    """The rows of the images whose answers say something of others: those that were drawn, where some were; or all."""
     row_of = {name: row for row, name in enumerate(run.file_names)}
-    drawn = {name for name in run.notes.get(ASKED, ()) if name in row_of}
-    return {name: row_of[name] for name in names if name in row_of and (not drawn or name in drawn)}
+    answered = {name: row_of[name] for name in names if name in row_of}
+    drawn = row_of.keys() & set(run.notes.get(ASKED, ()))
+    if not drawn or len(answered) == len(row_of):
+        return answered
+    return {name: row for name, row in answered.items() if name in drawn}
 
 
 def with_answers(run: Run, checked: Checked) -> Run:

@@ -25,9 +25,10 @@ def checked_lines(checked: Checked, cluster_names: Sequence[str]) -> list[str]:
             + "of single clusters: "
             + ", ".join(f"{cluster_names[cluster]} {share_text(one)}" for cluster, one in of_clusters)
         )
-    lines.append(
-        f"look next at cluster {cluster_names[checked.next_cluster]}: about {checked.expected_wrong:.0f} wrong there"
-    )
+    if share.n_answers < share.n_images:
+        lines.append(
+            f"look next at cluster {cluster_names[checked.next_cluster]}: about {checked.expected_wrong:.0f} wrong there"
+        )
     if checked.n_open:
         lines.append(
             f"{checked.n_open} questions are open; the interval takes the answered ones for a random part of them"
