@@ -22,7 +22,7 @@ from ruc.neighbors.communities import agreement
 from ruc.neighbors.eigenvectors import spectral_embedding
 from ruc.neighbors.graphs import neighbor_graph
 from ruc.neighbors.search import Neighbors, nearest_neighbors
-from ruc.principal import Principal
+from ruc.principal import Principal, leading_directions
 from ruc.runtime import Runtime
 
 MOST_SAMPLES = 100_000  # what the heads see of more takes gigabytes
@@ -314,12 +314,14 @@ def _principal(
         return np.asarray(features - features.mean(axis=0), np.float32)
     if principal is not None:
         return np.asarray(principal.components(n_components).cpu().numpy())
-    from sklearn.decomposition import PCA  # slow to import: not before the first progress bar
-
     if len(features) > MANY:
         rows = np.random.default_rng(runtime.numpy_seed("eyes")).permutation(len(features))[:MANY]
-        model = PCA(n_components, svd_solver="covariance_eigh").fit(features[np.sort(rows)])
-        return np.concatenate([model.transform(features[part]) for part in row_blocks(features, ROWS)])
+        some = torch.from_numpy(features[np.sort(rows)]).to(runtime.device)
+        along = leading_directions(some, n_components).cpu().numpy()
+        seen = np.concatenate([features[part] @ along for part in row_blocks(features, ROWS)])
+        return np.asarray(seen - seen.mean(axis=0), np.float32)
+    from sklearn.decomposition import PCA  # slow to import: not before the first progress bar
+
     model = PCA(n_components, random_state=runtime.numpy_seed("eyes"))
     return np.asarray(model.fit_transform(features), np.float32)
 
