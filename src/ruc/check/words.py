@@ -26,9 +26,8 @@ def checked_lines(checked: Checked, cluster_names: Sequence[str]) -> list[str]:
             + ", ".join(f"{cluster_names[cluster]} {share_text(one)}" for cluster, one in of_clusters)
         )
     if share.n_answers < share.n_images:
-        lines.append(
-            f"look next at cluster {cluster_names[checked.next_cluster]}: about {checked.expected_wrong:.0f} wrong there"
-        )
+        named = cluster_names[checked.next_cluster]
+        lines.append(f"look next at cluster {named}: about {checked.expected_wrong:.0f} wrong there")
     if checked.n_open:
         lines.append(
             f"{checked.n_open} questions are open; the interval takes the answered ones for a random part of them"
