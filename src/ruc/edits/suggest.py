@@ -164,7 +164,7 @@ def _suggest_split(
             return None
         labels = divide(own, 2, runtime)
         links = _links_between(members[labels == 0], members[labels == 1], nearest, named)
-        if links >= CHANCE:
+        if CHANCE - links < LEAST_CLEAR:  # however often they are found again
             return None
         found = SuggestedSplit(number, members[labels == 1], links, found_again(own, labels, runtime))
     except InputError:  # copies of one image
