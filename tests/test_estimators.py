@@ -240,6 +240,9 @@ def test_settings_may_be_those_of_the_paper(blobs, model, monkeypatch):
     assert ImageClusterer(settings="paper")._settings("photos").refine == RefineSettings.paper()
     with pytest.raises(InputError, match="settings='quick' given"):
         ImageClusterer(settings="quick")._settings("photos")
+    assert ImageClusterer(embedder=("lite0", "pixels"))._settings("photos").embedders == ("lite0", "pixels")
+    with pytest.raises(InputError, match="embedder: None given, expected a name such as lite0"):
+        ImageClusterer(embedder=None)._settings("photos")
 
 
 @pytest.mark.parametrize("state", [0, np.int64(0), None, "RandomState"])

@@ -2,6 +2,7 @@
 
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -201,8 +202,10 @@ def test_things_that_are_no_source(tmp_path: Path) -> None:
         find_images(tmp_path / "shard.tgz")
     with pytest.raises(InputError, match="holds the folder"):
         find_images([tmp_path])
-    with pytest.raises(InputError, match="hold a int"):
-        find_images([1, 2])  # type: ignore[list-item]
+    what_is_none: tuple[Any, ...] = (None, 3, [3], iter([Path("a.png"), 3]))
+    for given in what_is_none:
+        with pytest.raises(InputError, match=r"images hold (None|3); expected a folder, paths, a table"):
+            find_images(given)
     with pytest.raises(NothingToClusterError, match="empty"):
         find_images([])
     with pytest.raises(NothingToClusterError, match="no image in"):

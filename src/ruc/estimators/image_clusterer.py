@@ -179,7 +179,7 @@ class ImageClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[m
             {
                 **{name: getattr(self, name) for name in alike},
                 "source": str(X) if isinstance(X, str | Path) else None,
-                "embedder": self.embedder if isinstance(self.embedder, str) else list(self.embedder),
+                "embedder": self.embedder,
                 "seed": seed_of(self.random_state),
                 "refine": constants_of(self.settings).to_dict(),
             }

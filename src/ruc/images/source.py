@@ -5,7 +5,7 @@ import os
 import stat
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ruc.errors import InputError, NothingToClusterError
+from ruc.errors import InputError, NothingToClusterError, shown
 from ruc.images.archives import PARQUET, SUFFIXES_OF_PACKED, first_texts, image_column, packed_images
 from ruc.images.formats import HEADER_BYTES, RAW_SUFFIXES, SUFFIXES, has_image_signature, kind_by_name
 from ruc.images.listed import are_files, files_of_table
@@ -288,12 +288,11 @@ def _is_candidate(path: Path) -> bool:
         return False
 
 
-def _from_list(paths: Sequence[str | Path]) -> ImageSource:
-    wrong = next((item for item in paths if not isinstance(item, str | Path)), None)
-    if wrong is not None:
-        raise InputError(
-            f"images hold a {type(wrong).__name__}; expected a folder, paths, a table or a NumPy array"
-        )
+def _from_list(given: Iterable[str | Path]) -> ImageSource:
+    paths = list(given) if isinstance(given, Iterable) else [given]
+    wrong = [item for item in paths if not isinstance(item, str | Path)]
+    if wrong:
+        raise InputError(f"images hold {shown(wrong[0])}; expected a folder, paths, a table or a NumPy array")
     absolute = [Path(os.path.abspath(path)) for path in paths]  # noqa: PTH100 - links stay as they are
     folder = next((path for path in absolute if path.is_dir()), None)
     if folder is not None:
@@ -312,9 +311,9 @@ def _from_paths(names: list[str], paths: Sequence[Stored]) -> ImageSource:
     names = [_printable(name) for name in names]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        shown = ", ".join(repr(name) for name in twice[:5]) + (", …" if len(twice) > 5 else "")
+        named = ", ".join(repr(name) for name in twice[:5]) + (", …" if len(twice) > 5 else "")
         are = "1 image is" if len(twice) == 1 else f"{len(twice)} images are"
-        raise InputError(f"{are} listed more than once: {shown}; expected each of them once")
+        raise InputError(f"{are} listed more than once: {named}; expected each of them once")
     return ImageSource(tuple(names), tuple(paths))
 
 
