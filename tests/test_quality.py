@@ -1,12 +1,14 @@
 """Flags: what was made dark, blurred and so on is found among the others, and these have none; by one decoding."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from data import data_set
 from PIL import Image, ImageFilter
+from runs import make_checkable
 
 import ruc.images.load as load
 from ruc.cache import Cache
@@ -14,7 +16,7 @@ from ruc.cli import main
 from ruc.images.load import content_hashes, open_thumbnail
 from ruc.images.measures import MEASURES, Measured, measured
 from ruc.images.source import find_images
-from ruc.quality import as_text, flags_of_text, measures_of, quality_fences, quality_flags
+from ruc.quality import as_text, flags_of_text, measures_of, quality_fences, quality_flags, with_quality
 from ruc.runtime import Runtime
 
 SPOILED = {
@@ -54,6 +56,20 @@ def test_spoiled_images_are_flagged_among_the_others(flag: str) -> None:
     found = quality_flags(rows, quality_fences(rows))
     assert found[flag][60:].all()
     assert not any(column[:60].any() for column in found.values())
+
+
+def test_images_that_are_all_black_to_the_eye_are_said_to_be() -> None:
+    """Masks of 0 and 1 in 8 bits are; the same as 0 and 255, and photographs by night, aren't."""
+    run = replace(make_checkable()[0], notes={"warnings": ["few images"]})
+    masks = [np.random.default_rng(seed).integers(0, 2, (40, 40), np.uint8) for seed in range(10)]
+    nights = [SPOILED["dark"](picture(seed)) for seed in range(10)]
+    for images, n_warnings in (
+        ([Image.fromarray(mask) for mask in masks], 2),
+        ([Image.fromarray(mask * np.uint8(255)) for mask in masks], 1),
+        (nights, 1),
+    ):
+        rows = np.repeat(rows_of(images), 40, axis=0)
+        assert len(with_quality(run, rows).notes["warnings"]) == n_warnings
 
 
 @pytest.mark.parametrize("flag", ["dark", "blurred", "grey_among_colour"])

@@ -34,7 +34,8 @@ LEAST_RANGE: Final = {
 }
 SMALLEST: Final = 1e-4  # whose logarithm is taken
 NEARLY_ALL: Final = 0.98  # of the pixels are of one colour, or grey
-MOSTLY: Final = 0.9  # of the images have colour, where a grey one is flagged
+MOSTLY: Final = 0.9  # of the images have colour, where a grey one is flagged; or are black, where it is said
+BLACK: Final = 16 / 255  # to the eye, where the mean and two deviations are below it
 BATCH: Final = 256
 
 
@@ -83,10 +84,25 @@ def quality_flags(
 
 
 def with_quality(run: Run, measures: NDArray[np.float32]) -> Run:
-    """The run with its flags, and with the fences by which later images get theirs."""
+    """The run with its flags, with the fences by which later images get theirs, and a warning where most are black."""
     fences = quality_fences(measures)
     column = as_text(quality_flags(measures, fences))
-    return replace(run, marks={**run.marks, COLUMN: column}, notes={**run.notes, FENCES: fences})
+    warnings = [*run.notes.get("warnings", ()), *_black(measures)]
+    notes = {**run.notes, FENCES: fences, "warnings": warnings}
+    return replace(run, marks={**run.marks, COLUMN: column}, notes=notes)
+
+
+def _black(measures: NDArray[np.float32]) -> list[str]:
+    """A line where nothing is to be seen, as of masks that hold 0 and 1: no set is so by itself."""
+    known = measures[np.isfinite(measures[:, 0])]
+    brightness, contrast = (known[:, MEASURES.index(name)] for name in ("brightness", "contrast"))
+    are_black = brightness + 2 * contrast < BLACK
+    if not len(known) or are_black.mean() < MOSTLY:
+        return []
+    return [
+        f"{are_black.sum()} of {len(known)} images are black to the eye: nearly all values are below 16 of 255; "
+        "if they are masks, or numbers of classes, spread their values over 0 to 255 first"
+    ]
 
 
 def as_text(flags: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.str_]:
