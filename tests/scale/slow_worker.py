@@ -1,4 +1,4 @@
-"""A worker whose process is killed once; in a module of its own, which the nodes import."""
+"""A worker whose process is killed once, and one that refuses; in a module of its own, which the nodes import."""
 
 import os
 import signal
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from ruc.errors import InputError
 from ruc.scale.shard_folder import ShardFolder
 
 
@@ -24,3 +25,13 @@ class Slow:
         time.sleep(shard["seconds"])
         self._shards.write(shard["number"], pa.table({"number": [shard["number"]]}), [])
         return {"number": shard["number"], "n_skipped": 0}
+
+
+class Refusing:
+    """Says of every shard that it can't be done."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __call__(self, shard):
+        raise InputError(f"{self._what} {shard['number']}")

@@ -10,7 +10,7 @@ import torch
 from data import photographs
 from pyarrow import parquet
 from sklearn.datasets import make_blobs
-from slow_worker import Slow
+from slow_worker import Refusing, Slow
 
 from ruc.doors.embed_to_files import embed_to_files
 from ruc.doors.predict import FinishedRun, Request
@@ -36,7 +36,10 @@ def planned(n_shards, seconds=0.0):
 @pytest.fixture
 def folder(tmp_path):
     """20 small photographs, of which one is damaged."""
-    made = tmp_path / "photos"
+    return write_photographs(tmp_path / "photos")
+
+
+def write_photographs(made):
     made.mkdir()
     for number, image in enumerate(photographs(20)):
         image.resize((32, 32)).save(made / f"{number:02}.png")
@@ -156,15 +159,16 @@ def test_too_many_that_cannot_be_read(in_this_process, folder, tmp_path, monkeyp
     assert embed_to_shards(allowed, tmp_path / "all", "auto", False).n_images == 12
 
 
-@pytest.fixture
-def run(folder, tmp_path):
-    """A run on these photographs."""
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run on such photographs, which all tests only read."""
+    place = tmp_path_factory.mktemp("run")
     settings = make_settings(
-        {"source": str(folder), "embedder": "lite0", "base": "kmeans", "n_clusters": 2,
-         "output": str(tmp_path / "run"), "refine": {"n_epochs": 1}}
+        {"source": str(write_photographs(place / "photos")), "embedder": "lite0", "base": "kmeans", "n_clusters": 2,
+         "output": str(place / "run"), "refine": {"n_epochs": 1}}
     )  # fmt: skip
     run_to_folder(settings, overwrite=False, verbose=False)
-    return tmp_path / "run"
+    return place / "run"
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -206,7 +210,12 @@ def test_features_in_shards_are_predicted(in_this_process, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_what_a_worker_says_is_said(ray_nodes, run, folder, tmp_path):
+def test_what_a_worker_says_is_said(ray_nodes):
+    with pytest.raises(InputError, match=r"^no shard \d$"):
+        list(over_shards(planned(3), Refusing, ("no shard",), False))
+
+
+def test_features_of_another_width_are_refused(in_this_process, run, tmp_path):
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(np.ones(10, np.float32)), 5)
     parquet.write_table(pa.table({"embedding": vectors}), tmp_path / "f.parquet")
     with pytest.raises(InputError, match=r"shape \(2, 5\) given; expected \(n_samples, 1280\)"):

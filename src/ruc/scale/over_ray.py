@@ -86,16 +86,17 @@ def over_shards(
     needed = {"num_gpus": 1} if on_gpu else {"num_cpus": 1}
     n_most = int(ray.cluster_resources().get("GPU" if on_gpu else "CPU", 1))
     held = ray.remote(max_restarts=-1, max_task_retries=-1, **needed)(_Held)
-    shared = ray.put(arguments)
-    actors = [held.remote(worker, shared) for _ in range(max(1, min(n_most, len(shards))))]
-    busy = {actor.is_made.remote(): actor for actor in actors}  # a shard waits for none that isn't there yet
+    made_of = worker, [ray.put(arguments)]  # in a list: fetched where they are needed, not with every shard
+    actors = [held.remote() for _ in range(max(1, min(n_most, len(shards))))]
+    # Asked to be there first: no shard waits for one that isn't.
+    busy = {actor.do.remote(*made_of): actor for actor in actors}
     del actors
     left, n_missing = iter(shards), len(shards)
     while n_missing:
         (answer,), _ = ray.wait(list(busy))
         actor, done = busy.pop(answer), ray.get(answer)
         if (shard := next(left, None)) is not None:
-            busy[actor.do.remote(shard)] = actor
+            busy[actor.do.remote(*made_of, shard)] = actor
         del actor  # one that has nothing to do ends, and leaves its core to one that was lost
         if done is None:
             continue
@@ -113,16 +114,20 @@ def device_for(asked: str) -> str:
 
 
 class _Held:
-    """A worker in a process of its own."""
+    """A worker in a process of its own, made when it is first asked: after a fault once more."""
 
-    def __init__(self, worker: type[Worker], arguments: tuple[Any, ...]) -> None:
-        self._worker = worker(*arguments)
+    def __init__(self) -> None:
+        self._worker: Worker | None = None
 
-    def is_made(self) -> None:
-        """Return, which it does once that is so."""
+    def do(
+        self, worker: type[Worker], arguments: Sequence[Any], shard: Mapping[str, Any] | None = None
+    ) -> dict[str, Any] | None:
+        """What the worker returns of a shard, or None where there is none; `arguments`: the reference to them."""
+        import ray
 
-    def do(self, shard: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            return self._worker(shard)
+            if self._worker is None:
+                self._worker = worker(*ray.get(arguments[0]))
+            return None if shard is None else self._worker(shard)
         except RucError as error:  # for the user, who doesn't see a worker's traceback
             return {FAILED: str(error)}
