@@ -143,7 +143,7 @@ def _trust_most_typical(
         which = f"clusters {named}{more} have"
     return (
         f"{which} no clean sample among {n_members} by selection={selection!r}; "
-        f"the {n_trusted} most typical are trusted instead",
+        f"{'the most typical is' if n_trusted == 1 else f'the {n_trusted} most typical are'} trusted instead",
     )
 
 
