@@ -159,3 +159,6 @@ def test_reading_what_is_no_run(tmp_path: Path, run: Run) -> None:
     (tmp_path / "model" / "pair.safetensors").write_bytes(b"\x80\x04pickle")
     with pytest.raises(RunFolderError, match="cannot be read"):
         read_model(tmp_path)
+    (tmp_path / "model" / "pair.json").unlink()
+    with pytest.raises(RunFolderError, match=r"pair\.json cannot be read as JSON \(No such file"):
+        read_model(tmp_path)

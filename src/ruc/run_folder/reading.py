@@ -152,7 +152,10 @@ def read_member(places: Places, name: str) -> dict[str, Any]:
 def _read_model(places: Places) -> "dict[str, State]":
     model = places.folder / MODEL
     try:
-        stems = [member.removesuffix(".json") for member in places.members(MODEL, ".json")]
+        files = [file for suffix in (".json", ".safetensors") for file in places.members(MODEL, suffix)]
+        stems = sorted(
+            {file.rpartition(".")[0] for file in files}
+        )  # of a part that lost one of its files too
         parts = {Path(stem).name: _read_state(places, stem) for stem in stems}
     except (UnreadableFileError, ValueError) as error:
         raise RunFolderError(
