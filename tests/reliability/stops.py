@@ -291,7 +291,10 @@ def try_command(
         if status == 130 and "give the same command again to go on" not in said:
             wrong.append(f"{name}, {stop}: how to go on isn't said: {said[-600:]}")
         if status == 0 or "report: run" in said:  # it came too late: all was done, and was said to be
-            if differing := _differing(contents(harness.work), expected):
+            left = contents(harness.work)
+            if status != 0:
+                left.pop("run/.run.done", None)  # who made it is forgotten after that was said
+            if differing := _differing(left, expected):
                 wrong.append(f"{name}, {stop}: it was said to be done, but these differ: {differing}")
             continue
         state = frozenset(contents(harness.work, as_rows=False).items())
