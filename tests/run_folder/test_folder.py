@@ -160,5 +160,5 @@ def test_reading_what_is_no_run(tmp_path: Path, run: Run) -> None:
     with pytest.raises(RunFolderError, match="cannot be read"):
         read_model(tmp_path)
     (tmp_path / "model" / "pair.json").unlink()
-    with pytest.raises(RunFolderError, match=r"pair\.json cannot be read as JSON \(No such file"):
+    with pytest.raises(RunFolderError, match=r"cannot be read \(model/pair\.json is missing\)"):
         read_model(tmp_path)

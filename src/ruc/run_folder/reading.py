@@ -171,6 +171,9 @@ def _read_model(places: Places) -> "dict[str, State]":
 def _read_state(places: Places, stem: str) -> "State":
     from ruc.networks import State
 
+    for file in (f"{stem}.json", f"{stem}.safetensors"):
+        if not places.path(file).exists():
+            raise ValueError(f"{file} is missing")
     config = load_json(places.path(f"{stem}.json"))
     if not isinstance(config, dict):
         raise ValueError(f"{stem}.json holds {type(config).__name__}, expected a mapping")
