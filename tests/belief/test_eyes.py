@@ -175,6 +175,13 @@ def test_eyes_are_opened_as_long_as_a_number_for_each_sample_and_cluster_is_affo
     assert not can_open_eyes(base_of(np.arange(101) % 4), 1)
 
 
+@pytest.mark.parametrize(("n_clusters", "expected"), [(4, 32), (50, 50), (300, 64)])
+def test_many_clusters_are_seen_along_more_eigenvectors(n_clusters, expected):
+    view = make_two_views(0)[0][0]
+    eyes = open_eyes([view], [nearest_neighbors(view, 30, CPU)], CPU, n_clusters=n_clusters)
+    assert [eye.inputs.shape[1] for eye in eyes] == [20, expected]
+
+
 def test_of_many_samples_those_of_the_graph_that_are_nearest_along_the_eigenvectors_vote(monkeypatch):
     monkeypatch.setattr("ruc.belief.eyes.MANY", 50)
     monkeypatch.setattr("ruc.belief.eyes.ROWS", 16)

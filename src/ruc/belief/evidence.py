@@ -155,7 +155,8 @@ def gather_evidence(
         if base.made_of == "elsewhere" or evidence.explained < WELL_EXPLAINED:
             return evidence
     if settings.different_eyes and features is not None and can_open_eyes(base, len(parts)):
-        eyes = open_eyes(parts or [features], neighbors.parts or [neighbors], runtime, principal)
+        seen, nearest = parts or [features], neighbors.parts or [neighbors]
+        eyes = open_eyes(seen, nearest, runtime, principal, base.n_clusters)
         eyes = eyes_that_see(base, eyes, runtime)
         if base.made_of == "features" or len({eye.embedding for eye in eyes}) > 1:
             return Evidence.of_all(cotrain(base, eyes, runtime), settled=True)
