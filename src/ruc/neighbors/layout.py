@@ -108,9 +108,8 @@ def _mean_push(positions: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
     origins = positions[others]
     to_distances = torch.cat([-2.0 * origins, origins.square().sum(dim=1, keepdim=True)], dim=1).T
     with_ones, pushing = _with_ones(positions), STRONGEST_PUSH / len(others) * _with_ones(origins)
-    pushing = pushing.T.contiguous()  # products of few rows take a quarter as long as those of few columns
     half = STRONGEST_PUSH / 2
-    sums = torch.empty_like(with_ones.T)
+    sums = torch.empty_like(with_ones)
     for start in range(0, len(positions), BLOCK_ROWS):
         part = slice(start, start + BLOCK_ROWS)
         lengths = positions[part].square().sum(dim=1, keepdim=True)
@@ -118,8 +117,8 @@ def _mean_push(positions: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
         # half * (SOFTENING + squares) * (1 + squares), multiplied out.
         divisors = torch.add(half * (1 + SOFTENING), squares, alpha=half).mul_(squares).add_(half * SOFTENING)
         torch.maximum(divisors, squares.sqrt_(), out=divisors).reciprocal_()
-        torch.mm(pushing, divisors.T, out=sums[:, part])
-    return torch.addcmul(-sums[:-1].T, sums[-1:].T, positions)
+        torch.mm(divisors, pushing, out=sums[part])
+    return torch.addcmul(-sums[:, :-1], sums[:, -1:], positions)
 
 
 def _with_ones(positions: torch.Tensor) -> torch.Tensor:
