@@ -6,7 +6,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from ruc.check import calibrate
-from ruc.check.calibrate import AnswerCalibration, fit_answers
+from ruc.check.calibrate import fit_answers
 
 
 def answers(n: int, level: float, slope: float, shift: float, seed: int = 0):
@@ -55,8 +55,3 @@ def test_a_single_answer_moves_little_and_all_alike_stay_finite(right: bool) -> 
     assert np.isfinite(alike(before, cluster)).all()
     assert (np.diff(alike(before, cluster)) > 0).all()
     assert (alike(before, cluster).mean() > 0.9) == right
-
-
-def test_as_json_and_back() -> None:
-    one = AnswerCalibration(0.5, 1.25, (0.0, -1.0))
-    assert AnswerCalibration.from_json(one.to_json()) == one

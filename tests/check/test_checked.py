@@ -17,6 +17,7 @@ from ruc.check.checked import (
     without_their_answers,
 )
 from ruc.edits import Answer, Merge, apply_edits, follow_edits, undo_edits
+from ruc.errors import RunFolderError
 
 
 def test_confidence_becomes_what_was_answered() -> None:
@@ -33,7 +34,11 @@ def test_confidence_becomes_what_was_answered() -> None:
     np.testing.assert_array_equal(after.probabilities.argmax(axis=1), run.cluster)
     own = after.probabilities[np.arange(400), run.cluster]
     np.testing.assert_allclose(own, np.maximum(after.confidence, 0.25), atol=0.01)
-    assert Checked.from_json(json.loads(json.dumps(checked.to_json()))) == checked
+    record = json.loads(json.dumps(checked.to_json()))
+    assert Checked.from_json(record) == checked
+    for damaged in (7, record | {"accuracy": "high"}, {"../../x" + name: record[name] for name in record}):
+        with pytest.raises(RunFolderError, match="is not what `ruc` writes there"):
+            Checked.from_json(damaged)
 
 
 def test_only_what_was_drawn_says_something_of_others() -> None:

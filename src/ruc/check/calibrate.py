@@ -48,11 +48,6 @@ class AnswerCalibration:
         """For the run's notes."""
         return {"level": self.level, "slope": self.slope, "shifts": list(self.shifts)}
 
-    @staticmethod
-    def from_json(record: dict[str, Any]) -> "AnswerCalibration":
-        """What `to_json` wrote."""
-        return AnswerCalibration(float(record["level"]), float(record["slope"]), tuple(record["shifts"]))
-
 
 def fit_answers(
     confidence: NDArray[np.floating[Any]],

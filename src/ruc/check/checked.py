@@ -11,6 +11,7 @@ from ruc.belief.calibration import pinned
 from ruc.check.calibrate import AnswerCalibration, fit_answers, without_its_answer
 from ruc.check.design import strata
 from ruc.check.estimate import Share, estimate_share, share_with_known
+from ruc.errors import RunFolderError, shortened
 from ruc.run_folder import Run
 
 ASKED: Final = "asked"  # in the notes: the file names that were drawn, in rounds
@@ -70,26 +71,22 @@ class Checked:
         }  # fmt: skip
 
     @staticmethod
-    def from_json(record: dict[str, Any]) -> "Checked":
-        """What `to_json` wrote."""
-        learned = record.get("learned")
-        return Checked(
-            **record
-            | {
-                "accuracy": _share_from_json(record["accuracy"]),
-                "learned": None if learned is None else _share_from_json(learned),
-                "clusters": {int(cluster): Share(**share) for cluster, share in record["clusters"].items()},
-                "calibration": AnswerCalibration.from_json(record["calibration"]),
-            }
-        )
+    def from_json(record: object) -> "Checked":
+        """What `to_json` wrote; raises `RunFolderError` where it is something else."""
+        from pydantic import TypeAdapter, ValidationError
+
+        try:
+            return TypeAdapter(Checked).validate_python(record)
+        except ValidationError as error:
+            where = ".".join(map(str, error.errors()[0]["loc"]))
+            raise RunFolderError(
+                f"{CHECKED} in notes.json is not what `ruc` writes there ({shortened(where)}: "
+                f"{error.errors()[0]['msg']}); expected the run as it was: `ruc apply` its answers again"
+            ) from error
 
 
 def _share_to_json(share: Share) -> dict[str, Any]:
     return asdict(share) | {"further_to_halve": share.further_to_halve}
-
-
-def _share_from_json(record: dict[str, Any]) -> Share:
-    return Share(**{name: value for name, value in record.items() if name != "further_to_halve"})
 
 
 def checked_of(run: Run) -> Checked | None:
