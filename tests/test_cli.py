@@ -241,6 +241,7 @@ def test_features_of_the_images_that_could_be_read(
         (["predict", "run", "shapes", "-o", "file/new.csv"], "cannot write to file"),
         (["predict", "run", "table.csv", "-o", "table.csv"], "table.csv would be replaced"),
         (["embed", "shapes", "--embedder", "pixels", "-o", "file/f.npy"], "cannot write to file"),
+        (["embed", "shapes", "--embedder", "pixels", "-o", "."], ". exists already"),
         (["embed", "table.csv", "--embedder", "pixels", "-o", "table.npy"], "table.csv would be replaced"),
         (["export", "run", "--to", "parquet", "-o", "file/x.parquet"], "cannot write to file"),
         (["export", "run", "--to", "folders", "-o", "file/sorted"], "cannot write to file"),

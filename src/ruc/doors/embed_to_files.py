@@ -32,10 +32,11 @@ def embed_to_files(
         raise UsageError(
             f"-o {output} given, expected a file that ends in .npy, or a folder for Parquet shards"
         )
-    images, names = str(settings.source), output.with_suffix(".csv")
+    images = str(settings.source)
     if output.suffix == "":
         check_new_folder(output)
     else:
+        names = output.with_suffix(".csv")
         finish_outputs(output)
         for target in (output, names, skipped_file(output)):
             check_file(target, [images], overwrite)
