@@ -21,6 +21,7 @@ TEXTS: Final = (
     "base",
     "space",
     "device",
+    "page",
 )
 TEXTS_OR_NONE: Final = (str, type(None))
 
@@ -153,9 +154,12 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
         _expect(isinstance(value, TEXTS_OR_NONE) or _are(value, str), f"{name} in config.yaml is no text")
     _expect(isinstance(settings.get("refine", {}), dict), "refine in config.yaml is no mapping")
     _expect(type(settings.get("seed", 0)) is int, "seed in config.yaml is no whole number")
-    review = settings.get("review", 0)
+    review, largest = settings.get("review", 0), settings.get("max_megapixels", 1)
     _expect(
         type(review) in (int, float) and 0 <= review <= 1, "review in config.yaml is no share between 0 and 1"
+    )
+    _expect(
+        type(largest) in (int, float) and largest > 0, "max_megapixels in config.yaml is no number above 0"
     )
 
 
