@@ -204,7 +204,7 @@ def column_of_names(
         cells = filled[FILE_NAME]
         if are_rows and len(cells) == len(images) and _counted_from(cells, in_order=False) == 0:
             return Names(FILE_NAME, cells, {cell: images[int(cell)] for cell in cells})
-        counts_rows = are_row_numbers(images) and _counted_from(cells, in_order=True) == 1
+        counts_rows = _are_row_numbers(images) and _counted_from(cells, in_order=True) == 1
         return None if counts_rows else Names(FILE_NAME, cells, {})
     _refuse_other_names(source, filled, images)
     return None
@@ -240,19 +240,19 @@ def say_by_place(source: str, images: Sequence[str]) -> None:
 
     Some are named: whether 10.png comes before 2.png isn't the same to all who make such files.
     """
-    if not are_row_numbers(images):
+    if not _are_row_numbers(images):
         first = ", ".join(map(repr, images[:3]))
         logger.info("%s: no names; its rows are taken for %s and so on, in this order", source, first)
 
 
-def are_row_numbers(images: Sequence[str]) -> bool:
+def _are_row_numbers(images: Sequence[str]) -> bool:
     """Whether samples are called 0, 1, 2, …, as those are that have no names."""
     return all(image == str(row) for row, image in enumerate(images))
 
 
 def _is_only_a_counter(cells: Sequence[str], start: int, images: Sequence[str]) -> bool:
     """Whether a column 0, 1, 2, … or 1, 2, 3, … counts the rows, instead of naming images that are called so."""
-    if are_row_numbers(images):
+    if _are_row_numbers(images):
         return start == 1
     found = match_names([cell.strip() for cell in cells], images)
     return not _are_names(cells, found, images)
@@ -264,7 +264,7 @@ def _count_and_name_alike(cells: Sequence[str], images: Sequence[str]) -> bool:
     They may count from 0 or from 1, and rows may be gone.
     """
     texts = [cell.strip() for cell in cells]
-    if are_row_numbers(images) or not all(INTEGER.fullmatch(text) for text in texts):
+    if _are_row_numbers(images) or not all(INTEGER.fullmatch(text) for text in texts):
         return True
     found = match_names(texts, images)
     if not _are_names(cells, found, images):
@@ -280,7 +280,7 @@ def _count_and_name_alike(cells: Sequence[str], images: Sequence[str]) -> bool:
 
 def _refuse_numbers_from_one(source: str, heading: str, cells: Sequence[str], images: Sequence[str]) -> None:
     are_shuffled = _counted_from(cells, in_order=False) == 1 and _counted_from(cells, in_order=True) is None
-    if are_shuffled and are_row_numbers(images) and len(cells) == len(images):
+    if are_shuffled and _are_row_numbers(images) and len(cells) == len(images):
         raise InputError(
             f"{source}: its column {heading!r} numbers the samples from 1, in another order than theirs; expected "
             "file_name from 0, or rows in the order of the samples without that column"
@@ -326,7 +326,7 @@ def _refuse_other_names(source: str, columns: Mapping[str, Sequence[str]], image
         what = (
             f"the samples have no names: keep beside the .npy a CSV that names its rows, or remove {heading!r} if the "
             "rows are in the order of the samples"
-            if are_row_numbers(images)
+            if _are_row_numbers(images)
             else f"an image is {images[0]!r}: put the images' names into a column file_name, or remove {heading!r} if "
             "the rows are in the order of the images"
         )
