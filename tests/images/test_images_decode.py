@@ -133,6 +133,23 @@ def test_transparent_palette_colour_is_white(tmp_path: Path) -> None:
     assert decode(path).getpixel((0, 0)) == (255, 127, 127)
 
 
+def test_a_bitmap_whose_alpha_is_zero_throughout_is_opaque(tmp_path: Path) -> None:
+    for alpha, expected in (
+        (0, [RED, GREEN, BLUE, WHITE]),
+        (255, [RED, GREEN, BLUE, WHITE]),
+        (1, [WHITE] * 4),
+    ):
+        image = picture()
+        image.putalpha(alpha)
+        pixels = image.transpose(Image.Transpose.FLIP_TOP_BOTTOM).tobytes("raw", "BGRA")
+        masks = struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)  # of a BITMAPV4HEADER
+        header = struct.pack("<IiiHHIIiiII", 108, *image.size, 1, 32, 3, len(pixels), 0, 0, 0, 0) + masks
+        header += bytes(108 - len(header))
+        start = b"BM" + struct.pack("<IHHI", 14 + 108 + len(pixels), 0, 0, 14 + 108)
+        (tmp_path / "a.bmp").write_bytes(start + header + pixels)
+        assert corners(decode(tmp_path / "a.bmp")) == expected
+
+
 def test_opaque_palette(tmp_path: Path) -> None:
     assert corners(decode(save(tmp_path / "a.gif", picture().quantize(4), "GIF"))) == [
         RED,

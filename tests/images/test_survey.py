@@ -191,6 +191,64 @@ def test_colours_that_are_multiplied_by_alpha_already(
     assert np.abs(image - 255 * (colours * alpha + 1 - alpha)).max() <= 3
 
 
+def patched(path: Path, tag: int, count: int, before: tuple[int, ...], after: tuple[int, ...]) -> None:
+    """Give a tag of 16-bit numbers, in a little-endian TIFF, other values."""
+    entries = [struct.pack(f"<HHL{len(each)}H", tag, 3, count, *each) for each in (before, after)]
+    start, found, end = path.read_bytes().partition(entries[0])
+    assert found
+    path.write_bytes(start + entries[1] + end)
+
+
+@pytest.mark.parametrize("of_8_bits", [False, True])
+@pytest.mark.parametrize("has_alpha", [False, True])
+def test_palettes_of_tiff(tmp_path: Path, of_8_bits: bool, has_alpha: bool) -> None:
+    colours = np.random.default_rng(0).integers(0, 256, (3, 256))
+    index = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    alpha = np.where(index < 128, 255, 0).astype(np.uint8)
+    table = (320, "H", 768, (colours if of_8_bits else colours * 257).ravel().tolist())
+    options: dict[str, Any] = {"photometric": "minisblack", "planarconfig": "contig", "extratags": [table]}
+    if has_alpha:
+        write(tmp_path, [np.dstack([index, alpha])], extrasamples=["unassalpha"], **options)
+    else:
+        write(tmp_path, [index], **options)
+    patched(tmp_path / "00.tif", 262, 1, (1,), (3,))  # tifffile writes no palette with alpha
+    (image,), _ = seen(tmp_path)
+    expected = np.moveaxis(colours, 0, -1)[index].astype(float)
+    if has_alpha:
+        expected[alpha == 0] = 255
+    assert np.array_equal(image, expected)
+
+
+def test_colours_of_tiff_that_nobody_reads_rightly_are_refused(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    write(tmp_path, [noise], photometric="ycbcr", subsampling=(1, 1))
+    assert decode(tmp_path / "00.tif").mode == "RGB"
+    patched(tmp_path / "00.tif", 530, 2, (1, 1), (2, 2))
+    with pytest.raises(UnreadableImageError, match="in 3 bands, colours at a lower resolution"):
+        decode(tmp_path / "00.tif")
+    write(tmp_path, [noise], photometric="rgb")
+    patched(tmp_path / "00.tif", 262, 1, (2,), (5,))
+    with pytest.raises(UnreadableImageError, match="inks other than CMYK"):
+        decode(tmp_path / "00.tif")
+
+
+@pytest.mark.parametrize("largest", [65535, 4095])
+def test_ppm_of_16_bits_keeps_what_8_bits_lose(tmp_path: Path, largest: int) -> None:
+    numbers = np.random.default_rng(0).integers(0, 255, (12, 16, 3)).astype(">u2") + np.array(1000, ">u2")
+    for number in range(2):
+        header = f"P6 # written\n16 12\n# by hand\n{largest}\n".encode()
+        (tmp_path / f"{number}.ppm").write_bytes(header + numbers.astype(">u2").tobytes())
+    (tmp_path / "8_bits.ppm").write_bytes(b"P6 16 12 255\n" + (numbers - 1000).astype("u1").tobytes())
+    images, remarks = seen(tmp_path)
+    assert "uint16 from" in remarks[0]
+    low, high = int(numbers.min()), int(numbers.max())
+    assert np.abs(images[0] - (numbers - low) * (255 / (high - low))).max() <= 1
+    assert np.array_equal(images[2], numbers - 1000)
+    with pytest.raises(UnreadableImageError, match="truncated"):
+        (tmp_path / "0.ppm").write_bytes((tmp_path / "0.ppm").read_bytes()[:-1])
+        decode(tmp_path / "0.ppm")
+
+
 @pytest.mark.parametrize(("dtype", "whole"), [("u1", 255), ("u2", 65535)])
 def test_a_fourth_band_of_jpeg_2000_is_alpha_only_if_stated(tmp_path: Path, dtype: str, whole: int) -> None:
     bands = (np.array([0.25, 0.5, 0.75, 0.1]) * whole * np.ones((16, 16, 1))).astype(dtype)
@@ -295,21 +353,30 @@ def test_what_an_extra_is_needed_for_is_said_without_it(
         assert "pip install 'ruc[" in str(raised.value)
 
 
-def png(pixels: np.ndarray, colour_type: int) -> bytes:
-    """A PNG of 16 bits, by hand."""
-    height, width = pixels.shape[:2]
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+def png(rows: list[bytes], width: int, depth: int, colour_type: int, key: bytes = b"") -> bytes:
+    """A PNG by hand; `key`: the colour that is transparent."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
-    header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, len(rows), depth, colour_type, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(rows))
+        + (chunk(b"tRNS", key) if key else b"")
+        + chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows)))
         + chunk(b"IEND", b"")
     )
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
+def test_one_grey_of_few_bits_is_transparent(tmp_path: Path, depth: int) -> None:
+    numbers = (np.arange(8) % 2**depth).astype(np.uint8)
+    row = np.packbits(np.unpackbits(numbers[:, None], axis=1)[:, -depth:].ravel()).tobytes()
+    for key in range(2**depth if depth < 8 else 8):
+        (tmp_path / "a.png").write_bytes(png([row, row], 8, depth, 0, struct.pack(">H", key)))
+        expected = np.where(numbers == key, 255, numbers * (255 // (2**depth - 1)))
+        assert np.asarray(decode(tmp_path / "a.png").convert("L"))[1].tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize(("n_bands", "colour_type"), [(1, 0), (2, 4), (3, 2), (4, 6)])
@@ -319,7 +386,7 @@ def test_png_of_16_bits_keeps_what_8_bits_lose(tmp_path: Path, n_bands: int, col
     if n_bands in (2, 4):
         pixels[:, :, -1] = 65535
     path = tmp_path / "a.png"
-    path.write_bytes(png(pixels, colour_type))
+    path.write_bytes(png([row.astype(">u2").tobytes() for row in pixels], 16, 16, colour_type))
     image = np.asarray(decode(path, None, Reading(value_range={"uint16": (1000, 1255)})))
     colours = pixels[:, :, : 1 if n_bands < 3 else 3]
     assert (image.reshape(colours.shape) == colours - 1000).all()

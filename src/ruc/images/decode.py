@@ -25,7 +25,8 @@ from ruc.images.opening import (
     why_unidentified,
 )
 from ruc.images.packed import Stored
-from ruc.images.png16 import png_values
+from ruc.images.png16 import png_values, scale_key
+from ruc.images.ppm16 import ppm_values
 from ruc.images.reading import READING, Page, Range, Reading
 from ruc.images.scientific import (
     brightest,
@@ -163,11 +164,14 @@ def _loaded(
         if shorter_side is not None:
             image.draft(None, (2 * shorter_side, 2 * shorter_side))
         with _one_large_image if image.width * image.height > LARGE else nullcontext():
-            content = (
-                png_values(file, header)
-                if png_depth(header) == 16
-                else _page_of(image, tiff, has_alpha, page)
-            )
+            content: Image.Image | Values | None = None
+            if png_depth(header) == 16:
+                content = png_values(file, header)
+            elif image.format == "PPM":
+                content = ppm_values(file)
+            scale_key(image, png_depth(header))
+            if content is None:
+                content = _page_of(image, tiff, has_alpha, page)
             image.load()
     except DAMAGED as error:
         raise UnreadableImageError(reason_of(error)) from error
@@ -238,6 +242,8 @@ def orientation_of(image: Image.Image) -> int:
 def _without_transparency(image: Image.Image) -> Image.Image:
     if image.mode == "La":
         image = image.convert("LA")
+    if image.format in ("BMP", "DIB") and image.mode == "RGBA" and image.getextrema()[3] == (0, 0):
+        return image.convert("RGB")  # a byte that its writer left at zero: browsers take these for opaque
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")

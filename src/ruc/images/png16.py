@@ -1,10 +1,10 @@
-"""PNG of 16 bits a channel, whole: Pillow keeps the upper 8 bits of each number unless the image is grey."""
+"""What Pillow loses of PNG: half of 16 bits unless the image is grey, and which grey of 2 or 4 bits is transparent."""
 
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ImageFile
+from PIL import Image, ImageFile
 
 from ruc.images.bands import picture_of
 from ruc.images.opening import by_pillow
@@ -38,6 +38,16 @@ def png_values(file: IO[bytes], header: bytes) -> Values:
     lower, _ = loaded(mode, f"{mode};16L")  # which takes the second byte of each two
     bands = upper * np.uint16(256) + lower
     return picture_of(bands, "uint16", 3, 65535) if mode == "RGBA" else _with_key(bands, key)
+
+
+def scale_key(image: Image.Image, depth: int) -> None:
+    """Bring the grey of 2 or 4 bits that is transparent to the 8 to which Pillow brings the pixels alone.
+
+    `depth`: bits a channel of a PNG, whose pixels needn't be loaded yet; 0 of other files.
+    """
+    key = image.info.get("transparency")
+    if depth in (2, 4) and image.mode == "L" and isinstance(key, int):
+        image.info["transparency"] = key * 255 // (2**depth - 1)
 
 
 def _with_key(bands: NDArray[np.uint16], key: Any) -> Values:

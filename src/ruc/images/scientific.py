@@ -12,10 +12,24 @@ from ruc.errors import UnreadableImageError
 from ruc.images.bands import picture_of
 from ruc.images.damage import DAMAGED, reason_of
 from ruc.images.reading import Page
-from ruc.images.tiff_header import FLOAT, SEPARATE_PLANES, SIGNED, UNSIGNED, TiffHeader
+from ruc.images.tiff_header import (
+    FLOAT,
+    INKS,
+    PALETTE,
+    RGB,
+    SEPARATE_PLANES,
+    SIGNED,
+    UNSIGNED,
+    YCBCR,
+    ZERO_IS_BLACK,
+    ZERO_IS_WHITE,
+    TiffHeader,
+)
 from ruc.images.values import WHITE_IS_ZERO, Values
 
 T = TypeVar("T")
+
+SHOWN = (ZERO_IS_WHITE, ZERO_IS_BLACK, RGB, PALETTE, INKS, YCBCR)
 
 
 def imported(name: str, extra: str, what: str) -> Any:
@@ -49,24 +63,31 @@ def tiff_values(file: IO[bytes], header: TiffHeader, page: Page) -> Values:
     UnreadableImageError
         It holds no picture that could be shown (complex numbers, sensor mosaics), or tifffile isn't there.
     """
-    if header.photometric not in (0, 1, 2, 3, 5, 6) or header.sample_format not in (UNSIGNED, SIGNED, FLOAT):
+    if header.photometric not in SHOWN or header.sample_format not in (UNSIGNED, SIGNED, FLOAT):
         raise UnreadableImageError(
             f"not supported: {header}, photometric interpretation {header.photometric}"
         )
+    if header.photometric == INKS and header.n_bands < 4:
+        raise UnreadableImageError(f"not supported: {header}, inks other than CMYK")
+    if header.is_subsampled and header.compression == 1:
+        raise UnreadableImageError(f"not supported: {header}")
     tifffile = imported("tifffile", "scientific", str(header))
     file.seek(0)
     with _codecs(str(header)), tifffile.TiffFile(file) as tiff:
         wanted = header.pages if page == "max" else [one_of(header.pages, page)]
         arrays = [_channels_last(tiff.pages[place].asarray(), header) for place in wanted]
-        colormap = tiff.pages[0].colormap if header.photometric == 3 else None
+        colormap = tiff.pages[0].colormap if header.photometric == PALETTE else None
     bands = brightest(arrays, header.kind)
-    if colormap is not None:
-        return Values((np.moveaxis(colormap, 0, -1)[bands] >> 8).astype(np.uint8), "uint8")
-    if header.photometric == 5:
+    if header.photometric == INKS:
         return _from_inks(bands)
     largest = 1.0 if bands.dtype.kind == "f" else float(2**header.bits - 1)
-    alpha = header.alpha_band
-    return picture_of(bands, header.kind, alpha, largest, header.nodata, header.is_associated)
+    shown = picture_of(bands, header.kind, header.alpha_band, largest, header.nodata, header.is_associated)
+    if colormap is None:
+        return shown
+    colours = np.moveaxis(colormap, 0, -1)[shown.array.astype(np.int64)] >> (
+        0 if header.has_small_colours else 8
+    )
+    return Values(colours.astype(np.uint8), "uint8", shown.alpha)
 
 
 def _channels_last(array: NDArray[Any], header: TiffHeader) -> NDArray[Any]:

@@ -9,7 +9,7 @@ from ruc.images.damage import DAMAGED
 from ruc.images.values import WHITE_IS_ZERO
 
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3  # SampleFormat
-ZERO_IS_WHITE, ZERO_IS_BLACK, RGB, PALETTE, INKS = 0, 1, 2, 3, 5  # PhotometricInterpretation
+ZERO_IS_WHITE, ZERO_IS_BLACK, RGB, PALETTE, INKS, YCBCR = 0, 1, 2, 3, 5, 6  # PhotometricInterpretation
 SEPARATE_PLANES: Final = 2
 ASSOCIATED: Final = 1  # ExtraSamples: colours are multiplied by alpha already
 ALPHA: Final = (ASSOCIATED, 2)
@@ -35,7 +35,7 @@ PILLOW_KNOWS: Final = {
 # (13.0) turns them once more.
 PILLOW_TURNS: Final = {(SIGNED, 16), (SIGNED, 32), (UNSIGNED, 32), (FLOAT, 32)}
 TYPES: Final = {1: "B", 2: "s", 3: "H", 4: "L", 6: "b", 8: "h", 9: "l", 16: "Q"}  # as `struct` calls them
-WANTED: Final = (256, 257, 258, 259, 262, 274, 277, 281, 284, 338, 339, 42113)
+WANTED: Final = (256, 257, 258, 259, 262, 274, 277, 281, 284, 320, 338, 339, 530, 42113)
 MOST_VALUES: Final = 1 << 16  # of a tag: a damaged count would ask for gigabytes
 
 
@@ -63,6 +63,10 @@ class TiffHeader:
         Places of the pages that are slices like the first, which is one of them.
     big_endian, is_big
         How its numbers are stored, and whether it is a BigTIFF.
+    has_small_colours
+        Whether the colours of its palette are of 8 bits, where the standard has 16: some programs write it so.
+    is_subsampled
+        Whether YCbCr has fewer values of colour than of light.
     """
 
     size: tuple[int, int]
@@ -79,6 +83,8 @@ class TiffHeader:
     pages: tuple[int, ...]
     big_endian: bool = False
     is_big: bool = False
+    has_small_colours: bool = False
+    is_subsampled: bool = False
 
     @property
     def white_is_zero(self) -> bool:
@@ -125,6 +131,8 @@ class TiffHeader:
         """Whether Pillow reads all of its values, and rightly; other files are for tifffile."""
         if self.compression not in PILLOW_DECOMPRESSES or (self.big_endian and self.is_big):
             return False
+        if self.has_small_colours or (self.is_subsampled and self.compression == 1):
+            return False
         if not self.is_deep:
             return len(set(self.stored_bits)) == 1 and self._bands_are_known
         numbers = (self.sample_format, self.stored_bits[0])
@@ -134,7 +142,7 @@ class TiffHeader:
 
     @property
     def _bands_are_known(self) -> bool:
-        colours = {ZERO_IS_WHITE: 1, ZERO_IS_BLACK: 1, PALETTE: 1, RGB: 3, INKS: 4, 6: 3, 8: 3}.get(
+        colours = {ZERO_IS_WHITE: 1, ZERO_IS_BLACK: 1, PALETTE: 1, RGB: 3, INKS: 4, YCBCR: 3, 8: 3}.get(
             self.photometric
         )
         if self.photometric == RGB and self.n_bands == 4 and self.planar == SEPARATE_PLANES:
@@ -146,9 +154,10 @@ class TiffHeader:
     def __str__(self) -> str:
         sign = {UNSIGNED: "unsigned", SIGNED: "signed", FLOAT: "float"}.get(self.sample_format, "complex")
         bands = "" if self.n_bands == 1 else f" in {self.n_bands} bands"
+        halved = ", colours at a lower resolution" if self.is_subsampled else ""
         planes = " in separate planes" if self.planar == SEPARATE_PLANES and self.n_bands > 1 else ""
         packed = COMPRESSIONS.get(self.compression, f"compression {self.compression}")
-        return f"TIFF of {self.stored_bits[0]}-bit {sign} values{bands}{planes}" + (
+        return f"TIFF of {self.stored_bits[0]}-bit {sign} values{bands}{planes}{halved}" + (
             f", {packed}" if packed else ""
         )
 
@@ -222,7 +231,7 @@ def _header_of(tags: dict[int, Any]) -> TiffHeader:
     bits = max(stored)
     if bits > MOST_BITS:
         raise ValueError(f"its values have {bits} bits")
-    sample_format = number(339, UNSIGNED)
+    sample_format, photometric = number(339, UNSIGNED), number(262, ZERO_IS_BLACK)
     if 281 in tags and sample_format == UNSIGNED:  # MaxSampleValue
         largest = max(tags[281])
         if 255 < largest < 2**bits - 1:
@@ -235,13 +244,15 @@ def _header_of(tags: dict[int, Any]) -> TiffHeader:
         sample_format=UNSIGNED
         if sample_format == 4
         else sample_format,  # 4: undefined, which readers take so
-        photometric=number(262, ZERO_IS_BLACK),
+        photometric=photometric,
         planar=number(284, 1),
         compression=number(259, 1),
         extra_samples=tuple(tags.get(338, ())),
         orientation=number(274, 1),
         nodata=_nodata(tags.get(42113)),
         pages=(0,),
+        has_small_colours=photometric == PALETTE and max(tags.get(320, ()), default=256) < 256,
+        is_subsampled=photometric == YCBCR and tuple(tags.get(530, (2, 2))) != (1, 1),
     )
 
 
