@@ -88,6 +88,10 @@ def test_there_is_a_row_for_each_image() -> None:
         InputError, match=r"2 image files found, 3 rows of features given; .* `ruc embed` wrote"
     ):
         given_features(features, ("a", "b"))
+    with pytest.raises(
+        InputError, match=r"features of the shape \(3, 2\) given, a column an image; .* array\.T"
+    ):
+        given_features(features[:, :2], ("a", "b"))
 
 
 def test_rows_are_of_the_images_that_the_table_beside_them_names(tmp_path: Path) -> None:

@@ -177,6 +177,7 @@ def test_array_rows_are_named_by_number(shape: tuple[int, ...]) -> None:
     ("array", "message"),
     [
         (np.zeros((5, 3, 8, 8), np.uint8), r"transpose\(0, 2, 3, 1\)"),
+        (np.zeros((8, 8, 3, 5), np.uint8), r"transpose\(3, 0, 1, 2\)"),
         (np.zeros((32, 32, 3), np.uint8), "single image"),
         (np.zeros((5, 64), np.uint8), r"shape \(5, 64\)"),
         (np.zeros((0, 8, 8), np.uint8), "no image"),
@@ -188,6 +189,14 @@ def test_array_rows_are_named_by_number(shape: tuple[int, ...]) -> None:
 def test_wrong_array_says_what_is_wrong(array: np.ndarray, message: str) -> None:
     with pytest.raises(InputError, match=message):
         find_images(array)
+
+
+def test_images_along_the_last_axis_are_asked_about(caplog: pytest.LogCaptureFixture) -> None:
+    for shape in ((9, 8, 8), (5, 8, 9), (8, 8, 8)):
+        find_images(np.zeros(shape, np.uint8))
+    assert not caplog.text
+    find_images(np.zeros((8, 8, 50), np.uint8))
+    assert "8 images of 50 × 8 pixels are read; if these are 50 of 8 × 8, images come first" in caplog.text
 
 
 def test_things_that_are_no_source(tmp_path: Path) -> None:

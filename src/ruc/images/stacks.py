@@ -1,5 +1,6 @@
 """Images in one array, a row each: read from a file, and whether it is such an array."""
 
+import logging
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from ruc.errors import InputError, NothingToClusterError
 from ruc.images.formats import HEADER_BYTES, has_image_signature
 from ruc.tables.arrays import read_array
 from ruc.tables.kinds import kind_of
+
+logger = logging.getLogger(__name__)
 
 ARRAYS = ("npy", "npz", "safetensors", "MATLAB")
 LARGE_STACK = 256 * 1024 * 1024  # bytes of images that are mapped rather than read
@@ -53,8 +56,11 @@ def checked_stack(array: NDArray[Any]) -> NDArray[Any]:
     """
     expected = "expected (n, H, W) or (n, H, W, C) with C in 1, 3, 4"
     if array.ndim not in (3, 4) or (array.ndim == 4 and array.shape[3] not in (1, 3, 4)):
-        first = array.ndim == 4 and array.shape[1] in (1, 3, 4)
-        remedy = "; channels come last: array.transpose(0, 2, 3, 1)" if first else ""
+        remedy = ""
+        if array.ndim == 4 and array.shape[1] in (1, 3, 4):
+            remedy = "; channels come last: array.transpose(0, 2, 3, 1)"
+        elif array.ndim == 4 and array.shape[2] in (1, 3, 4):  # as MATLAB has them
+            remedy = "; images come first: array.transpose(3, 0, 1, 2)"
         raise InputError(f"an array of images has the shape {array.shape}; {expected}{remedy}")
     if array.ndim == 3 and array.shape[2] in (1, 3, 4):
         raise InputError(
@@ -62,6 +68,18 @@ def checked_stack(array: NDArray[Any]) -> NDArray[Any]:
         )
     if len(array) == 0 or 0 in array.shape:
         raise NothingToClusterError(f"an array of the shape {array.shape} holds no image; {expected}")
+    n, height, width = array.shape[:3]
+    if array.ndim == 3 and n == height != width:  # as MATLAB has images of equal sides
+        logger.warning(
+            "%d images of %d × %d pixels are read; if these are %d of %d × %d, images come first: "
+            "array.transpose(2, 0, 1)",
+            n,
+            width,
+            height,
+            width,
+            height,
+            n,
+        )
     if np.issubdtype(array.dtype, np.floating):
         low, high = float(array.min()), float(array.max())
         if not (low >= 0 and high <= 1):  # also when there is a NaN
