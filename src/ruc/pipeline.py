@@ -17,7 +17,6 @@ import numpy as np
 from ruc.balanced_sample import balanced_sample
 from ruc.cache import Cache
 from ruc.cluster.inputs import check_different
-from ruc.edits.nearest import N_NEAREST
 from ruc.embed.scaling import scaling_states
 from ruc.embed.scratch import choose_policy
 from ruc.embedded_views import embed_views
@@ -41,7 +40,6 @@ from ruc.initial_clustering import (
     without_network,
 )
 from ruc.labels.empty_clusters import empty_clusters
-from ruc.levels.tree import grow_tree
 from ruc.marks import find_marks, review_rows
 from ruc.neighbors.search import Neighbors
 from ruc.networks import State
@@ -314,7 +312,6 @@ def as_run(job: Job, stages: Stages, hashes: list[str] | None = None) -> Outcome
                 *empty_clusters(base.clustering.labels, repaired.labels, base.names),
             ],
             "k_curve": dict(base.curve),
-            **({"stable_levels": _stable_levels(stages, runtime.seed)} if base.curve else {}),
         },
     )
     pair = repaired.predictor.state()
@@ -326,13 +323,6 @@ def as_run(job: Job, stages: Stages, hashes: list[str] | None = None) -> Outcome
     if base.network is not None:  # what an evaluation attacks
         model["base"] = base.network.state()
     return Outcome(run, model, stages.neighbors)
-
-
-def _stable_levels(stages: Stages, seed: int) -> list[int]:
-    """Numbers of clusters that last longest in the tree over these, where nobody has said how many there are."""
-    nearest = stages.neighbors.indices[:, :N_NEAREST]
-    tree = grow_tree(stages.repaired.labels, stages.embedded.features, nearest, seed=seed)
-    return list(tree.stable_levels())
 
 
 def _embedder_taken(settings: Settings, embedded: Embedding) -> str | list[str]:

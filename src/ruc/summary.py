@@ -31,11 +31,9 @@ def summary_lines(run: Run, folder: Path) -> list[str]:
     doubt = run.marks.get("doubt", 1 - run.confidence)
     doubtful = np.argsort(-doubt, kind="stable")[:N_DOUBTFUL]
     what = "images" if run.settings.get("source") else "samples"
-    estimate = (run.notes.get("k_curve") or {}).get("confidence")
     return [
         f"{n} {what} in {filled} clusters{empty}{skipped}",
-        *([f"number of clusters: {estimate}"] if estimate else []),
-        *_levels_lines(run, folder),
+        *_number_lines(run, folder),
         f"labels used for learning: {run.was_clean.mean():.1%} at the start, {run.is_clean.mean():.1%} at the end",
         f"labels changed: {run.changed.sum()} ({run.changed.mean():.1%}){placed}",
         f"sizes: {sizes_line(run)}",
@@ -79,11 +77,18 @@ def summary_dict(run: Run) -> dict[str, Any]:
     }
 
 
-def _levels_lines(run: Run, folder: Path) -> list[str]:
-    levels = [str(level) for level in run.notes.get("stable_levels", ()) if level != run.n_clusters]
-    if not levels:
+def _number_lines(run: Run, folder: Path) -> list[str]:
+    """Where the number of clusters was searched, how sure it is, and how to have another."""
+    curve = run.notes.get("k_curve") or {}
+    if not curve.get("confidence"):
         return []
-    return [f"other numbers that last: {', '.join(levels)} (ruc cut {folder} -k {levels[-1]} -o new/)"]
+    beside = run.n_clusters + (-1 if run.n_clusters > 2 else 1)
+    numbers = [level["n_clusters"] for level in curve.get("levels", ())[1:]]
+    other = next((one for one in numbers if one <= 2 * run.n_clusters), beside)  # which the tree surely has
+    return [
+        f"number of clusters: {curve['confidence']}",
+        f"another number takes seconds: ruc cut {folder} -k {other} -o new/",
+    ]
 
 
 def _how_right(run: Run, folder: Path) -> list[str]:

@@ -81,13 +81,13 @@ def test_other_levels_are_named() -> None:
     features = centres[np.arange(900) % 6] + 0.4 * generator.normal(size=(900, 12))
     estimate = estimate_n_clusters(features.astype(np.float32), None, 2, 20, RUNTIME)
     assert {each.n_clusters for each in estimate.levels} >= {2, 6}
-    assert "a guess" in estimate.confidence and "other levels to look at: " in estimate.confidence
+    assert "a guess" in estimate.confidence and "also worth a look: " in estimate.confidence
 
 
 def test_numbers_far_behind_are_no_levels() -> None:
     estimate = estimate_n_clusters(blobs([60] * 6), None, 2, 30, RUNTIME)
     assert estimate.levels[0].n_clusters == 6
-    assert estimate.confidence == "6 clusters, quite sure: resamples agree to 100%"
+    assert estimate.confidence == "6 clusters, quite sure to within one: resamples agree to 100%"
 
 
 def resample_of(part: np.ndarray, groups: np.ndarray, links: list[list[float]]) -> _Resample:

@@ -240,9 +240,9 @@ def _in_words(levels: tuple[Level, ...], candidates: NDArray[np.int64], total: N
     lead = float(best.total - others.max()) if len(others) else 0.0
     agree = f"resamples agree to {100 * best.found_again:.0f}%"
     if lead > SURE_LEAD and best.found_again > SURE_FOUND_AGAIN:
-        return f"{best.n_clusters} clusters, quite sure: {agree}"
+        return f"{best.n_clusters} clusters, quite sure to within one: {agree}"
     near = [each for each in levels[1:] if each.total > best.total - LEVEL_LAG]
     if not near:
         return f"{best.n_clusters} clusters, a guess: {agree}"
     rest = ", ".join(f"{each.n_clusters} ({100 * each.found_again:.0f}%)" for each in near)
-    return f"{best.n_clusters} clusters, a guess: {agree}; other levels to look at: {rest}"
+    return f"{best.n_clusters} clusters, a guess: {agree}; also worth a look: {rest}"

@@ -43,7 +43,8 @@ function buildLevels() {
   const fewer = button('−', () => show(level - 1), { class: 'page', 'aria-label': 'Fewer groups' });
   const more = button('+', () => show(level + 1), { class: 'page', 'aria-label': 'More groups' });
   const count = h('output', { class: 'level-count' });
-  const worth = [...new Set([...tree.stable, tree.nClusters])].sort((a, b) => a - b);
+  const found = (data.kCurve.levels || []).map((one) => one.n_clusters).filter((one) => one <= tree.nLeaves); // where the number was searched
+  const worth = [...new Set([...(found.length ? found : tree.stable), tree.nClusters])].sort((a, b) => a - b);
   const jumps = worth.map((one) => button(one === tree.nClusters ? `${one}, this run` : one, () => show(one), { 'data-level': one }));
   const command = h('div');
   const cards = h('div', { class: 'groups' });
