@@ -242,7 +242,11 @@ def orientation_of(image: Image.Image) -> int:
 def _without_transparency(image: Image.Image) -> Image.Image:
     if image.mode == "La":
         image = image.convert("LA")
-    if image.format in ("BMP", "DIB") and image.mode == "RGBA" and image.getextrema()[3] == (0, 0):
+    if (
+        image.format in ("BMP", "DIB")
+        and image.mode == "RGBA"
+        and image.getchannel("A").getextrema() == (0, 0)
+    ):
         return image.convert("RGB")  # a byte that its writer left at zero: browsers take these for opaque
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
