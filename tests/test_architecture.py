@@ -42,9 +42,9 @@ MAY_IMPORT = {
     "refine": FOUNDATION | {"images", "networks", "neighbors", "labels"},
     "belief": FOUNDATION | {"networks", "neighbors", "labels", "cluster", "refine"},
     "repair": FOUNDATION | {"networks", "neighbors", "labels", "refine", "belief"},
-    "run_folder": FOUNDATION | {"networks", "tables"},
+    "run_folder": FOUNDATION | {"images", "networks", "tables"},
     "cli": {"errors", "last_line", "commands"},
-    "__main__": {"cli"},
+    "__main__": {"cli", "last_line"},
     "evaluation": FOUNDATION | {
         "images", "networks", "neighbors", "labels", "embed", "cluster", "refine", "belief", "run_folder", "edits",
         "tables",
