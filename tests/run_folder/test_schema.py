@@ -38,10 +38,15 @@ def test_a_whole_run_passes(run: Run) -> None:
         ({"cluster_names": ("0", 7)}, "a cluster's name in notes.json is no text"),
         ({"notes": {"edits": [1]}}, "notes.json tells of edits in part only"),
         ({"settings": {"seed": 1.5}}, "seed in config.yaml is no whole number"),
+        ({"settings": {"seed": -1}}, "seed in config.yaml is no whole number from 0"),
         ({"settings": {"review": float("nan")}}, "review in config.yaml is no share"),
         ({"settings": {"max_megapixels": [300]}}, "max_megapixels in config.yaml is no number above 0"),
-        ({"settings": {"page": 3}}, "page in config.yaml is no text"),
+        ({"settings": {"max_skipped": []}}, "max_skipped in config.yaml is no share"),
+        ({"settings": {"page": "last"}}, "page in config.yaml is none of first, middle, max"),
+        ({"settings": {"value_range": {"uint16": [0]}}}, "value_range in config.yaml has not two numbers"),
+        ({"settings": {"base": 3}}, "base in config.yaml is no text"),
         ({"settings": {"refine": "paper"}}, "refine in config.yaml is no mapping"),
+        ({"settings": {"made_with": ["ruc"]}}, "made_with in config.yaml is no mapping"),
     ],
 )
 def test_what_does_not_fit_is_named(run: Run, damage: dict[str, Any], said: str) -> None:

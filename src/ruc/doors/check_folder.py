@@ -58,7 +58,7 @@ def ask(folder: Path, n_asked: int = 50, seed: int | None = None) -> Questions:
 
 def _asking(run: Run, n_asked: int, seed: int | None) -> Run:
     """The run with questions drawn beside those that are open."""
-    seed = int(run.settings.get("seed") or 0) if seed is None else seed
+    seed = run.seed if seed is None else seed
     before = [name for name in run.notes.get(ASKED, ()) if isinstance(name, str)]
     waiting = _open_questions(run)
     may_ask = np.isin(np.asarray(run.file_names), [*before, *_answered(run)], invert=True)

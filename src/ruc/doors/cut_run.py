@@ -73,7 +73,7 @@ def cut(run: Run, model: Mapping[str, State], settings: Settings, runtime: Runti
     )  # fmt: skip
     neighbors = find_neighbors(run.features, settings.refine, runtime, embedded.parts)
     base = Base(
-        Clustering(level.cluster, None, settings.n_clusters, str(run.settings["base"]), "layouts"),
+        Clustering(level.cluster, None, settings.n_clusters, str(run.settings.get("base")), "layouts"),
         level.names,
     )
     n_first = next(iter(run.embeddings.values()), None)

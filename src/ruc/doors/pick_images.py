@@ -111,4 +111,4 @@ def _best(run: Run, rows: NDArray[np.int64], n: int, by: str) -> NDArray[np.int6
         return rows[uncertain(np.asarray(doubt)[rows], n)]
     if by == "diverse":
         return rows[diverse(run.features[rows], n)[0]]
-    return rows[representative(run.features[rows], n, int(run.settings["seed"]))]
+    return rows[representative(run.features[rows], n, run.seed)]

@@ -385,6 +385,6 @@ def review_of(run: Run) -> tuple[tuple[Any, ...], ...]:
     junk = junk_clusters(run)
     by_hand = run.marks.get(BY_HAND, np.zeros(len(run.cluster), np.bool_)).astype(np.bool_)
     decided = by_hand | np.isin(run.cluster, sorted(junk))
-    doubt, share = run.marks[DOUBT].astype(np.float32), float(run.settings["review"])
+    doubt, share = run.marks[DOUBT].astype(np.float32), run.review_share
     closed = junk | merged_clusters(run).keys()
     return review_rows(share, doubt, run.file_names, run.cluster, run.probabilities, decided, closed)

@@ -151,7 +151,7 @@ class ImageClusterer(InNotebook, ClusterMixin, BaseEstimator):  # type: ignore[m
         """
         check_is_fitted(self)
         source = find_images(X)
-        runtime = self._runtime(self.run_.settings["seed"])
+        runtime = self._runtime(self.run_.seed)
         known = Known(self.run_.features, self.run_.cluster, self.run_.confidence)
         prediction = predict(self.model_, source, runtime, self.max_skipped, raw=raw, known=known)
         order = _order_given(source, prediction.file_names)

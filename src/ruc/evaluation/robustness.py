@@ -150,7 +150,10 @@ def subjects_of(folder: str | Path, truth: str | Path | Truth, runtime: Runtime,
             f"{source} has no {missing[0]!r} any more; expected the images of the run where they were"
         )
     pixels, embed, backbone = _pixels_and_embedding(
-        model["embedder"], images.take([place[run.file_names[row]] for row in drawn]), run, runtime
+        model["embedder"],
+        images.take([place[run.file_names[row]] for row in drawn]),
+        model["pair"].config["image_size"],
+        runtime,
     )
     pair = Pair.from_state(model["pair"], runtime.device)
     in_images = model["pair"].config["space"] == "image"
@@ -217,7 +220,7 @@ def base_model(part: Part, run: Run, runtime: Runtime) -> Model:
 
 
 def _pixels_and_embedding(
-    state: State, images: "ImageSource", run: Run, runtime: Runtime
+    state: State, images: "ImageSource", size: int | None, runtime: Runtime
 ) -> tuple[NDArray[np.uint8], Model, Part]:
     """The images as the run's embedder takes them, that embedder as a function with gradient, and its backbone."""
     from ruc.embed import embedder_from_state, frozen_from_state, is_frozen
@@ -238,7 +241,7 @@ def _pixels_and_embedding(
     from ruc.images.load import load_pixels
 
     fitted = embedder_from_state(state)
-    size = int(run.settings["image_size"])
+    assert size is not None
     loaded = load_pixels(images, size, runtime, n_channels=fitted.n_channels)
     _check_all_read(len(loaded.skipped))
     return loaded.pixels, _differentiable(fitted, runtime), _backbone(fitted, loaded.pixels[:1], runtime)

@@ -35,8 +35,8 @@ class Level:
 
 def tree_of(run: Run) -> Tree:
     """The tree over a run's clusters as they are now."""
-    seed = int(run.settings["seed"])
-    return grow_tree(run.cluster, run.features, nearest_images(run.features, seed), junk_clusters(run), seed)
+    nearest = nearest_images(run.features, run.seed)
+    return grow_tree(run.cluster, run.features, nearest, junk_clusters(run), run.seed)
 
 
 def level_of(run: Run, n_clusters: int) -> Level:

@@ -86,6 +86,16 @@ class Run:
         )
 
     @property
+    def seed(self) -> int:
+        """Of all that is drawn."""
+        return int(self.settings.get("seed", 0))
+
+    @property
+    def review_share(self) -> float:
+        """The share of the images that `review` lists."""
+        return float(self.settings.get("review", 0.05))
+
+    @property
     def changed(self) -> NDArray[np.bool_]:
         """(n,) bool: the initial cluster was known, and is another now. What was unknown is placed, not changed."""
         return (self.initial_cluster >= 0) & np.not_equal(self.cluster, self.initial_cluster)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ruc.errors import RunFolderError, shortened
+from ruc.images.reading import PAGES
 from ruc.run_folder.run import Run
 
 SUM_TOLERANCE: Final = 1e-2  # of a row of probabilities: float32, and many clusters that were merged
@@ -21,7 +22,6 @@ TEXTS: Final = (
     "base",
     "space",
     "device",
-    "page",
 )
 TEXTS_OR_NONE: Final = (str, type(None))
 
@@ -156,14 +156,23 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
     for name in ("features", "embedder"):  # one, or several
         value = settings.get(name)
         _expect(isinstance(value, TEXTS_OR_NONE) or _are(value, str), f"{name} in config.yaml is no text")
-    _expect(isinstance(settings.get("refine", {}), dict), "refine in config.yaml is no mapping")
-    _expect(type(settings.get("seed", 0)) is int, "seed in config.yaml is no whole number")
-    review, largest = settings.get("review", 0), settings.get("max_megapixels", 1)
-    _expect(
-        type(review) in (int, float) and 0 <= review <= 1, "review in config.yaml is no share between 0 and 1"
-    )
+    for name in ("refine", "made_with"):
+        _expect(isinstance(settings.get(name, {}), dict), f"{name} in config.yaml is no mapping")
+    seed, largest = settings.get("seed", 0), settings.get("max_megapixels", 1)
+    _expect(type(seed) is int and seed >= 0, "seed in config.yaml is no whole number from 0")
+    for name in ("review", "max_skipped"):
+        share = settings.get(name, 0)
+        fits = type(share) in (int, float) and 0 <= share <= 1
+        _expect(fits, f"{name} in config.yaml is no share between 0 and 1")
     _expect(
         type(largest) in (int, float) and largest > 0, "max_megapixels in config.yaml is no number above 0"
+    )
+    _expect(settings.get("page", PAGES[0]) in PAGES, f"page in config.yaml is none of {', '.join(PAGES)}")
+    ranges = {} if settings.get("value_range") is None else settings["value_range"]
+    _expect(
+        isinstance(ranges, dict)
+        and all(_are(ends, (int, float)) and len(ends) == 2 for ends in ranges.values()),
+        "value_range in config.yaml has not two numbers for each kind of values",
     )
 
 
