@@ -370,3 +370,12 @@ def test_neighbours_that_were_found_already_make_the_same_report(monkeypatch: py
     again = write_report(data, near=found)
     monkeypatch.undo()
     assert again == write_report(data)
+
+
+def test_neighbours_of_very_many_are_not_searched_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    features = np.random.default_rng(0).normal(size=(80, 6)).astype(np.float32)
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    data = make_data(80, features=features, open_thumbnail=None)
+    monkeypatch.setattr(report_module, "MOST_IN_FULL", 50)
+    monkeypatch.setattr("ruc.report.found.nearest_images", lambda *given: pytest.fail("searched again"))
+    write_report(data, near=nearest_neighbors(features, 40, Runtime("cpu")))

@@ -89,12 +89,14 @@ def write_report(
 
 
 def _neighbors(data: ReportData, seed: int, near: Neighbors | None) -> Neighbors | None:
-    """Neighbours for both the map and what is found, as long as both look at all features of all samples."""
-    if data.features is None or not 2 <= len(data.features) <= min(MOST_IN_FULL, MOST_FOR_GRAPH):
+    """Neighbours for both the map and what is found; those of many samples only where they were found already."""
+    if data.features is None or len(data.features) < 2:
         return None
     wanted = min(max(N_NEIGHBORS, N_NEAREST), len(data.features) - 1)
     if near is not None and near.indices.shape[1] >= wanted:
         return Neighbors(near.indices[:, :wanted], near.similarities[:, :wanted])
+    if len(data.features) > min(MOST_IN_FULL, MOST_FOR_GRAPH):
+        return None  # what is found looks along fewer directions, and the map at a part
     return nearest_neighbors(data.features, wanted, Runtime("cpu", seed))
 
 
