@@ -129,8 +129,17 @@ def _automatic(
     affinity = neighbor_graph(unit_features(features, n_clusters), runtime, neighbors)
     kept, also_kept = coverage(affinity, communities.labels), coverage(affinity, heads.labels)
     taken = heads if also_kept > kept - MOST_TORN else communities
-    why = "%s, by the share of the neighbour graph's edges within clusters (scan %.1f%%, graph %.1f%%)"
-    logger.info("base clustering: " + why, taken.name, 100 * also_kept, 100 * kept)
+    why = (
+        "scan, as it keeps about as much of the neighbour graph together as graph"
+        if taken is heads
+        else "graph, as scan tears more of the neighbour graph apart"
+    )
+    logger.info(
+        "base clustering: %s (edges within clusters: scan %.1f%%, graph %.1f%%)",
+        why,
+        100 * also_kept,
+        100 * kept,
+    )
     return taken
 
 
