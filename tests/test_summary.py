@@ -90,14 +90,11 @@ def test_a_cluster_that_dominates_has_a_remedy_that_exists() -> None:
 
 
 def test_an_estimated_number_says_how_sure_it_is() -> None:
-    curve = {"confidence": "3 clusters, a guess", "levels": [{"n_clusters": k} for k in (3, 9, 4)]}
-    run = replace(make_run(), notes={"k_curve": curve})
+    run = replace(make_run(), notes={"k_curve": {"confidence": "3 clusters, quite sure: all agree"}})
     assert summary_lines(run, Path("run"))[1:3] == [
-        "number of clusters: 3 clusters, a guess",
-        "another number takes seconds: ruc cut run -k 4 -o new/",  # of 3 clusters the tree may not have 9
+        "number of clusters: 3 clusters, quite sure: all agree",
+        "another number takes seconds, as in: ruc cut run -k 2 -o new/",
     ]
-    alone = summary_lines(replace(run, notes={"k_curve": {"confidence": "3 clusters"}}), Path("run"))
-    assert "ruc cut run -k 2 -o new/" in alone[2]
 
 
 def test_embedders_side_by_side_are_named_as_the_command_takes_them() -> None:

@@ -79,16 +79,10 @@ def summary_dict(run: Run) -> dict[str, Any]:
 
 def _number_lines(run: Run, folder: Path) -> list[str]:
     """Where the number of clusters was searched, how sure it is, and how to have another."""
-    curve = run.notes.get("k_curve") or {}
-    if not curve.get("confidence"):
-        return []
+    estimate = (run.notes.get("k_curve") or {}).get("confidence")
     beside = run.n_clusters + (-1 if run.n_clusters > 2 else 1)
-    numbers = [level["n_clusters"] for level in curve.get("levels", ())[1:]]
-    other = next((one for one in numbers if one <= 2 * run.n_clusters), beside)  # which the tree surely has
-    return [
-        f"number of clusters: {curve['confidence']}",
-        f"another number takes seconds: ruc cut {folder} -k {other} -o new/",
-    ]
+    another = f"another number takes seconds, as in: ruc cut {folder} -k {beside} -o new/"
+    return [f"number of clusters: {estimate}", another] if estimate else []
 
 
 def _how_right(run: Run, folder: Path) -> list[str]:

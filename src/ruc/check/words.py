@@ -23,7 +23,7 @@ def checked_lines(checked: Checked, cluster_names: Sequence[str]) -> list[str]:
         lines.append(
             ("before that, " if checked.learned is not None else "")
             + "of single clusters: "
-            + ", ".join(f"{cluster_names[cluster]} {share_text(one)}" for cluster, one in of_clusters)
+            + ", ".join(f"{cluster_names[cluster]}: {share_text(one)}" for cluster, one in of_clusters)
         )
     if share.n_answers < share.n_images:
         named = cluster_names[checked.next_cluster]

@@ -104,11 +104,6 @@ def _check_notes(notes: Mapping[str, Any], n: int, n_clusters: int) -> None:
         _expect(_are(notes.get(name, []), str), f"{name} in notes.json are no texts")
     for name in ("given_settings", "k_curve"):
         _expect(isinstance(notes.get(name, {}), dict), f"{name} in notes.json is no mapping")
-    levels = notes.get("k_curve", {}).get("levels", [])
-    _expect(
-        _are(levels, dict) and _are([level.get("n_clusters") for level in levels], int),
-        "levels of the k_curve in notes.json have no numbers",
-    )
     junk = notes.get("junk_clusters", [])
     _expect(
         _are(junk, int) and all(0 <= one < n_clusters for one in junk),

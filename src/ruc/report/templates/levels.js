@@ -51,7 +51,7 @@ function buildLevels() {
   const picture = joiningPicture(tree, clustersOf, (nGroups, groups) => show(nGroups, groups));
   const element = section('levels', 'Levels', lead,
     h('div', { class: 'level-tools' }, fewer, slider, more, count),
-    h('p', { class: 'level-jumps' }, h('span', { class: 'note' }, 'Levels worth a look:'), jumps),
+    h('p', { class: 'level-jumps' }, h('span', { class: 'note' }, found.length ? 'Levels worth a look:' : 'Levels that last longest:'), jumps),
     command, cards, picture);
 
   function strip(rows) {

@@ -144,7 +144,8 @@ function buildSummary() {
     const nKept = nRows - junk;
     const filled = clusters().filter((cluster) => members(cluster).length && !current.junk.has(cluster));
     const named = filled.length;
-    replaceChildren(lead, `${plural(nKept, noun)} in ${plural(named, 'cluster')}${junk ? `, and ${number(junk)} thrown away as junk` : ''}. `,
+    const searched = named === data.kCurve.n_clusters && data.kCurve.confidence;
+    replaceChildren(lead, `${plural(nKept, noun)} in ${plural(named, 'cluster')}`, searched ? [', ', h('a', { href: '#number' }, 'a number that was searched')] : '', `${junk ? `, and ${number(junk)} thrown away as junk` : ''}. `,
       changed ? ['RUC moved ', h('b', { class: 'ink-change' }, number(changed)), ` of them (${percent(changed / nKept, 1)}) to another cluster`] : 'RUC left every one where it was',
       placed ? [', placed ', h('b', null, number(placed)), ' that had no label,'] : '',
       doubtful ? [...inDoubt(doubtful), '. ', doubtful > mostLookedThrough && nKept > mostLookedThrough && ['That is more than anybody looks through: ', h('a', { href: '#doubtful' }, `the review starts with the ${budget} that pay most`), '. ']] : ' and is in doubt about none. ',
