@@ -247,7 +247,7 @@ def _without_transparency(image: Image.Image) -> Image.Image:
         and image.mode == "RGBA"
         and image.getchannel("A").getextrema() == (0, 0)
     ):
-        return image.convert("RGB")  # a byte that its writer left at zero: browsers take these for opaque
+        return image.convert("RGB")  # a byte that its writer left empty, as bitmaps of Windows are
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
