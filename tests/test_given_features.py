@@ -81,6 +81,16 @@ def test_a_file_that_is_no_npy_or_not_there_is_refused(tmp_path: Path) -> None:
         load_features(tmp_path / "none.npy")
 
 
+@pytest.mark.parametrize(("first", "counts"), [(0, True), (1, True), (2, False)])
+def test_a_column_that_counts_the_rows_is_told_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, first: int, counts: bool
+) -> None:
+    rows = np.random.default_rng(0).random((5, 3))
+    rows[:, 0] = np.arange(first, first + 5)
+    load_features(saved(tmp_path, rows))
+    assert ("its first column counts the rows" in caplog.text) == counts
+
+
 def test_there_is_a_row_for_each_image() -> None:
     features = np.eye(3, dtype=np.float32)
     assert given_features(features, ("a", "b", "c")).file_names == ("a", "b", "c")

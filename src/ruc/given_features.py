@@ -75,6 +75,13 @@ def load_features(path: Path) -> NDArray[np.generic]:
             "(n_samples, n_features)"
         )
     _check_values(path, features)
+    first, n = features[:, 0], len(features)
+    if n > 2 and features.shape[1] > 1 and first[0] in (0, 1) and (first == np.arange(n) + first[0]).all():
+        logger.warning(
+            "%s: its first column counts the rows, and is taken for a feature as the others are; if it's an index, "
+            "leave it out: array[:, 1:]",
+            path,
+        )
     return features
 
 
