@@ -5,13 +5,13 @@ import io
 import os
 import struct
 import sys
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from png_by_hand import png
 
 from ruc.errors import UnreadableImageError
 from ruc.images.decode import decode
@@ -353,32 +353,6 @@ def test_what_an_extra_is_needed_for_is_said_without_it(
         assert "pip install 'ruc[" in str(raised.value)
 
 
-def png(rows: list[bytes], width: int, depth: int, colour_type: int, key: bytes = b"") -> bytes:
-    """A PNG by hand; `key`: the colour that is transparent."""
-
-    def chunk(name: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-
-    header = struct.pack(">IIBBBBB", width, len(rows), depth, colour_type, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + (chunk(b"tRNS", key) if key else b"")
-        + chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows)))
-        + chunk(b"IEND", b"")
-    )
-
-
-@pytest.mark.parametrize("depth", [1, 2, 4, 8])
-def test_one_grey_of_few_bits_is_transparent(tmp_path: Path, depth: int) -> None:
-    numbers = (np.arange(8) % 2**depth).astype(np.uint8)
-    row = np.packbits(np.unpackbits(numbers[:, None], axis=1)[:, -depth:].ravel()).tobytes()
-    for key in range(2**depth if depth < 8 else 8):
-        (tmp_path / "a.png").write_bytes(png([row, row], 8, depth, 0, struct.pack(">H", key)))
-        expected = np.where(numbers == key, 255, numbers * (255 // (2**depth - 1)))
-        assert np.asarray(decode(tmp_path / "a.png").convert("L"))[1].tolist() == expected.tolist()
-
-
 @pytest.mark.parametrize(("n_bands", "colour_type"), [(1, 0), (2, 4), (3, 2), (4, 6)])
 def test_png_of_16_bits_keeps_what_8_bits_lose(tmp_path: Path, n_bands: int, colour_type: int) -> None:
     random = np.random.default_rng(1)
@@ -386,7 +360,7 @@ def test_png_of_16_bits_keeps_what_8_bits_lose(tmp_path: Path, n_bands: int, col
     if n_bands in (2, 4):
         pixels[:, :, -1] = 65535
     path = tmp_path / "a.png"
-    path.write_bytes(png([row.astype(">u2").tobytes() for row in pixels], 16, 16, colour_type))
+    path.write_bytes(png(pixels, 16, colour_type))
     image = np.asarray(decode(path, None, Reading(value_range={"uint16": (1000, 1255)})))
     colours = pixels[:, :, : 1 if n_bands < 3 else 3]
     assert (image.reshape(colours.shape) == colours - 1000).all()
