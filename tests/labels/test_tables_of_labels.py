@@ -16,6 +16,7 @@ from ruc.labels.tables import (
     label_text,
     plain_labels,
     read_labels,
+    say_what_labels_mean,
     table_of,
     with_probabilities,
 )
@@ -87,6 +88,12 @@ def test_a_class_may_be_called_as_a_missing_value_is_written(text: str) -> None:
 @pytest.mark.parametrize("six", [6, 6.0, "6", np.float32(6), np.str_("6"), b"6"])
 def test_six_is_six_beside_anything(six: object) -> None:
     assert table_of(label_array([six, "x", np.nan, 1.5]), "labels").labels == ["6", "x", "", "1.5"]
+
+
+@pytest.mark.parametrize("other", ["Cat", "cat\u200b", "\uff43at", "c\u00adat"])
+def test_labels_that_look_alike_are_told_of(caplog: pytest.LogCaptureFixture, other: str) -> None:
+    say_what_labels_mean("l.csv", ["cat", "dog", other])
+    assert "count as two classes" in caplog.text and repr(other) in caplog.text
 
 
 def test_unknown_labels_are_empty_and_whole_numbers_written_alike() -> None:

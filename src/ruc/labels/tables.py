@@ -264,11 +264,18 @@ def say_what_labels_mean(source: str, labels: Sequence[str]) -> None:
         logger.warning("%s: %d labels are %s, taken for unknown", source, count, which)
     first: dict[str, str] = {}
     for name in names:
-        like = first.setdefault(" ".join(name.casefold().split()), name)
+        like = first.setdefault(_as_it_looks(name), name)
         if like != name:
             logger.warning(
                 "%s: the labels %r and %r count as two classes; write one alike", source, like, name
             )
+
+
+def _as_it_looks(name: str) -> str:
+    """Without what isn't seen: case, the width of letters and spaces, and characters of no width."""
+    plain = unicodedata.normalize("NFKC", name)
+    visible = "".join(each for each in plain if unicodedata.category(each) != "Cf")
+    return " ".join(visible.casefold().split())
 
 
 def label_text(value: object) -> str:
