@@ -6,6 +6,7 @@ from typing import IO
 import numpy as np
 
 from ruc.errors import UnreadableImageError
+from ruc.images.formats import HEAD
 from ruc.images.opening import all_of
 from ruc.images.values import Values
 
@@ -17,11 +18,12 @@ def ppm_values(file: IO[bytes]) -> Values | None:
 
     Raises `UnreadableImageError` where there are fewer numbers than its header says.
     """
-    content = all_of(file)
-    header = HEADER.match(content)
+    file.seek(0)
+    header = HEADER.match(file.read(HEAD))
     width, height, largest = map(int, header.groups()) if header else (0, 0, 0)
     if header is None or not 255 < largest < 1 << 16:
         return None
+    content = all_of(file)
     if len(content) < header.end() + 6 * width * height:
         raise UnreadableImageError("truncated")
     numbers = np.frombuffer(content, ">u2", 3 * width * height, header.end()).reshape(height, width, 3)
