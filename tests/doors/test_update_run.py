@@ -150,6 +150,11 @@ def test_what_fits_no_cluster_is_named_and_may_have_one(place: Path, capsys: pyt
     assert "--new-clusters 500 given, and" in capsys.readouterr().err
 
 
+def test_new_clusters_need_images_that_fit_none(made: Path, capsys: pytest.CaptureFixture) -> None:
+    command(f"update {made / 'run'} {made / 'images'} --new-clusters 1 -q", code=1)
+    assert "given, and each image that joined fits a cluster" in capsys.readouterr().err
+
+
 def test_another_folder_is_refused(place: Path, capsys: pytest.CaptureFixture) -> None:
     write_shapes(place / "other" / "sub", per_class=1)
     before = (place / "run" / "clusters.csv").read_bytes()
