@@ -324,8 +324,8 @@ def _with_new_clusters(run: Run, n_clusters: int, runtime: Runtime) -> Run:
     n_different = len(np.unique(run.features[rows], axis=0))
     if n_different == 0:
         raise InputError(
-            f"--new-clusters {n_clusters} given, and each image that joined fits a cluster that is there; expected some "
-            "that fit none (fits_no_cluster in clusters.csv): give it after such have joined"
+            f"--new-clusters {n_clusters} given, and each image that joined fits a cluster that is there; expected "
+            "some that fit none (fits_no_cluster in clusters.csv): give it after such have joined"
         )
     if not 1 <= n_clusters <= n_different:
         raise InputError(
