@@ -238,12 +238,15 @@ def test_ppm_of_16_bits_keeps_what_8_bits_lose(tmp_path: Path, largest: int) -> 
     for number in range(2):
         header = f"P6 # written\n16 12\n# by hand\n{largest}\n".encode()
         (tmp_path / f"{number}.ppm").write_bytes(header + numbers.astype(">u2").tobytes())
+    text = " ".join(map(str, numbers.ravel().tolist()))
+    (tmp_path / "text.ppm").write_text(f"P3\n16 12 {largest}\n{text}\n")
     (tmp_path / "8_bits.ppm").write_bytes(b"P6 16 12 255\n" + (numbers - 1000).astype("u1").tobytes())
     images, remarks = seen(tmp_path)
     assert "uint16 from" in remarks[0]
     low, high = int(numbers.min()), int(numbers.max())
     assert np.abs(images[0] - (numbers - low) * (255 / (high - low))).max() <= 1
     assert np.array_equal(images[2], numbers - 1000)
+    assert np.array_equal(images[3], images[0])
     with pytest.raises(UnreadableImageError, match="truncated"):
         (tmp_path / "0.ppm").write_bytes((tmp_path / "0.ppm").read_bytes()[:-1])
         decode(tmp_path / "0.ppm")

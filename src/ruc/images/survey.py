@@ -105,7 +105,7 @@ def _facts(file: IO[bytes], header: bytes) -> Facts:
         )
     if is_jxl(header):
         return Facts("JPEG XL")  # it says so nowhere that is quick to read
-    if header.startswith((b"P2", b"P5", b"P6", b"Pf", b"PF")):
+    if header.startswith((b"P2", b"P3", b"P5", b"P6", b"Pf", b"PF")):
         return Facts("Netpbm")
     image = by_pillow(file, header) if may_move(head) else None
     return Facts() if image is None else Facts(pages=len(pages_of(image, None)))
