@@ -191,6 +191,15 @@ def test_colours_that_are_multiplied_by_alpha_already(
     assert np.abs(image - 255 * (colours * alpha + 1 - alpha)).max() <= 3
 
 
+@pytest.mark.parametrize("planes", ["contig", "separate"])
+def test_grey_that_is_multiplied_by_alpha_already(tmp_path: Path, planes: str) -> None:
+    bands = np.full((8, 8, 2), (50, 128), np.uint8)
+    bands = np.moveaxis(bands, -1, 0) if planes == "separate" else bands
+    write(tmp_path, [bands], photometric="minisblack", extrasamples=["assocalpha"], planarconfig=planes)
+    (image,), _ = seen(tmp_path)
+    assert np.abs(image - (50 + 255 - 128)).max() <= 1
+
+
 def patched(path: Path, tag: int, count: int, before: tuple[int, ...], after: tuple[int, ...]) -> None:
     """Give a tag of 16-bit numbers, in a little-endian TIFF, other values."""
     entries = [struct.pack(f"<HHL{len(each)}H", tag, 3, count, *each) for each in (before, after)]

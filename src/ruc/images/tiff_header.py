@@ -145,8 +145,10 @@ class TiffHeader:
         colours = {ZERO_IS_WHITE: 1, ZERO_IS_BLACK: 1, PALETTE: 1, RGB: 3, INKS: 4, YCBCR: 3, 8: 3}.get(
             self.photometric
         )
+        if self.planar == SEPARATE_PLANES and self.is_associated:
+            return False
         if self.photometric == RGB and self.n_bands == 4 and self.planar == SEPARATE_PLANES:
-            return self.has_alpha and not self.is_associated
+            return self.has_alpha
         return colours is not None and self.n_bands <= colours + (
             1 if self.photometric in (ZERO_IS_BLACK, RGB) else 0
         )
