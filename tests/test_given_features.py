@@ -99,7 +99,7 @@ def test_there_is_a_row_for_each_image() -> None:
     ):
         given_features(features, ("a", "b"))
     with pytest.raises(
-        InputError, match=r"features of the shape \(3, 2\) given, a column an image; .* array\.T"
+        InputError, match=r"3 rows of features given; .* if a column is an image, save array\.T"
     ):
         given_features(features[:, :2], ("a", "b"))
 

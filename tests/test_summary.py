@@ -93,7 +93,7 @@ def test_an_estimated_number_says_how_sure_it_is() -> None:
     run = replace(make_run(), notes={"k_curve": {"confidence": "3 clusters, quite sure: all agree"}})
     assert summary_lines(run, Path("run"))[1:3] == [
         "number of clusters: 3 clusters, quite sure: all agree",
-        "another number takes seconds, as in: ruc cut run -k 2 -o new/",
+        "another number N takes seconds: ruc cut run -k N -o new/",
     ]
 
 

@@ -155,15 +155,12 @@ def given_features(
         names = tuple(row_names or map(str, range(len(features))))
         return _embedding(features, names, np.arange(len(features)), ())
     if row_names is None and len(images) != len(features):
-        if len(images) == features.shape[1]:
-            raise InputError(
-                f"{len(images)} image files found, features of the shape {features.shape} given, a column an image; "
-                "expected a row an image: save them the other way round, array.T"
-            )
+        are_turned = len(images) == features.shape[1]
         raise InputError(
             f"{len(images)} image files found, {len(features)} rows of features given; expected a row an image, in the "
             "order of the list, or of a folder's images sorted by file name: or keep beside the .npy the CSV that "
             "`ruc embed` wrote, which says whose row is whose"
+            + ("; its columns are as many: if a column is an image, save array.T" if are_turned else "")
         )
     if row_names is None:
         say_by_place("features", images)

@@ -80,8 +80,7 @@ def summary_dict(run: Run) -> dict[str, Any]:
 def _number_lines(run: Run, folder: Path) -> list[str]:
     """Where the number of clusters was searched, how sure it is, and how to have another."""
     estimate = (run.notes.get("k_curve") or {}).get("confidence")
-    beside = run.n_clusters + (-1 if run.n_clusters > 2 else 1)
-    another = f"another number takes seconds, as in: ruc cut {folder} -k {beside} -o new/"
+    another = f"another number N takes seconds: ruc cut {folder} -k N -o new/"
     return [f"number of clusters: {estimate}", another] if estimate else []
 
 
