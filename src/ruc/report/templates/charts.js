@@ -109,7 +109,7 @@ function buildNumberOfClusters() {
   });
   const best = (curve.levels || []).slice(0, mostWeighed);
   const rows = h('div', { class: 'number-rows' });
-  section('number', 'Number of clusters', `${curve.confidence || `${curve.n_clusters} were chosen`}. ${best.length ? `Look at what each number would hold, the most typical ${noun} of each cluster.` : ''}`, rows,
+  section('number', 'Number of clusters', `${curve.confidence || `${curve.n_clusters} were chosen`}. ${best.length > 1 ? `Look at what each number would hold, the most typical ${noun} of each cluster.` : ''}`, rows,
     h('details', null, h('summary', null, 'What the numbers were read off: higher is better, the dashed line is the choice'), h('div', { class: 'charts' }, charts)));
   whenNear(rows, () => {
     const tree = data.tree && readTree(data.tree);

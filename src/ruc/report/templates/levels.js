@@ -44,14 +44,15 @@ function buildLevels() {
   const more = button('+', () => show(level + 1), { class: 'page', 'aria-label': 'More groups' });
   const count = h('output', { class: 'level-count' });
   const found = (data.kCurve.levels || []).map((one) => one.n_clusters).filter((one) => one <= tree.nLeaves); // where the number was searched
-  const worth = [...new Set([...(found.length ? found : tree.stable), tree.nClusters])].sort((a, b) => a - b);
+  const isSearched = found.some((one) => one !== tree.nClusters);
+  const worth = [...new Set([...(isSearched ? found : tree.stable), tree.nClusters])].sort((a, b) => a - b);
   const jumps = worth.map((one) => button(one === tree.nClusters ? `${one}, this run` : one, () => show(one), { 'data-level': one }));
   const command = h('div');
   const cards = h('div', { class: 'groups' });
   const picture = joiningPicture(tree, clustersOf, (nGroups, groups) => show(nGroups, groups));
   const element = section('levels', 'Levels', lead,
     h('div', { class: 'level-tools' }, fewer, slider, more, count),
-    h('p', { class: 'level-jumps' }, h('span', { class: 'note' }, found.length ? 'Levels worth a look:' : 'Levels that last longest:'), jumps),
+    h('p', { class: 'level-jumps' }, h('span', { class: 'note' }, isSearched ? 'Levels worth a look:' : 'Levels that last longest:'), jumps),
     command, cards, picture);
 
   function strip(rows) {
