@@ -256,6 +256,11 @@ def _differing(one: dict[str, str], other: dict[str, str]) -> list[str]:
     return sorted(path for path in one.keys() | other.keys() if one.get(path) != other.get(path))
 
 
+def _is_outside(said: str) -> bool:
+    """Whether a traceback ends before the command had begun, or after it had ended."""
+    return Path(said.rpartition('File "')[2].partition('"')[0]).name in ("stops.py", "__main__.py")
+
+
 def try_command(
     harness: Harness, name: str, command: Command, stops_of: Callable[[int], list[Stop]]
 ) -> tuple[int, int, list[str]]:
@@ -286,9 +291,7 @@ def try_command(
         status, said = harness.ruc(command.arguments, stop)
         if stop.how == "FULL" and "Traceback" in said:
             wrong.append(f"{name}, {stop}: {said[-600:]}")
-        if (
-            stop.how == "INT" and status not in (0, 130, -signal.SIGINT) and "ruc/cli.py" in said
-        ):  # it had begun
+        if stop.how == "INT" and status not in (0, 130, -signal.SIGINT) and not _is_outside(said):
             wrong.append(f"{name}, {stop}: ended with {status}: {said[-600:]}")
         if status == 130 and "give the same command again to go on" not in said:
             wrong.append(f"{name}, {stop}: how to go on isn't said: {said[-600:]}")
