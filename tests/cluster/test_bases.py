@@ -61,7 +61,7 @@ def test_auto_leaves_scan_where_it_tears_the_graph_apart(
     features, truth = blobs(sizes, spread=0.5)
     with caplog.at_level(logging.INFO):
         found = cluster(features, len(sizes), "auto", RUNTIME)
-    assert found.name == expected and f"base clustering: {expected}, by the share" in caplog.text
+    assert found.name == expected and f"base clustering: {expected}, as " in caplog.text
     assert adjusted_rand_score(truth, found.labels) > 0.95
 
 
