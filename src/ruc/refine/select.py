@@ -142,7 +142,7 @@ def _trust_most_typical(
         more = f" and {len(without) - MOST_NAMED} more" if len(without) > MOST_NAMED else ""
         which = f"clusters {named}{more} have"
     return (
-        f"{which} no clean sample among {n_members} by selection={selection!r}; "
+        f"{which} no clean sample among {n_members}, selected by {selection}; "
         f"{'the most typical is' if n_trusted == 1 else f'the {n_trusted} most typical are'} trusted instead",
     )
 
