@@ -38,7 +38,6 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from ruc.embed.contrastive import ContrastiveSettings, batch_loss, contrastive_loss
 from ruc.images.views import PAPER, PHOTO, to_float
-from ruc.labels.clustering import Clustering
 from ruc.networks import ImageNetwork, NetworkSettings, ResNet, projection_head
 from ruc.refine.losses import soft_cross_entropy, squared_error
 from ruc.refine.members import make_members, passes
@@ -232,7 +231,7 @@ def our_ruc(form: str, case: Case, pixels: np.ndarray) -> Iterator[int]:
         if members is None:
             settings = replace(RUC_FORMS[form], optimizer="sgd", learning_rate=0.01).filled(space.defaults)
             settings = replace(settings, batch_size=case.batch_size)
-            members = make_members(space, Clustering(labels, None, N_CLUSTERS, "given"), settings, runtime)
+            members = make_members(space, N_CLUSTERS, settings, runtime)
         is_clean = torch.from_numpy(draw.random(space.n_samples) < CLEAN)
         trust = Trust.at_start(torch.from_numpy(labels), is_clean)
         turns = passes(*members, settings)[0]
