@@ -8,6 +8,7 @@ No network is trained: the groups are those of the tree, as `ruc cut` starts fro
 import argparse
 from pathlib import Path
 
+from ruc.edits.nearest import nearest_images
 from ruc.evaluation.metrics import accuracy
 from ruc.evaluation.truth import read_truth
 from ruc.levels.level import tree_of
@@ -22,7 +23,7 @@ def main() -> None:
     options = parser.parse_args()
     for folder in options.runs:
         run = read_run(folder)
-        tree = tree_of(run)
+        tree = tree_of(run, nearest_images(run.features, run.seed))
         truth = read_truth(options.truth, run.file_names)
         own, cut = (100 * accuracy(groups, truth) for groups in (run.cluster, tree.cut(options.k)))
         lasting = ", ".join(map(str, tree.stable_levels()))

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from ruc.edits import apply_edits
+from ruc.edits.nearest import N_NEAREST
 from ruc.embedding import Embedding
 from ruc.images.reading import Reading
 from ruc.initial_clustering import Base
@@ -66,14 +67,16 @@ def cut(run: Run, model: Mapping[str, State], settings: Settings, runtime: Runti
     `settings`: of the new one: `n_clusters` is the level.
     """
     assert isinstance(settings.n_clusters, int)
-    level = level_of(run, settings.n_clusters)
     embedded = Embedding(
         "", run.file_names, run.features, np.arange(len(run.features)), skipped=run.skipped,
         why=str(run.notes.get("embedder", "")), embeddings=run.embeddings,
     )  # fmt: skip
     neighbors = find_neighbors(run.features, settings.refine, runtime, embedded.parts)
+    level = level_of(run, settings.n_clusters, neighbors.indices[:, :N_NEAREST])
     base = Base(
-        Clustering(level.cluster, None, settings.n_clusters, str(run.settings.get("base")), "layouts"),
+        Clustering(
+            level.cluster, None, settings.n_clusters, str(run.settings.get("base", "auto")), "layouts"
+        ),
         level.names,
     )
     n_first = next(iter(run.embeddings.values()), None)

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ruc.edits import Edit, Junk, Move, junk_clusters
-from ruc.edits.nearest import nearest_images
 from ruc.errors import InputError
 from ruc.levels.tree import Tree, grow_tree
 from ruc.run_folder import Run
@@ -33,21 +32,23 @@ class Level:
     edits: tuple[Edit, ...]
 
 
-def tree_of(run: Run) -> Tree:
-    """The tree over a run's clusters as they are now."""
-    nearest = nearest_images(run.features, run.seed)
+def tree_of(run: Run, nearest: NDArray[np.int64]) -> Tree:
+    """The tree over a run's clusters as they are now; `nearest`: (n, m) the nearest images of each."""
     return grow_tree(run.cluster, run.features, nearest, junk_clusters(run), run.seed)
 
 
-def level_of(run: Run, n_clusters: int) -> Level:
+def level_of(run: Run, n_clusters: int, nearest: NDArray[np.int64]) -> Level:
     """The level of a run's tree with so many groups.
+
+    `nearest`: (n, m) the nearest images of each, as the run found them, so that the level is the one that its report
+    shows.
 
     Raises
     ------
     InputError
         The tree has no such level.
     """
-    tree = tree_of(run)
+    tree = tree_of(run, nearest)
     if not 2 <= n_clusters <= tree.n_leaves:
         raise InputError(
             f"-k {n_clusters} given, and the tree of this run has 2 to {tree.n_leaves} groups; expected one of these: "
