@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from ruc.errors import RunFolderError
+from ruc.readers import load_json
 from ruc.run_folder import (
     Places,
     Run,
@@ -225,6 +226,20 @@ def test_two_edits_at_once_lose_none(run: Run, tmp_path: Path) -> None:
         for one in both:
             one.join()
         assert read_run(folder).cluster_names == ("name 0", "name 1")
+
+
+def test_a_change_may_be_put_in_place_while_it_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".run.pending").mkdir()
+    (tmp_path / ".run.pending" / "change.json").write_text("{}")
+
+    def too_late(path: Path) -> object:
+        path.unlink()
+        return load_json(path)
+
+    monkeypatch.setattr("ruc.run_folder.whole.load_json", too_late)
+    assert Places.of(tmp_path, "run") == Places(tmp_path)
 
 
 def test_what_was_changed_while_it_was_measured_keeps_no_measure(run: Run, tmp_path: Path) -> None:

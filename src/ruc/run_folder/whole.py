@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ruc.errors import RunFolderError
+from ruc.errors import RunFolderError, UnreadableFileError
 from ruc.readers import load_json
 from ruc.run_folder.files import check_new_folder, explained
 from ruc.run_folder.locks import alone_in
@@ -84,7 +84,13 @@ class Places:
         _, pending, _ = (folder / one for one in unfinished_names(name))
         if not (pending / CHANGE).exists():  # all is in place
             return cls(folder)
-        match load_json(pending / CHANGE):
+        try:
+            change = load_json(pending / CHANGE)
+        except UnreadableFileError:
+            if (pending / CHANGE).exists():
+                raise
+            return cls(folder)  # it was put in place meanwhile
+        match change:
             case {"removed": list(removed)} if all(map(_is_inside, removed)):
                 return cls(folder, pending, frozenset(removed))
         raise RunFolderError(
