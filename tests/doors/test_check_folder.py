@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from chromium import chromium
 from PIL import Image
 
 from ruc.check.checked import checked_of
@@ -195,19 +196,13 @@ def test_another_run_in_the_same_folder_has_no_questions(tmp_path: Path) -> None
 
 
 def test_the_page_is_answered_by_keyboard(tmp_path: Path) -> None:
-    chromium = next(
-        (p for p in map(Path, ("/usr/bin/chromium", "/usr/bin/chromium-browser")) if p.exists()), None
-    )
     playwright = pytest.importorskip(
         "playwright.sync_api", reason="playwright is not installed: pip install 'ruc[dev]'"
     )
-    if chromium is None:
-        pytest.skip("Chromium is missing: apt-get install chromium")
     run = finished(tmp_path)
     ask(run, 10)
     complaints, requests = [], []
-    with playwright.sync_playwright() as tool:
-        browser = tool.chromium.launch(executable_path=str(chromium), args=["--no-sandbox", "--disable-gpu"])
+    with chromium() as browser:
         page = browser.new_context(offline=True).new_page()
         page.set_default_timeout(60_000)
         page.on("console", lambda message: complaints.append(message.text))
@@ -237,7 +232,6 @@ def test_the_page_is_answered_by_keyboard(tmp_path: Path) -> None:
         with page.expect_download() as download:
             page.keyboard.press("d")
         download.value.save_as(tmp_path / "edits.json")
-        browser.close()
     assert not complaints and all(url.startswith(("file:", "data:", "blob:")) for url in requests)
     edits = json.loads((tmp_path / "edits.json").read_text())["edits"]
     assert len(edits) == 9
@@ -249,20 +243,11 @@ def test_the_page_is_answered_by_keyboard(tmp_path: Path) -> None:
 
 def test_fifty_answers_by_keyboard_end_in_a_run_that_has_learned(tmp_path: Path, capsys) -> None:
     """The page, its edits.json, `ruc apply` and `ruc refine`: what was wrong is mended, asked about or not."""
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="playwright is not installed: pip install 'ruc[dev]'"
-    )
-    chromium = next(
-        (p for p in map(Path, ("/usr/bin/chromium", "/usr/bin/chromium-browser")) if p.exists()), None
-    )
-    if chromium is None:
-        pytest.skip("Chromium is missing: apt-get install chromium")
     run = finished(tmp_path)
     ask(run, 50)
     with (run / "check.csv").open(newline="") as file:
         questions = [(int(row["file_name"][:2]) % 3, int(row["cluster"])) for row in csv.DictReader(file)]
-    with playwright.sync_playwright() as tool:
-        browser = tool.chromium.launch(executable_path=str(chromium), args=["--no-sandbox", "--disable-gpu"])
+    with chromium() as browser:
         page = browser.new_context(offline=True).new_page()
         page.set_default_timeout(60_000)
         page.goto((run / "check.html").as_uri())
@@ -273,7 +258,6 @@ def test_fifty_answers_by_keyboard_end_in_a_run_that_has_learned(tmp_path: Path,
         with page.expect_download() as download:
             page.keyboard.press("d")
         download.value.save_as(tmp_path / "edits.json")
-        browser.close()
     assert ruc("apply", run, tmp_path / "edits.json") == 0
     assert f"checked: {n_right} of 50 were in the right cluster" in capsys.readouterr().out
     assert ruc("refine", run) == 0

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from chromium import chromium
 from PIL import Image
 
 from ruc.doors.edit_folder import edit_folder
@@ -22,10 +23,6 @@ from ruc.edits import Merge, Rename, edits_of
 from ruc.edits.edit import to_json
 from ruc.errors import InputError
 from ruc.run_folder import Run, read_run, write_run
-
-CHROMIUM = next(
-    (path for path in map(Path, ("/usr/bin/chromium", "/usr/bin/chromium-browser")) if path.exists()), None
-)
 
 
 def make_folder(folder: Path, n_images: int = 48) -> Path:
@@ -172,12 +169,8 @@ def test_who_edits_the_run_elsewhere_is_heeded(server: LiveServer) -> None:
     assert read_run(server.live.folder).cluster_names == ("elsewhere", "here", "2")
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is missing: apt-get install chromium")
 def test_a_second_window_looks_on(server: LiveServer) -> None:
-    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install 'ruc[dev]'")
-    arguments = ["--headless", "--no-sandbox", "--disable-gpu"]
-    with playwright.sync_playwright() as tool:
-        browser = tool.chromium.launch(executable_path=str(CHROMIUM), args=arguments)
+    with chromium() as browser:
         one, other = browser.new_page(), browser.new_page()
         complaints: list[str] = []
         for page in (one, other):
@@ -197,7 +190,6 @@ def test_a_second_window_looks_on(server: LiveServer) -> None:
         other.locator(".stat", has_text="placed by you").wait_for()
         one.reload()
         one.locator(".stat", has_text="placed by you").wait_for()
-        browser.close()
     run = read_run(server.live.folder)
     assert run.marks["moved_by_hand"].sum() > 1
     assert complaints == []

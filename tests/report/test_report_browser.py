@@ -3,11 +3,13 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from chromium import chromium
 from colours import BREAKOUT, HOSTILE, make_data
 from PIL import Image
 
@@ -16,30 +18,20 @@ from ruc.edits.nearest import nearest_images
 from ruc.edits.suggest import suggest
 from ruc.evaluation.evaluate import evaluate
 from ruc.marks import doubt_of
+from ruc.report import thumbnails
 from ruc.report.data import ReportData
 from ruc.report.report import write_report
 from ruc.run_folder import Run
 
-CHROMIUM = next(
-    (path for path in map(Path, ("/usr/bin/chromium", "/usr/bin/chromium-browser")) if path.exists()), None
-)
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed: pip install 'ruc[dev]'"
 )
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is missing: apt-get install chromium")
-
-ARGUMENTS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update",
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as tool:
-        chromium = tool.chromium.launch(executable_path=str(CHROMIUM), args=list(ARGUMENTS))
-        yield chromium
-        chromium.close()
+    with chromium() as running:
+        yield running
 
 
 class Visit:
@@ -972,11 +964,13 @@ def test_every_figure_of_an_evaluation(browser: Any, tmp_path: Path) -> None:
     assert visit.complaints == []
 
 
-def test_ten_thousand_images(browser: Any, tmp_path: Path) -> None:
+def test_ten_thousand_images(browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file stays below 20 MB, and what is not looked at costs nothing: few pictures are made at first."""
     rng = np.random.default_rng(0)
     pictures = [Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)) for _ in range(64)]
-    data = make_data(10_000, open_thumbnail=lambda row, size: pictures[row % 64])
+    encode = thumbnails.encode
+    monkeypatch.setattr(thumbnails, "encode", cache(lambda number, side: encode(pictures[number], side)))
+    data = make_data(10_000, open_thumbnail=lambda row, size: row % 64)
     address = written(tmp_path, data)
     assert 10_000_000 < (tmp_path / "report.html").stat().st_size <= 20_000_000
     visit = Visit(browser, address)

@@ -9,29 +9,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from chromium import chromium
 from colours import COLOURS, make_data
 
 from ruc.report.data import ReportData
 from ruc.report.report import write_report
 
-CHROMIUM = next(
-    (path for path in map(Path, ("/usr/bin/chromium", "/usr/bin/chromium-browser")) if path.exists()), None
-)
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="playwright is not installed: pip install 'ruc[dev]'"
-)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is missing: apt-get install chromium")
 N_IMAGES = 240
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as tool:
-        chromium = tool.chromium.launch(
-            executable_path=str(CHROMIUM), args=["--headless", "--no-sandbox", "--disable-gpu"]
-        )
-        yield chromium
-        chromium.close()
+    with chromium() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
