@@ -4,13 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
+# What was compiled is kept, or each worker and each command would compile tests and sources anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo test test-elsewhere lint types docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/ruc demo -o demo
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 3
 
 # The tests that learn, as on processors without AVX-512 and without any vectors, in float32, on two threads.
 test-elsewhere: $(INSTALLED)

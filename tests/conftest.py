@@ -1,6 +1,7 @@
 """Small images in a folder, and one thread unless another number is asked for: two fight over tiny networks."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,17 @@ import pytest
 # What takes longest is begun first, so that all workers end together.
 LONGEST_FIRST = (
     "scale/test_over_ray.py",
-    "report/test_report_browser.py",
     "test_docs.py",
-    "reliability/test_reliability.py",
     "export/test_export_onnx.py",
-    "test_pipeline.py",
+    "report/test_report_browser.py",
+    "reliability/test_reliability.py",
+    "refine/test_processes.py",
+    "test_cli.py",
     "test_image_space.py",
+    "test_estimators.py",
 )
+
+MOST_WRITTEN = 2**30  # bytes that lie in folders of tests at a time; a fifth is
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -30,6 +35,9 @@ def pytest_configure(config: pytest.Config) -> None:
     n_threads = config.getoption("--threads")
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # of the commands that tests start
         os.environ.setdefault(name, str(n_threads))
+    memory = Path("/dev/shm")  # where nothing waits for a disk
+    if memory.is_dir() and shutil.disk_usage(memory).free > MOST_WRITTEN:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
     if not config.getoption("numprocesses", None):  # not in the process that only hands out the tests
         _limit_threads(n_threads)
         _draw_by(config.getoption("--other-seed"))

@@ -16,9 +16,9 @@ needs_linux = pytest.mark.skipif(
 
 
 def of_files() -> int:
-    """MiB of this process's memory that are pages of files."""
-    line = next(line for line in STATUS.read_text().splitlines() if line.startswith("RssFile"))
-    return int(line.split()[1]) // 1024
+    """MiB of this process's memory that are pages of files, on a disk or in shared memory."""
+    lines = [line for line in STATUS.read_text().splitlines() if line.startswith(("RssFile", "RssShmem"))]
+    return sum(int(line.split()[1]) for line in lines) // 1024
 
 
 @pytest.fixture
