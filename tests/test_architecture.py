@@ -168,8 +168,8 @@ def test_no_scoring_is_within_reach_of_fit():
     assert not found_in(wrong)
 
 
-def test_what_fit_loads_holds_no_scoring():
-    """The same at run time: everything under `fit` imported, nothing of `evaluation` is loaded with it."""
+def test_what_fit_loads_holds_no_scoring_and_no_compiler():
+    """The same at run time: all under `fit` imported, nothing of `evaluation` is there; after a fit no TorchDynamo."""
     import subprocess
     import sys
 
@@ -177,11 +177,14 @@ def test_what_fit_loads_holds_no_scoring():
     names = [name.removesuffix(".__init__") for name in names]
     code = (
         f"import importlib, sys\nfor name in {names!r}: importlib.import_module(name)\n"
-        "print([name for name in sys.modules if name.startswith(('ruc.evaluation', 'ruc.report'))])"
+        "print([name for name in sys.modules if name.startswith(('ruc.evaluation', 'ruc.report'))])\n"
+        "import numpy as np\nfrom ruc import RobustClusterer\n"
+        "rows = np.random.default_rng(0).normal(size=(60, 4)) + 4 * np.eye(4)[np.arange(60) % 4]\n"
+        "RobustClusterer(4, random_state=0).fit(rows)\nprint('torch._dynamo' in sys.modules)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    assert result.stdout.strip() == "[]"
+    assert result.stdout.split() == ["[]", "False"]
 
 
 def test_only_the_command_line_prints():

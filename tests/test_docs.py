@@ -19,6 +19,7 @@ from ruc.cli import main
 from ruc.edits import run_id
 from ruc.embed.contrastive import ContrastiveSettings
 from ruc.run_folder import read_run
+from ruc.scale.over_ray import ray_cluster
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = ("own_folder", "repairing_labels", "reading_report", "confidence", "handing_over")
@@ -114,10 +115,12 @@ def test_what_the_page_about_ray_says_runs(
     shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     shutil.rmtree(tmp_path / "run")
     monkeypatch.chdir(tmp_path)
-    for language, text in blocks((DOCS / "scale.md").read_text(encoding="utf-8")):
-        if language == "sh":
-            for line in text.strip().splitlines():
-                command(line)
+    lines = [
+        text for language, text in blocks((DOCS / "scale.md").read_text(encoding="utf-8")) if language == "sh"
+    ]
+    with ray_cluster("local"):  # started once: all commands join it
+        for line in "".join(lines).strip().splitlines():
+            command(line)
     assert len(parquet.read_table(tmp_path / "all")) == 24
     assert len(read_run(tmp_path / "run").file_names) == 24
 

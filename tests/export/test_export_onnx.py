@@ -21,8 +21,10 @@ from ruc.embed.packaged import load_packaged
 from ruc.embed.pixels import fit_pixels
 from ruc.embed.scaling import fit_scaling
 from ruc.embed.self_supervised import SelfSupervisedEmbedder
+from ruc.embed.several import SeveralEmbedders
 from ruc.errors import RucError, RunFolderError
 from ruc.export.onnx import export_model, export_onnx
+from ruc.images.load import load_pixels
 from ruc.images.source import find_images
 from ruc.images.views import ViewPolicy, to_float
 from ruc.networks import Cut, ImageNetwork, LastBlocksNetwork, NetworkSettings, ResNet, State, relu_layers
@@ -99,6 +101,21 @@ def test_images(kind: str, pixels: np.ndarray, tmp_path: Path) -> None:
     assert session.get_modelmeta().custom_metadata_map["labels"] == '["a", "b", "c", "d"]'
     for n_images in (1, 2, 7):
         (found,) = session.run(None, {"pixels": pixels[:n_images]})
+        np.testing.assert_allclose(found, expected[:n_images], atol=1e-4)
+
+
+def test_several_embedders_have_an_input_each(pixels: np.ndarray, tmp_path: Path) -> None:
+    one, other = (fit_pixels(pixels, n_features, side) for n_features, side in ((5, 8), (3, 4)))
+    several = SeveralEmbedders((one, other), sizes=(SIDE, 12), widths=(5, 3))
+    model = {"pair": heads(8), "embedder": several.state()}
+    session = session_of(export_model(model, tmp_path / "model.onnx"))
+    shapes = {wanted.name: wanted.shape[1:] for wanted in session.get_inputs()}
+    assert shapes == {"pixels_0": [1, SIDE, SIDE], "pixels_1": [1, 12, 12]}
+    source, cpu = find_images(pixels[:, 0]), Runtime("cpu")
+    expected = predict(model, source, cpu).probabilities
+    seen = {name: load_pixels(source, shape[-1], cpu, 0.0, 1).pixels for name, shape in shapes.items()}
+    for n_images in (1, 7):
+        (found,) = session.run(None, {name: images[:n_images] for name, images in seen.items()})
         np.testing.assert_allclose(found, expected[:n_images], atol=1e-4)
 
 

@@ -36,7 +36,11 @@ def cell(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     from traitlets.config import Config
 
     monkeypatch.delenv("VIRTUAL_ENV", raising=False)  # IPython warns where another one is active than ours
-    shell = InteractiveShell.instance(config=Config(HistoryManager={"enabled": False}))
+    config = Config(HistoryManager={"enabled": False})
+    config.InteractiveShell.cache_size = (
+        0  # a cache is emptied at the beginning, with all of Python's garbage
+    )
+    shell = InteractiveShell.instance(config=config)
 
     def run(source: str, **names: Any) -> list[str]:
         shell.user_ns.update(names)

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ray_nodes() -> Iterator[Any]:
-    """The cluster, of one core a node, which this process has joined."""
+    """The cluster, of one core a node, which this process has joined; its processes end with the tests of a file."""
     pytest.importorskip("ray", reason="Ray isn't installed: pip install 'ruc[ray]'")
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
         warnings.simplefilter("ignore")  # Ray's own
@@ -21,13 +21,9 @@ def ray_nodes() -> Iterator[Any]:
         import ray
         from ray.cluster_utils import Cluster
 
-        head = {
-            "num_cpus": 1,
-            "include_dashboard": False,
-            "_system_config": {
-                "health_check_period_ms": 500
-            },  # a lost node is missed after 3 seconds, not after 15
-        }
+        # A lost node is missed after half a second, not after 20.
+        soon = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 100}
+        head = {"num_cpus": 1, "include_dashboard": False, "_system_config": soon}
         cluster = Cluster(initialize_head=True, head_node_args=head)
         cluster.add_node(num_cpus=1)
         ray.init(cluster.address, log_to_driver=False, logging_level="ERROR")
