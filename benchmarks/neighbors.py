@@ -4,12 +4,13 @@
     python benchmarks/neighbors.py --synthetic 50000x512 [--clusters 10]
 
 Printed are, for scikit-learn's exhaustive search (the reference), for ours, and for the approximations (ours in cells,
-which `ruc` takes beyond 100,000 samples, and pynndescent where it is installed): processor seconds, their ratio to the
+which `ruc` takes beyond 20,000 samples, and pynndescent where it is installed): processor seconds, their ratio to the
 reference, the recall against our exact result, the share of samples that RUC's selection trusts or doesn't trust alike,
 and the peak memory above what the features take. `--peers` adds faiss (inverted file), hnswlib and usearch where they
 are installed, each on one thread and with twice the effort until its recall is 97%; building is included. Of more than
-100,000 samples exact neighbours are looked up for 1,024 of them alone, by which recall and selection are judged; the
-exact searches are left out.
+20,000 samples exact neighbours are looked up for some of them alone, by which recall and selection are judged; the
+exact searches are left out. With `--asked` peers are asked about so many of these alone, the seconds of which count
+for all.
 """
 
 import argparse
@@ -17,7 +18,6 @@ import importlib.util
 import logging
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -69,15 +69,11 @@ def unit(features: Features) -> Features:
     return features / np.linalg.norm(features, axis=1, keepdims=True)
 
 
-def without_itself(indices: NDArray[np.integer], similarities: Features) -> Neighbors:
-    """Of k + 1 found for each sample the k that aren't itself."""
-    own = indices == np.arange(len(indices))[:, None]
-    own[~own.any(axis=1), -1] = True
-    shape = len(indices), indices.shape[1] - 1
-    return Neighbors(indices[~own].reshape(shape).astype(np.int64), similarities[~own].reshape(shape))
+Found = tuple[NDArray[np.integer], NDArray[np.floating]]  # indices and similarities
+Ask = Callable[[Features, int], Found]  # for k + 1 neighbours of some rows, with so much effort
 
 
-def faiss(features: Features, k: int, effort: int) -> Neighbors:
+def faiss(features: Features, k: int) -> Ask:
     """Four times the root of the samples for the number of cells, as its guidelines have it."""
     import faiss
 
@@ -89,39 +85,54 @@ def faiss(features: Features, k: int, effort: int) -> Neighbors:
     )
     index.train(rows)
     index.add(rows)
-    index.nprobe = 8 * effort
-    similarities, indices = index.search(rows, k + 1)
-    return without_itself(indices, similarities)
+
+    def ask(asking: Features, effort: int) -> Found:
+        index.nprobe = 8 * effort
+        similarities, indices = index.search(unit(asking), k + 1)
+        return indices, similarities
+
+    return ask
 
 
-def hnswlib(features: Features, k: int, effort: int) -> Neighbors:
+def hnswlib(features: Features, k: int) -> Ask:
     import hnswlib
 
     index = hnswlib.Index("cosine", features.shape[1])
     index.init_index(len(features), M=16, ef_construction=100)
     index.add_items(features, num_threads=1)
-    index.set_ef((k + 1) * effort)
-    indices, distances = index.knn_query(features, k + 1, num_threads=1)
-    return without_itself(indices.astype(np.int64), 1 - distances)
+
+    def ask(asking: Features, effort: int) -> Found:
+        index.set_ef((k + 1) * effort)
+        indices, distances = index.knn_query(asking, k + 1, num_threads=1)
+        return indices.astype(np.int64), 1 - distances
+
+    return ask
 
 
-def usearch(features: Features, k: int, effort: int) -> Neighbors:
+def usearch(features: Features, k: int) -> Ask:
     from usearch.index import Index
 
-    index = Index(
-        ndim=features.shape[1], metric="cos", dtype="f32", connectivity=16, expansion_add=100,
-        expansion_search=(k + 1) * effort,
-    )  # fmt: skip
+    index = Index(ndim=features.shape[1], metric="cos", dtype="f32", connectivity=16, expansion_add=100)
     index.add(np.arange(len(features)), features, threads=1)
-    found = index.search(features, k + 1, threads=1)
-    return without_itself(found.keys.astype(np.int64), 1 - found.distances)
+
+    def ask(asking: Features, effort: int) -> Found:
+        index.expansion_search = (k + 1) * effort
+        found = index.search(asking, k + 1, threads=1)
+        return found.keys.astype(np.int64), 1 - found.distances
+
+    return ask
 
 
-PEERS: dict[str, Callable[[Features, int, int], Neighbors]] = {
-    "faiss": faiss,
-    "hnswlib": hnswlib,
-    "usearch": usearch,
-}
+def without_itself(found: Found, rows: NDArray[np.int64]) -> Neighbors:
+    """Of k + 1 found for each of these rows the k that aren't itself."""
+    indices, similarities = found
+    own = indices == rows[:, None]
+    own[~own.any(axis=1), -1] = True
+    shape = len(indices), indices.shape[1] - 1
+    return Neighbors(indices[~own].reshape(shape).astype(np.int64), similarities[~own].reshape(shape))
+
+
+PEERS: dict[str, Callable[[Features, int], Ask]] = {"faiss": faiss, "hnswlib": hnswlib, "usearch": usearch}
 EFFORTS, WANTED_RECALL = (1, 2, 4, 8, 16), 0.97
 
 
@@ -170,6 +181,7 @@ def main() -> None:
     parser.add_argument("--clusters", type=int, default=10)
     parser.add_argument("--samples", type=int, help="the first so many rows")
     parser.add_argument("--peers", action="store_true")
+    parser.add_argument("--asked", type=int, help="Ask peers about so many samples, and count these for all.")
     parser.add_argument("--only", nargs="+", help="of the searches: ruc, scikit-learn, pynndescent, faiss …")
     arguments = parser.parse_args()
     logging.basicConfig(format="%(message)s", level=logging.INFO)
@@ -186,36 +198,59 @@ def main() -> None:
         searches = {"scikit-learn, exact": scikit_learn, "ruc, exact": exact, **searches}
     if importlib.util.find_spec("pynndescent"):
         searches["pynndescent"] = pynndescent
-    for peer in PEERS if arguments.peers else ():
-        if importlib.util.find_spec(peer):
-            searches |= {f"{peer}, {effort}": partial(PEERS[peer], effort=effort) for effort in EFFORTS}
+    peers = [peer for peer in PEERS if arguments.peers and importlib.util.find_spec(peer)]
     if arguments.only:
         searches = {name: each for name, each in searches.items() if name.split(",")[0] in arguments.only}
-    n_probes = len(features) if few else N_PROBES
+        peers = [peer for peer in peers if peer in arguments.only]
+    n_probes = arguments.asked or (len(features) if few else N_PROBES)
     probes = np.sort(np.random.default_rng(1).choice(len(features), n_probes, replace=False))
-    truth = exact(features, k) if few else exact_of(features, probes, k)
+    truth = exact(features, k) if n_probes == len(features) else exact_of(features, probes, k)
     print(f"{len(features)} samples of {features.shape[1]} features, {k} neighbours")
     print(f"{'':22}{'proc. s':>9}{'ratio':>7}{'recall':>8}{'of 15':>8}{'selected alike':>16}{'peak MiB':>10}")
-    reference, done = 0.0, set[str]()
+    reference = 0.0
+
+    def told(title: str, seconds: float, of_probes: Neighbors, found: Neighbors | None, peak: float) -> float:
+        """Print a row; `found`: of all samples, where all were asked about. Returns the recall."""
+        nonlocal reference
+        reference = reference or seconds
+        alike = ""
+        if found is not None:
+            clean, labels = trusted(features, with_rows(found, probes, truth), arguments.clusters)
+            now_clean, now_labels = trusted(features, found, arguments.clusters)
+            alike = f"{float(((clean == now_clean) & (labels == now_labels))[probes].mean()):.2%}"
+        share = recall(of_probes, truth, k)
+        print(
+            f"{title:22}{seconds:9.1f}{reference / seconds:7.2f}{share:8.1%}{recall(of_probes, truth, 15):8.1%}"
+            f"{alike:>16}{peak:10.0f}",
+            flush=True,
+        )
+        return share
+
     for title, search in searches.items():
-        if title.split(",")[0] in done:
-            continue
         forget_peak()
         held, started = held_mebibytes("VmRSS"), time.process_time()
         found = search(features, k)
         seconds, peak = time.process_time() - started, held_mebibytes() - held
-        reference = reference or seconds
-        clean, labels = trusted(features, with_rows(found, probes, truth), arguments.clusters)
-        now_clean, now_labels = trusted(features, found, arguments.clusters)
-        alike = float(((clean == now_clean) & (labels == now_labels))[probes].mean())
-        of_probes = Neighbors(found.indices[probes], found.similarities[probes])
-        if title.split(",")[0] in PEERS and recall(of_probes, truth, k) >= WANTED_RECALL:
-            done.add(title.split(",")[0])
-        print(
-            f"{title:22}{seconds:9.1f}{reference / seconds:7.2f}{recall(of_probes, truth, k):8.1%}"
-            f"{recall(of_probes, truth, 15):8.1%}{alike:16.2%}{peak:10.0f}",
-            flush=True,
-        )
+        told(title, seconds, Neighbors(found.indices[probes], found.similarities[probes]), found, peak)
+        del found
+    asked = probes if arguments.asked else np.arange(len(features))
+    for peer in peers:
+        forget_peak()
+        held, started = held_mebibytes("VmRSS"), time.process_time()
+        ask = PEERS[peer](features, k)
+        building = time.process_time() - started
+        for effort in EFFORTS:
+            started = time.process_time()
+            found = without_itself(ask(features[asked], effort), asked)
+            asking = (time.process_time() - started) * len(features) / len(asked)
+            peak = held_mebibytes() - held
+            whole = None if arguments.asked else found
+            of_probes = (
+                found if whole is None else Neighbors(found.indices[probes], found.similarities[probes])
+            )
+            if told(f"{peer}, {effort}", building + asking, of_probes, whole, peak) >= WANTED_RECALL:
+                break
+        del ask
 
 
 if __name__ == "__main__":

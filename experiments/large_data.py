@@ -34,7 +34,7 @@ Way = Mapping[Any, Mapping[str, float]]
 
 def ways(n_samples: int) -> dict[tuple[str, str], Way]:
     """(base, name) to the constants that force the way."""
-    cells = {search: {"MOST_EXACT": 1, "MOST_APPROXIMATE": 50}}
+    cells = {search: {"MOST_EXACT": 1, "MANY": 1}}
     part = {graph: {"MOST_SAMPLES": n_samples // 2}}
     few = {propagation: {"MOST_DENSE": 1}, last_word: {"MOST_CALIBRATED": n_samples // 4, "MOST_SINGLE": 1}}
     starts = {

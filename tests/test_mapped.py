@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ruc.mapped import let_go, row_blocks
+from ruc.mapped import let_go, row_blocks, rows_at
 from ruc.readers import load_npy
 
 STATUS = Path("/proc/self/status")
@@ -65,3 +65,13 @@ def test_what_a_caller_wrote_into_a_map_stays(tmp_path: Path, as_array: bool) ->
     private[:] = 1
     let_go(private)
     assert (private == 1).all()
+
+
+@needs_linux
+def test_rows_at_places_are_looked_at_block_by_block(mapped: np.ndarray) -> None:
+    before = of_files()
+    places = np.array([0, 5, 6, 4000, 4095, 8191, 8192, 16383])
+    found = rows_at(mapped, places, 4096)
+    assert of_files() - before < 10
+    np.testing.assert_array_equal(found, np.asarray(mapped)[places])
+    assert rows_at(mapped, np.zeros(0, np.int64), 4096).shape == (0, 1024)

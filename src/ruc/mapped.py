@@ -19,6 +19,15 @@ def row_blocks(rows: NDArray[np.generic], n_rows: int) -> Iterator[slice]:
         let_go(rows)
 
 
+def rows_at(rows: NDArray[np.generic], places: NDArray[np.int64], n_rows: int) -> NDArray[Any]:
+    """A copy of the rows at ascending places, looked at in blocks of at most `n_rows` of the rows; see `let_go`."""
+    found = np.empty((len(places), *rows.shape[1:]), rows.dtype)
+    for part in row_blocks(rows, n_rows):
+        first, end = np.searchsorted(places, [part.start, part.stop])
+        found[first:end] = rows[places[first:end]]
+    return found
+
+
 def let_go(array: NDArray[np.generic]) -> None:
     """Give back the memory of what was looked at of a mapped file; looked at again, it's read again.
 

@@ -3,6 +3,7 @@ import re
 
 import numpy as np
 import pytest
+import torch
 
 from ruc.neighbors import cells as module
 from ruc.neighbors import search
@@ -139,11 +140,32 @@ def test_of_many_samples_fewer_neighbours_are_asked_for_and_cells_are_searched(
 ) -> None:
     assert affordable_neighbors(100, 1000) == 100
     assert affordable_neighbors(100, 70) == 69
-    assert affordable_neighbors(100, search.MOST_EXACT + 1) == 50
-    assert affordable_neighbors(10, search.MOST_EXACT + 1) == 10
+    assert affordable_neighbors(100, search.MANY + 1) == 50
+    assert affordable_neighbors(10, search.MANY + 1) == 10
     monkeypatch.setattr(search, "MOST_EXACT", 500)
     with caplog.at_level(logging.INFO):
         nearest_neighbors(features(500), 5, RUNTIME)
         assert "approximate" not in caplog.text
         nearest_neighbors(features(501), 5, RUNTIME)
     assert "approximate" in caplog.text
+
+
+def test_rows_are_put_in_order_where_they_are() -> None:
+    generator = np.random.default_rng(0)
+    for n_columns in (1, 16, 37):
+        rows = generator.normal(size=(50, n_columns)).astype(np.float32)
+        order, before = generator.permutation(50), rows.copy()
+        module._reorder(rows, order)
+        np.testing.assert_array_equal(rows, before[order])
+
+
+def test_cells_promise_what_they_hold_or_what_is_affordable(monkeypatch: pytest.MonkeyPatch) -> None:
+    promise = torch.tensor([[5.0, 3.0, 1.0, -1.0], [4.0, 2.0, 0.0, -2.0]])
+    held, sizes = np.array([[0, 0, 1], [0, 1, 3]]), np.array([10, 20, 30, 40])
+    assert module._least_promise(promise, held, sizes) == -2.0  # the last neighbour is there
+    monkeypatch.setattr(module, "WANTED_RECALL", 0.8)
+    assert module._least_promise(promise, held, sizes) == 2.0  # five of the six
+    monkeypatch.setattr(module, "MOST_COMPARED", 20)  # with 10, 10 and 20 by two samples
+    assert module._least_promise(promise, held, sizes) == 3.0
+    monkeypatch.setattr(module, "MOST_COMPARED", 1)
+    assert module._least_promise(promise, held, sizes) == 5.0

@@ -126,3 +126,20 @@ def test_a_few_copies_of_very_many_samples_are_not_worth_another_table(
     monkeypatch.setattr(module, "_among_copies", None)
     found = nearest_neighbors(features, 5, RUNTIME)
     assert sorted(found.indices[0, :4].tolist()) == [396, 397, 398, 399]
+
+
+def test_the_nearest_among_a_part_are_those_found_in_it_alone() -> None:
+    features = np.random.default_rng(0).normal(size=(120, 6)).astype(np.float32)
+    rows = np.sort(np.random.default_rng(1).choice(120, 80, replace=False))
+    part = nearest_neighbors(features, 60, RUNTIME).among(rows, 7)
+    alone = nearest_neighbors(features[rows], 7, RUNTIME)
+    assert part is not None
+    np.testing.assert_array_equal(part.indices, alone.indices)
+    np.testing.assert_array_equal(part.similarities, alone.similarities)
+
+
+def test_of_too_few_neighbours_none_are_said_to_be_nearest_among_a_part() -> None:
+    features = np.random.default_rng(0).normal(size=(120, 6)).astype(np.float32)
+    found = nearest_neighbors(features, 10, RUNTIME)
+    assert found.among(np.arange(0, 120, 4), 7) is None
+    assert found.among(np.arange(120), 7) is not None

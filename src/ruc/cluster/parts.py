@@ -5,12 +5,15 @@ from functools import partial
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 from numpy.typing import NDArray
 
 from ruc.cluster.kmeans import kmeans_labels
 from ruc.neighbors.communities import agreement, connections, merge_groups
 from ruc.neighbors.eigenvectors import spectral_embedding
 from ruc.neighbors.graphs import N_NEIGHBORS, neighbor_graph
+from ruc.neighbors.search import Neighbors, nearest_neighbors
+from ruc.neighbors.top import top_unordered
 from ruc.runtime import Runtime
 
 N_DIMENSIONS = 8  # the larger of the base's layouts
@@ -21,6 +24,7 @@ MOST_SAMPLES = 3_000  # of more, so many are divided, and the others join them
 N_VOTES = 10  # neighbours that a sample follows which wasn't divided; no experiment behind it
 # Divisions made again, of so large a share (experiments/LOG.md, "suggestions to merge and to split").
 N_RESAMPLES, RESAMPLED = 6, 0.8
+N_SEARCHED = 40  # neighbours among all, so that a random part holds more of them than its graph asks for
 
 
 def divide(unit: NDArray[np.float32], n_parts: int, runtime: Runtime) -> NDArray[np.int64]:
@@ -84,19 +88,24 @@ def found_again(unit: NDArray[np.float32], labels: NDArray[np.int64], runtime: R
     Of more than 3,000 samples so many are looked at.
     """
     generator = np.random.default_rng(runtime.numpy_seed("parts again"))
-    looked_at = generator.permutation(len(unit))[:MOST_SAMPLES]
+    looked_at = np.sort(generator.permutation(len(unit))[:MOST_SAMPLES])
+    unit, labels = unit[looked_at], labels[looked_at]
+    near = nearest_neighbors(unit, min(N_SEARCHED, len(unit) - 1), runtime)
     agreements = []
     for _ in range(N_RESAMPLES):
-        part = np.sort(generator.permutation(looked_at)[: int(RESAMPLED * len(looked_at))])
-        agreements.append(agreement(labels[part], _divide(unit[part], 2, runtime)))
+        part = np.sort(generator.permutation(len(unit))[: int(RESAMPLED * len(unit))])
+        again = _divide(unit[part], 2, runtime, near.among(part, min(N_NEIGHBORS, len(part) - 1)))
+        agreements.append(agreement(labels[part], again))
     return float(np.mean(agreements))
 
 
-def _divide(unit: NDArray[np.float32], n_parts: int, runtime: Runtime) -> NDArray[np.int64]:
+def _divide(
+    unit: NDArray[np.float32], n_parts: int, runtime: Runtime, near: Neighbors | None = None
+) -> NDArray[np.int64]:
     seed = runtime.numpy_seed("parts")
     if len(unit) < FEWEST_FOR_GRAPH * n_parts:
         return kmeans_labels(unit, n_parts, seed)
-    affinity = neighbor_graph(unit, runtime, None, N_NEIGHBORS)
+    affinity = neighbor_graph(unit, runtime, near)
     groups = _small_groups(affinity, GROUPS_PER_PART * n_parts, runtime, max(N_DIMENSIONS, n_parts))
     if groups.max() + 1 < n_parts:  # the graph tells fewer apart than the features do
         return kmeans_labels(unit, n_parts, seed)
@@ -131,8 +140,8 @@ def _majority(
     """For each sample the part that most of the nearest drawn ones are in; the drawn ones vote for themselves."""
     found = np.empty(len(unit), np.int64)
     for start in range(0, len(unit), MOST_SAMPLES):
-        similarities = unit[start : start + MOST_SAMPLES] @ drawn.T
-        nearest = np.argpartition(-similarities, N_VOTES, axis=1)[:, :N_VOTES]
+        similarities = torch.from_numpy(unit[start : start + MOST_SAMPLES] @ drawn.T)
+        nearest = top_unordered(similarities, N_VOTES).numpy()
         votes = (labels[nearest][:, :, None] == np.arange(n_parts)).sum(axis=1)
         found[start : start + MOST_SAMPLES] = votes.argmax(axis=1)
     return found

@@ -11,6 +11,7 @@ N_NEAREST: Final = 12
 MOST_IN_FULL: Final = 20_000  # of more samples a minute: their directions of largest variance must do
 N_DIRECTIONS: Final = 64
 ROWS: Final = 65_536
+SMALLEST_NORM: Final = 1e-12
 
 
 def nearest_images(features: NDArray[np.floating[Any]], seed: int = 0) -> NDArray[np.int64]:
@@ -29,9 +30,15 @@ def nearest_images(features: NDArray[np.floating[Any]], seed: int = 0) -> NDArra
 
 
 def condensed(features: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    """Features as they are; of more than 20,000 samples as seen along the 64 directions of largest variance."""
-    is_much = len(features) > MOST_IN_FULL and features.shape[1] > N_DIRECTIONS
-    return leading_directions(features, N_DIRECTIONS) if is_much else np.asarray(features, np.float32)
+    """Features as they are; of more than 20,000 samples as seen along the 64 directions of largest variance.
+
+    `features`: (n_samples, n_features) unit-norm, and so is what is returned.
+    """
+    if len(features) <= MOST_IN_FULL or features.shape[1] <= N_DIRECTIONS:
+        return np.asarray(features, np.float32)
+    seen = leading_directions(features, N_DIRECTIONS)
+    seen /= np.maximum(np.linalg.norm(seen, axis=1, keepdims=True), SMALLEST_NORM)
+    return seen
 
 
 def leading_directions(features: NDArray[np.floating[Any]], n_directions: int) -> NDArray[np.float32]:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ruc.edits.nearest import condensed
 from ruc.errors import InputError
 
 CHANCE: Final = 1.0  # as many links as if each image had drawn its nearest ones by lot
@@ -103,12 +104,13 @@ def suggest(
     cluster
         (n_samples,) the cluster of each image.
     features
-        (n_samples, n_features) unit-norm.
+        (n_samples, n_features) unit-norm; of very many samples `condensed`.
     nearest
         (n_samples, m) the nearest images of each.
     junk
         Clusters that a person threw away: no part of any suggestion.
     """
+    features = condensed(features)
     sizes = np.bincount(cluster[cluster >= 0], minlength=1)
     there = [number for number in np.flatnonzero(sizes) if number not in junk]
     links = links_to_chance(cluster, nearest)

@@ -17,7 +17,6 @@ LEAVES_PER_CLUSTER: Final = 4
 SMALL_PER_CLUSTER: Final = 16  # groups that the leaves are joined from
 FEWEST_DIVIDED: Final = 12  # images of a cluster; the graph of fewer says nothing
 SMALLEST: Final = float(np.finfo(np.float64).tiny)
-SMALLEST_NORM: Final = 1e-12
 LAST, GONE = (
     -1.0,
     -2.0,
@@ -99,7 +98,7 @@ def grow_tree(
     cluster
         (n_samples,) the cluster of each image; numbers without images are left out.
     features
-        (n_samples, n_features) unit-norm.
+        (n_samples, n_features) unit-norm; of very many samples `condensed`.
     nearest
         (n_samples, m) the nearest images of each.
     junk
@@ -182,9 +181,7 @@ def _small_groups(
         n_groups = round(SMALL_PER_CLUSTER * len(sizes) * size / len(cluster))
         found = np.zeros(size, np.int64)
         if size >= FEWEST_DIVIDED:
-            own = features[members]
-            own /= np.maximum(np.linalg.norm(own, axis=1, keepdims=True), SMALLEST_NORM)
-            found = groups_within(own, n_groups, runtime)
+            found = groups_within(features[members], n_groups, runtime)
         groups[members] = n_before + np.unique(found, return_inverse=True)[1]
         n_before = int(groups[members].max()) + 1
     return groups

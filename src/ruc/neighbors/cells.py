@@ -2,12 +2,13 @@
 
 The inverted file of Jégou et al. 2011 (*Product quantization for nearest neighbor search*) without the quantisation,
 for the case in which every sample asks: those that search a cell search it together, so that all is a matrix product
-a cell. How many cells have to be searched is not assumed but measured, on samples whose exact neighbours are looked
-up first.
+a cell.
 
 What a sample finds in its own cell says how similar another must be at least. So of each product only the few values
-above that bound are kept, and the nearest of these are compared as they are: the product is along the directions in
-which the samples are longest alone, a few of very many features. How few is measured on the same samples.
+above that bound are kept, and a cell is searched where its centre comes close enough to the bound: samples in crowds
+search few cells, lonely ones many. How close is not assumed but measured, on samples whose exact neighbours are looked
+up first. The nearest that were found are compared as they are: the products are along the directions in which the
+samples are longest alone, a few of very many features. How few is measured on the same samples.
 """
 
 import logging
@@ -47,6 +48,7 @@ ROUNDING = 1e-6  # as far as float32 moves a similarity and a bound at most, tog
 ASKERS = 32_768  # samples that search at the same time
 MOST_PAIRS = 16 * 1024 * 1024  # held of what they find: of common features it's half of that
 BLOCK_ROWS = 20_000  # at a time, for the memory
+BLOCK_COLUMNS = 16  # of 64 bytes, as much as comes from memory at once
 FEW_ROWS = 16  # whose candidates fit the processor's cache
 LET_GO_EVERY = 16  # times so many; of a mapped file every candidate brings its surroundings into memory
 
@@ -133,22 +135,24 @@ def neighbors_in_cells(
     cell_of, _ = nearest_centres(seen, centres)
     order = np.argsort(cell_of, kind="stable")
     bounds = np.concatenate([[0], np.bincount(cell_of, minlength=n_cells).cumsum()])
-    asking = torch.from_numpy(seen[probes]).to(runtime.device)
-    cells = _Cells(
-        features, order, lengths, bounds, centres, torch.from_numpy(seen[order]).to(runtime.device)
-    )
-    del seen
-    closeness = cells.closeness(asking)
-    n_searched = _how_many_cells(closeness, cell_of[exact], n_samples)
+    _reorder(seen, order)
+    cells = _Cells(features, order, lengths, bounds, centres, torch.from_numpy(seen).to(runtime.device))
     pools = _pools(cells, n_candidates)
-    n_searched = max(n_searched, *map(len, pools))
+    asking = cells.packed[np.argsort(order)[probes]]
+    promise = torch.cat(
+        [
+            _promise(cells, row[None], pools[cell], n_candidates)[0]
+            for row, cell in zip(asking, cell_of[probes], strict=True)
+        ]
+    )
+    least = _least_promise(promise, cell_of[exact], np.diff(bounds))
     indices = np.empty((n_samples, n_neighbors), np.int64)
     similarities = np.empty((n_samples, n_neighbors), np.float32)
 
     def search(first: int) -> int:
         """For the next samples in the order of the cells; returns how many they were."""
         end = min(first + ASKERS, n_samples)
-        found = _search(cells, first, end, pools, n_searched, n_candidates)
+        found = _search(cells, first, end, pools, least, n_candidates)
         rows = cells.order[first:end]
         indices[rows], similarities[rows] = _nearest(cells, first, end, found, n_neighbors, n_candidates)
         return end - first
@@ -161,9 +165,10 @@ def neighbors_in_cells(
             advance(n_done)
     recall = _share_found(exact, indices[probes])
     logger.info(
-        "neighbours of %d samples: approximate, %d of %d cells searched for each along %d of %d directions, recall "
+        "neighbours of %d samples: approximate, %.0f of %d cells searched for each along %d of %d directions, recall "
         "%.1f%% on %d samples",
-        n_samples, n_searched, n_cells, cells.packed.shape[1], features.shape[1], 100 * recall, len(probes),
+        n_samples, (promise >= least).sum() / len(probes), n_cells, cells.packed.shape[1], features.shape[1],
+        100 * recall, len(probes),
     )  # fmt: skip
     return indices, similarities
 
@@ -222,13 +227,19 @@ def _few_directions(
     return directions, n_candidates
 
 
-def _how_many_cells(closeness: Tensor, cell_of_neighbors: NDArray[np.int64], n_samples: int) -> int:
-    """How many of the nearest cells hold 99% of some samples' neighbours, as far as that is affordable."""
-    n_cells = closeness.shape[1]
-    ranks = closeness.argsort(dim=1, descending=True).argsort(dim=1).cpu().numpy()
-    needed = np.sort(np.take_along_axis(ranks, cell_of_neighbors, axis=1).ravel()) + 1
-    affordable = max(1, int(n_cells * MOST_COMPARED / n_samples))
-    return min(affordable, int(needed[int(np.ceil(WANTED_RECALL * len(needed))) - 1]))
+def _least_promise(
+    promise: Tensor, cell_of_neighbors: NDArray[np.int64], cell_sizes: NDArray[np.int64]
+) -> float:
+    """What cells must promise at least: those that do hold 99% of some samples' neighbours, or are all affordable ones.
+
+    `promise`: (n_probes, n_cells) from `_promise`.
+    """
+    of_neighbors = promise.gather(1, torch.from_numpy(cell_of_neighbors).to(promise.device)).flatten()
+    wanted = of_neighbors.sort(descending=True).values[int(np.ceil(WANTED_RECALL * len(of_neighbors))) - 1]
+    best_first = promise.flatten().sort(descending=True)
+    compared = cell_sizes[best_first.indices.cpu().numpy() % promise.shape[1]].cumsum() / len(promise)
+    n_affordable = int(np.searchsorted(compared, MOST_COMPARED, side="right"))
+    return max(float(wanted), float(best_first.values[max(n_affordable, 1) - 1]))
 
 
 def _seen_along(
@@ -242,6 +253,13 @@ def _seen_along(
         seen[part] = (unit if directions is None else unit @ directions).cpu().numpy()
         lengths[part] = length.cpu().numpy()
     return seen, lengths
+
+
+def _reorder(rows: NDArray[np.float32], order: NDArray[np.int64]) -> None:
+    """Put the rows in this order where they are: two copies of very many are more memory than all else takes."""
+    for start in range(0, rows.shape[1], BLOCK_COLUMNS):
+        columns = slice(start, start + BLOCK_COLUMNS)
+        rows[:, columns] = rows[order, columns]
 
 
 def _unit(rows: NDArray[np.floating], device: torch.device) -> tuple[Tensor, Tensor]:
@@ -264,41 +282,52 @@ def _search(
     first: int,
     end: int,
     pools: list[NDArray[np.int64]],
-    n_searched: int,
+    least: float,
     n_candidates: int,
 ) -> _Found:
-    """What the samples from `first` to `end` find in the cells nearest to each: at least `n_candidates`."""
-    n_cells, n_askers = len(pools), end - first
-    nearest = np.empty((n_askers, n_searched), np.min_scalar_type(n_cells))
-    bounds = torch.empty(n_askers, device=cells.packed.device)
+    """What the samples from `first` to `end` find in the cells that promise each enough: at least `n_candidates`."""
+    n_cells = len(pools)
+    searching: list[NDArray[np.int32]] = []
+    searched: list[NDArray[np.int32]] = []
+    bounds = torch.empty(end - first, device=cells.packed.device)
     for cell in range(n_cells):
         low, high = max(first, int(cells.bounds[cell])), min(end, int(cells.bounds[cell + 1]))
         if low < high:
-            rows = cells.packed[low:high]
-            nearest[low - first : high - first] = _nearest_cells(cells, rows, pools[cell], n_searched)
-            bounds[low - first : high - first] = _bounds(cells, rows, pools[cell], n_candidates)
-    by_cell = np.argsort(nearest, axis=None, kind="stable")
-    ends = np.searchsorted(nearest.ravel()[by_cell], np.arange(n_cells + 1))
+            part = slice(low - first, high - first)
+            promise, bounds[part] = _promise(cells, cells.packed[low:high], pools[cell], n_candidates)
+            rows, promising = (promise >= least).nonzero(as_tuple=True)
+            searching.append((rows + part.start).to(torch.int32).cpu().numpy())
+            searched.append(promising.to(torch.int32).cpu().numpy())
+    cell_of_search = np.concatenate(searched)
+    by_cell = np.argsort(cell_of_search, kind="stable")
+    ends = np.searchsorted(cell_of_search[by_cell], np.arange(n_cells + 1))
+    askers = np.concatenate(searching)[by_cell]
     found: list[_Found] = []
+    n_found = 0
     for cell in range(n_cells):
-        asking = by_cell[ends[cell] : ends[cell + 1]] // n_searched
+        asking = askers[ends[cell] : ends[cell + 1]]
         n_members = int(cells.bounds[cell + 1] - cells.bounds[cell])
         step = max(1, BLOCK_VALUES // max(1, n_members))
         for start in range(0, len(asking) if n_members else 0, step):
             found.append(_search_cell(cells, cell, first, asking[start : start + step], bounds))
-            if sum(len(part.askers) for part in found) > MOST_PAIRS:
+            n_found += len(found[-1].askers)
+            if n_found > MOST_PAIRS:
                 found = [_crowded(_Found.together(found), bounds, n_candidates)]
+                n_found = len(found[0].askers)
     return _Found.together(found)
 
 
-def _nearest_cells(
-    cells: _Cells, rows: Tensor, pool: NDArray[np.int64], n_searched: int
-) -> NDArray[np.int64]:
-    """(n_rows, n_searched) cells, those of the pool among them."""
-    closeness = cells.closeness(rows)
-    closeness[:, torch.from_numpy(pool).to(rows.device)] = torch.inf
-    nearest: NDArray[np.int64] = closeness.topk(n_searched, dim=1).indices.cpu().numpy()
-    return nearest
+def _promise(
+    cells: _Cells, rows: Tensor, pool: NDArray[np.int64], n_candidates: int
+) -> tuple[Tensor, Tensor]:
+    """(n_rows, n_cells) how much closer each cell is than another sample must be, and (n_rows,) that bound.
+
+    The pool was looked into for the bound, and promises anything.
+    """
+    bounds = _bounds(cells, rows, pool, n_candidates)
+    promise = cells.closeness(rows) - bounds[:, None]
+    promise[:, torch.from_numpy(pool).to(rows.device)] = torch.inf
+    return promise, bounds
 
 
 def _bounds(cells: _Cells, rows: Tensor, pool: NDArray[np.int64], n_candidates: int) -> Tensor:
@@ -312,9 +341,9 @@ def _bounds(cells: _Cells, rows: Tensor, pool: NDArray[np.int64], n_candidates: 
     return nearest.values.amin(dim=1) - ROUNDING
 
 
-def _search_cell(cells: _Cells, cell: int, first: int, asking: NDArray[np.int64], bounds: Tensor) -> _Found:
+def _search_cell(cells: _Cells, cell: int, first: int, asking: NDArray[np.int32], bounds: Tensor) -> _Found:
     """What the samples that search this cell find in it, except themselves."""
-    askers = torch.from_numpy(asking).to(bounds.device)
+    askers = torch.from_numpy(asking).long().to(bounds.device)
     above = torch.addmm(bounds[askers], cells.members(cell), cells.packed[first + askers].T, beta=-1)
     members, columns = positive(above)
     askers, places = askers[columns], members + int(cells.bounds[cell])

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from ruc.mapped import let_go, row_blocks
+from ruc.mapped import row_blocks, rows_at
 from ruc.runtime import Runtime
 
 START_ROWS_PER_CENTRE = 10  # that a start is made from; it needn't be the best
@@ -18,6 +18,8 @@ CHEAP = 100_000_000  # rows times centres of all starts
 SETTLED = 0.0005  # of the rows change their centre in the last step
 N_STEPS_ON_ALL = 10  # at the most; experiments/LOG.md, "1,280,000 × 768 from end to end"
 CHEAP_ON_ALL = 6_400_000_000  # rows times centres of all those steps
+BLOCK_ROWS = 65_536  # looked at together
+SMALLEST_NORM = 1e-12  # of a row of zeros, which stays one
 BLOCK_VALUES = 4 * 1024 * 1024  # larger pieces of memory are given back to the system each time
 
 
@@ -50,8 +52,8 @@ def find_centres(
         How many steps follow each at most.
     """
     generator = np.random.default_rng(runtime.numpy_seed(purpose))
-    part = _unit(rows[_draw(len(rows), max(FEWEST_ROWS, rows_per_centre * n_centres), generator)])
-    let_go(rows)
+    drawn = _draw(len(rows), max(FEWEST_ROWS, rows_per_centre * n_centres), generator)
+    part = _scaled(torch.from_numpy(rows_at(rows, drawn, BLOCK_ROWS).astype(np.float32, copy=False)))
     n_starts = min(most_starts, max(1, CHEAP // (len(part) * n_centres)))
     found = [_settle(part, n_centres, n_steps, generator, runtime) for _ in range(n_starts)]
     return min(found, key=lambda each: each[1])[0]
@@ -133,7 +135,12 @@ def _nearest(rows: Tensor, centres: Tensor) -> tuple[NDArray[np.int64], NDArray[
 
 
 def _unit(rows: NDArray[np.floating]) -> Tensor:
-    return torch.nn.functional.normalize(torch.from_numpy(np.array(rows, np.float32)), dim=1)
+    return _scaled(torch.from_numpy(np.array(rows, np.float32)))
+
+
+def _scaled(rows: Tensor) -> Tensor:
+    """The same rows, of unit length now."""
+    return rows.div_(rows.norm(dim=1, keepdim=True).clamp_min_(SMALLEST_NORM))
 
 
 def _draw(n_rows: int, n_wanted: int, generator: np.random.Generator) -> NDArray[np.int64]:

@@ -14,8 +14,8 @@ from ruc.neighbors.top import top
 from ruc.progress import progress
 from ruc.runtime import Runtime
 
-MOST_EXACT = 100_000  # samples; the cost of exhaustive search grows with their square
-MOST_APPROXIMATE = 50  # neighbours of each of more samples than that
+MOST_EXACT = 20_000  # samples; the cost of exhaustive search grows with their square
+MANY, MOST_OF_MANY = 100_000, 50  # samples, and neighbours of each of more samples than that
 
 BLOCK_VALUES = (
     16 * 1024 * 1024
@@ -46,17 +46,32 @@ class Neighbors:
     parts: tuple["Neighbors", ...] = ()
     features: NDArray[np.floating] | None = None
 
+    def among(self, rows: NDArray[np.int64], n_wanted: int) -> "Neighbors | None":
+        """The `n_wanted` nearest of each of these samples among themselves, as places in `rows`.
+
+        None where one of them has fewer of the others among its neighbours: then they have to be searched for.
+        """
+        places = np.full(len(self.indices), -1)
+        places[rows] = np.arange(len(rows))
+        found = places[self.indices[rows]]
+        is_there = found >= 0
+        if is_there.sum(axis=1).min(initial=n_wanted) < n_wanted:
+            return None
+        first = np.argsort(~is_there, axis=1, kind="stable")[:, :n_wanted]
+        similar = np.take_along_axis(self.similarities[rows], first, axis=1)
+        return Neighbors(np.take_along_axis(found, first, axis=1), similar)
+
 
 def nearest_neighbors(features: NDArray[np.floating], n_neighbors: int, runtime: Runtime) -> Neighbors:
     """Find the `n_neighbors` most cosine-similar other samples of each sample.
 
-    Up to 100,000 samples by exhaustive search, in one blocked float32 matrix product; of equally similar samples
+    Up to 20,000 samples by exhaustive search, in one blocked float32 matrix product; of equally similar samples
     the one with the lower index comes first, so that the result doesn't depend on the device's sorting. Of more
     samples those of the cells around each are searched (`ruc.neighbors.cells`), and the recall is logged.
 
     Of samples with the same features one counts (`ruc.neighbors.copies`): each has one of its own copies and one of
     each other group for neighbours, and more only where there are too few. The different ones are copied to memory
-    then; of more than 100,000 samples that is spared where none has more copies than neighbours.
+    then; of more than 20,000 samples that is spared where none has more copies than neighbours.
 
     Parameters
     ----------
@@ -124,7 +139,7 @@ def _search(
 
 def affordable_neighbors(n_wanted: int, n_samples: int) -> int:
     """How many neighbours to ask for: those wanted, at most all others, and at most 50 of very many samples."""
-    return min(n_wanted, n_samples - 1, n_wanted if n_samples <= MOST_EXACT else MOST_APPROXIMATE)
+    return min(n_wanted, n_samples - 1, n_wanted if n_samples <= MANY else MOST_OF_MANY)
 
 
 def check_features(features: NDArray[np.floating]) -> None:

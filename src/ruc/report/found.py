@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ruc.edits.nearest import N_NEAREST, nearest_images
+from ruc.edits.nearest import N_NEAREST, condensed, nearest_images
 from ruc.edits.suggest import Suggestions, suggest
 from ruc.levels.tree import Tree, grow_tree
 from ruc.mapped import let_go, row_blocks
@@ -54,11 +54,12 @@ def find(data: ReportData, seed: int = 0, near: Neighbors | None = None) -> Foun
     if data.features is None:
         neighbors = np.zeros((len(data.cluster), 0), np.int64)
         return Found(typical, nearest_centre, 1 - typical, neighbors, Suggestions())
-    neighbors = nearest_images(data.features, seed) if near is None else near.indices[:, :N_NEAREST]
-    suggestions = suggest(data.cluster, data.features, neighbors, data.junk, seed)
+    features = condensed(data.features)
+    neighbors = nearest_images(features, seed) if near is None else near.indices[:, :N_NEAREST]
+    suggestions = suggest(data.cluster, features, neighbors, data.junk, seed)
     tree = None
     if neighbors.shape[1] and len(np.unique(data.cluster)) <= MOST_IN_TREE and data.cluster.min() >= 0:
-        tree = grow_tree(data.cluster, data.features, neighbors, data.junk, seed)
+        tree = grow_tree(data.cluster, features, neighbors, data.junk, seed)
     return Found(typical, nearest_centre, ranks, neighbors, suggestions, tree)
 
 

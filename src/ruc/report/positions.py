@@ -81,7 +81,7 @@ def into_square(positions: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
 
 
 def _graph(features: NDArray[np.floating[Any]], seed: int, near: Neighbors | None) -> NDArray[np.float32]:
-    from ruc.neighbors.graphs import neighbor_graph
+    from ruc.neighbors.graphs import N_NEIGHBORS, neighbor_graph
     from ruc.neighbors.layout import graph_layout
 
     runtime = Runtime("cpu", seed)
@@ -89,7 +89,8 @@ def _graph(features: NDArray[np.floating[Any]], seed: int, near: Neighbors | Non
         return graph_layout(neighbor_graph(_unit(features), runtime, near), 2, runtime, "map")
     chosen = np.sort(np.random.default_rng(seed).choice(len(features), MOST_FOR_GRAPH, replace=False))
     landmarks = _unit(features[chosen])
-    laid_out = graph_layout(neighbor_graph(landmarks, runtime), 2, runtime, "map")
+    of_landmarks = None if near is None else near.among(chosen, N_NEIGHBORS)
+    laid_out = graph_layout(neighbor_graph(landmarks, runtime, of_landmarks), 2, runtime, "map")
     positions = _between_nearest(features, landmarks, laid_out)
     positions[chosen] = laid_out
     return positions

@@ -94,7 +94,7 @@ def _neighbors(data: ReportData, seed: int, near: Neighbors | None) -> Neighbors
         return None
     wanted = min(max(N_NEIGHBORS, N_NEAREST), len(data.features) - 1)
     if near is not None and near.indices.shape[1] >= wanted:
-        return Neighbors(near.indices[:, :wanted], near.similarities[:, :wanted])
+        return Neighbors(near.indices, near.similarities)  # of several embeddings those in all of them
     if len(data.features) > min(MOST_IN_FULL, MOST_FOR_GRAPH):
         return None  # what is found looks along fewer directions, and the map at a part
     return nearest_neighbors(data.features, wanted, Runtime("cpu", seed))
