@@ -101,9 +101,6 @@ def _watch(event: str, arguments: tuple[object, ...]) -> None:
         OPENED.append(str(arguments[0]))
 
 
-sys.addaudithook(_watch)
-
-
 def ruc(*arguments: object) -> int:
     with pytest.raises(SystemExit) as stop:
         main([str(argument) for argument in arguments])
@@ -112,7 +109,8 @@ def ruc(*arguments: object) -> int:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder of images, runs on images and on features, and tables that don't fit."""
+    """A folder of images, runs on images and on features, and tables that don't fit; what is opened is watched."""
+    sys.addaudithook(_watch)  # for good, so not before it is needed
     place = tmp_path_factory.mktemp("place")
     before = Path.cwd()
     os.chdir(place)
