@@ -13,6 +13,8 @@ from numpy.testing import assert_allclose
 
 from ruc.refine import processes
 
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
+
 
 def free_port():
     with socket.socket() as one:
@@ -20,13 +22,13 @@ def free_port():
         return one.getsockname()[1]
 
 
-def start(rank, port, folder):
-    """One of two processes, with what `torchrun` tells each."""
+def start(folder):
+    """Two processes, with what `torchrun` tells each beside its rank."""
     told = {
-        "RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test",
+        "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()),
+        "TORCHELASTIC_RUN_ID": "test",
     }  # fmt: skip
-    environment = {**os.environ, **{name: str(value) for name, value in told.items()}}
+    environment = {**os.environ, **told}
     command = [sys.executable, retrain_divided.__file__, str(folder)]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
 
@@ -35,14 +37,12 @@ def start(rank, port, folder):
 def found(tmp_path_factory):
     """What a single process ends with, and each of two."""
     folder = tmp_path_factory.mktemp("retrained")
-    port = free_port()
-    two = [start(rank, port, folder) for rank in range(2)]
+    two = start(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(processes, "refine", processes.refine)  # as it was, after `main` had its own
         retrain_divided.main(folder)
-    for one in two:
-        _, said = one.communicate(timeout=300)
-        assert one.returncode == 0, said
+    _, said = two.communicate(timeout=300)
+    assert two.returncode == 0, said
     return [json.loads((Path(folder) / f"{name}.json").read_text()) for name in ("alone", "0", "1")]
 
 
