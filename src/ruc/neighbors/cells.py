@@ -37,7 +37,7 @@ N_PROBES = 1024  # samples whose exact neighbours are looked up: with 256 the re
 WANTED_RECALL = 0.99  # of neighbours; what less costs: experiments/LOG.md, "neighbours of very many samples"
 MOST_COMPARED = 50_000  # samples with each, even if that misses the wanted recall
 DIRECTIONS = (64, 96, 128, 192, 256, 384)  # which numbers of them are tried, the first that will do
-CANDIDATES_PER_NEIGHBOR = 2  # that these choose (experiments/LOG.md, "neighbours in few directions")
+CANDIDATES_PER_NEIGHBOR = (1.25, 1.5, 2.0)  # that these choose, as few as will do (experiments/LOG.md)
 WANTED_AMONG_THEM = 0.995  # of the neighbours
 WORTH_IT = 1.5  # times as many features, for a second comparison to cost less than it saves
 DIRECTION_PROBES = 4  # every fourth of the probes tells
@@ -184,7 +184,7 @@ def _nearest_of(
     runtime: Runtime,
     directions: Tensor | None = None,
 ) -> NDArray[np.int64]:
-    """The nearest neighbours (n_probes, n_neighbors) of some samples, by all features or as seen along directions."""
+    """The neighbours (n_probes, n_neighbors) of some samples, nearest first, as all features or directions see them."""
 
     def seen(rows: NDArray[np.floating]) -> Tensor:
         unit, _ = _unit(rows, runtime.device)
@@ -213,7 +213,7 @@ def _few_directions(
     than the largest number is taken, whatever they hold.
     """
     (n_samples, n_features), n_neighbors = features.shape, exact.shape[1]
-    n_candidates = min(CANDIDATES_PER_NEIGHBOR * n_neighbors, n_samples - 1)
+    numbers = [min(round(each * n_neighbors), n_samples - 1) for each in CANDIDATES_PER_NEIGHBOR]
     some, _ = _unit(features[:: -(-n_samples // MOST_LOOKED_AT)], runtime.device)
     longest_last = torch.linalg.eigh(some.T @ some).eigenvectors
     few, wanted = probes[::DIRECTION_PROBES], exact[::DIRECTION_PROBES]
@@ -221,10 +221,11 @@ def _few_directions(
         if WORTH_IT * n_directions > n_features:
             return None, n_neighbors
         directions = longest_last[:, -n_directions:].flip(1).contiguous()
-        candidates = _nearest_of(few, features, n_candidates, runtime, directions)
-        if _share_found(wanted, candidates) >= WANTED_AMONG_THEM:
-            break
-    return directions, n_candidates
+        candidates = _nearest_of(few, features, numbers[-1], runtime, directions)
+        for n_candidates in numbers:
+            if _share_found(wanted, candidates[:, :n_candidates]) >= WANTED_AMONG_THEM:
+                return directions, n_candidates
+    return directions, numbers[-1]
 
 
 def _least_promise(
