@@ -13,7 +13,7 @@ demo: $(INSTALLED)
 	$(BIN)/ruc demo -o demo
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n 3
+	$(BIN)/python -m pytest -n 2
 
 # The tests that learn, as on processors without AVX-512 and without any vectors, in float32, on two threads.
 test-elsewhere: $(INSTALLED)
