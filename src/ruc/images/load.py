@@ -177,9 +177,12 @@ def check_skipped(skipped: list[Skipped], n_images: int, max_skipped: float) -> 
         return
     reasons = Counter(image.reason.partition(":")[0] for image in skipped).most_common()
     counted = ", ".join(f"{count} {reason}" for reason, count in reasons)
+    lost = f"{len(skipped)} of {n_images} images cannot be read ({counted}; the first is {skipped[0].file_name!r}), "
+    if len(skipped) == n_images:
+        raise NothingToClusterError(lost + "so none is left; mend them, or the names of them in the list")
     raise NothingToClusterError(
-        f"{len(skipped)} of {n_images} images cannot be read ({counted}; the first is {skipped[0].file_name!r}), "
-        f"more than the share of {max_skipped:g} allowed; mend or remove them, or raise --max-skipped (max_skipped=)"
+        f"{lost}more than the share of {max_skipped:g} allowed; mend or remove them, or raise --max-skipped "
+        "(max_skipped=)"
     )
 
 
