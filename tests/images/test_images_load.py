@@ -78,7 +78,7 @@ def test_more_than_the_share_of_lost_images_fails(tmp_path: Path, n_broken: int,
 
 
 def test_nothing_left_fails_whatever_is_allowed(tmp_path: Path) -> None:
-    with pytest.raises(NothingToClusterError, match="3 of 3 images .*so none is left; mend them"):
+    with pytest.raises(NothingToClusterError, match=r"3 of 3 images .*so none is left; mend them"):
         load_pixels(find_images(folder_of(tmp_path, 3, 3)), 8, RUNTIME, max_skipped=1.0)
     with pytest.raises(InputError, match=r"max_skipped is 1\.5"):
         load_pixels(find_images(folder_of(tmp_path, 3)), 8, RUNTIME, max_skipped=1.5)
