@@ -99,7 +99,7 @@ def test_more_pairs_than_are_held_leave_the_best(monkeypatch: pytest.MonkeyPatch
     # Where it's crowded what is better by less than the rounding may be missed.
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     exact = -np.sort(-(unit @ unit.T), axis=1)[:, 1:11]
-    np.testing.assert_allclose(similarities, exact, atol=3 * module.ROUNDING)
+    np.testing.assert_allclose(similarities, exact, atol=3 * max(module.ROUNDING.values()))
 
 
 def wide_features(n_samples: int, spread: float) -> np.ndarray:
@@ -148,6 +148,46 @@ def test_of_many_samples_fewer_neighbours_are_asked_for_and_cells_are_searched(
         assert "approximate" not in caplog.text
         nearest_neighbors(features(501), 5, RUNTIME)
     assert "approximate" in caplog.text
+
+
+@pytest.mark.parametrize("some_alike", [False, True])
+def test_rounded_products_choose_the_same(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, some_alike: bool
+) -> None:
+    rows = features()
+    if some_alike:
+        rows[:200] = rows[0]
+        monkeypatch.setattr(module, "MOST_PAIRS", 8000)
+    monkeypatch.setattr(module, "_precision", lambda n_directions, runtime: torch.bfloat16)
+    monkeypatch.setattr(module, "LIKE_MEMBERS", 5)
+    with caplog.at_level(logging.INFO):
+        _, similarities = neighbors_in_cells(rows, 10, RUNTIME)
+    assert "along 16 of 16 directions" in caplog.text
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    exact = -np.sort(-(unit @ unit.T), axis=1)[:, 1:11]
+    # The similarities are those of the features as they are; rounding has lost hardly any.
+    assert (np.abs(similarities - exact) < 1e-6).mean() > 0.97
+    np.testing.assert_allclose(similarities, exact, atol=0.05)
+
+
+def test_what_is_above_a_bound_is_told_finely_in_bfloat16() -> None:
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.nn.functional.normalize(torch.randn(30, 8, generator=generator), dim=1).to(torch.bfloat16)
+    packed = torch.cat([rows, torch.full((30, 2), -1.0, dtype=torch.bfloat16)], dim=1)
+    cells = module._Cells(
+        np.zeros((30, 8), np.float32), np.arange(30), np.ones(30, np.float32), np.array([0, 7, 30]),
+        torch.zeros(2, 8), packed,
+    )  # fmt: skip
+    exact = rows.double() @ rows.double().T
+    bounds = exact[3, [1, 8, 9]].float() - torch.tensor(
+        [1e-4, 0.0, -1e-4]
+    )  # where bfloat16 has steps of 4e-3
+    above = cells.above(0, torch.tensor([1, 8, 9]), bounds)
+    assert above.shape == (7, 3)
+    torch.testing.assert_close(
+        above, (exact[:7][:, [1, 8, 9]] - bounds).float(), rtol=2**-8, atol=module.ROUNDING[torch.bfloat16]
+    )
+    assert above[3, 0] > 0 > above[3, 2]
 
 
 def test_rows_are_put_in_order_where_they_are() -> None:

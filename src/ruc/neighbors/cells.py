@@ -8,7 +8,8 @@ What a sample finds in its own cell says how similar another must be at least. S
 above that bound are kept, and a cell is searched where its centre comes close enough to the bound: samples in crowds
 search few cells, lonely ones many. How close is not assumed but measured, on samples whose exact neighbours are looked
 up first. The nearest that were found are compared as they are: the products are along the directions in which the
-samples are longest alone, a few of very many features. How few is measured on the same samples.
+samples are longest alone, a few of very many features, and in bfloat16 where these are still many and the hardware
+multiplies it. How few will do is measured on the same samples.
 """
 
 import logging
@@ -42,15 +43,21 @@ WANTED_AMONG_THEM = 0.995  # of the neighbours
 WORTH_IT = 1.5  # times as many features, for a second comparison to cost less than it saves
 DIRECTION_PROBES = 4  # every fourth of the probes tells
 MOST_LOOKED_AT = 20_000  # samples whose leading directions stand for those of all
+WORTH_ROUNDING = 192  # directions, whose products take most of the time (the same, "neighbours in bfloat16")
 BOUND_SAMPLES = 2_000  # of the nearest cells, among which a sample finds the bound for all others
 BOUND_GROUP = 4  # of these of which the nearest stands for all: the bound is hardly lower, and found sooner
-ROUNDING = 1e-6  # as far as float32 moves a similarity and a bound at most, together
+LIKE_MEMBERS, LIKE_PLACES = 64, 256  # what the numbers of rows of products in bfloat16 are multiples of
+# Of how many numbers of a precision a bound is the sum, and how far that moves a similarity and the bound at most.
+BOUND_PARTS = {torch.float32: 1, torch.bfloat16: 2}
+ROUNDING = {torch.float32: 1e-6, torch.bfloat16: 1e-5}
 ASKERS = 32_768  # samples that search at the same time
 MOST_PAIRS = 16 * 1024 * 1024  # held of what they find: of common features it's half of that
 BLOCK_ROWS = 20_000  # at a time, for the memory
 BLOCK_COLUMNS = 16  # of 64 bytes, as much as comes from memory at once
+SHARED_ROWS = (
+    1024  # of one cell, which have many candidates in common; of a mapped file each brings its surroundings
+)
 FEW_ROWS = 16  # whose candidates fit the processor's cache
-LET_GO_EVERY = 16  # times so many; of a mapped file every candidate brings its surroundings into memory
 
 
 @dataclass(frozen=True)
@@ -68,8 +75,9 @@ class _Cells:
     centres
         (n_cells, n_directions) float32, of samples that are of unit length as they are seen along the directions.
     packed
-        (n_samples, n_directions) float32: the features in that order, of unit length before they were seen along a few
-        directions.
+        (n_samples, n_directions + n_parts) in the precision of the products: the features in that order, of unit length
+        before they were seen along a few directions. Behind them is -1, for the parts of a bound that a product with
+        them is to be less.
     """
 
     features: NDArray[np.floating]
@@ -83,10 +91,30 @@ class _Cells:
         """The samples of one cell, as they are packed."""
         return self.packed[self.bounds[cell] : self.bounds[cell + 1]]
 
+    def seen(self, packed: Tensor) -> Tensor:
+        """Packed rows without what is behind them."""
+        return packed[:, : self.centres.shape[1]]
+
     def closeness(self, rows: Tensor) -> Tensor:
-        """(n_rows, n_cells) larger where the distance to the centre is smaller."""
+        """(n_rows, n_cells) larger where the distance to the centre is smaller; rows are `seen`."""
         halves = self.centres.square().sum(dim=1) / 2
-        return torch.addmm(halves, normalize(rows, dim=1), self.centres.T, beta=-1)
+        near = normalize(rows.float(), dim=1).to(rows.dtype) @ self.centres.to(rows.dtype).T
+        return near.float() - halves
+
+    def above(self, cell: int, places: Tensor, bounds: Tensor) -> Tensor:
+        """(n_members, n_places) by how much each member is more similar to each place than its bound."""
+        low, high = int(self.bounds[cell]), int(self.bounds[cell + 1])
+        n_members, n_places = high - low, len(places)
+        if self.packed.dtype != torch.float32:
+            # For every new shape of a product of bfloat16 a kernel is compiled, so there shall be few.
+            high = low - n_members // -LIKE_MEMBERS * LIKE_MEMBERS
+            places = torch.cat([places, places[:1].expand(-n_places % LIKE_PLACES)])
+        rows = self.packed[places]
+        left = bounds.clone()
+        for column in range(-BOUND_PARTS[rows.dtype], 0):
+            rows[:n_places, column] = left
+            left -= rows[:n_places, column]
+        return (self.packed[low:high] @ rows.T)[:n_members, :n_places].float()
 
 
 @dataclass(frozen=True)
@@ -129,14 +157,21 @@ def neighbors_in_cells(
     probes = np.sort(generator.choice(n_samples, min(N_PROBES, n_samples), replace=False))
     exact = _nearest_of(probes, features, n_neighbors, runtime)
     directions, n_candidates = _few_directions(probes, features, exact, runtime)
-    seen, lengths = _seen_along(features, directions, runtime)
+    n_directions = features.shape[1] if directions is None else directions.shape[1]
+    precision = _precision(n_directions, runtime)
+    if precision != torch.float32:
+        n_candidates = max(n_candidates, min(round(CANDIDATES_PER_NEIGHBOR[0] * n_neighbors), n_samples - 1))
+    seen, lengths = _seen_along(features, directions, BOUND_PARTS[precision], runtime)
+    along = seen[:, : -BOUND_PARTS[precision]]
     n_cells = min(round(CELLS * n_samples**0.5), n_samples)
-    centres = find_centres(seen, n_cells, runtime, "neighbour cells", ROWS_PER_CELL, 1, N_STEPS)
-    cell_of, _ = nearest_centres(seen, centres)
+    centres = find_centres(along, n_cells, runtime, "neighbour cells", ROWS_PER_CELL, 1, N_STEPS)
+    cell_of, _ = nearest_centres(along, centres)
     order = np.argsort(cell_of, kind="stable")
     bounds = np.concatenate([[0], np.bincount(cell_of, minlength=n_cells).cumsum()])
     _reorder(seen, order)
-    cells = _Cells(features, order, lengths, bounds, centres, torch.from_numpy(seen).to(runtime.device))
+    packed = torch.from_numpy(seen).to(runtime.device, precision)
+    del seen, along
+    cells = _Cells(features, order, lengths, bounds, centres, packed)
     pools = _pools(cells, n_candidates)
     asking = cells.packed[np.argsort(order)[probes]]
     promise = torch.cat(
@@ -167,7 +202,7 @@ def neighbors_in_cells(
     logger.info(
         "neighbours of %d samples: approximate, %.0f of %d cells searched for each along %d of %d directions, recall "
         "%.1f%% on %d samples",
-        n_samples, (promise >= least).sum() / len(probes), n_cells, cells.packed.shape[1], features.shape[1],
+        n_samples, (promise >= least).sum() / len(probes), n_cells, n_directions, features.shape[1],
         100 * recall, len(probes),
     )  # fmt: skip
     return indices, similarities
@@ -228,6 +263,11 @@ def _few_directions(
     return directions, numbers[-1]
 
 
+def _precision(n_directions: int, runtime: Runtime) -> torch.dtype:
+    """Of the products along so many directions."""
+    return (runtime.autocast_dtype if n_directions >= WORTH_ROUNDING else None) or torch.float32
+
+
 def _least_promise(
     promise: Tensor, cell_of_neighbors: NDArray[np.int64], cell_sizes: NDArray[np.int64]
 ) -> float:
@@ -244,14 +284,15 @@ def _least_promise(
 
 
 def _seen_along(
-    features: NDArray[np.floating], directions: Tensor | None, runtime: Runtime
+    features: NDArray[np.floating], directions: Tensor | None, n_parts: int, runtime: Runtime
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Rows of unit length along the directions, and how long the rows were."""
+    """Rows of unit length along the directions, with as many -1 behind them, and how long the rows were."""
     n_directions = features.shape[1] if directions is None else directions.shape[1]
-    seen, lengths = np.empty((len(features), n_directions), np.float32), np.empty(len(features), np.float32)
+    seen = np.full((len(features), n_directions + n_parts), -1, np.float32)
+    lengths = np.empty(len(features), np.float32)
     for part in row_blocks(features, BLOCK_ROWS):
         unit, length = _unit(features[part], runtime.device)
-        seen[part] = (unit if directions is None else unit @ directions).cpu().numpy()
+        seen[part, :n_directions] = (unit if directions is None else unit @ directions).cpu().numpy()
         lengths[part] = length.cpu().numpy()
     return seen, lengths
 
@@ -313,7 +354,7 @@ def _search(
             found.append(_search_cell(cells, cell, first, asking[start : start + step], bounds))
             n_found += len(found[-1].askers)
             if n_found > MOST_PAIRS:
-                found = [_crowded(_Found.together(found), bounds, n_candidates)]
+                found = [_crowded(_Found.together(found), bounds, n_candidates, ROUNDING[cells.packed.dtype])]
                 n_found = len(found[0].askers)
     return _Found.together(found)
 
@@ -326,26 +367,27 @@ def _promise(
     The pool was looked into for the bound, and promises anything.
     """
     bounds = _bounds(cells, rows, pool, n_candidates)
-    promise = cells.closeness(rows) - bounds[:, None]
+    promise = cells.closeness(cells.seen(rows)) - bounds[:, None]
     promise[:, torch.from_numpy(pool).to(rows.device)] = torch.inf
     return promise, bounds
 
 
 def _bounds(cells: _Cells, rows: Tensor, pool: NDArray[np.int64], n_candidates: int) -> Tensor:
     """(n_rows,) how similar a sample must be to be among the nearest that a row finds near its own cell."""
-    similar = torch.cat([cells.members(cell) for cell in pool]) @ rows.T
+    members = torch.cat([cells.members(cell) for cell in pool])
+    similar = cells.seen(members).float() @ cells.seen(rows).float().T
     n_groups = len(similar) // BOUND_GROUP
     n_nearest = n_candidates + 1  # it finds itself, too
     if n_groups >= n_nearest:
         similar = similar[: n_groups * BOUND_GROUP].view(BOUND_GROUP, n_groups, len(rows)).amax(dim=0)
     nearest = similar.T.contiguous().topk(n_nearest, dim=1, sorted=False)
-    return nearest.values.amin(dim=1) - ROUNDING
+    return nearest.values.amin(dim=1) - ROUNDING[rows.dtype]
 
 
 def _search_cell(cells: _Cells, cell: int, first: int, asking: NDArray[np.int32], bounds: Tensor) -> _Found:
     """What the samples that search this cell find in it, except themselves."""
     askers = torch.from_numpy(asking).long().to(bounds.device)
-    above = torch.addmm(bounds[askers], cells.members(cell), cells.packed[first + askers].T, beta=-1)
+    above = cells.above(cell, first + askers, bounds[askers])
     members, columns = positive(above)
     askers, places = askers[columns], members + int(cells.bounds[cell])
     similar = above[members, columns] + bounds[askers]
@@ -357,11 +399,11 @@ def _search_cell(cells: _Cells, cell: int, first: int, asking: NDArray[np.int32]
     )
 
 
-def _crowded(found: _Found, bounds: Tensor, n_candidates: int) -> _Found:
+def _crowded(found: _Found, bounds: Tensor, n_candidates: int, rounding: float) -> _Found:
     """Only the best that was found. Whoever has enough of them looks for still better ones: `bounds` is raised."""
     best, ranks = found.best(len(bounds), n_candidates)
     last = ranks == n_candidates - 1
-    raised = torch.from_numpy(best.similarities[last]).to(bounds.device) + ROUNDING
+    raised = torch.from_numpy(best.similarities[last]).to(bounds.device) + rounding
     bounds[torch.from_numpy(best.askers[last]).long().to(bounds.device)] = raised
     return best
 
@@ -383,11 +425,13 @@ def _nearest(
 def _compare(cells: _Cells, rows: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.float32]:
     """(n_rows, n_candidates) cosine similarities in float32."""
     similar = np.empty(candidates.shape, np.float32)
-    for start in range(0, len(rows), FEW_ROWS):
-        few, theirs = rows[start : start + FEW_ROWS], candidates[start : start + FEW_ROWS]
-        asking, asked = cells.features[few][:, :, None], cells.features[theirs]
-        similar[start : start + FEW_ROWS] = np.matmul(asked, asking)[:, :, 0]
-        similar[start : start + FEW_ROWS] /= cells.lengths[few][:, None] * cells.lengths[theirs]
-        if start // FEW_ROWS % LET_GO_EVERY == 0:
-            let_go(cells.features)
+    for start in range(0, len(rows), SHARED_ROWS):
+        part = slice(start, start + SHARED_ROWS)
+        different, which = np.unique(candidates[part], return_inverse=True)
+        theirs, asking = cells.features[different], cells.features[rows[part]]
+        which = which.reshape(-1, candidates.shape[1])
+        for few in row_blocks(which, FEW_ROWS):
+            similar[part][few] = np.matmul(theirs[which[few]], asking[few][:, :, None])[:, :, 0]
+        similar[part] /= cells.lengths[rows[part], None] * cells.lengths[candidates[part]]
+        let_go(cells.features)
     return similar
