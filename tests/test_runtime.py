@@ -50,6 +50,24 @@ def test_a_torch_that_does_not_say_has_no_bfloat16_on_a_cpu(monkeypatch: pytest.
     assert Runtime("cpu").autocast_dtype is None
 
 
+def test_products_may_be_rounded_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(0)
+    one, other = torch.randn(2, 200, 300, generator=generator)
+    exact = one.double() @ other.T.double()
+    before = torch.get_float32_matmul_precision()
+    with Runtime("cpu").rounded_products():
+        torch.testing.assert_close((one @ other.T).double(), exact, rtol=0, atol=0.3)  # of values up to 60
+    monkeypatch.delenv("RUC_PRECISION", raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    with pytest.raises(ZeroDivisionError), Runtime("cpu").rounded_products():
+        assert torch.get_float32_matmul_precision() == "medium"
+        1 / 0  # noqa: B018
+    assert torch.get_float32_matmul_precision() == before
+    monkeypatch.setenv("RUC_PRECISION", "float32")
+    with Runtime("cpu").rounded_products():
+        assert torch.get_float32_matmul_precision() == before
+
+
 @pytest.mark.parametrize("n_threads", [1, 2, 5])
 def test_side_by_side_is_a_map_and_leaves_the_threads_as_they_were(n_threads: int) -> None:
     before = torch.get_num_threads()

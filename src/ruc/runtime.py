@@ -77,6 +77,23 @@ class Runtime:
         return torch.autocast(self.device.type, self.autocast_dtype, enabled=self.autocast_dtype is not None)
 
     @contextmanager
+    def rounded_products(self) -> Iterator[None]:
+        """Products of float32 matrices to three digits on a CPU that multiplies bfloat16, in half of the time or less.
+
+        On AMD's nothing is rounded: there oneDNN, which PyTorch asks then, is faster than MKL in float32. The setting
+        is of the whole process: what other threads compute meanwhile is rounded too.
+        """
+        if self.device.type != "cpu" or self.autocast_dtype is None:
+            yield
+            return
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("medium")
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(before)
+
+    @contextmanager
     def side_by_side(self, n_jobs: int) -> Iterator[Callable[..., Iterator[Any]]]:
         """Give a `map` whose calls run at the same time, on a CPU, each on its share of the threads.
 

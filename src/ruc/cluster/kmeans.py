@@ -41,10 +41,11 @@ def kmeans(
     """
     if len(features) * n_clusters > MOST_WITH_RESTARTS:
         check_clusterable(features, n_clusters)
-        centres = find_centres(
-            features, n_clusters, runtime, "kmeans", ROWS_PER_CLUSTER, n_restarts, MOST_STEPS
-        )
-        centres = settle_on_all(features, centres)
+        with runtime.rounded_products():
+            centres = find_centres(
+                features, n_clusters, runtime, "kmeans", ROWS_PER_CLUSTER, n_restarts, MOST_STEPS
+            )
+            centres = settle_on_all(features, centres)
         labels, _ = nearest_centres(features, centres)
         return Clustering(labels, None, n_clusters, "kmeans", "features")
     unit = unit_features(features, n_clusters)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ruc.mapped import let_go, row_blocks
+from ruc.mapped import row_blocks, rows_at
 from ruc.neighbors.centres import find_centres, nearest_centres
 from ruc.neighbors.top import positive, top_unordered
 from ruc.progress import progress
@@ -50,13 +50,12 @@ LIKE_MEMBERS, LIKE_PLACES = 64, 256  # what the numbers of rows of products in b
 # Of how many numbers of a precision a bound is the sum, and how far that moves a similarity and the bound at most.
 BOUND_PARTS = {torch.float32: 1, torch.bfloat16: 2}
 ROUNDING = {torch.float32: 1e-6, torch.bfloat16: 1e-5}
-ASKERS = 32_768  # samples that search at the same time
+ASKERS = 16_384  # samples that search at the same time
 MOST_PAIRS = 16 * 1024 * 1024  # held of what they find: of common features it's half of that
 BLOCK_ROWS = 20_000  # at a time, for the memory
 BLOCK_COLUMNS = 16  # of 64 bytes, as much as comes from memory at once
-SHARED_ROWS = (
-    1024  # of one cell, which have many candidates in common; of a mapped file each brings its surroundings
-)
+SHARED_ROWS = 1024  # of one cell, which have many candidates in common
+TURN_ROWS = 100_000  # of a mapped file, of which candidates are read at a time: each brings its surroundings
 FEW_ROWS = 16  # whose candidates fit the processor's cache
 
 
@@ -125,11 +124,15 @@ class _Found:
     places: NDArray[np.int32]
     similarities: NDArray[np.float32]
 
-    def best(self, n_askers: int, n_wanted: int) -> tuple["_Found", NDArray[np.int64]]:
+    def best(self, n_askers: int, n_wanted: int) -> tuple["_Found", NDArray[np.int32]]:
         """The most similar of each asker, best first, and which rank each of these has."""
-        best_first = np.argsort(4.0 * self.askers - self.similarities)  # which differ by less than 4
+        place = 4.0 * self.askers  # in float64
+        place -= self.similarities  # which differ by less than 4
+        best_first = np.argsort(place)
+        del place
         askers = self.askers[best_first]
-        ranks = np.arange(len(askers)) - np.searchsorted(askers, np.arange(n_askers))[askers]
+        ranks = np.arange(len(askers), dtype=np.int32)
+        ranks -= np.searchsorted(askers, np.arange(n_askers)).astype(np.int32)[askers]
         kept = best_first[ranks < n_wanted]
         return _Found(self.askers[kept], self.places[kept], self.similarities[kept]), ranks[ranks < n_wanted]
 
@@ -164,8 +167,9 @@ def neighbors_in_cells(
     seen, lengths = _seen_along(features, directions, BOUND_PARTS[precision], runtime)
     along = seen[:, : -BOUND_PARTS[precision]]
     n_cells = min(round(CELLS * n_samples**0.5), n_samples)
-    centres = find_centres(along, n_cells, runtime, "neighbour cells", ROWS_PER_CELL, 1, N_STEPS)
-    cell_of, _ = nearest_centres(along, centres)
+    with runtime.rounded_products():
+        centres = find_centres(along, n_cells, runtime, "neighbour cells", ROWS_PER_CELL, 1, N_STEPS)
+        cell_of, _ = nearest_centres(along, centres)
     order = np.argsort(cell_of, kind="stable")
     bounds = np.concatenate([[0], np.bincount(cell_of, minlength=n_cells).cumsum()])
     _reorder(seen, order)
@@ -428,10 +432,9 @@ def _compare(cells: _Cells, rows: NDArray[np.int64], candidates: NDArray[np.int6
     for start in range(0, len(rows), SHARED_ROWS):
         part = slice(start, start + SHARED_ROWS)
         different, which = np.unique(candidates[part], return_inverse=True)
-        theirs, asking = cells.features[different], cells.features[rows[part]]
+        theirs, asking = rows_at(cells.features, different, TURN_ROWS), cells.features[rows[part]]
         which = which.reshape(-1, candidates.shape[1])
         for few in row_blocks(which, FEW_ROWS):
             similar[part][few] = np.matmul(theirs[which[few]], asking[few][:, :, None])[:, :, 0]
         similar[part] /= cells.lengths[rows[part], None] * cells.lengths[candidates[part]]
-        let_go(cells.features)
     return similar
