@@ -50,7 +50,7 @@ def test_loss_is_lower_when_views_agree() -> None:
 
 
 @pytest.mark.parametrize(
-    ("n_images", "expected"), [(100, 400), (1000, 100), (5000, 40), (10_000, 20), (10**6, 5)]
+    ("n_images", "expected"), [(100, 200), (1000, 50), (5000, 20), (10_000, 10), (10**6, 5)]
 )
 def test_epochs_follow_the_number_of_images(n_images, expected) -> None:
     assert _enough_epochs(n_images, max(1, n_images // 125)) == expected

@@ -28,7 +28,6 @@ from ruc.networks import (
     OnEpoch,
     ResNet,
     State,
-    can_fuse,
     channels_last,
     projection_head,
     seeded_init,
@@ -37,6 +36,7 @@ from ruc.networks import (
     train_epochs,
     warmup_cosine,
 )
+from ruc.networks.muon import Muon
 from ruc.runtime import Runtime, to_device
 
 SMALL_SIDE = 16  # images below are not halved at once
@@ -54,8 +54,8 @@ class ContrastiveSettings:
         Its shape; the number of channels is taken from the images. None: narrow, and halving the side at once
         unless the images are tiny.
     epochs
-        Passes over the images; None: 40 with up to 5,000 of them, fewer with more, down to 5, and more where they
-        would make fewer than 800 batches, up to 400.
+        Passes over the images; None: 20 with up to 5,000 of them, fewer with more, down to 5, and more where they
+        would make fewer than 400 batches, up to 200.
     batch_size
         Images in a batch; each gives `n_views` views.
     n_views
@@ -69,8 +69,8 @@ class ContrastiveSettings:
         one for 200 images, between 5 and 25, which is a twentieth of a cluster where there are ten.
     pixel_weight
         Weight of the pixels in finding them, beside 1 for the features.
-    learning_rate, weight_decay
-        AdamW; the rate rises over the first tenth, then falls to 0 along a cosine.
+    learning_rate
+        Muon's; it rises over the first tenth, then falls to 0 along a cosine.
     temperature
         What similarities are divided by.
     n_projected
@@ -87,8 +87,7 @@ class ContrastiveSettings:
     neighbor_chance: float = 0.8
     n_neighbors: int | None = None
     pixel_weight: float = 0.4
-    learning_rate: float = 3e-3
-    weight_decay: float = 1e-4
+    learning_rate: float = 0.01
     temperature: float = 0.2
     n_projected: int = 64
 
@@ -161,9 +160,7 @@ def _train(
     n_images, n_batches = len(images), max(1, len(images) // settings.batch_size)
     n_epochs = settings.epochs or _enough_epochs(n_images, n_batches)
     model = channels_last(nn.Sequential(embedder.network, head), device)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), weight_decay=settings.weight_decay, fused=can_fuse(device)
-    )
+    optimizer = Muon(model.parameters())
     pixel_features = fit_pixels(pixels).transform(pixels, runtime)
     n_neighbors = settings.n_neighbors or max(5, min(25, n_images // 200))
 
@@ -216,4 +213,4 @@ def batch_loss(
 
 
 def _enough_epochs(n_images: int, n_batches: int) -> int:
-    return max(5, min(40, 200_000 // n_images), min(400, math.ceil(800 / n_batches)))
+    return max(5, min(20, 100_000 // n_images), min(200, math.ceil(400 / n_batches)))
