@@ -46,7 +46,7 @@ MOST_LOOKED_AT = 20_000  # samples whose leading directions stand for those of a
 WORTH_ROUNDING = 192  # directions, whose products take most of the time (the same, "neighbours in bfloat16")
 BOUND_SAMPLES = 2_000  # of the nearest cells, among which a sample finds the bound for all others
 BOUND_GROUP = 4  # of these of which the nearest stands for all: the bound is hardly lower, and found sooner
-LIKE_MEMBERS, LIKE_PLACES = 64, 256  # what the numbers of rows of products in bfloat16 are multiples of
+LIKE_MEMBERS, LIKE_PLACES = 64, 128  # what the numbers of rows of products in bfloat16 are multiples of
 # Of how many numbers of a precision a bound is the sum, and how far that moves a similarity and the bound at most.
 BOUND_PARTS = {torch.float32: 1, torch.bfloat16: 2}
 ROUNDING = {torch.float32: 1e-6, torch.bfloat16: 1e-5}
@@ -55,7 +55,7 @@ MOST_PAIRS = 16 * 1024 * 1024  # held of what they find: of common features it's
 BLOCK_ROWS = 20_000  # at a time, for the memory
 BLOCK_COLUMNS = 16  # of 64 bytes, as much as comes from memory at once
 SHARED_ROWS = 1024  # of one cell, which have many candidates in common
-TURN_ROWS = 100_000  # of a mapped file, of which candidates are read at a time: each brings its surroundings
+TURN_ROWS = 400_000  # of a mapped file, of which candidates are read at a time: each brings its surroundings
 FEW_ROWS = 16  # whose candidates fit the processor's cache
 
 
