@@ -50,7 +50,7 @@ LIKE_MEMBERS, LIKE_PLACES = 64, 128  # what the numbers of rows of products in b
 # Of how many numbers of a precision a bound is the sum, and how far that moves a similarity and the bound at most.
 BOUND_PARTS = {torch.float32: 1, torch.bfloat16: 2}
 ROUNDING = {torch.float32: 1e-6, torch.bfloat16: 1e-5}
-ASKERS = 16_384  # samples that search at the same time
+ASKERS = 32_768  # samples that search at the same time
 MOST_PAIRS = 16 * 1024 * 1024  # held of what they find: of common features it's half of that
 BLOCK_ROWS = 20_000  # at a time, for the memory
 BLOCK_COLUMNS = 16  # of 64 bytes, as much as comes from memory at once
