@@ -80,8 +80,8 @@ class Runtime:
     def rounded_products(self) -> Iterator[None]:
         """Products of float32 matrices to three digits on a CPU that multiplies bfloat16, in half of the time or less.
 
-        On AMD's nothing is rounded: there oneDNN, which PyTorch asks then, is faster than MKL in float32. The setting
-        is of the whole process: what other threads compute meanwhile is rounded too.
+        On an AMD with AVX-512 nothing is rounded: oneDNN, which PyTorch asks then, is faster there than MKL in float32.
+        The setting is of the whole process: what other threads compute meanwhile is rounded too.
         """
         if self.device.type != "cpu" or self.autocast_dtype is None:
             yield

@@ -190,6 +190,23 @@ def test_what_is_above_a_bound_is_told_finely_in_bfloat16() -> None:
     assert above[3, 0] > 0 > above[3, 2]
 
 
+def test_missing_candidates_are_not_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, looked_up = features(20), []
+    take = module.rows_at
+    monkeypatch.setattr(module, "rows_at", lambda *given: (looked_up.extend(given[1]), take(*given))[1])
+    lengths = np.linalg.norm(rows, axis=1)
+    cells = module._Cells(
+        rows, np.arange(20), lengths, np.array([0, 20]), torch.zeros(1, 16), torch.from_numpy(rows)
+    )
+    similar = module._compare(cells, np.array([3, 7]), np.array([[5, -1], [2, 9]]))
+    unit = rows / lengths[:, None]
+    np.testing.assert_allclose(
+        similar[[0, 1, 1], [0, 0, 1]], (unit[[3, 7, 7]] * unit[[5, 2, 9]]).sum(1), atol=1e-6
+    )
+    assert np.isfinite(similar).all()
+    assert min(looked_up) >= 0
+
+
 def test_rows_are_put_in_order_where_they_are() -> None:
     generator = np.random.default_rng(0)
     for n_columns in (1, 16, 37):

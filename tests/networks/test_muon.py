@@ -88,10 +88,10 @@ def test_a_matrix_moves_as_far_as_with_pytorchs_own() -> None:
 
 def test_goes_on_from_what_it_remembers() -> None:
     whole, pieces = network(2), network(2)
-    uninterrupted, first = Muon(whole.parameters()), Muon(pieces.parameters())
+    uninterrupted, first = Muon(whole.parameters(), 0.01), Muon(pieces.parameters(), 0.01)
     steps([uninterrupted], whole, 3)
     steps([first], pieces, 3)
-    second = Muon(pieces.parameters())
+    second = Muon(pieces.parameters(), 0.01)
     load_optimizer(second, optimizer_tensors(first))
     steps([uninterrupted], whole, 2, seed=5)
     steps([second], pieces, 2, seed=5)

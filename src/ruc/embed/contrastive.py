@@ -160,7 +160,7 @@ def _train(
     n_images, n_batches = len(images), max(1, len(images) // settings.batch_size)
     n_epochs = settings.epochs or _enough_epochs(n_images, n_batches)
     model = channels_last(nn.Sequential(embedder.network, head), device)
-    optimizer = Muon(model.parameters())
+    optimizer = Muon(model.parameters(), settings.learning_rate)
     pixel_features = fit_pixels(pixels).transform(pixels, runtime)
     n_neighbors = settings.n_neighbors or max(5, min(25, n_images // 200))
 

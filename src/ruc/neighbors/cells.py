@@ -431,7 +431,8 @@ def _compare(cells: _Cells, rows: NDArray[np.int64], candidates: NDArray[np.int6
     similar = np.empty(candidates.shape, np.float32)
     for start in range(0, len(rows), SHARED_ROWS):
         part = slice(start, start + SHARED_ROWS)
-        different, which = np.unique(candidates[part], return_inverse=True)
+        # Of -1, where too few were found, whoever is first is compared; it isn't kept.
+        different, which = np.unique(candidates[part].clip(min=0), return_inverse=True)
         theirs, asking = rows_at(cells.features, different, TURN_ROWS), cells.features[rows[part]]
         which = which.reshape(-1, candidates.shape[1])
         for few in row_blocks(which, FEW_ROWS):

@@ -27,7 +27,7 @@ class Muon(torch.optim.Optimizer):
         Of both kinds.
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter], learning_rate: float = 0.01) -> None:
+    def __init__(self, parameters: Iterable[nn.Parameter], learning_rate: float) -> None:
         super().__init__(parameters, {"lr": learning_rate})
 
     @torch.no_grad()
