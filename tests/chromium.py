@@ -1,7 +1,7 @@
 """Chromium for the tests of pages: the one that has no windows where it is there, which takes a third of the time."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,3 +27,13 @@ def chromium() -> Iterator[Any]:
         browser = tool.chromium.launch(executable_path=path, args=list(ARGUMENTS))
         yield browser
         browser.close()
+
+
+def reload_until(page: Any, is_kept: Callable[[], bool]) -> None:
+    """Load a page anew until what it kept is there: Chromium stores it a moment after the page has said it."""
+    for _ in range(20):
+        page.reload()
+        if is_kept():
+            return
+        page.wait_for_timeout(500)
+    pytest.fail("what the page kept was not there after twenty reloads")

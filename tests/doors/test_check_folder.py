@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from chromium import chromium
+from chromium import chromium, reload_until
 from PIL import Image
 
 from ruc.check.checked import checked_of
@@ -216,8 +216,7 @@ def test_the_page_is_answered_by_keyboard(tmp_path: Path) -> None:
         for key in "ynuns":
             page.keyboard.press(key)
         playwright.expect(count).to_have_text("4 of 10")
-        page.reload()  # what was answered is kept
-        playwright.expect(count).to_have_text("4 of 10")
+        reload_until(page, lambda: count.inner_text() == "4 of 10")  # what was answered is kept
         page.locator(".elsewhere button").last.click()
         own = int(page.inner_text("h1").removesuffix("?").rsplit(" ", 1)[1])
         page.keyboard.press(str(own))  # that is a yes, and no other cluster

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chromium import chromium
+from chromium import chromium, reload_until
 from colours import BREAKOUT, HOSTILE, make_data
 from PIL import Image
 
@@ -61,12 +61,17 @@ class Visit:
         """Wait until the table shows so many files (a function to wait for needs `eval`: forbidden here)."""
         playwright.expect(self.page.locator("#images .file-name")).to_have_count(count, timeout=60_000)
 
-    def store(self) -> list[dict[str, Any]]:
-        """The edits that the browser keeps."""
+    def kept(self, kind: str) -> list[Any]:
+        """The list that the browser keeps of this kind."""
         kept = self.page.evaluate(
-            "Object.entries(localStorage).filter(([key]) => key.startsWith('ruc-edits')).map(([, value]) => value)"
+            "(kind) => Object.entries(localStorage).filter(([key]) => key.startsWith(kind)).map(([, value]) => value)",
+            kind,
         )
         return json.loads(kept[0]) if kept else []
+
+    def store(self) -> list[dict[str, Any]]:
+        """The edits that the browser keeps."""
+        return self.kept("ruc-edits")
 
 
 def choose(select: Any, value: str) -> None:
@@ -298,8 +303,7 @@ def test_edits_reach_the_run(visit: Visit, tmp_path: Path) -> None:
     assert int(visit.text("a[href='#doubtful'] .stat-value")) == n_doubtful - 1
 
     before = visit.text(".headline")
-    page.reload()  # kept in the browser
-    assert visit.text(".headline") == before
+    reload_until(page, lambda: visit.text(".headline") == before)  # kept in the browser
     assert len(visit.store()) == 5
     with page.expect_download() as download:
         page.locator(".editbar").get_by_role("button", name="Download").click()
@@ -388,8 +392,7 @@ def test_suggestions_are_accepted_by_one_key_and_taken_back(browser: Any, tmp_pa
     page.locator("[data-key='two 0']").focus()
     page.keyboard.press("n")
     assert cards.count() == 1
-    page.reload()
-    assert cards.count() == 1  # what was refused isn't asked again
+    reload_until(page, lambda: cards.count() == 1)  # what was refused isn't asked again
     visit.context.close()
     assert visit.complaints == []
 
@@ -472,7 +475,8 @@ def test_review_by_keyboard(visit: Visit) -> None:
     dialog.wait_for(state="hidden")
     # A dialog says that it was closed a moment after it's gone, and only then is the page written anew.
     page.locator(".headline", has_text="2 thrown away as junk").wait_for()
-    page.reload()
+    decided = visit.kept("ruc-seen")
+    reload_until(page, lambda: visit.kept("ruc-seen") == decided)
     page.keyboard.press("o")
     dialog.wait_for()
     assert row() not in (first, second, third, fourth, fifth, sixth)  # who was seen stays seen
