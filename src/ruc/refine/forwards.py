@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from ruc.refine.batches import Batch
+from ruc.refine.exercise import Exercise
 from ruc.refine.settings import RefineSettings
-from ruc.refine.spaces import Space
 
 Asked = tuple[Tensor, Tensor]  # views of a batch, and the rows of it whose logits are wanted
 
@@ -48,20 +48,14 @@ def forward(network: nn.Module, views: Tensor, settings: RefineSettings) -> Tens
 
 
 def learnable_logits(
-    network: nn.Module,
-    inputs: Tensor,
-    rows: Tensor,
-    clean: Tensor,
-    space: Space,
-    settings: RefineSettings,
-    generator: torch.Generator,
+    network: nn.Module, exercise: Exercise, clean: Tensor, settings: RefineSettings
 ) -> tuple[Tensor, Tensor]:
     """Logits of the mixed inputs, and of strong views of the clean rows where smoothed labels are learned."""
-    if not settings.label_smoothing:
+    inputs, strong = exercise.inputs, exercise.strong
+    if strong is None:
         logits = forward(network, inputs, settings)
         return logits, logits.new_zeros((len(clean), logits.shape[1]))
-    if settings.forwards == "all":
-        logits = forward(network, inputs, settings)
-        return logits, forward(network, space.strong(rows, generator), settings)[clean]
-    logits = forward(network, torch.cat([inputs, space.strong(rows[clean], generator)]), settings)
+    if settings.forwards == "all":  # the strong views are of all rows of the batch
+        return forward(network, inputs, settings), forward(network, strong, settings)[clean]
+    logits = forward(network, torch.cat([inputs, strong]), settings)
     return logits[: len(inputs)], logits[len(inputs) :]

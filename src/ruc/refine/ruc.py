@@ -1,7 +1,7 @@
 """RUC: retrain two networks on the labels that can be trusted, and let them correct the rest.
 
 Park et al., *Improving Unsupervised Image Clustering With Robust Learning*, CVPR 2021. The algorithm is
-`refine`, `train_pass`, `learn` and `batch_losses`, in the order in which things happen.
+`refine`, `train_pass`, `set_exercise` and `Exercise.losses`, in the order in which things happen.
 """
 
 import time
@@ -15,13 +15,15 @@ from torch import Tensor, nn
 from ruc.networks import State
 from ruc.progress import progress
 from ruc.refine.batches import Batch, batches
-from ruc.refine.forwards import BatchLogits, batch_logits, learnable_logits
-from ruc.refine.losses import soft_cross_entropy, squared_error
+from ruc.refine.exercise import Exercise
+from ruc.refine.forwards import BatchLogits
 from ruc.refine.members import Member, Turn, make_members, more_confident, own_generators, passes
+from ruc.refine.one_by_one import one_by_one
 from ruc.refine.resume import restore, snapshot
 from ruc.refine.select import CleanSelection
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import Space
+from ruc.refine.stacked_heads import can_stack, stacked_heads
 from ruc.refine.statistics import settle_statistics
 from ruc.refine.targets import guess, mix_up, one_hot, refine_labels, smooth_labels
 from ruc.refine.trained import Epoch, Pair, Trained
@@ -98,17 +100,21 @@ def train_pass(
     generator: torch.Generator,
 ) -> Tensor:
     """Show the student of each turn every sample of an epoch once; returns the mean of each of the three losses."""
-    members = list(dict.fromkeys(member for turn in turns for member in turn))
     peer_weights = [_spread(peer.confidence) for _, peer in turns]
     generators = own_generators(generator, len(turns))
     for student, _ in turns:
         student.start_pass(settings.learning_rate_at(epoch))
+    unclean_weight = settings.unclean_weight_at(epoch)
     totals: list[Tensor] = []
-    with runtime.side_by_side(len(turns)) as run:
+    together = stacked_heads if can_stack(turns, settings) else one_by_one
+    with together(turns, settings, runtime) as networks:
         for batch in batches(trust, space, settings.rows_per_batch, generator, settings.epoch_size):
-            asked = run(partial(batch_logits, batch, settings), [member.learner for member in members])
-            lesson = Lesson(batch, dict(zip(members, asked, strict=True)), space, settings, epoch)
-            totals += run(partial(learn, lesson), turns, peer_weights, generators)
+            lesson = Lesson(batch, networks.ask(batch), space, settings)
+            for student, _ in turns:
+                student.note(batch.rows, lesson.answers[student].plain)
+            own = zip(turns, peer_weights, generators, strict=True)
+            exercises = [partial(set_exercise, lesson, *each) for each in own]
+            totals += networks.learn(batch.clean, exercises, unclean_weight)
     for student, _ in turns:
         student.end_pass()
         if settings.promotion and settings.promotion_by == "each":
@@ -119,32 +125,16 @@ def train_pass(
 
 @dataclass(frozen=True)
 class Lesson:
-    """What is learned from one batch: its views, and what each network says of them."""
+    """One batch: its views, and what each network says of them."""
 
     batch: Batch
     answers: Mapping[Member, BatchLogits]
     space: Space
     settings: RefineSettings
-    epoch: int
 
 
-def learn(lesson: Lesson, turn: Turn, peer_weight: Tensor, generator: torch.Generator) -> Tensor:
-    """One step of the student; returns the three losses."""
-    student, _ = turn
-    student.note(lesson.batch.rows, lesson.answers[student].plain)
-    losses = batch_losses(lesson, turn, peer_weight, generator)
-    clean_loss, unclean_loss, smoothing_loss = losses
-    loss = clean_loss + lesson.settings.unclean_weight_at(lesson.epoch) * unclean_loss + smoothing_loss
-    student.optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    student.optimizer.step()
-    return torch.stack(losses).detach()
-
-
-def batch_losses(
-    lesson: Lesson, turn: Turn, peer_weight: Tensor, generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The clean, the unclean and the smoothing loss of one batch (section 3.2 of the paper)."""
+def set_exercise(lesson: Lesson, turn: Turn, peer_weight: Tensor, generator: torch.Generator) -> Exercise:
+    """What the student of this turn is shown of a batch, and what it is to answer (section 3.2 of the paper)."""
     settings, (student, peer) = lesson.settings, turn
     rows, clean, unclean, labels, _, weak_a, weak_b = lesson.batch
     own, other = lesson.answers[student], lesson.answers[peer]
@@ -157,23 +147,22 @@ def batch_losses(
         guessed = guess([*own.weak, *other.weak], settings.sharpening_temperature)
 
     seen = [weak_a, weak_b][: settings.clean_views]
+    of_clean = [view.index_select(0, clean) for view in seen]
+    of_unclean = [view.index_select(0, unclean) for view in (weak_a, weak_b)]
     inputs, targets = mix_up(
-        torch.cat([*(view[clean] for view in seen), weak_a[unclean], weak_b[unclean]]),
+        torch.cat([*of_clean, *of_unclean]),
         torch.cat([refined] * len(seen) + [guessed, guessed]),
         settings.mixup_alpha,
         generator,
     )
-    logits, strong_logits = learnable_logits(
-        student.learner, inputs, rows, clean, lesson.space, settings, generator
-    )
-    n_clean = len(seen) * len(clean)
-    clean_loss = soft_cross_entropy(logits[:n_clean], targets[:n_clean])
-    unclean_loss = squared_error(logits[n_clean:], targets[n_clean:])
+    strong = None
+    if settings.label_smoothing:
+        strong = lesson.space.strong(rows if settings.forwards == "all" else rows[clean], generator)
     epsilon = (
         float(torch.rand((), generator=generator)) if settings.epsilon == "uniform" else settings.epsilon
     )
     smoothed = smooth_labels(labels, n_clusters, epsilon)
-    return clean_loss, unclean_loss, soft_cross_entropy(strong_logits, smoothed)
+    return Exercise(inputs, targets, len(seen) * len(clean), strong, smoothed)
 
 
 def _spread(confidence: Tensor) -> Tensor:

@@ -169,7 +169,7 @@ class FeatureSpace:
     def plain(self, rows: Tensor) -> Tensor:
         """The features as they are; of a mapped file what was looked at before is let go of."""
         let_go(self._given)
-        return self.features[rows]
+        return self.features.index_select(0, rows)
 
     def weak(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """A step towards a near neighbour, or a stored augmentation."""
@@ -190,8 +190,8 @@ class FeatureSpace:
         drawn = torch.randint(self.nearest.shape[1], (len(rows),), generator=generator)
         (column,) = to_device(rows.device, drawn)
         (share,) = to_device(rows.device, longest * torch.rand(len(rows), 1, generator=generator))
-        here = self.features[rows]
-        return torch.lerp(here, self.features[self.nearest[rows, column]], share)
+        here = self.features.index_select(0, rows)
+        return torch.lerp(here, self.features.index_select(0, self.nearest[rows, column]), share)
 
 
 class ImageSpace:

@@ -54,8 +54,8 @@ def mix_up(
     """
     share = draw_share(alpha, generator)
     (partner,) = to_device(inputs.device, torch.randperm(len(inputs), generator=generator))
-    mixed_inputs = torch.lerp(inputs[partner], inputs, share)
-    return mixed_inputs, torch.lerp(targets[partner], targets, share)
+    mixed_inputs = torch.lerp(inputs.index_select(0, partner), inputs, share)
+    return mixed_inputs, torch.lerp(targets.index_select(0, partner), targets, share)
 
 
 def draw_share(alpha: float, generator: torch.Generator) -> float:
