@@ -19,7 +19,7 @@ REPULSION = 5.0  # repulsion for each unit of attraction: UMAP's number of negat
 STRONGEST_PUSH = 4.0  # UMAP clips its gradients there
 SOFTENING = 0.01  # keeps the push finite between samples at the same place
 TINY = 1e-12  # a squared distance, so that there is no division by 0
-BLOCK_ROWS = 1024  # at a time, so that the intermediate results stay in the cache
+BLOCK_SAMPLES = 1024  # at a time, so that the intermediate results stay in the cache
 EXTENT = 10.0  # the layout starts in [-EXTENT, EXTENT]
 
 
@@ -103,22 +103,24 @@ def _mean_push(positions: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
     """Mean push of the other samples on each sample, in two matrix products a block.
 
     At a squared distance s that is ``min(2 / ((SOFTENING + s) * (1 + s)), STRONGEST_PUSH / sqrt(s))`` for each unit of
-    distance, here the inverse of the larger of two divisors. A sample's push on itself has no direction.
+    distance, here the inverse of the larger of two divisors. A sample's push on itself has no direction. Samples come
+    last: a product of few rows takes a quarter of the time of one of few columns on a CPU.
     """
     origins = positions[others]
-    to_distances = torch.cat([-2.0 * origins, origins.square().sum(dim=1, keepdim=True)], dim=1).T
-    with_ones, pushing = _with_ones(positions), STRONGEST_PUSH / len(others) * _with_ones(origins)
+    to_distances = torch.cat([-2.0 * origins, origins.square().sum(dim=1, keepdim=True)], dim=1)
+    with_ones = _with_ones(positions).T.contiguous()
+    pushing = STRONGEST_PUSH / len(others) * _with_ones(origins).T
+    lengths = with_ones[:-1].square().sum(dim=0)
     half = STRONGEST_PUSH / 2
     sums = torch.empty_like(with_ones)
-    for start in range(0, len(positions), BLOCK_ROWS):
-        part = slice(start, start + BLOCK_ROWS)
-        lengths = positions[part].square().sum(dim=1, keepdim=True)
-        squares = torch.addmm(lengths, with_ones[part], to_distances).clamp_min_(TINY)
+    for start in range(0, len(positions), BLOCK_SAMPLES):
+        part = slice(start, start + BLOCK_SAMPLES)
+        squares = torch.addmm(lengths[part], to_distances, with_ones[:, part]).clamp_min_(TINY)
         # half * (SOFTENING + squares) * (1 + squares), multiplied out.
         divisors = torch.add(half * (1 + SOFTENING), squares, alpha=half).mul_(squares).add_(half * SOFTENING)
         torch.maximum(divisors, squares.sqrt_(), out=divisors).reciprocal_()
-        torch.mm(divisors, pushing, out=sums[part])
-    return torch.addcmul(-sums[:, :-1], sums[:, -1:], positions)
+        sums[:, part] = pushing @ divisors
+    return torch.addcmul(-sums[:-1].T, sums[-1:].T, positions)
 
 
 def _with_ones(positions: torch.Tensor) -> torch.Tensor:
