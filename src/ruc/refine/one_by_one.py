@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ruc.refine.batches import Batch
+from ruc.refine.closed_form import has_closed_form, step_of_head
 from ruc.refine.exercise import Exercise
 from ruc.refine.forwards import BatchLogits, batch_logits, learnable_logits
 from ruc.refine.members import Member, Turn
@@ -53,6 +54,8 @@ class OneByOne:
         self, clean: Tensor, unclean_weight: float, turn: Turn, set_exercise: Callable[[], Exercise]
     ) -> Tensor:
         (student, _), exercise = turn, set_exercise()
+        if has_closed_form(student, exercise) and self.settings.forwards == "needed":
+            return step_of_head(student, exercise, unclean_weight)
         losses = exercise.losses(*learnable_logits(student.learner, exercise, clean, self.settings))
         clean_loss, unclean_loss, smoothing_loss = losses
         loss = clean_loss + unclean_weight * unclean_loss + smoothing_loss

@@ -23,7 +23,6 @@ from ruc.refine.resume import restore, snapshot
 from ruc.refine.select import CleanSelection
 from ruc.refine.settings import RefineSettings
 from ruc.refine.spaces import Space
-from ruc.refine.stacked_heads import can_stack, stacked_heads
 from ruc.refine.statistics import settle_statistics
 from ruc.refine.targets import guess, mix_up, one_hot, refine_labels, smooth_labels
 from ruc.refine.trained import Epoch, Pair, Trained
@@ -106,8 +105,7 @@ def train_pass(
         student.start_pass(settings.learning_rate_at(epoch))
     unclean_weight = settings.unclean_weight_at(epoch)
     totals: list[Tensor] = []
-    together = stacked_heads if can_stack(turns, settings) else one_by_one
-    with together(turns, settings, runtime) as networks:
+    with one_by_one(turns, settings, runtime) as networks:
         for batch in batches(trust, space, settings.rows_per_batch, generator, settings.epoch_size):
             lesson = Lesson(batch, networks.ask(batch), space, settings)
             for student, _ in turns:
