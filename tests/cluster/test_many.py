@@ -80,7 +80,7 @@ def test_blocks_do_not_change_a_layout(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_array_equal(layout.graph_layout(affinity, 2, RUNTIME, start=start), whole)
     monkeypatch.setattr(layout, "N_STEPS", 3)  # rounding differs, and grows from step to step
     whole = layout.graph_layout(affinity, 2, RUNTIME)
-    monkeypatch.setattr(layout, "BLOCK_ROWS", 64)
+    monkeypatch.setattr(layout, "BLOCK_SAMPLES", 64)
     np.testing.assert_allclose(layout.graph_layout(affinity, 2, RUNTIME), whole, atol=1e-3)
 
 
