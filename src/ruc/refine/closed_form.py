@@ -1,4 +1,4 @@
-"""One step of a head with gradients in closed form: the same as autograd's but for rounding, in half of the time.
+"""One step of a head with gradients in closed form: the same as autograd's but for rounding, in less time.
 
 A few hundred samples are so little work for a head that autograd's bookkeeping takes longer than the arithmetic, and
 two heads that learn side by side wait for each other at every operation (experiments/LOG.md, "heads in closed form").
@@ -12,12 +12,14 @@ from ruc.networks import Sgd
 from ruc.refine.exercise import Exercise
 from ruc.refine.members import Member
 from ruc.refine.networks import Head
+from ruc.refine.settings import RefineSettings
 
 
-def has_closed_form(member: Member, exercise: Exercise) -> bool:
-    """Whether `step_of_head` is for this student: a head that learns by `Sgd`, of smoothed labels too."""
+def has_closed_form(member: Member, settings: RefineSettings) -> bool:
+    """Whether `step_of_head` is for this student: a head that learns by `Sgd`, of strong views of the clean too."""
     of_head = isinstance(member.network, Head) and member.learner is member.network
-    return of_head and isinstance(member.optimizer, Sgd) and exercise.strong is not None
+    strong_of_clean = settings.label_smoothing and settings.forwards == "needed"
+    return of_head and isinstance(member.optimizer, Sgd) and strong_of_clean
 
 
 @torch.no_grad()
@@ -28,9 +30,7 @@ def step_of_head(member: Member, exercise: Exercise, unclean_weight: float) -> T
     """
     head = member.network
     assert isinstance(head, Head) and exercise.strong is not None
-    first, norm, last = (
-        head.layers.get_submodule(name) for name in ("0", "1", "4")
-    )  # as `mlp_head` has them
+    first, norm, last = (head.layers.get_submodule(place) for place in ("0", "1", "4"))  # of `mlp_head`
     assert isinstance(first, nn.Linear) and isinstance(norm, nn.BatchNorm1d) and isinstance(last, nn.Linear)
     inputs = torch.cat([exercise.inputs, exercise.strong])[:, head.columns]
     targets = torch.cat([exercise.targets, exercise.smoothed]).T

@@ -20,9 +20,10 @@ class Exercise:
     n_clean
         How many of these are of the clean.
     strong
-        (n_strong, …) strongly changed views of the clean; None: smoothed labels aren't learned.
+        (n_strong, …) strongly changed views of the clean, with `forwards` "all" of the whole batch; None: smoothed
+        labels aren't learned.
     smoothed
-        (n_strong, n_clusters) their smoothed labels.
+        (n_strong, n_clusters) smoothed labels of the clean.
     """
 
     inputs: Tensor

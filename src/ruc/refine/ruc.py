@@ -1,7 +1,7 @@
 """RUC: retrain two networks on the labels that can be trusted, and let them correct the rest.
 
 Park et al., *Improving Unsupervised Image Clustering With Robust Learning*, CVPR 2021. The algorithm is
-`refine`, `train_pass`, `set_exercise` and `Exercise.losses`, in the order in which things happen.
+`refine`, `train_pass`, `learn` and `set_exercise`, in the order in which things happen.
 """
 
 import time
@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from ruc.networks import State
 from ruc.progress import progress
 from ruc.refine.batches import Batch, batches
+from ruc.refine.closed_form import has_closed_form, step_of_head
 from ruc.refine.exercise import Exercise
-from ruc.refine.forwards import BatchLogits
+from ruc.refine.forwards import BatchLogits, batch_logits, learnable_logits
 from ruc.refine.members import Member, Turn, make_members, more_confident, own_generators, passes
-from ruc.refine.one_by_one import one_by_one
 from ruc.refine.resume import restore, snapshot
 from ruc.refine.select import CleanSelection
 from ruc.refine.settings import RefineSettings
@@ -99,20 +99,17 @@ def train_pass(
     generator: torch.Generator,
 ) -> Tensor:
     """Show the student of each turn every sample of an epoch once; returns the mean of each of the three losses."""
+    members = list(dict.fromkeys(member for turn in turns for member in turn))
     peer_weights = [_spread(peer.confidence) for _, peer in turns]
     generators = own_generators(generator, len(turns))
     for student, _ in turns:
         student.start_pass(settings.learning_rate_at(epoch))
-    unclean_weight = settings.unclean_weight_at(epoch)
     totals: list[Tensor] = []
-    with one_by_one(turns, settings, runtime) as networks:
+    with runtime.side_by_side(len(turns)) as run:
         for batch in batches(trust, space, settings.rows_per_batch, generator, settings.epoch_size):
-            lesson = Lesson(batch, networks.ask(batch), space, settings)
-            for student, _ in turns:
-                student.note(batch.rows, lesson.answers[student].plain)
-            own = zip(turns, peer_weights, generators, strict=True)
-            exercises = [partial(set_exercise, lesson, *each) for each in own]
-            totals += networks.learn(batch.clean, exercises, unclean_weight)
+            asked = run(partial(batch_logits, batch, settings), [member.learner for member in members])
+            lesson = Lesson(batch, dict(zip(members, asked, strict=True)), space, settings, epoch)
+            totals += run(partial(learn, lesson), turns, peer_weights, generators)
     for student, _ in turns:
         student.end_pass()
         if settings.promotion and settings.promotion_by == "each":
@@ -123,12 +120,30 @@ def train_pass(
 
 @dataclass(frozen=True)
 class Lesson:
-    """One batch: its views, and what each network says of them."""
+    """What is learned from one batch: its views, and what each network says of them."""
 
     batch: Batch
     answers: Mapping[Member, BatchLogits]
     space: Space
     settings: RefineSettings
+    epoch: int
+
+
+def learn(lesson: Lesson, turn: Turn, peer_weight: Tensor, generator: torch.Generator) -> Tensor:
+    """One step of the student; returns the three losses."""
+    (student, _), settings, batch = turn, lesson.settings, lesson.batch
+    student.note(batch.rows, lesson.answers[student].plain)
+    exercise = set_exercise(lesson, turn, peer_weight, generator)
+    unclean_weight = settings.unclean_weight_at(lesson.epoch)
+    if has_closed_form(student, settings):
+        return step_of_head(student, exercise, unclean_weight)
+    losses = exercise.losses(*learnable_logits(student.learner, exercise, batch.clean, settings))
+    clean_loss, unclean_loss, smoothing_loss = losses
+    loss = clean_loss + unclean_weight * unclean_loss + smoothing_loss
+    student.optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    student.optimizer.step()
+    return torch.stack(losses).detach()
 
 
 def set_exercise(lesson: Lesson, turn: Turn, peer_weight: Tensor, generator: torch.Generator) -> Exercise:
