@@ -37,3 +37,14 @@ def reload_until(page: Any, is_kept: Callable[[], bool]) -> None:
             return
         page.wait_for_timeout(500)
     pytest.fail("what the page kept was not there after twenty reloads")
+
+
+def unfold(page: Any, selector: str) -> None:
+    """Open the first folded part there: what is drawn late above it may move it from under a click."""
+    summary = page.locator(f"{selector} summary").first
+    for _ in range(20):
+        summary.click()
+        if summary.evaluate("one => one.parentElement.open"):
+            return
+        page.wait_for_timeout(500)
+    pytest.fail(f"{selector} stayed folded after twenty clicks")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chromium import chromium, reload_until
+from chromium import chromium, reload_until, unfold
 from colours import BREAKOUT, HOSTILE, make_data
 from PIL import Image
 
@@ -139,7 +139,7 @@ def test_untrusted_text_stays_text(visit: Visit) -> None:
     page = visit.page
     for selector in ("#clusters", "#images", "#map", "#skipped", "#settings"):
         page.locator(selector).scroll_into_view_if_needed()
-    page.locator("#settings summary").click()
+    unfold(page, "#settings")
     page.fill("#search", "hacked")
     visit.listed(2)
     assert set(visit.names()) == {HOSTILE, BREAKOUT}
@@ -869,11 +869,11 @@ def test_curves_and_the_truth(browser: Any, tmp_path: Path) -> None:
     assert int(visit.text("#evaluation .confusion tbody td")) == ((truth == 0) & (data.cluster == 0)).sum()
     assert page.locator("#evaluation svg .bin").count() > 0
     assert page.locator("#number svg").count() == 2
-    visit.page.locator("#number summary").click()
-    assert visit.text("#number .readout") == "K 4: 0.90"
+    unfold(page, "#number")
+    page.locator("#number .readout", has_text="K 4: 0.90").first.wait_for()
     page.locator("#number svg").first.hover(position={"x": 60, "y": 60})
-    assert visit.text("#number .readout") == "K 2: 0.10"
-    page.locator("#training summary").click()
+    page.locator("#number .readout", has_text="K 2: 0.10").first.wait_for()
+    unfold(page, "#training")
     assert page.locator("#training svg").count() == 1
     assert visit.text("#settings code") == "ruc again"
     assert """ruc apply 'it'"'"'s/run' edits.json""" in page.locator("#next code").all_inner_texts()

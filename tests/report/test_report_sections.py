@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chromium import chromium
+from chromium import chromium, unfold
 from colours import COLOURS, make_data
 
 from ruc.report.data import ReportData
@@ -73,7 +73,7 @@ def rows_of(tiles: Any) -> list[int]:
 
 def test_flows_as_a_table(browser: Any, address: str, data: ReportData) -> None:
     page = opened(browser, address)
-    page.locator(".all-flows summary").click()
+    unfold(page, ".all-flows")
     counts = np.zeros((4, 4), int)
     np.add.at(counts, (data.initial_cluster, data.cluster), 1)
     np.fill_diagonal(counts, 0)
