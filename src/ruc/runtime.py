@@ -109,9 +109,8 @@ class Runtime:
         share = max(1, n_threads // n_jobs)
         try:
             with ThreadPoolExecutor(n_jobs, initializer=torch.set_num_threads, initargs=(share,)) as pool:
-                torch.set_num_threads(
-                    share
-                )  # here too, or threads of PyTorch's own are in the way of the calls
+                # Here too, or threads of PyTorch's own are in the way of the calls.
+                torch.set_num_threads(share)
                 yield pool.map
         finally:
             torch.set_num_threads(n_threads)

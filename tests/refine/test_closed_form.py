@@ -13,6 +13,8 @@ from ruc.refine.members import Member
 from ruc.refine.networks import Head
 from ruc.refine.settings import RefineSettings
 
+pytestmark = pytest.mark.learns
+
 N_FEATURES, N_CLUSTERS = 12, 4
 
 

@@ -476,6 +476,7 @@ def test_review_by_keyboard(visit: Visit) -> None:
     # A dialog says that it was closed a moment after it's gone, and only then is the page written anew.
     page.locator(".headline", has_text="2 thrown away as junk").wait_for()
     decided = visit.kept("ruc-seen")
+    assert decided
     reload_until(page, lambda: visit.kept("ruc-seen") == decided)
     page.keyboard.press("o")
     dialog.wait_for()
@@ -870,9 +871,10 @@ def test_curves_and_the_truth(browser: Any, tmp_path: Path) -> None:
     assert page.locator("#evaluation svg .bin").count() > 0
     assert page.locator("#number svg").count() == 2
     unfold(page, "#number")
-    page.locator("#number .readout", has_text="K 4: 0.90").first.wait_for()
+    readout = page.locator("#number .readout").first
+    playwright.expect(readout).to_have_text("K 4: 0.90", timeout=60_000)
     page.locator("#number svg").first.hover(position={"x": 60, "y": 60})
-    page.locator("#number .readout", has_text="K 2: 0.10").first.wait_for()
+    playwright.expect(readout).to_have_text("K 2: 0.10", timeout=60_000)
     unfold(page, "#training")
     assert page.locator("#training svg").count() == 1
     assert visit.text("#settings code") == "ruc again"

@@ -41,7 +41,8 @@ MOST_GROUPS = 400  # merging costs their square, so with many clusters there are
 SAMPLES_PER_GROUP = 4  # at the least, in the mean; the same
 RESOLUTIONS = np.geomspace(1.6, 0.2, 13)
 HIGHEST_RESOLUTION = 30.0  # where there are many clusters (experiments/LOG.md, "clusters of one image")
-NATURAL_RANGE = (0.85, 1.4)  # resolutions count that would by themselves end with about n_clusters clusters
+# Resolutions count that would by themselves end with about n_clusters clusters (the same, "one merge too many").
+NATURAL_RANGE = (0.85, 1.4)
 STABILITY_TOLERANCE = 0.005  # resolutions as stable as that are alike (experiments/LOG.md, "splinters")
 N_SMOOTHING = 3  # steps of the votes along the graph; no experiment behind it
 MOST_SAMPLES = 20_000  # the layouts of more would take minutes

@@ -1,7 +1,7 @@
 """One step of a head with gradients in closed form: the same as autograd's but for rounding, in less time.
 
-A few hundred samples are so little work for a head that autograd's bookkeeping takes longer than the arithmetic, and
-two heads that learn side by side wait for each other at every operation (experiments/LOG.md, "heads in closed form").
+A few hundred samples are so little work for a head that bookkeeping takes as long as the arithmetic, and products of
+few columns take twice the time of those of few rows (experiments/LOG.md, "heads in closed form").
 Hidden units and clusters come first and samples last, as in `ruc.cluster.scan_heads`.
 """
 
